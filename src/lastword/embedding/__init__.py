@@ -1,0 +1,7 @@
+"""TEXT → VECTOR; files in data order: template, tokenizer, tokens, backbone, pooling, embedder, folder."""
+
+from lastword.embedding.embedder import Embedder
+from lastword.embedding.pooling import POOLINGS, Pooling
+from lastword.embedding.template import TEMPLATES, Template
+
+__all__ = ["POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"]

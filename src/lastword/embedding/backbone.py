@@ -1,0 +1,194 @@
+"""The frozen language model: token ids to hidden states, without its vocabulary head.
+
+Any Hugging Face decoder will do. Whether a model is one is tested, not looked up: the state of a
+token must not change with what comes after it, since suffixes and poolings rely on that.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from lastword.embedding.tokens import Batch
+from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+
+Norm = Literal["post", "pre"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it shows one for every load, however small
+# Where decoders keep the norm after their last layer: Llama, Qwen, Mistral, Gemma | GPT-2 | GPT-NeoX, OPT.
+_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+
+
+class Backbone:
+    """A decoder without its head.
+
+    Attributes:
+        model: the Hugging Face module; an adapter may be placed inside it.
+        name: what it was loaded from.
+        layers: number of layers; hidden state 0 is the token embedding, `layers` the last.
+        dim: width of the hidden states.
+        positions: longest sequence that the model was made for.
+    """
+
+    def __init__(self, model: PreTrainedModel, name: str) -> None:
+        self.model: Any = model.requires_grad_(False).train(False)
+        self.name = name
+        config = model.config.get_text_config()
+        self.layers: int = config.num_hidden_layers
+        self.dim: int = config.hidden_size
+        self.positions: int = getattr(config, "max_position_embeddings", None) or 512
+        self._require_causal()
+
+    @classmethod
+    def load(
+        cls,
+        name_or_folder: str | Path,
+        *,
+        dtype: str | None = None,
+        device: str | None = None,
+        revision: str | None = None,
+    ) -> Backbone:
+        """Load a decoder from the Hub or a folder, safetensors only, no remote code.
+
+        Args:
+            name_or_folder: `Qwen/Qwen3-0.6B`, or a folder with config.json.
+            dtype: "float32" or "bfloat16"; None chooses by `preferred_dtype`.
+            device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
+            revision: branch, tag or commit on the Hub.
+
+        Raises:
+            ModelError: no model there, one that needs code of its own, or one that is no decoder.
+        """
+        name = str(name_or_folder)
+        _require_loadable(name, revision)
+        place = torch.device(device or preferred_device())
+        if dtype is not None and dtype not in DTYPES:
+            raise RequestError(unknown_name("dtype", dtype, DTYPES))
+        precision = DTYPES[dtype] if dtype else preferred_dtype(place)
+        try:
+            model = AutoModel.from_pretrained(
+                name, revision=revision, dtype=precision, use_safetensors=True, attn_implementation="sdpa"
+            )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelError(f"{name} does not load as a model: {str(error).splitlines()[0]}") from error
+        return cls(model.to(place), name)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the frozen weights."""
+        dtype: torch.dtype = next(self.model.parameters()).dtype
+        return dtype
+
+    def hidden(self, batch: Batch, layer: int | None = None, norm: Norm = "post") -> Tensor:
+        """Run a batch.
+
+        Args:
+            batch: padded on the right.
+            layer: hidden state to return, 0 … `layers`; None is the last.
+            norm: "post" applies the model's final norm to it (what the model itself does after its last
+                layer), "pre" leaves the sum of the residual stream as it is.
+
+        Returns:
+            (batch, seq, dim) in the precision of the model.
+        """
+        last = layer is None or layer == self.layers
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}
+        if last and norm == "post":
+            states: Tensor = self.model(**inputs, use_cache=False).last_hidden_state
+            return states
+        if last:
+            return self._before_final_norm(inputs)
+        states = self.model(**inputs, use_cache=False, output_hidden_states=True).hidden_states[layer]
+        return self.final_norm(states) if norm == "post" else states
+
+    def _before_final_norm(self, inputs: dict[str, Tensor]) -> Tensor:
+        caught: list[Tensor] = []
+        hook = self.final_norm.register_forward_pre_hook(lambda module, args: caught.append(args[0]))
+        try:
+            self.model(**inputs, use_cache=False)
+        finally:
+            hook.remove()
+        return caught[-1]
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm after the last layer."""
+        modules: dict[str, nn.Module] = dict(self.model.named_modules())
+        for name, module in modules.items():
+            if name.rpartition(".")[2] in _FINAL_NORMS and "layers." not in name and ".h." not in name:
+                return module
+        raise ModelError(
+            f"{self.name}: no final norm found (looked for {', '.join(_FINAL_NORMS)}): use norm='post'"
+        )
+
+    @torch.no_grad()
+    def _require_causal(self) -> None:
+        ids = torch.arange(1, 7, device=self.device)[None] % self.model.config.get_text_config().vocab_size
+        short, long = (
+            self.model(input_ids=ids[:, :n], use_cache=False).last_hidden_state[0, 0] for n in (2, 6)
+        )
+        if not torch.allclose(short, long, atol=1e-2, rtol=1e-2):
+            raise ModelError(
+                f"{self.name} ({self.model.config.model_type}) lets tokens see later ones: lastword needs a decoder, "
+                "such as Qwen/Qwen3-0.6B; for this model use sentence-transformers"
+            )
+
+
+def preferred_device() -> str:
+    """CUDA, else Apple's GPU, else the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def preferred_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _require_loadable(name: str, revision: str | None) -> None:
+    """Say in one line why a name cannot be a model, before any weights are touched."""
+    folder = Path(name)
+    if folder.exists() and not (folder / "config.json").is_file():
+        found = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
+        raise ModelError(
+            f"{name} is no model folder: it has no config.json (found: {', '.join(found) or 'nothing'})"
+        )
+    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+        raise MissingFileError(
+            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+        )
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError, json.JSONDecodeError) as error:
+        if "trust_remote_code" in str(error):
+            raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code") from error
+        raise ModelError(f"no model {name!r}: {str(error).splitlines()[0]}") from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"{name} ({config.model_type}) is an encoder-decoder: lastword needs a decoder-only model"
+        )
+    if _has_remote_code(config):
+        raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code")
+
+
+def _has_remote_code(config: Any) -> bool:
+    """Whether the model class, not only a helper, is defined in the repository's own files."""
+    own = getattr(config, "auto_map", None) or {}
+    return "AutoModel" in own and type(config) not in AutoModel._model_mapping

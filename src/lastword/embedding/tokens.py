@@ -1,0 +1,147 @@
+"""Texts to token ids inside a compiled template, and ids to padded batches.
+
+The text is cut to the budget, never the template: the suffix is where the vector is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lastword.embedding.template import CompiledTemplate
+from lastword.embedding.tokenizer import TextTokenizer
+from lastword.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Tokenized texts: one row of ids each, and where in it the text's own tokens lie.
+
+    Attributes:
+        ids: n lists of token ids, template included, unpadded.
+        spans: n pairs (start, end) of the text's own tokens.
+        cut: how many texts were longer than the budget and lost their end.
+    """
+
+    ids: list[list[int]]
+    spans: list[tuple[int, int]]
+    cut: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of one batch, padded on the right.
+
+    Attributes:
+        rows: positions of the sequences among those given, (batch,).
+        input_ids: (batch, seq) int64.
+        attention_mask: (batch, seq) bool; True on every real token.
+        text_mask: (batch, seq) bool; True on the text's own tokens.
+    """
+
+    rows: list[int]
+    input_ids: Tensor
+    attention_mask: Tensor
+    text_mask: Tensor
+
+
+def clean(text: str) -> str:
+    """Replace lone surrogates, which no UTF-8 tokenizer takes, by U+FFFD; other texts pass unchanged."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def tokenize(texts: Sequence[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
+    """Wrap every text in the template, as ids, cut to `compiled.max_tokens`.
+
+    Raises:
+        RequestError: something that is no string, or a text without a single token.
+    """
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise RequestError(f"text {row} is {type(text).__name__}, not str: give texts as strings")
+    by_string = compiled.template.boundary == "string"
+    sequences = (_tokenize_formatted if by_string else _tokenize_parts)(
+        [clean(text) for text in texts], compiled, tokenizer
+    )
+    for row, ids in enumerate(sequences.ids):
+        if not ids:
+            raise RequestError(
+                f"text {row} is empty and template {compiled.template.name!r} adds no token to it"
+            )
+    return sequences
+
+
+def _tokenize_parts(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
+    start, budget = len(compiled.prefix_ids), compiled.budget
+    rows, spans, cut = [], [], 0
+    for ids in tokenizer.text_ids(texts):
+        rows.append([*compiled.prefix_ids, *ids[:budget], *compiled.suffix_ids])
+        spans.append((start, start + min(len(ids), budget)))
+        cut += len(ids) > budget
+    return Sequences(rows, spans, cut)
+
+
+def _tokenize_formatted(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
+    """Tokenize prefix + text + suffix as one string; a long text loses characters until it fits."""
+    template = compiled.template
+    head = list(compiled.prefix_ids[:1]) if compiled.bos else []
+    tail = list(compiled.suffix_ids[-1:]) if template.eos else []
+    room = compiled.max_tokens - len(head) - len(tail)
+    rows, spans, cut = [], [], 0
+    for whole in texts:
+        text = whole.strip()
+        kept = text
+        while True:
+            ids, offsets = tokenizer.formatted_ids(f"{template.prefix}{kept}{template.suffix}")
+            if len(ids) <= room or not kept:
+                break
+            kept = _shortened(kept, len(template.prefix), offsets, len(ids) - room)
+        first, last = len(template.prefix), len(template.prefix) + len(kept)
+        inside = [i for i, (a, b) in enumerate(offsets) if a < last and b > first]
+        start = len(head) + (inside[0] if inside else 0)
+        rows.append([*head, *ids, *tail])
+        spans.append((start, start + len(inside)))
+        cut += len(kept) < len(text)
+    return Sequences(rows, spans, cut)
+
+
+def _shortened(text: str, prefix_chars: int, offsets: list[tuple[int, int]], excess: int) -> str:
+    """Cut at the character where the last `excess` tokens of the text begin, by one at least."""
+    inside = [a - prefix_chars for a, b in offsets if prefix_chars <= a < prefix_chars + len(text)]
+    at = inside[-excess] if excess < len(inside) else 0
+    return text[: min(max(at, 0), len(text) - 1)]
+
+
+def group_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Yield rows, longest first, so that batch size × longest row stays within `batch_tokens`."""
+    order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def pad(sequences: Sequences, rows: list[int], pad_id: int, device: torch.device) -> Batch:
+    """Pad the sequences of the given rows on the right to their longest."""
+    width = max(len(sequences.ids[row]) for row in rows)
+    lengths = torch.tensor([len(sequences.ids[row]) for row in rows])
+    starts = torch.tensor([sequences.spans[row][0] for row in rows])
+    ends = torch.tensor([sequences.spans[row][1] for row in rows])
+    position = torch.arange(width)
+    input_ids = torch.tensor(
+        [sequences.ids[row] + [pad_id] * (width - len(sequences.ids[row])) for row in rows]
+    )
+    attention_mask = position < lengths[:, None]
+    text_mask = (position >= starts[:, None]) & (position < ends[:, None])
+    return Batch(rows, input_ids.to(device), attention_mask.to(device), text_mask.to(device))
