@@ -1,0 +1,36 @@
+"""Where the bundled data and the bundled model lie.
+
+`topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences
+with rewritings, `mini` is the folder of the embedded model. README.md beside this file says how the
+texts were made and what they are for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lastword.errors import RequestError, unknown_name
+
+_FOLDER = Path(__file__).resolve().parent
+
+PATHS: dict[str, Path] = {
+    "topics": _FOLDER / "topics.parquet",  # text, label, split
+    "products": _FOLDER / "products.parquet",  # text, label, split
+    "pairs": _FOLDER / "pairs.parquet",  # anchor, positive, source, subject
+    "mini": _FOLDER / "mini",
+}
+NAMES: tuple[str, ...] = tuple(PATHS)
+
+
+def path_of(name: str) -> Path:
+    """Return the file or folder that a bundled name stands for.
+
+    Args:
+        name: one of `NAMES`.
+
+    Raises:
+        RequestError: there is nothing bundled under this name.
+    """
+    if name not in PATHS:
+        raise RequestError(unknown_name("bundled name", name, NAMES))
+    return PATHS[name]

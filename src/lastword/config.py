@@ -1,0 +1,143 @@
+"""Settings of a training as a frozen dataclass: TOML in, JSON out, checked on construction."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lastword.errors import MissingFileError, RequestError, unknown_name
+
+PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
+SCHEDULES = ("constant", "linear", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the weights a training ends with.
+
+    Attributes:
+        model: name or folder of the base model; "mini" is the bundled one.
+        pairs: files of pairs; "pairs" is the bundled one.
+        template: name or string with `{text}`.
+        pooling: pooling that is trained and stored.
+        max_tokens: longest training sequence in tokens, template included.
+        steps: optimizer steps.
+        batch_pairs: pairs in a step; each anchor has the positives of all the others as negatives.
+        temperature: divisor of the cosine similarities, τ.
+        learning_rate: peak learning rate of AdamW.
+        warmup_steps: steps over which the learning rate rises to its peak.
+        schedule: what it does then: "constant", "linear" or "cosine" (both to zero at the last step).
+        weight_decay: AdamW's decoupled weight decay.
+        clip_norm: gradients are scaled down to this norm at most.
+        rank: rank of the LoRA matrices.
+        alpha: LoRA scale; the product is multiplied by alpha / rank.
+        dropout: share of an adapter's inputs dropped in training.
+        projections: which projections get an adapter: q, k, v, o, gate, up, down.
+        seed: decides adapter weights, order of the pairs and dropout.
+        dtype: precision of the frozen weights and of the products, "float32" or "bfloat16"; None is
+            what the device does best. Adapter weights and the loss are float32 always.
+        batch_tokens: padded tokens in one pass of the model; bounds the memory, never changes the loss.
+        graph_gib: memory for activations, in GiB: below it they are kept between the two halves of a
+            step, above it they are computed again (GradCache). Changes the time, not the gradients.
+    """
+
+    model: str = "mini"
+    pairs: tuple[str, ...] = ("pairs",)
+    template: str = "ccw"
+    pooling: str = "lasttoken"
+    max_tokens: int = 256
+    steps: int = 100
+    batch_pairs: int = 120
+    temperature: float = 0.05
+    learning_rate: float = 5e-4
+    warmup_steps: int = 10
+    schedule: str = "linear"
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    rank: int = 64
+    alpha: float = 64.0
+    dropout: float = 0.05
+    projections: tuple[str, ...] = ("q", "v", "o", "gate", "up", "down")
+    seed: int = 0
+    dtype: str | None = None
+    batch_tokens: int = 4096
+    graph_gib: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a value that cannot work, naming the field, the value and the range."""
+        for name in ("max_tokens", "steps", "rank", "batch_tokens"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "batch_pairs", self.batch_pairs >= 2, "at least 2: a batch of one has no negatives")
+        for name in ("temperature", "learning_rate", "clip_norm", "alpha"):
+            _require(self, name, getattr(self, name) > 0, "above 0")
+        for name in ("warmup_steps", "weight_decay", "graph_gib", "seed"):
+            _require(self, name, getattr(self, name) >= 0, "0 or more")
+        _require(self, "dropout", 0 <= self.dropout < 1, "from 0 to below 1")
+        _require(self, "pairs", len(self.pairs) > 0, "at least one file")
+        _require(self, "projections", len(self.projections) > 0, "at least one of " + ", ".join(PROJECTIONS))
+        for projection in self.projections:
+            if projection not in PROJECTIONS:
+                raise RequestError(unknown_name("projection", projection, PROJECTIONS))
+        if self.schedule not in SCHEDULES:
+            raise RequestError(unknown_name("schedule", self.schedule, SCHEDULES))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+
+def _require(config: TrainConfig, name: str, holds: bool, allowed: str) -> None:
+    if not holds:
+        raise RequestError(f"{name}={getattr(config, name)!r}: it must be {allowed}")
+
+
+def train_config(values: dict[str, Any], source: str = "settings") -> TrainConfig:
+    """Build a `TrainConfig` from plain values, such as a parsed recipe.
+
+    Raises:
+        RequestError: an unknown key, a value of the wrong type, or one out of range.
+    """
+    types = typing.get_type_hints(TrainConfig)
+    resolved = {}
+    for key, value in values.items():
+        if key not in types:
+            raise RequestError(f"{source}: {unknown_name('key', key, types)}")
+        resolved[key] = _converted(key, value, types[key], source)
+    return TrainConfig(**resolved)
+
+
+def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
+    if kind == tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            raise RequestError(f"{source}: {key} = {value!r}: give a list of strings")
+        return tuple(part.strip() for part in parts if part.strip())
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    allowed = typing.get_args(kind) or (kind,)
+    if not isinstance(value, allowed) or isinstance(value, bool):
+        names = " or ".join(getattr(one, "__name__", str(one)) for one in allowed if one is not type(None))
+        raise RequestError(f"{source}: {key} = {value!r}: it must be {names}")
+    return value
+
+
+def read_recipe(path: str | Path) -> dict[str, Any]:
+    """Read a TOML recipe: one flat table of `TrainConfig` fields.
+
+    Raises:
+        MissingFileError: no such file.
+        RequestError: not TOML.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"no recipe {path}: give a TOML file that exists")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is not TOML: {error}") from error

@@ -1,0 +1,139 @@
+"""What an adapted model has to beat: word counts, and any sentence-transformers model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lastword.errors import MissingFileError, ModelError, RequestError
+
+
+class TfidfEncoder:
+    """TF-IDF of words and pairs of words, brought down to at most 100 dimensions.
+
+    Term frequencies are 1 + log(count); the truncated SVD starts from a fixed seed; vectors have length 1,
+    or 0 where a text shares no word with those the encoder was fitted to.
+
+    The encoder knows words only from the texts it was fitted to. It fits itself to those it is asked to
+    encode first, which for a classification are the training texts.
+
+    Attributes:
+        name: "tfidf".
+        dims: most dimensions of a vector; fewer texts or words make fewer.
+        seed: of the SVD.
+    """
+
+    name = "tfidf"
+
+    def __init__(self, dims: int = 100, seed: int = 0) -> None:
+        self.dims, self.seed = dims, seed
+        self._fitted: tuple[Any, Any] | None = None
+        self._fitted_to = "nothing yet"
+
+    @property
+    def identity(self) -> str:
+        """Hash of the settings and of the texts it was fitted to."""
+        facts = f"{self.dims} {self.seed} {self._fitted_to}"
+        return f"tfidf-{hashlib.sha256(facts.encode()).hexdigest()}"
+
+    def fit(self, texts: Sequence[str]) -> TfidfEncoder:
+        """Learn words, their weights and the dimensions from these texts.
+
+        Raises:
+            RequestError: not one word of two letters or more.
+        """
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
+        try:
+            counts = words.fit_transform(texts)
+        except ValueError as error:
+            raise RequestError(
+                f"tfidf finds no word of two letters or more in {len(texts)} texts: use another model"
+            ) from error
+        svd = TruncatedSVD(min(self.dims, *counts.shape), random_state=self.seed)
+        with np.errstate(invalid="ignore"):  # equal texts have no variance to explain
+            svd.fit(counts)
+        self._fitted = words, svd
+        self._fitted_to = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+        return self
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        """Return (n, dim) float32, dim ≤ `dims`."""
+        from sklearn.preprocessing import normalize
+
+        if self._fitted is None:
+            self.fit(texts)
+        assert self._fitted is not None
+        words, svd = self._fitted
+        vectors: np.ndarray = normalize(svd.transform(words.transform(texts))).astype(np.float32)
+        return vectors
+
+
+class SentenceTransformerEncoder:
+    """A sentence-transformers model as it comes: its own prompt, pooling and normalisation.
+
+    Args:
+        path_or_name: a folder, or a name on the Hub.
+        dtype: such as "float32"; None is what the model was stored in.
+        device: None is the best there is.
+
+    Raises:
+        MissingFileError: something that looks like a folder and is none.
+        ModelError: a folder or name that holds no such model.
+    """
+
+    def __init__(
+        self, path_or_name: str | Path, *, dtype: str | None = None, device: str | None = None
+    ) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self.name = name = str(path_or_name)
+        if name.startswith((".", "/")) and not Path(name).is_dir():
+            raise MissingFileError(
+                f"no folder {name}: give a sentence-transformers folder or a name on the Hub"
+            )
+        model_kwargs = {"dtype": dtype} if dtype else {}
+        try:
+            self.model = SentenceTransformer(name, device=device, model_kwargs=model_kwargs)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ModelError(f"{name} is no sentence-transformers model: {reason}") from error
+        self._identity = f"{self.name}-{_hash_model(self.model)}"
+
+    @property
+    def identity(self) -> str:
+        """Name and hash of weights, modules, tokenizer and prompt."""
+        return self._identity
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        """Return (n, dim) float32."""
+        vectors: np.ndarray = self.model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
+        return vectors.astype(np.float32, copy=False)
+
+
+def _hash_model(model: Any) -> str:
+    """Hash everything that decides a vector; a template hides in the tokenizer, a pooling in the modules."""
+    import torch
+
+    digest = hashlib.sha256()
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
+    words = tokenizer.to_str() if tokenizer else repr(model.tokenizer)
+    for fact in (
+        model,
+        words,
+        model.max_seq_length,
+        model.truncate_dim,
+        model.prompts,
+        model.default_prompt_name,
+    ):
+        digest.update(f"{fact}\0".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""LoRA adapters: put into a model, saved without it, swapped in place.
+
+Source: LoRA, arXiv:2106.09685, through the peft library.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lastword.config import TrainConfig
+from lastword.embedding.folder import hash_tensors
+from lastword.errors import ModelError, WorkError
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def lora_config(config: TrainConfig) -> peft.LoraConfig:
+    """Peft's settings for a training."""
+    return peft.LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=[f"{name}_proj" for name in config.projections],
+        task_type="FEATURE_EXTRACTION",
+        base_model_name_or_path=config.model,
+    )
+
+
+def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
+    """Put fresh adapters into a frozen model, in place.
+
+    Returns:
+        The trainable parameters, float32 whatever the precision of the model.
+
+    Raises:
+        ModelError: the model has no module of the asked names.
+    """
+    torch.manual_seed(config.seed)
+    try:
+        peft.inject_adapter_in_model(lora_config(config), model)
+    except ValueError as error:
+        linear = sorted(
+            {name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+        )
+        raise ModelError(
+            f"{config.model} has none of the projections {', '.join(config.projections)}; its linear layers are: "
+            f"{', '.join(linear) or 'none'}"
+        ) from error
+    trainable = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".lora_" in name)
+        if ".lora_" in name:
+            parameter.data = parameter.data.float()
+            trainable.append(parameter)
+    return trainable
+
+
+def adapter_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Name → weight of every adapter matrix, on the CPU."""
+    return {
+        name: parameter.detach().cpu().contiguous().clone()
+        for name, parameter in model.named_parameters()
+        if ".lora_" in name
+    }
+
+
+def adapter_hash(model: nn.Module) -> str:
+    """SHA-256 of the adapter's weights."""
+    return hash_tensors(adapter_weights(model))
+
+
+def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
+    """Write an adapter as peft does, so that peft can load it over the base model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    renamed = {
+        f"base_model.model.{_saved_name(name)}": weight for name, weight in adapter_weights(model).items()
+    }
+    save_file(renamed, folder / WEIGHTS)
+    lora_config(config).save_pretrained(str(folder))
+
+
+def load_adapter(model: nn.Module, folder: Path) -> None:
+    """Swap the adapter's weights in place.
+
+    Raises:
+        WorkError: the file does not hold exactly the adapter's matrices.
+    """
+    saved = load_file(folder / WEIGHTS)
+    parameters = {name: p for name, p in model.named_parameters() if ".lora_" in name}
+    names = {f"base_model.model.{_saved_name(name)}": name for name in parameters}
+    if saved.keys() != names.keys():
+        raise WorkError(
+            f"{folder / WEIGHTS} does not fit: {len(saved)} matrices, the model takes {len(names)}"
+        )
+    with torch.no_grad():
+        for key, weight in saved.items():
+            parameters[names[key]].copy_(weight)
+
+
+def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
+    """What `lastword.json` tells about the adapter."""
+    return {
+        "kind": "lora",
+        "rank": config.rank,
+        "alpha": config.alpha,
+        "projections": list(config.projections),
+        "sha256": adapter_hash(model),
+    }
+
+
+def _saved_name(name: str) -> str:
+    """Peft leaves the adapter's own name ("default") out of the file."""
+    return name.replace(".default.", ".")

@@ -1,0 +1,106 @@
+"""What a training will do, said before its first step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lastword.config import TrainConfig
+from lastword.console import say
+from lastword.embedding import Embedder
+from lastword.embedding.tokens import Batch
+from lastword.training.gradcache import Embed, StepMemory
+from lastword.training.pairs import Pairs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Forecast of a training.
+
+    Attributes:
+        trainable: trainable parameters.
+        frozen: frozen parameters.
+        pairs: pairs trained on.
+        negatives_per_anchor: other positives (and hard negatives) that each anchor is told from.
+        cut_share: share of texts that lose their end.
+        tokens_per_step: mean tokens of a step, template included, padding not.
+        keeps_graph: whether activations are kept (faster) or computed twice (GradCache).
+        seconds: estimated time of all steps.
+    """
+
+    trainable: int
+    frozen: int
+    pairs: int
+    negatives_per_anchor: int
+    cut_share: float
+    tokens_per_step: int
+    keeps_graph: bool
+    seconds: float
+
+    def say(self) -> None:
+        """Tell it to the user."""
+        share = self.trainable / (self.trainable + self.frozen)
+        how = "activations kept" if self.keeps_graph else "GradCache: activations computed twice"
+        say(f"training {self.trainable:,} adapter weights ({share:.1%} of the model) on {self.pairs:,} pairs")
+        say(
+            f"{self.negatives_per_anchor} negatives per anchor; {self.tokens_per_step:,} tokens a step; {how}"
+        )
+        say(f"{self.cut_share:.1%} of the texts are cut; about {clock(self.seconds)} of training")
+
+
+def clock(seconds: float) -> str:
+    """Seconds for people: '45 s', '3 min 20 s', '2 h 05 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def make_plan(
+    embedder: Embedder,
+    pairs: Pairs,
+    config: TrainConfig,
+    parameters: list[nn.Parameter],
+    first: list[Batch],
+    embed: Embed,
+    memory: StepMemory,
+) -> Plan:
+    """Count what can be counted and time one part of the first step forward and backward."""
+    size = min(config.batch_pairs, len(pairs))
+    sample = [*pairs.anchors[:1000], *pairs.positives[:1000]]
+    sequences = embedder.tokenize(sample)
+    hard = sum(map(bool, pairs.negatives)) / len(pairs)
+    texts = size * (2 + hard)
+    mean_length = sum(len(ids) for ids in sequences.ids) / len(sample)
+    seconds_per_token, keeps = _timed(embed, first, parameters, memory)
+    tokens = round(texts * mean_length)
+    return Plan(
+        trainable=sum(p.numel() for p in parameters),
+        frozen=sum(p.numel() for p in embedder.backbone.model.parameters())
+        - sum(p.numel() for p in parameters),
+        pairs=len(pairs),
+        negatives_per_anchor=size - 1 + round(size * hard),
+        cut_share=sequences.cut / len(sample),
+        tokens_per_step=tokens,
+        keeps_graph=keeps,
+        seconds=config.steps * tokens * seconds_per_token * (1.0 if keeps else 1.33),
+    )
+
+
+def _timed(
+    embed: Embed, parts: list[Batch], parameters: list[nn.Parameter], memory: StepMemory
+) -> tuple[float, bool]:
+    """Seconds per token of one forward and backward pass; the gradients are thrown away."""
+    memory.measure(embed, parts[-1])
+    part = parts[len(parts) // 2]
+    started = time.perf_counter()
+    embed(part).sum().backward()  # type: ignore[no-untyped-call]
+    if part.input_ids.is_cuda:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - started
+    for parameter in parameters:
+        parameter.grad = None
+    return seconds / int(part.attention_mask.sum()), memory.keeps_graph(parts)
