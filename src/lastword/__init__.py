@@ -1,0 +1,55 @@
+"""lastword turns a pretrained decoder-only language model into a text-embedding model.
+
+>>> import lastword
+>>> embedder = lastword.Embedder.from_pretrained("mini", template="ccw", pooling="lasttoken")
+>>> vectors = embedder.encode(["a red apple", "a green pear"])
+
+Names are imported when first used, so that `import lastword` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lastword.config import TrainConfig
+    from lastword.embedding import POOLINGS, TEMPLATES, Embedder, Pooling, Template
+    from lastword.errors import LastwordError
+    from lastword.evaluation import Score, evaluate
+    from lastword.showcase import demo
+    from lastword.training import TrainResult, train
+
+__all__ = [
+    "POOLINGS",
+    "TEMPLATES",
+    "Embedder",
+    "LastwordError",
+    "Pooling",
+    "Score",
+    "Template",
+    "TrainConfig",
+    "TrainResult",
+    "demo",
+    "evaluate",
+    "train",
+]
+
+_HOME = {
+    **dict.fromkeys(("POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"), "lastword.embedding"),
+    **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
+    **dict.fromkeys(("Score", "evaluate"), "lastword.evaluation"),
+    "demo": "lastword.showcase",
+    "LastwordError": "lastword.errors",
+    "TrainConfig": "lastword.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lastword' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

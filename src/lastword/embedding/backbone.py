@@ -7,6 +7,8 @@ token must not change with what comes after it, since suffixes and poolings rely
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,6 +92,16 @@ class Backbone:
         """Precision of the frozen weights."""
         dtype: torch.dtype = next(self.model.parameters()).dtype
         return dtype
+
+    @contextmanager
+    def attention(self, implementation: str) -> Iterator[None]:
+        """Compute attention another way for a while, such as "eager"."""
+        before: str = self.model.config._attn_implementation
+        self.model.set_attn_implementation(implementation)
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(before)
 
     def hidden(self, batch: Batch, layer: int | None = None, norm: Norm = "post") -> Tensor:
         """Run a batch.

@@ -4,11 +4,13 @@ encoder.py says what is scored, scores.py how, tasks.py hands it to mteb, baseli
 local.py reads a file and puts it together.
 """
 
+from lastword.evaluation.development import ClusterScorer
 from lastword.evaluation.encoder import TextEncoder
 from lastword.evaluation.local import evaluate
 from lastword.evaluation.scores import Score, classification_score, cluster_score, vectors_cluster_score
 
 __all__ = [
+    "ClusterScorer",
     "Score",
     "TextEncoder",
     "classification_score",

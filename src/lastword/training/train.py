@@ -96,8 +96,9 @@ def train(
     base_score = scorer(embedder) if scorer else float("nan")
     parameters = adapter.add_adapter(embedder.backbone.model, config)
     loop = Loop(embedder, pairs, config, work / "checkpoints", accelerator, parameters)
-    plan = _planned(loop)
-    checkpoints = loop.run()
+    with embedder.backbone.attention(_attention(embedder)):
+        plan = _planned(loop)
+        checkpoints = loop.run()
     accelerator.end_training()
 
     selection = _selected(embedder, checkpoints, scorer, base_score)
@@ -169,6 +170,11 @@ def _loaded(
         accelerator.init_trackers("lastword")
     set_seed(config.seed)
     return embedder, accelerator
+
+
+def _attention(embedder: Embedder) -> str:
+    """Plain products on a CPU, where the fused kernel's backward pass takes longer at a sentence's length."""
+    return "eager" if embedder.backbone.device.type == "cpu" else "sdpa"
 
 
 def _planned(loop: Loop) -> Plan:

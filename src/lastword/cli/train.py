@@ -1,0 +1,82 @@
+"""`lastword train`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lastword.cli.options import given, options_of
+from lastword.config import TrainConfig, read_recipe
+
+
+@click.command()
+@click.option("--out", type=Path, required=True, help="folder to write")
+@click.option("--recipe", type=Path, help="TOML file with any of the settings below; flags go before it")
+@options_of(TrainConfig)
+@click.option("--dev", type=Path, help="labelled development texts that choose the checkpoint")
+@click.option("--dev-text-column", default="text", show_default=True, help="their column of texts")
+@click.option("--dev-label-column", default="label", show_default=True, help="their column of labels")
+@click.option("--dev-split", help="keep their rows whose column `split` has this value")
+@click.option("--drop-empty", is_flag=True, help="leave out pairs with an empty side")
+@click.option("--resume", is_flag=True, help="go on with an interrupted run of the same settings")
+@click.option("--overwrite", is_flag=True, help="replace the output folder")
+@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
+@click.option("--trackers", help="an experiment tracker that accelerate knows, or none")
+@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+def train(
+    out: Path,
+    recipe: Path | None,
+    dev: Path | None,
+    dev_text_column: str,
+    dev_label_column: str,
+    dev_split: str | None,
+    drop_empty: bool,
+    resume: bool,
+    overwrite: bool,
+    device: str | None,
+    trackers: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Adapt a decoder to embed, by contrastive LoRA training on pairs.
+
+    \b
+    lastword train --model mini --pairs pairs.parquet --out adapted
+    lastword train --recipe recipes/paper.toml --pairs pairs.parquet --out adapted
+
+    Pairs are Parquet, JSON lines, CSV or TSV with the columns anchor, positive and perhaps negative.
+    The folder loads in sentence-transformers as it is.
+    """
+    from lastword.evaluation.development import ClusterScorer
+    from lastword.tables import read_texts
+
+    settings = {**(read_recipe(recipe) if recipe else {}), **given(flags)}
+    scorer = None
+    if dev:
+        where = {"split": dev_split} if dev_split else None
+        columns = read_texts(dev, [dev_text_column, dev_label_column], where=where, drop_empty=drop_empty)
+        scorer = ClusterScorer({dev.stem: (columns[dev_text_column], columns[dev_label_column])})
+
+    from lastword.training import train as run
+
+    result = run(
+        out,
+        scorer=scorer,
+        resume=resume,
+        overwrite=overwrite,
+        drop_empty=drop_empty,
+        device=device,
+        trackers=trackers,
+        **settings,
+    )
+    if as_json:
+        facts = {
+            "out": str(result.out),
+            "selection": result.selection.to_dict(),
+            "losses": result.losses,
+            "seconds": round(result.seconds, 1),
+        }
+        click.echo(json.dumps(facts))
