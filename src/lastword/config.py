@@ -13,6 +13,7 @@ from typing import Any
 from lastword.errors import MissingFileError, RequestError, unknown_name
 
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
+_RECIPES = Path(__file__).parent / "recipes"
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -127,16 +128,22 @@ def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
     return value
 
 
-def read_recipe(path: str | Path) -> dict[str, Any]:
+def read_recipe(name_or_path: str | Path) -> dict[str, Any]:
     """Read a TOML recipe: one flat table of `TrainConfig` fields.
+
+    Args:
+        name_or_path: "mini", "paper", or a file.
 
     Raises:
         MissingFileError: no such file.
         RequestError: not TOML.
     """
-    path = Path(path)
+    known = {path.stem: path for path in sorted(_RECIPES.glob("*.toml"))}
+    path = known.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
-        raise MissingFileError(f"no recipe {path}: give a TOML file that exists")
+        raise MissingFileError(
+            f"no recipe {path}: give a TOML file that exists, or one of {', '.join(known)}"
+        )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -17,19 +17,24 @@ import pyarrow.parquet
 from lastword.errors import MissingFileError, TableError
 
 Column = list[str]
+_BLOCK_BYTES = 64 << 20  # a row must fit into one; pyarrow's own 1 MiB is less than a long document
 
 
 def _read_text_lines(path: Path) -> pa.Table:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    # Not splitlines(): it ends a line at form feeds and other characters that stand inside a text.
+    lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     return pa.table({"text": pa.array(lines, pa.string())})
 
 
 def _read_csv(path: Path, delimiter: str = ",") -> pa.Table:
     # A cell is text unless the file says otherwise: a label "007" must not become the number 7.
-    names = pa.csv.open_csv(path, parse_options=pa.csv.ParseOptions(delimiter=delimiter)).schema.names
+    reading = pa.csv.ReadOptions(block_size=_BLOCK_BYTES)
+    parsing = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    names = pa.csv.open_csv(path, read_options=reading, parse_options=parsing).schema.names
     return pa.csv.read_csv(
         path,
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        read_options=reading,
+        parse_options=parsing,
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         ),
@@ -37,7 +42,11 @@ def _read_csv(path: Path, delimiter: str = ",") -> pa.Table:
 
 
 def _read_json(path: Path) -> pa.Table:
-    return pa.json.read_json(path, parse_options=pa.json.ParseOptions(newlines_in_values=True))
+    return pa.json.read_json(
+        path,
+        read_options=pa.json.ReadOptions(block_size=_BLOCK_BYTES),
+        parse_options=pa.json.ParseOptions(newlines_in_values=True),
+    )
 
 
 READERS: dict[str, Callable[[Path], pa.Table]] = {
@@ -69,7 +78,8 @@ def read_table(path: str | Path) -> pa.Table:
         raise TableError(f"{path} is empty: it needs at least one row")
     try:
         table = reader(path)
-    except (pa.ArrowInvalid, pa.ArrowException, UnicodeDecodeError) as error:
+        table.validate(full=True)  # JSON and Parquet may hold bytes that are not UTF-8
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise TableError(
             f"{path} is not a readable {path.suffix} file: {str(error).splitlines()[0]}"
         ) from error
@@ -85,7 +95,10 @@ def columns_of(table: pa.Table, path: str | Path, names: Sequence[str]) -> pa.Ta
         raise TableError(
             f"{path} has no column {missing[0]!r}; its columns are: {', '.join(table.column_names)}"
         )
-    return table.select(list(names))
+    twice = [name for name in names if table.column_names.count(name) > 1]
+    if twice:
+        raise TableError(f"{path} has several columns {twice[0]!r}: rename all but one")
+    return table.select(list(dict.fromkeys(names)))
 
 
 def read_texts(

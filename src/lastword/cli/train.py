@@ -14,7 +14,7 @@ from lastword.config import TrainConfig, read_recipe
 
 @click.command()
 @click.option("--out", type=Path, required=True, help="folder to write")
-@click.option("--recipe", type=Path, help="TOML file with any of the settings below; flags go before it")
+@click.option("--recipe", help="mini, paper, or a TOML file of the settings below; flags go before it")
 @options_of(TrainConfig)
 @click.option("--dev", type=Path, help="labelled development texts that choose the checkpoint")
 @click.option("--dev-text-column", default="text", show_default=True, help="their column of texts")
@@ -28,7 +28,7 @@ from lastword.config import TrainConfig, read_recipe
 @click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
 def train(
     out: Path,
-    recipe: Path | None,
+    recipe: str | None,
     dev: Path | None,
     dev_text_column: str,
     dev_label_column: str,
@@ -45,7 +45,7 @@ def train(
 
     \b
     lastword train --model mini --pairs pairs.parquet --out adapted
-    lastword train --recipe recipes/paper.toml --pairs pairs.parquet --out adapted
+    lastword train --recipe paper --model meta-llama/Llama-3.2-1B --pairs pairs.parquet --out adapted
 
     Pairs are Parquet, JSON lines, CSV or TSV with the columns anchor, positive and perhaps negative.
     The folder loads in sentence-transformers as it is.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -65,21 +66,38 @@ class Backbone:
             revision: branch, tag or commit on the Hub.
 
         Raises:
-            ModelError: no model there, one that needs code of its own, or one that is no decoder.
+            MissingFileError: no such folder.
+            ModelError: no model there, a damaged one, one that needs code of its own, or one that is no decoder.
+            RequestError: a dtype or device that there is not.
         """
         name = str(name_or_folder)
         _require_loadable(name, revision)
-        place = torch.device(device or preferred_device())
+        place = _place(device or preferred_device())
         if dtype is not None and dtype not in DTYPES:
             raise RequestError(unknown_name("dtype", dtype, DTYPES))
         precision = DTYPES[dtype] if dtype else preferred_dtype(place)
+        verbosity = transformers_logging.get_verbosity()
+        transformers_logging.set_verbosity_error()  # it would report the head, which is left out on purpose
         try:
-            model = AutoModel.from_pretrained(
-                name, revision=revision, dtype=precision, use_safetensors=True, attn_implementation="sdpa"
+            model, report = AutoModel.from_pretrained(
+                name,
+                revision=revision,
+                dtype=precision,
+                use_safetensors=True,
+                attn_implementation="sdpa",
+                output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise ModelError(f"{name} does not load as a model: {str(error).splitlines()[0]}") from error
-        return cls(model.to(place), name)
+        finally:
+            transformers_logging.set_verbosity(verbosity)
+        backbone = cls(model.to(place), name)
+        missing = sorted(report["missing_keys"])
+        if missing:  # transformers filled them with random numbers
+            raise ModelError(
+                f"{name} lacks {len(missing)} of its weights, {missing[0]} first: fetch it again"
+            )
+        return backbone
 
     @property
     def device(self) -> torch.device:
@@ -156,6 +174,16 @@ class Backbone:
                 f"{self.name} ({self.model.config.model_type}) lets tokens see later ones: lastword needs a decoder, "
                 "such as Qwen/Qwen3-0.6B; for this model use sentence-transformers"
             )
+
+
+def _place(device: str) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise RequestError(f"no device {device!r} here: {reason}; use cpu, cuda, cuda:1 or mps") from error
+    return place
 
 
 def preferred_device() -> str:

@@ -19,7 +19,7 @@ from lastword.embedding.backbone import Backbone, Norm
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Boundary, CompiledTemplate, Template
 from lastword.embedding.tokenizer import TextTokenizer
-from lastword.embedding.tokens import Batch, Sequences, group_by_length, pad, tokenize
+from lastword.embedding.tokens import Batch, Sequences, group_by_length, pad, require_strings, tokenize
 from lastword.errors import RequestError, unknown_name
 
 DEFAULT_MAX_TOKENS = 512
@@ -63,7 +63,7 @@ class Embedder:
         self.layer, self.norm, self.normalize = _checked_layer(layer, backbone.layers), norm, normalize
         if norm not in ("post", "pre"):
             raise RequestError(unknown_name("norm", norm, ["post", "pre"]))
-        self.max_tokens = max_tokens or min(DEFAULT_MAX_TOKENS, backbone.positions)
+        self.max_tokens = min(DEFAULT_MAX_TOKENS, backbone.positions) if max_tokens is None else max_tokens
         if self.max_tokens > backbone.positions:
             raise RequestError(
                 f"max_tokens={self.max_tokens}: {backbone.name} has {backbone.positions} positions; use at most that"
@@ -126,7 +126,7 @@ class Embedder:
             layer=layer,
             norm=norm or "post",
             facts=facts,
-            max_tokens=max_tokens or (stored.max_tokens if stored else None),
+            max_tokens=max_tokens if max_tokens is not None else stored.max_tokens if stored else None,
             normalize=normalize if normalize is not None else stored.normalize if stored else True,
         )
 
@@ -222,6 +222,7 @@ class Embedder:
             Pooling as a string → (n, dim) float32; the same vectors as encoding with each alone.
         """
         chosen = [Pooling.parse(pooling) for pooling in poolings]
+        require_strings(texts)
         unique = list(dict.fromkeys(texts))
         sequences = self.tokenize(unique, appends_eos=any(pooling.name == "eos" for pooling in chosen))
         if sequences.cut:

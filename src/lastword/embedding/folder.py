@@ -119,7 +119,7 @@ def write(embedder: Embedder, folder: Path, *, overwrite: bool, dtype: str) -> P
         _write_tokenizer(embedder, partial)
         _write_modules(embedder, partial)
         _write_card(embedder, partial)
-        _write_golden(embedder, partial)
+        _write_golden(embedder, partial, dtype)
         replace_folder(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -132,6 +132,8 @@ def replace_folder(new: Path, target: Path) -> None:
     if target.exists():
         target.rename(old)
     new.rename(target)
+    if old.is_file():
+        old.unlink()
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -311,13 +313,13 @@ def _write_card(embedder: Embedder, folder: Path) -> None:
     (folder / "README.md").write_text(model_card(embedder), encoding="utf-8")
 
 
-def _write_golden(embedder: Embedder, folder: Path) -> None:
+def _write_golden(embedder: Embedder, folder: Path, dtype: str) -> None:
     """Embed the golden texts with the written folder in float32, and require that it agrees with the embedder."""
     reloaded = type(embedder).from_pretrained(folder, dtype="float32", device="cpu")
     with quiet():
         golden, mine = reloaded.encode(GOLDEN_TEXTS), embedder.encode(GOLDEN_TEXTS)
     cosine = float((_unit(mine) * _unit(golden)).sum(1).min())
-    exact = embedder.backbone.dtype == torch.float32 and reloaded.facts == embedder.facts
+    exact = embedder.backbone.dtype == DTYPES[dtype] == torch.float32 and reloaded.facts == embedder.facts
     if cosine < (0.99999 if exact else 0.99):
         raise ParityError(
             f"the written folder disagrees with the model in memory: smallest cosine {cosine:.5f}"

@@ -48,8 +48,9 @@ def cls(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def maximum(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Largest value of each dimension over the masked positions."""
-    return hidden.float().masked_fill(~mask[..., None], float("-inf")).amax(1)
+    """Largest value of each dimension over the masked positions; zeros where there is none, as `mean` has."""
+    largest = hidden.float().masked_fill(~mask[..., None], float("-inf")).amax(1)
+    return largest.masked_fill(~mask.any(1, keepdim=True), 0.0)
 
 
 POOLINGS: dict[str, Pool] = {

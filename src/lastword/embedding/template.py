@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from lastword.embedding.tokenizer import TextTokenizer
@@ -65,13 +65,20 @@ class Template:
     ) -> Template:
         """Make a template from one of the names in `TEMPLATES` or from a string with one `{text}`.
 
+        A finished template is taken as it is, but for a policy that is given with it.
+
         Raises:
             TemplateError: an unknown name, or a string with no `{text}` or several.
         """
-        if isinstance(given, Template):
-            return given
         if boundary not in ("ids", "string"):
             raise TemplateError(unknown_name("boundary", boundary, ["ids", "string"]))
+        if isinstance(given, Template):
+            return replace(
+                given,
+                bos=given.bos if bos is None else bos,
+                eos=given.eos or eos,
+                boundary=given.boundary if boundary == "ids" else boundary,
+            )
         name = given.lower() if given.lower() in TEMPLATES else "custom"
         text = TEMPLATES.get(name, given)
         if PLACE not in text:

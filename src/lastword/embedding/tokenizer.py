@@ -85,6 +85,6 @@ def _without_strip(normalizer: dict[str, object] | None) -> dict[str, object] | 
     if normalizer is None or normalizer.get("type") != "Sequence":
         return normalizer
     inner = normalizer["normalizers"]
-    if not isinstance(inner, list) or inner[:1] != [_STRIP]:
+    if not isinstance(inner, list) or inner[:1] != [_STRIP] or len(inner) > 2:
         return normalizer
     return inner[1] if len(inner) == 2 else None

@@ -60,15 +60,20 @@ def clean(text: str) -> str:
     return text
 
 
+def require_strings(texts: Sequence[object]) -> None:
+    """Refuse what is no string, naming its row."""
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise RequestError(f"text {row} is {type(text).__name__}, not str: give texts as strings")
+
+
 def tokenize(texts: Sequence[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
     """Wrap every text in the template, as ids, cut to `compiled.max_tokens`.
 
     Raises:
         RequestError: something that is no string, or a text without a single token.
     """
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise RequestError(f"text {row} is {type(text).__name__}, not str: give texts as strings")
+    require_strings(texts)
     by_string = compiled.template.boundary == "string"
     sequences = (_tokenize_formatted if by_string else _tokenize_parts)(
         [clean(text) for text in texts], compiled, tokenizer

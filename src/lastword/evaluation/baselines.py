@@ -92,7 +92,9 @@ class SentenceTransformerEncoder:
         self, path_or_name: str | Path, *, dtype: str | None = None, device: str | None = None
     ) -> None:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every load
         self.name = name = str(path_or_name)
         if name.startswith((".", "/")) and not Path(name).is_dir():
             raise MissingFileError(

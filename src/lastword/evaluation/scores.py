@@ -61,7 +61,8 @@ def cluster_score(
     all-MiniLM-L6-v2 on 420 sentences with 28 labels gets 0.53 that way and 0.49 this way, TF-IDF 0.37 and
     0.27, because few texts in many clusters agree by chance. Scores of different sizes do not compare.
 
-    `std` tells how much the draw and the start of k-means matter, not how much other texts would.
+    Vectors without meaning do not score 0: random ones for 560 texts with 28 labels score 0.17. `std` tells
+    how much the draw and the start of k-means matter, not how much other texts would.
 
     Args:
         encoder: what is scored.
@@ -138,7 +139,7 @@ def classification_score(
 
     Source: MTEB, arXiv:2210.07316.
     """
-    require_labels(train_labels, "classification")
+    require_labels(train_labels, "classification", "the training set")
     require_samples(train_labels, samples_per_label)
     _require_same_length(train_texts, train_labels)
     _require_same_length(test_texts, test_labels)
@@ -166,7 +167,7 @@ def require_labels(labels: Sequence[Label], task: str, where: object = "the list
 
 
 def require_samples(
-    labels: Sequence[Label], samples_per_label: int, where: object = "the training texts"
+    labels: Sequence[Label], samples_per_label: int, where: object = "the training set"
 ) -> None:
     """Refuse a draw of more texts of a label than there are."""
     if samples_per_label < 1:

@@ -86,8 +86,9 @@ def train(
     work = _workplace(out, config, resume=resume, overwrite=overwrite)
     pairs = read_pairs(config.pairs, drop_empty=drop_empty)
     if scorer is None:
-        pairs, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
-        scorer = HeldOutPairs(held_out) if len(held_out) >= _HELD_OUT_LEAST else None
+        rest, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
+        if len(held_out) >= _HELD_OUT_LEAST:
+            pairs, scorer = rest, HeldOutPairs(held_out)
     if len(pairs) < config.batch_pairs:
         warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
 

@@ -1,0 +1,50 @@
+# Every habit is one command, and each works from a fresh clone: the first one builds .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow check fix docs bench bundle results clean
+
+demo: .venv/.installed  ## adapt the bundled model and score it before and after
+	$(BIN)/lastword demo --overwrite
+
+test: .venv/.installed-dev  ## the default tests, a few minutes on two cores
+	$(BIN)/python -m pytest
+
+test-slow: .venv/.installed-dev  ## the tests that take minutes each
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/.installed-dev  ## format, lint, types, layers, generated files
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/docs/generate.py --check
+
+fix: .venv/.installed-dev  ## mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: .venv/.installed-dev  ## write the generated parts of the documentation
+	$(BIN)/python tools/docs/generate.py
+
+bench: .venv/.installed-dev  ## side-by-side timings against sentence-transformers
+	$(BIN)/python bench/encode.py
+
+bundle: .venv/.installed-dev  ## rebuild the bundled texts from their sources
+	$(BIN)/python tools/bundle/build.py
+
+results: .venv/.installed-dev  ## measure on real public text (LASTWORD_DATA or ../shared/data)
+	$(BIN)/python tools/results/real_texts.py
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lastword needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@

@@ -1,0 +1,69 @@
+"""Many dimensions on a flat page: vectors to points in the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from lastword.embedding.embedder import unit
+from lastword.errors import RequestError
+
+_COMPONENTS = 30
+_PERPLEXITY = 30.0
+_FEWEST = 6  # rows that still have neighbours to tell from the rest
+
+
+def flat_map(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Put vectors on a map where near ones lie near; the directions and scale of the map mean nothing.
+
+    Rows are scaled to length 1, brought to 30 principal components and then to two dimensions by t-SNE with
+    the cosine distance. Its perplexity is 30, and a third of the rows where they are fewer. One thread does
+    the work, as the sums of several threads differ in their last digits and so would the maps.
+
+    Source: t-SNE, Maaten and Hinton, JMLR 9 (2008), through scikit-learn.
+
+    Args:
+        vectors: (n, dim), finite.
+        seed: of t-SNE; the same vectors and seed give the same map.
+
+    Returns:
+        (n, 2) float32. Fewer than 6 rows get their first two principal components.
+
+    Raises:
+        RequestError: not a table of numbers, or values that are not finite.
+    """
+    if vectors.ndim != 2 or 0 in vectors.shape:
+        raise RequestError(f"vectors of shape {vectors.shape}: give a table with rows and columns")
+    if not np.isfinite(vectors).all():
+        rows = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        raise RequestError(f"{len(rows)} of {len(vectors)} vectors are not finite; the first is row {rows[0]}")
+    with threadpool_limits(limits=1):
+        reduced = _principal(unit(vectors.astype(np.float64)))
+        if len(vectors) < _FEWEST or not reduced.any():
+            return _two_columns(reduced)
+        return _neighbours(reduced, seed)
+
+
+def _principal(vectors: np.ndarray) -> np.ndarray:
+    """(n, dim) → (n, at most 30); rows that are all equal give zeros."""
+    if len(vectors) == 1 or np.ptp(vectors, axis=0).max() < 1e-9:
+        return np.zeros((len(vectors), 2))
+    components = min(_COMPONENTS, *vectors.shape)
+    reduced: np.ndarray = PCA(components, svd_solver="full").fit_transform(vectors)
+    return reduced
+
+
+def _neighbours(vectors: np.ndarray, seed: int) -> np.ndarray:
+    perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
+    flat: np.ndarray = TSNE(
+        perplexity=perplexity, metric="cosine", init="pca", learning_rate="auto", random_state=seed
+    ).fit_transform(vectors)
+    return flat.astype(np.float32)
+
+
+def _two_columns(vectors: np.ndarray) -> np.ndarray:
+    missing = max(0, 2 - vectors.shape[1])
+    two: np.ndarray = np.pad(vectors, ((0, 0), (0, missing)))[:, :2].astype(np.float32)
+    return two

@@ -1,0 +1,224 @@
+"""A file and a model's name in, a score out; every request that cannot be met gets its one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lastword.errors import MissingFileError, RequestError, TableError
+from lastword.evaluation import classification_score, cluster_score, evaluate
+from lastword.evaluation.baselines import TfidfEncoder
+
+from .samples import TableEncoder, topic_texts
+
+
+def test_clustering_takes_every_row(labelled_file):
+    report = evaluate("tfidf", labelled_file)
+    train, test = topic_texts(12, seed=1), topic_texts(10, seed=2)
+    score = cluster_score(TfidfEncoder(), train[0] + test[0], train[1] + test[1])
+    assert report.pop("seconds") > 0
+    assert report == {
+        "task": "clustering", "metric": "v_measure", "score": score.score, "std": score.std, "n": 66,
+        "model": "tfidf", "template": None, "pooling": None, "data": str(labelled_file),
+    }  # fmt: skip
+    json.dumps(report)
+
+
+def test_clustering_of_one_split(labelled_file):
+    report = evaluate("tfidf", labelled_file, split="test")
+    assert (report["n"], report["score"]) == (
+        30,
+        cluster_score(TfidfEncoder(), *topic_texts(10, seed=2)).score,
+    )
+
+
+def test_classification_learns_from_one_split_and_is_tested_on_the_other(labelled_file):
+    report = evaluate("tfidf", labelled_file, task="classification", samples_per_label=4)
+    train, test = topic_texts(12, seed=1), topic_texts(10, seed=2)
+    by_hand = classification_score(TfidfEncoder().fit(train[0]), *train, *test, samples_per_label=4)
+    assert (report["metric"], report["n"], report["score"]) == ("accuracy", 30, by_hand.score)
+    turned = evaluate("tfidf", labelled_file, task="classification", split="train", train_split="test")
+    assert turned["n"] == 36
+
+
+def test_columns_have_the_names_one_gives_them(tmp_path):
+    path = tmp_path / "shop.csv"
+    texts, labels = topic_texts(per_label=4)
+    path.write_text("title,kind\n" + "".join(f"{t},{lab}\n" for t, lab in zip(texts, labels, strict=True)))
+    assert evaluate("tfidf", path, text_column="title", label_column="kind")["n"] == 12
+
+
+def test_max_texts_draws_a_sample_that_the_seed_fixes(labelled_file):
+    texts = topic_texts(12, seed=1)[0] + topic_texts(10, seed=2)[0]
+    rng = np.random.default_rng(0)
+    table = {text: rng.standard_normal(4).astype(np.float32) for text in texts}
+
+    def drawn(seed):
+        encoder = TableEncoder(table)
+        assert evaluate(encoder, labelled_file, max_texts=20, seed=seed)["n"] == 20
+        return encoder.asked
+
+    assert drawn(0) == drawn(0)
+    assert drawn(0) != drawn(1)
+    assert drawn(0) == sorted(drawn(0), key=texts.index)
+    assert evaluate(TableEncoder(table), labelled_file, max_texts=1000)["n"] == 66
+
+
+def test_rows_without_text_are_refused_or_dropped(tmp_path):
+    path = tmp_path / "holes.jsonl"
+    texts, labels = topic_texts(per_label=4)
+    texts[5] = " "
+    path.write_text(
+        "".join(json.dumps({"text": t, "label": lab}) + "\n" for t, lab in zip(texts, labels, strict=True))
+    )
+    with pytest.raises(TableError, match=r"1 of 12 rows hold no text \(empty in 'text'; rows 5"):
+        evaluate("tfidf", path)
+    assert evaluate("tfidf", path, drop_empty=True)["n"] == 11
+
+
+def test_bundled_texts_have_names():
+    report = evaluate("tfidf", "products", split="dev", max_texts=100)
+    assert (report["n"], report["data"]) == (100, "products")
+
+
+def test_any_encoder_object_will_do(labelled_file):
+    texts = topic_texts(10, seed=2)[0]
+    encoder = TableEncoder(dict(zip(texts, np.eye(30, dtype=np.float32), strict=True)))
+    report = evaluate(encoder, labelled_file, split="test", batch_tokens=100)
+    assert (report["model"], report["template"], report["pooling"]) == ("table-30", None, None)
+
+
+def test_a_decoder_by_folder_and_as_an_object(labelled_file, decoder_folder):
+    from lastword.embedding import Embedder
+
+    by_folder = evaluate(
+        decoder_folder,
+        labelled_file,
+        template="The {text} means",
+        pooling="lasttoken",
+        dtype="float32",
+        device="cpu",
+    )
+    embedder = Embedder.from_pretrained(
+        decoder_folder, template="The {text} means", pooling="lasttoken", dtype="float32", device="cpu"
+    )
+    by_object = evaluate(embedder, labelled_file, batch_tokens=64)
+    assert by_folder["score"] == by_object["score"] == cluster_score(embedder, *_all_texts()).score
+    assert (by_folder["model"], by_folder["template"], by_folder["pooling"]) == (
+        str(decoder_folder), "custom", "lasttoken",
+    )  # fmt: skip
+    assert evaluate(embedder.with_template("none"), labelled_file)["score"] != by_object["score"]
+
+
+def _all_texts():
+    train, test = topic_texts(12, seed=1), topic_texts(10, seed=2)
+    return train[0] + test[0], train[1] + test[1]
+
+
+def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
+    report = evaluate(f"sentence-transformers:{sentence_folder}", labelled_file, device="cpu")
+    assert (report["model"], report["template"], report["n"]) == (str(sentence_folder), None, 66)
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (
+            {"task": "clusterin"},
+            "unknown task 'clusterin': did you mean 'clustering'? Known: clustering, classification",
+        ),
+        ({"max_texts": 0}, "max_texts=0: give 1 or more, or nothing for all"),
+        ({"template": "eol"}, "template='eol': tfidf takes no template; leave it out"),
+        ({"pooling": "mean"}, "pooling='mean': tfidf takes no pooling; leave it out"),
+        ({"device": "cpu"}, "device='cpu': tfidf takes no device; leave it out"),
+        (
+            {"model": "sentence-transformers:x", "pooling": "mean"},
+            "pooling='mean': a sentence-transformers model takes no pooling; leave it out",
+        ),
+        (
+            {"model": TableEncoder({}), "dtype": "float32"},
+            "dtype='float32': a loaded model takes no dtype; leave it out",
+        ),
+        (
+            {"model": "sentence-transformers:"},
+            "sentence-transformers: names no model: "
+            "write sentence-transformers:FOLDER or sentence-transformers:NAME_ON_THE_HUB",
+        ),
+        (
+            {"task": "classification", "train_split": "test"},
+            "split and train_split are both 'test': give two different splits",
+        ),
+    ],
+)
+def test_requests_that_cannot_be_met(labelled_file, wish, message):
+    with pytest.raises(RequestError) as caught:
+        evaluate(**{"model": "tfidf", "data": labelled_file, **wish})
+    assert str(caught.value) == message
+
+
+def test_texts_of_one_label(tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("text,label,split\nfirst text,x,test\nsecond text,x,test\nthird text,y,train\n")
+    with pytest.raises(RequestError) as caught:
+        evaluate("tfidf", path, split="test")
+    assert (
+        str(caught.value) == f"{path} (split 'test') has one label only ('x'): clustering needs at least two"
+    )
+    with pytest.raises(RequestError) as caught:
+        evaluate("tfidf", path, task="classification")
+    assert (
+        str(caught.value)
+        == f"{path} (split 'train') has one label only ('y'): classification needs at least two"
+    )
+    with pytest.raises(RequestError) as caught:
+        evaluate("tfidf", path, max_texts=1)
+    assert str(caught.value) == (
+        f"the sample of 1 texts from {path} has one label only ('x'): clustering needs at least two"
+    )
+
+
+def test_too_few_training_texts_of_a_label(labelled_file):
+    with pytest.raises(RequestError) as caught:
+        evaluate(
+            "tfidf",
+            labelled_file,
+            task="classification",
+            split="train",
+            train_split="test",
+            samples_per_label=11,
+        )
+    assert str(caught.value) == (
+        f"{labelled_file} (split 'test'): label 'court' has only 10 of samples_per_label=11; "
+        "add texts or ask for at most 10"
+    )
+
+
+def test_splits_that_are_not_there(labelled_file, tmp_path):
+    with pytest.raises(TableError) as caught:
+        evaluate("tfidf", labelled_file, split="dev")
+    assert (
+        str(caught.value)
+        == f"{labelled_file} has no row with split = 'dev'; the values there are: test, train"
+    )
+    path = tmp_path / "plain.csv"
+    path.write_text("text,label\nfirst text,x\nsecond text,y\n")
+    with pytest.raises(TableError) as caught:
+        evaluate("tfidf", path, task="classification")
+    assert str(caught.value) == f"{path} has no column 'split'; its columns are: text, label"
+    with pytest.raises(MissingFileError, match=r"no file nowhere\.csv"):
+        evaluate("tfidf", "nowhere.csv")
+
+
+def test_nothing_is_said_and_torch_waits_until_it_is_needed(labelled_file):
+    """In a process of its own, where the first score also imports mteb."""
+    code = (
+        "import sys; from lastword.evaluation import evaluate\n"
+        "assert not {'torch', 'mteb', 'sklearn', 'transformers'} & set(sys.modules)\n"
+        f"print(evaluate('tfidf', {str(labelled_file)!r})['n'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "66\n", "")

@@ -1,0 +1,134 @@
+"""Settings of a training: checked on construction, read from TOML, written as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lastword.config import TrainConfig, read_recipe, train_config
+from lastword.errors import MissingFileError, RequestError
+
+Refused = Callable[..., str]
+
+OUT_OF_RANGE = [
+    ("max_tokens", 0, "max_tokens=0: it must be at least 1"),
+    ("steps", 0, "steps=0: it must be at least 1"),
+    ("rank", -1, "rank=-1: it must be at least 1"),
+    ("batch_tokens", 0, "batch_tokens=0: it must be at least 1"),
+    ("batch_pairs", 1, "batch_pairs=1: it must be at least 2: a batch of one has no negatives"),
+    ("temperature", 0.0, "temperature=0.0: it must be above 0"),
+    ("temperature", float("nan"), "temperature=nan: it must be above 0"),
+    ("learning_rate", -1e-4, "learning_rate=-0.0001: it must be above 0"),
+    ("clip_norm", 0.0, "clip_norm=0.0: it must be above 0"),
+    ("alpha", 0.0, "alpha=0.0: it must be above 0"),
+    ("warmup_steps", -1, "warmup_steps=-1: it must be 0 or more"),
+    ("weight_decay", -0.1, "weight_decay=-0.1: it must be 0 or more"),
+    ("graph_gib", -1.0, "graph_gib=-1.0: it must be 0 or more"),
+    ("seed", -1, "seed=-1: it must be 0 or more"),
+    ("dropout", 1.0, "dropout=1.0: it must be from 0 to below 1"),
+    ("dropout", -0.1, "dropout=-0.1: it must be from 0 to below 1"),
+    ("pairs", (), "pairs=(): it must be at least one file"),
+    ("projections", (), "projections=(): it must be at least one of q, k, v, o, gate, up, down"),
+    (
+        "projections",
+        ("q", "gates"),
+        "unknown projection 'gates': did you mean 'gate'? Known: q, k, v, o, gate, up, down",
+    ),
+    ("schedule", "cosin", "unknown schedule 'cosin': did you mean 'cosine'? Known: constant, linear, cosine"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), OUT_OF_RANGE)
+def test_values_out_of_range(refused: Refused, name: str, value: Any, message: str) -> None:
+    assert refused(RequestError, TrainConfig, **{name: value}) == message
+    assert refused(RequestError, train_config, {name: value}) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dropout", 0.0), ("warmup_steps", 0), ("batch_pairs", 2), ("steps", 1), ("seed", 0), ("dtype", None)],
+)
+def test_values_at_the_edge(name: str, value: Any) -> None:
+    assert getattr(train_config({name: value}), name) == value
+
+
+def test_unknown_key_names_the_nearest_and_the_source(refused: Refused) -> None:
+    known = ", ".join(field.name for field in dataclasses.fields(TrainConfig))
+    assert refused(RequestError, train_config, {"temprature": 0.1}, "my.toml") == (
+        f"my.toml: unknown key 'temprature': did you mean 'temperature'? Known: {known}"
+    )
+    assert refused(RequestError, train_config, {"xyz": 0.1}) == f"settings: unknown key 'xyz': Known: {known}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("steps", "100", "settings: steps = '100': it must be int"),
+        ("steps", 1.5, "settings: steps = 1.5: it must be int"),
+        ("steps", True, "settings: steps = True: it must be int"),
+        ("temperature", "0.1", "settings: temperature = '0.1': it must be float"),
+        ("temperature", False, "settings: temperature = False: it must be float"),
+        ("model", 3, "settings: model = 3: it must be str"),
+        ("dtype", 16, "settings: dtype = 16: it must be str"),
+        ("pairs", 3, "settings: pairs = 3: give a list of strings"),
+        ("projections", ["q", 1], "settings: projections = ['q', 1]: give a list of strings"),
+    ],
+)
+def test_values_of_the_wrong_type(refused: Refused, name: str, value: Any, message: str) -> None:
+    assert refused(RequestError, train_config, {name: value}) == message
+
+
+def test_integers_serve_where_a_float_is_asked_for() -> None:
+    alpha = train_config({"alpha": 16}).alpha
+    assert alpha == 16.0
+    assert isinstance(alpha, float)
+
+
+@pytest.mark.parametrize("given", ["a.csv, b.csv,", ["a.csv", "b.csv"], ("a.csv", "b.csv")])
+def test_lists_and_comma_strings_become_tuples(given: Any) -> None:
+    assert train_config({"pairs": given}).pairs == ("a.csv", "b.csv")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().steps = 3  # type: ignore[misc]
+
+
+def test_json_and_back() -> None:
+    config = TrainConfig(pairs=("a", "b"), projections=("q", "v"), dtype="bfloat16", seed=3)
+    plain = config.to_dict()
+    assert plain["pairs"] == ["a", "b"]
+    assert train_config(json.loads(json.dumps(plain))) == config
+
+
+def test_every_field_has_its_docstring() -> None:
+    documented = TrainConfig.__doc__ or ""
+    assert [
+        f.name for f in dataclasses.fields(TrainConfig) if f"\n        {f.name}: " not in documented
+    ] == []
+
+
+def test_toml(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('# a run\nmodel = "mini"\nsteps = 20\ntemperature = 1\nprojections = ["q", "v"]\n')
+    values = read_recipe(path)
+    assert values == {"model": "mini", "steps": 20, "temperature": 1, "projections": ["q", "v"]}
+    assert train_config(values) == TrainConfig(steps=20, temperature=1.0, projections=("q", "v"))
+
+
+def test_toml_that_is_not_there(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "run.toml"
+    message = refused(MissingFileError, read_recipe, path)
+    assert message.startswith(f"no recipe {path}: give a TOML file that exists")
+
+
+@pytest.mark.parametrize("content", [b"steps = \n", b"name = 'caf\xe9'\n"])
+def test_toml_that_is_none(tmp_path: Path, refused: Refused, content: bytes) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes(content)
+    assert refused(RequestError, read_recipe, path).startswith(f"{path} is not TOML: ")

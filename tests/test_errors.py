@@ -1,0 +1,74 @@
+"""The error tree is the one drawn at the top of errors.py, and its messages help."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+from lastword import errors
+from lastword.errors import LastwordError, unknown_name
+
+TREE = {
+    "LastwordError": (Exception, 1),
+    "RequestError": (ValueError, 2),
+    "MissingFileError": (FileNotFoundError, 2),
+    "ExistingOutputError": (FileExistsError, 2),
+    "TableError": (ValueError, 2),
+    "TemplateError": (ValueError, 2),
+    "ModelError": (ValueError, 2),
+    "WorkError": (RuntimeError, 1),
+    "DivergenceError": (RuntimeError, 1),
+    "ParityError": (RuntimeError, 1),
+}
+
+
+def _classes() -> dict[str, type[LastwordError]]:
+    found = [value for value in vars(errors).values() if isinstance(value, type)]
+    return {one.__name__: one for one in found if issubclass(one, LastwordError)}
+
+
+def test_every_class_is_in_the_tree() -> None:
+    assert set(_classes()) == set(TREE)
+
+
+@pytest.mark.parametrize("name", TREE)
+def test_class_is_a_builtin_too_and_has_its_exit_code(name: str) -> None:
+    builtin, exit_code = TREE[name]
+    error = _classes()[name]("what was given")
+    assert isinstance(error, builtin)
+    assert error.exit_code == exit_code
+    assert str(error) == "what was given"
+
+
+def test_drawing_shows_every_class_under_its_parent() -> None:
+    drawing = errors.__doc__ or ""
+    parents: list[tuple[int, str]] = []
+    drawn = {}
+    for line in drawing.splitlines():
+        name = line.lstrip(" │├└─").split(" ")[0]
+        if name in TREE:
+            depth = line.index(name)
+            parents = [(at, parent) for at, parent in parents if at < depth]
+            drawn[name] = parents[-1][1] if parents else None
+            parents.append((depth, name))
+    bases = {name: one.__mro__[1].__name__ for name, one in _classes().items()}
+    assert drawn == {**bases, "LastwordError": None}
+
+
+def test_unknown_name_gives_the_nearest_and_all() -> None:
+    assert unknown_name("pooling", "lastoken", ["mean", "lasttoken"]) == (
+        "unknown pooling 'lastoken': did you mean 'lasttoken'? Known: mean, lasttoken"
+    )
+
+
+def test_unknown_name_with_nothing_near_gives_all() -> None:
+    assert unknown_name("pooling", "xyz", iter(["mean", "max"])) == (
+        "unknown pooling 'xyz': Known: mean, max"
+    )
+
+
+def test_docstring_example() -> None:
+    results = doctest.testmod(errors)
+    assert results.attempted == 1
+    assert results.failed == 0

@@ -1,0 +1,84 @@
+"""However the batch is cut, the gradients are those of the full batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lastword.config import train_config
+from lastword.embedding import Embedder
+from lastword.embedding.tokens import Batch
+from lastword.training.adapter import add_adapter
+from lastword.training.gradcache import StepMemory, backward
+from lastword.training.loss import info_nce
+from tests.training.conftest import pair_columns
+
+Load = Callable[..., Embedder]
+
+
+def adapted(load: Load, dropout: float = 0.0) -> tuple[Embedder, list[Any]]:
+    embedder = load(template="ccw", pooling="lasttoken", max_tokens=64)
+    config = train_config({"rank": 4, "alpha": 8.0, "dropout": dropout})
+    parameters = add_adapter(embedder.backbone.model, config)
+    generator = torch.Generator().manual_seed(7)
+    for parameter in parameters:  # peft begins with B = 0, where half of the gradients vanish
+        parameter.data = 0.05 * torch.randn(parameter.shape, generator=generator)
+    embedder.backbone.model.train()
+    return embedder, parameters
+
+
+def gradients(embedder: Embedder, parameters: list[Any], batch_tokens: int, room_bytes: float) -> tuple[float, list[Tensor]]:
+    columns = pair_columns(12)
+    texts = columns["anchor"] + columns["positive"]
+    parts = embedder.batches(embedder.tokenize(texts), batch_tokens)
+
+    def embed(part: Batch) -> Tensor:
+        return embedder.pooled(part)["lasttoken"]
+
+    def loss_of(vectors: Tensor) -> Tensor:
+        return info_nce(vectors[:12], vectors[12:], 0.1)
+
+    loss, _ = backward(embed, parts, loss_of, 3, StepMemory(room_bytes))
+    found = [parameter.grad.clone() for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    return loss, found
+
+
+@pytest.mark.parametrize("room_bytes", [0.0, 1e12], ids=["computed again", "graph kept"])
+def test_parts_give_the_gradients_of_the_full_batch(load: Load, room_bytes: float) -> None:
+    embedder, parameters = adapted(load)
+    full_loss, full = gradients(embedder, parameters, 10**6, 1e12)
+    loss, cut = gradients(embedder, parameters, 100, room_bytes)
+    assert loss == pytest.approx(full_loss, abs=1e-5)
+    scale = max(float(gradient.abs().max()) for gradient in full)
+    assert scale > 1e-4
+    for mine, reference in zip(cut, full, strict=True):
+        assert torch.allclose(mine, reference, atol=1e-5 * max(1.0, scale))
+
+
+def test_both_passes_drop_the_same(load: Load) -> None:
+    """With dropout, computing again gives the gradients of keeping the graph."""
+    embedder, parameters = adapted(load, dropout=0.3)
+    kept_loss, kept = gradients(embedder, parameters, 100, 1e12)
+    loss, again = gradients(embedder, parameters, 100, 0.0)
+    _, plain = gradients(*adapted(load), 100, 0.0)
+    assert loss == kept_loss
+    for mine, reference in zip(again, kept, strict=True):
+        assert torch.allclose(mine, reference, atol=1e-6)
+    assert any(not torch.allclose(a, b, atol=1e-4) for a, b in zip(plain, kept, strict=True)), "dropout did nothing"
+
+
+def test_memory_is_measured_and_decides(load: Load) -> None:
+    embedder, _ = adapted(load)
+    parts = embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100)
+    memory = StepMemory(limit_bytes=1e12)
+    memory.measure(lambda part: embedder.pooled(part)["lasttoken"], parts[0])
+    assert memory.bytes_per_token is not None
+    assert memory.bytes_per_token > 32 * 4, "less than one hidden state of one token cannot be"
+    assert memory.keeps_graph(parts)
+    assert not StepMemory(1.0, memory.bytes_per_token).keeps_graph(parts)

@@ -1,0 +1,200 @@
+"""Whole trainings on a tiny model: they learn, they resume exactly, they leave nothing half-done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+
+from lastword.embedding import Embedder
+from lastword.errors import DivergenceError, ExistingOutputError, ModelError, RequestError, TableError, WorkError
+from lastword.training import train
+from lastword.training.adapter import add_adapter, load_adapter
+from tests.training.conftest import pair_columns
+
+Settings = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, llama_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    pq.write_table(pa.table(pair_columns()), folder / "pairs.parquet")
+    train(
+        folder / "out", model=str(llama_folder), pairs=[str(folder / "pairs.parquet")], max_tokens=64, steps=12,
+        batch_pairs=8, learning_rate=1e-2, warmup_steps=2, rank=4, alpha=8.0, dtype="float32", device="cpu",
+        trackers="none",
+    )  # fmt: skip
+    return folder / "out"
+
+
+def test_the_loss_falls(trained: Path) -> None:
+    lines = [json.loads(line) for line in (trained / "training" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 13))
+    assert np.mean([line["loss"] for line in lines[-3:]]) < 0.7 * lines[0]["loss"]
+
+
+def test_the_folder_is_standard_and_tells_where_it_is_from(trained: Path) -> None:
+    texts = ["the car was near the river at 4", "word " * 300]
+    theirs = SentenceTransformer(str(trained), device="cpu").encode(texts)
+    ours = Embedder.from_pretrained(trained, dtype="float32", device="cpu").encode(texts)
+    assert np.abs(ours - theirs).max() <= 1e-5
+    card = json.loads((trained / "lastword.json").read_text())
+    assert card["adapter"]["rank"] == 4
+    assert card["recipe"]["steps"] == 12
+    assert card["selection"]["step"] in (10, 12)
+    assert card["selection"]["criterion"].startswith("last step")
+    assert not list(trained.parent.glob("*.partial"))
+
+
+def test_the_kept_checkpoint_is_what_was_merged(trained: Path, llama_folder: Path) -> None:
+    import peft
+    from transformers import AutoModel
+
+    step = json.loads((trained / "lastword.json").read_text())["selection"]["step"]
+    base = AutoModel.from_pretrained(llama_folder, dtype=torch.float32)
+    merged = peft.PeftModel.from_pretrained(base, str(trained / "training" / f"step-{step:06d}")).merge_and_unload()
+    stored = load_file(trained / "model.safetensors")
+    for name, weight in merged.state_dict().items():
+        assert torch.allclose(stored[name], weight, atol=1e-6), name
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path: Path, settings: Settings) -> None:
+    settings = {**settings, "steps": 45, "dropout": 0.1}
+    train(tmp_path / "whole", **settings)
+    out = tmp_path / "killed"
+    code = f"from lastword.training import train; train({str(out)!r}, **{settings!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    log = tmp_path / "killed.partial" / "checkpoints" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < 25):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists(), "the run ended before it was killed"
+
+    with pytest.raises(ExistingOutputError, match="holds an interrupted run: go on with --resume"):
+        train(out, **settings)
+    with pytest.raises(RequestError, match="--resume: temperature was 0.05 and is now 0.1"):
+        train(out, resume=True, **{**settings, "temperature": 0.1})
+    train(out, resume=True, **settings)
+    for name in ("model.safetensors", "training/step-000045/adapter_model.safetensors"):
+        whole, resumed = load_file(tmp_path / "whole" / name), load_file(out / name)
+        assert whole.keys() == resumed.keys()
+        assert all(torch.equal(whole[key], resumed[key]) for key in whole), name
+    logs = [(folder / "training" / "log.jsonl").read_text().splitlines() for folder in (tmp_path / "whole", out)]
+    losses = [[(json.loads(line)["step"], json.loads(line)["loss"]) for line in log] for log in logs]
+    assert losses[0] == losses[1]
+
+
+class StepScore:
+    """A scorer that likes a given checkpoint: the adapter whose weights it knows."""
+
+    criterion = "likeness to step 10"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, embedder: Embedder) -> float:
+        self.calls += 1
+        return {1: 0.1, 2: 0.9, 3: 0.5}[self.calls]
+
+
+def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path, settings: Settings) -> None:
+    result = train(tmp_path / "out", scorer=StepScore(), **settings)
+    assert result.selection.step == 10
+    assert result.selection.scores == {0: 0.1, 10: 0.9, 12: 0.5}
+    base = Embedder.from_pretrained(settings["model"], template="ccw", pooling="lasttoken", dtype="float32")
+    base.max_tokens = 64
+    from lastword.config import train_config
+
+    add_adapter(base.backbone.model, train_config({"rank": 4, "alpha": 8.0}))
+    load_adapter(base.backbone.model, tmp_path / "out" / "training" / "step-000010")
+    base.backbone.model.eval()
+    text = ["the dog was near the fox at 2"]
+    kept = Embedder.from_pretrained(tmp_path / "out", dtype="float32").encode(text)
+    assert np.abs(base.encode(text) - kept).max() <= 1e-5
+
+
+def test_training_that_does_not_help_is_said(
+    tmp_path: Path, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Worse(StepScore):
+        def __call__(self, embedder: Embedder) -> float:
+            self.calls += 1
+            return 1.0 / self.calls
+
+    with caplog.at_level(logging.WARNING, logger="lastword"):
+        train(tmp_path / "out", scorer=Worse(), **settings)
+    assert "training did not help: likeness to step 10 was 1.000 before and is 0.500 now" in caplog.text
+
+
+def test_an_adapter_that_does_not_fit_is_an_error(tmp_path: Path, settings: Settings) -> None:
+    from lastword.config import train_config
+
+    embedder = Embedder.from_pretrained(settings["model"], dtype="float32")
+    add_adapter(embedder.backbone.model, train_config({"rank": 4}))
+    save_file({"strange": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(WorkError, match=r"adapter_model.safetensors does not fit: 1 matrices, the model takes 24"):
+        load_adapter(embedder.backbone.model, tmp_path)
+
+
+def test_divergence_names_the_step_and_a_text(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(DivergenceError, match=r"loss is nan at step \d+ \(\d+ texts gave no finite vector: 'the|near"):
+        train(tmp_path / "out", **{**settings, "learning_rate": 1e30, "clip_norm": 1e30})
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out.partial" / "recipe.json").exists()
+
+
+def test_the_plan_is_said_before_the_first_step(
+    tmp_path: Path, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="lastword"):
+        result = train(tmp_path / "out", **{**settings, "max_tokens": 24})
+    assert "7 negatives per anchor" in caplog.text
+    assert result.plan.cut_share > 0.5
+    assert result.plan.trainable == sum(p.numel() for p in load_file(
+        tmp_path / "out" / "training" / "step-000010" / "adapter_model.safetensors").values())  # fmt: skip
+
+
+def test_existing_output_is_refused_before_any_work(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("keep")
+    with pytest.raises(ExistingOutputError, match=r"out exists: give another place or --overwrite"):
+        train(tmp_path / "out", **settings)
+    assert (tmp_path / "out" / "mine").read_text() == "keep"
+    train(tmp_path / "out", overwrite=True, **settings)
+    assert not (tmp_path / "out" / "mine").exists()
+
+
+def test_fewer_pairs_than_two(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_text('{"anchor": "a", "positive": "b"}\n')
+    with pytest.raises(TableError, match="one.jsonl: 1 pair; contrastive training needs at least 2, better 1,000"):
+        train(tmp_path / "out", **{**settings, "pairs": [str(path)]})
+
+
+def test_projections_that_are_not_there(tmp_path: Path, settings: Settings, gpt2_folder: Path) -> None:
+    with pytest.raises(ModelError, match="has none of the projections q, v, o, gate, up, down; its linear layers are"):
+        train(tmp_path / "out", **{**settings, "model": str(gpt2_folder)})
+
+
+def test_hard_negatives_are_used(tmp_path: Path, settings: Settings) -> None:
+    columns = {**pair_columns(), "negative": ["", "a hard one", *[""] * 28]}
+    path = tmp_path / "hard.parquet"
+    pq.write_table(pa.table(columns), path)
+    result = train(tmp_path / "out", **{**settings, "pairs": [str(path)], "batch_pairs": 30, "steps": 2})
+    assert result.plan.negatives_per_anchor == 30

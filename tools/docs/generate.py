@@ -1,0 +1,78 @@
+"""Write the generated parts of the documentation, or check that they are up to date.
+
+    python tools/docs/generate.py            writes what has changed
+    python tools/docs/generate.py --check    writes nothing; names what is stale and exits with 1
+
+Whole pages come from the code (`cli.md`, `settings.md`, `python.md`). In the other files only what stands
+between `<!-- NAME:start -->` and `<!-- NAME:end -->` is generated.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from file_map import file_map
+from reference_pages import cli_page, error_tree, python_page, settings_page
+from score_tables import score_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/cli.md": cli_page,
+    "docs/reference/settings.md": settings_page,
+    "docs/reference/python.md": python_page,
+}
+BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "map"): lambda: file_map(ROOT),
+    ("docs/reference/errors.md", "tree"): error_tree,
+    ("docs/reference/results.md", "results"): lambda: score_tables(ROOT / "results"),
+}
+
+
+def with_block(text: str, name: str, content: str) -> str:
+    """Replace what stands between the two markers of a name."""
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    if text.count(start) != 1 or text.count(end) != 1:
+        raise SystemExit(f"the markers {start} and {end} must each stand in the file once")
+    pattern = re.compile(f"({re.escape(start)}).*?({re.escape(end)})", re.DOTALL)
+    return pattern.sub(lambda found: f"{found[1]}\n{content.strip()}\n{found[2]}", text)
+
+
+def wanted() -> dict[Path, str]:
+    """File → the content it should have."""
+    contents = {ROOT / name: page() for name, page in PAGES.items()}
+    for (file, name), block in BLOCKS.items():
+        path = ROOT / file
+        contents[path] = with_block(path.read_text(encoding="utf-8"), name, block())
+    return contents
+
+
+def stale() -> list[Path]:
+    """Files whose content is not what it should be."""
+    return [
+        path
+        for path, content in wanted().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != content
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    contents, old = wanted(), stale()
+    for path in old:
+        print(f"{'stale' if arguments else 'written'}: {path.relative_to(ROOT)}")
+        if not arguments:
+            path.write_text(contents[path], encoding="utf-8")
+    if arguments and old:
+        print("run: make docs", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

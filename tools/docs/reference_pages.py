@@ -1,0 +1,158 @@
+"""Reference pages from the code: commands, settings, public names, errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from typing import Any
+
+import click
+
+import lastword
+from lastword import config, errors
+from lastword.cli import main
+from lastword.cli.options import field_help
+
+NOTE = "<!-- Written by tools/docs/generate.py: do not edit by hand; run `make docs`. -->"
+LINE_WIDTH = 100
+
+
+def cli_page() -> str:
+    """Every command with its help, from click."""
+    parts = [
+        NOTE,
+        "# Commands",
+        "Every command takes `-h` or `--help`. Results go to stdout, talk and progress to stderr. "
+        "The exit code is 0, 1 (the work failed), 2 (the request was wrong) or 130 (stopped by the user); "
+        "see [errors](errors.md).",
+    ]
+    parent = click.Context(main, info_name="lastword")
+    for name in main.list_commands(parent):
+        command = main.get_command(parent, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=parent)
+        records = [option.get_help_record(context) for option in command.get_params(context)]
+        rows = [[f"`{record[0]}`", record[1]] for record in records if record]
+        parts += [f"## lastword {name}", *_paragraphs(command.help or ""), _table(["option", "what"], rows)]
+    return _page(parts)
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Paragraphs of a help text; those that click is told to leave alone are commands."""
+    parts = inspect.cleandoc(text).split("\n\n")
+    return [
+        f"```bash\n{part[1:].strip()}\n```" if part.startswith("\b") else " ".join(part.split())
+        for part in parts
+    ]
+
+
+def settings_page() -> str:
+    """Every field of `TrainConfig`, with its default and what the shipped recipes set."""
+    names = [path.stem for path in sorted(config._RECIPES.glob("*.toml"))]
+    recipes = {name: config.read_recipe(name) for name in names}
+    help_of = field_help(config.TrainConfig)
+    rows = []
+    for field in dataclasses.fields(config.TrainConfig):
+        set_by = [_toml(recipe[field.name]) if field.name in recipe else "" for recipe in recipes.values()]
+        rows.append([f"`{field.name}`", f"`{field.type}`", _toml(field.default), *set_by, help_of[field.name]])
+    return _page([
+        NOTE,
+        "# Settings of a training",
+        "The fields of `lastword.TrainConfig`. Each is a flag of `lastword train` (`batch_pairs` is "
+        "`--batch-pairs`), a keyword of `lastword.train` and a key of a recipe. A recipe is one flat TOML table; "
+        "an unknown key is an error, and a flag goes before the recipe's value.",
+        f"The columns {' and '.join(f'*{name}*' for name in names)} show what the shipped recipes set; "
+        "where they are empty the default stands.",
+        _table(["setting", "type", "default", *(f"*{name}*" for name in names), "what"], rows),
+    ])  # fmt: skip
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)}`"
+
+
+def python_page() -> str:
+    """Every public name with signature and first paragraph."""
+    intro = "What `import lastword` offers. Names are imported when first used, so the import itself is quick."
+    parts = [NOTE, "# Python", intro]
+    for name in lastword.__all__:
+        parts += [f"## lastword.{name}", *_described(name, getattr(lastword, name))]
+    return _page(parts)
+
+
+def _described(name: str, thing: Any) -> list[str]:
+    if isinstance(thing, dict):
+        return [_table(["name", "what"], [[f"`{key}`", _entry(value)] for key, value in thing.items()])]
+    if name == "TrainConfig":
+        return [_summary(thing), "Its fields are listed in [settings](settings.md)."]
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        return [_summary(thing), "All errors are drawn in [errors](errors.md)."]
+    parts = [f"```python\n{_signature(name, thing)}\n```", _summary(thing)]
+    if inspect.isclass(thing):
+        rows = [[f"`{member}`", _summary(value)] for member, value in _members(thing)]
+        parts += [_table(["member", "what"], rows)] if rows else []
+    return parts
+
+
+def _entry(value: Any) -> str:
+    return f"`{value}`" if isinstance(value, str) else _summary(value)
+
+
+def _members(kind: type) -> list[tuple[str, Any]]:
+    """Public methods and properties of a class, in the order they are written."""
+    members = []
+    for name, value in vars(kind).items():
+        if name.startswith("_") or not inspect.getdoc(value):
+            continue
+        if isinstance(value, property):
+            members.append((name, value))
+        elif callable(getattr(kind, name)):
+            members.append((_signature(name, getattr(kind, name), width=10_000), getattr(kind, name)))
+    return members
+
+
+def _signature(name: str, thing: Any, width: int = LINE_WIDTH) -> str:
+    """A signature as it is written in the source, on one line or one parameter to a line."""
+    signature = inspect.signature(thing)
+    parts, after_star = [], False
+    for parameter in signature.parameters.values():
+        if parameter.name == "self":
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not after_star:
+            parts.append("*")
+            after_star = True
+        parts.append(_parameter(parameter))
+    result = "" if inspect.isclass(thing) else f" -> {signature.return_annotation}"
+    line = f"{name}({', '.join(parts)}){result}"
+    if len(line) <= width:
+        return line
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){result}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+    return f"{stars}{parameter.name}: {parameter.annotation}{default}"
+
+
+def error_tree() -> str:
+    """The tree at the top of errors.py."""
+    lines = (errors.__doc__ or "").split("\n\n")[1]
+    return f"```text\n{inspect.cleandoc(lines)}\n```"
+
+
+def _summary(thing: Any) -> str:
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; a bar inside a cell would end it, so it is escaped."""
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _page(parts: list[str]) -> str:
+    return "\n\n".join(parts) + "\n"
