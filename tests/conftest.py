@@ -7,14 +7,19 @@ the final norm far from neutral, so whatever ought to matter for a vector does.
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so it comes before the imports
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="lastword-tests-")  # nobody's cache but the tests' own
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-for name in ("HF_TOKEN", "HF_ENDPOINT", "TRANSFORMERS_VERBOSITY", "SENTENCE_TRANSFORMERS_HOME"):
-    os.environ.pop(name, None)
+os.environ.pop("HF_TOKEN", None)
+os.environ.pop("HF_ENDPOINT", None)
+os.environ.pop("TRANSFORMERS_VERBOSITY", None)
 
+import atexit
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +28,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from huggingface_hub import constants
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from lastword.embedding import Embedder
+
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 # The same examples in every run, no time limit for one, no files left behind.
 settings.register_profile("lastword", derandomize=True, deadline=None, database=None)
@@ -39,6 +47,7 @@ SENTENCES = (
     "After thinking step by step, the cluster of the text can be summarized as this.",
     "Prices: $1,299.00 (was 1.499,00), said the seller, and left.",
     "The quick brown fox jumps over the lazy dog. A long text goes on and is cut where it ends.",
+    '"The end." "She left." "It was low." "A car." "A cat." "So it ends." "Or not?" "Is it?" "Was it?"',
     "Größe, naïve café, 東京, Привет, مرحبا, rocket 🚀",
 )
 DIM, LAYERS, POSITIONS = 32, 2, 128
@@ -132,6 +141,12 @@ def refused() -> Callable[..., str]:
         return str(caught.value)
 
     return refused
+
+
+@pytest.fixture(scope="session")
+def hub_cache() -> Path:
+    """Where models from the Hub would lie, in folders such as models--owner--name."""
+    return Path(constants.HF_HUB_CACHE)
 
 
 @pytest.fixture

@@ -164,11 +164,11 @@ def test_files_without_rows(write: Any, refused: Refused) -> None:
         )
 
 
-def _damaged_parquet(at: slice) -> bytes:
+def _damaged_parquet(at: slice, by: int = 0) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"text": [f"{row} words" for row in range(1000)]}), sink)
     content = bytearray(sink.getvalue().to_pybytes())
-    content[at] = bytes(len(content[at]))
+    content[at] = bytes([by]) * len(content[at])
     return bytes(content)
 
 
@@ -177,7 +177,7 @@ def _damaged_parquet(at: slice) -> bytes:
     [
         ("not.parquet", b"hello, I am no Parquet file"),
         ("header.parquet", _damaged_parquet(slice(4, 200))),
-        ("footer.parquet", _damaged_parquet(slice(-40, -8))),
+        ("footer.parquet", _damaged_parquet(slice(-40, -8), 0x55)),
         ("latin1.csv", "text,label\ncafé,x\n".encode("latin-1")),
         ("ragged.csv", b"text,label\na,1\nb\n"),
         ("latin1.txt", "café".encode("latin-1")),

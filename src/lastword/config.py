@@ -26,7 +26,8 @@ class TrainConfig:
         pairs: files of pairs; "pairs" is the bundled one.
         template: name or string with `{text}`.
         pooling: pooling that is trained and stored.
-        max_tokens: longest training sequence in tokens, template included.
+        max_tokens: longest training sequence in tokens, template included; the model written takes
+            longer ones, up to 512 or what its positions allow.
         steps: optimizer steps.
         batch_pairs: pairs in a step; each anchor has the positives of all the others as negatives.
         temperature: divisor of the cosine similarities, τ.

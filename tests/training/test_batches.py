@@ -24,7 +24,23 @@ def test_epochs_and_seeds_differ() -> None:
 def test_checkpoints_are_dense_at_first_and_end_with_the_last_step() -> None:
     assert checkpoint_steps(5) == [5]
     assert checkpoint_steps(60) == [10, 20, 40, 60]
-    assert checkpoint_steps(2200) == [10, 20, 40, 60, 100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000, 2200]
+    assert checkpoint_steps(2200) == [
+        10,
+        20,
+        40,
+        60,
+        100,
+        150,
+        200,
+        300,
+        400,
+        500,
+        750,
+        1000,
+        1500,
+        2000,
+        2200,
+    ]
 
 
 def test_learning_rate_rises_then_follows_its_schedule() -> None:

@@ -31,7 +31,9 @@ def adapted(load: Load, dropout: float = 0.0) -> tuple[Embedder, list[Any]]:
     return embedder, parameters
 
 
-def gradients(embedder: Embedder, parameters: list[Any], batch_tokens: int, room_bytes: float) -> tuple[float, list[Tensor]]:
+def gradients(
+    embedder: Embedder, parameters: list[Any], batch_tokens: int, room_bytes: float
+) -> tuple[float, list[Tensor]]:
     columns = pair_columns(12)
     texts = columns["anchor"] + columns["positive"]
     parts = embedder.batches(embedder.tokenize(texts), batch_tokens)
@@ -70,7 +72,9 @@ def test_both_passes_drop_the_same(load: Load) -> None:
     assert loss == kept_loss
     for mine, reference in zip(again, kept, strict=True):
         assert torch.allclose(mine, reference, atol=1e-6)
-    assert any(not torch.allclose(a, b, atol=1e-4) for a, b in zip(plain, kept, strict=True)), "dropout did nothing"
+    assert any(not torch.allclose(a, b, atol=1e-4) for a, b in zip(plain, kept, strict=True)), (
+        "dropout did nothing"
+    )
 
 
 def test_memory_is_measured_and_decides(load: Load) -> None:

@@ -39,13 +39,16 @@ def _place(root: Path, path: Path) -> tuple[int, str]:
 
 
 def _folder_lines(folder: Path) -> list[str]:
-    about = docstring(folder / "__init__.py") if (folder / "__init__.py").exists() else ""
+    if not (folder / "__init__.py").exists():
+        return [_line(f"{folder.name}/", ", ".join(sorted(path.name for path in folder.iterdir())))]
+    about = docstring(folder / "__init__.py")
     files = sorted(folder.glob("*.py"), key=lambda path: (_mention(path.stem, about), path.stem))
-    lines = [_line(f"  {path.name}", docstring(path)) for path in files if path.name != "__init__.py"]
-    others = sorted(path.name for path in folder.iterdir() if path.suffix in {".toml", ".parquet"})
-    if others:
-        lines.append(_line(f"  {others[0]}", ", ".join(others[1:]) and "and " + ", ".join(others[1:])))
-    return [_line(f"{folder.name}/", about or "settings of a training, ready to use"), *lines]
+    named = {path.name: docstring(path) for path in files if path.name != "__init__.py"}
+    commands = [name for name, text in named.items() if re.fullmatch(r"`lastword \w+`\.", text)]
+    lines = [_line(f"  {name}", text) for name, text in named.items() if name not in commands]
+    if commands:
+        lines.append(_line("  one per command", ", ".join(commands)))
+    return [_line(f"{folder.name}/", about), *lines]
 
 
 def _mention(stem: str, about: str) -> int:

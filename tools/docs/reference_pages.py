@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
+import types
 from typing import Any
 
 import click
@@ -16,6 +18,10 @@ from lastword.cli.options import field_help
 
 NOTE = "<!-- Written by tools/docs/generate.py: do not edit by hand; run `make docs`. -->"
 LINE_WIDTH = 100
+EOS_NOTE = (
+    "`eos` reads the end-of-text token that the embedder appends for it; "
+    "`mean:text` and its kin leave the template out."
+)
 
 
 def cli_page() -> str:
@@ -32,8 +38,8 @@ def cli_page() -> str:
         command = main.get_command(parent, name)
         assert command is not None
         context = click.Context(command, info_name=name, parent=parent)
-        records = [option.get_help_record(context) for option in command.get_params(context)]
-        rows = [[f"`{record[0]}`", record[1]] for record in records if record]
+        records = [option.get_help_record(context) for option in command.params]
+        rows = [[f"`{record[0]}`", record[1].replace("  [", " [")] for record in records if record]
         parts += [f"## lastword {name}", *_paragraphs(command.help or ""), _table(["option", "what"], rows)]
     return _page(parts)
 
@@ -55,7 +61,9 @@ def settings_page() -> str:
     rows = []
     for field in dataclasses.fields(config.TrainConfig):
         set_by = [_toml(recipe[field.name]) if field.name in recipe else "" for recipe in recipes.values()]
-        rows.append([f"`{field.name}`", f"`{field.type}`", _toml(field.default), *set_by, help_of[field.name]])
+        rows.append(
+            [f"`{field.name}`", f"`{field.type}`", _toml(field.default), *set_by, help_of[field.name]]
+        )
     return _page([
         NOTE,
         "# Settings of a training",
@@ -75,8 +83,10 @@ def _toml(value: Any) -> str:
 
 
 def python_page() -> str:
-    """Every public name with signature and first paragraph."""
-    intro = "What `import lastword` offers. Names are imported when first used, so the import itself is quick."
+    """Every public name with signature and what its docstring says."""
+    intro = (
+        "What `import lastword` offers. Names are imported when first used, so the import itself is quick."
+    )
     parts = [NOTE, "# Python", intro]
     for name in lastword.__all__:
         parts += [f"## lastword.{name}", *_described(name, getattr(lastword, name))]
@@ -85,16 +95,35 @@ def python_page() -> str:
 
 def _described(name: str, thing: Any) -> list[str]:
     if isinstance(thing, dict):
-        return [_table(["name", "what"], [[f"`{key}`", _entry(value)] for key, value in thing.items()])]
+        rows = [[f"`{key}`", _entry(value)] for key, value in thing.items()]
+        return [*([EOS_NOTE] if name == "POOLINGS" else []), _table(["name", "what"], rows)]
     if name == "TrainConfig":
         return [_summary(thing), "Its fields are listed in [settings](settings.md)."]
     if inspect.isclass(thing) and issubclass(thing, Exception):
         return [_summary(thing), "All errors are drawn in [errors](errors.md)."]
-    parts = [f"```python\n{_signature(name, thing)}\n```", _summary(thing)]
-    if inspect.isclass(thing):
-        rows = [[f"`{member}`", _summary(value)] for member, value in _members(thing)]
-        parts += [_table(["member", "what"], rows)] if rows else []
+    parts = _explained(name, thing)
+    for member, value in _members(thing) if inspect.isclass(thing) else []:
+        parts += [f"### {name}.{member}", *_explained(member, value)]
     return parts
+
+
+def _explained(name: str, thing: Any) -> list[str]:
+    """Signature, first paragraph, arguments or attributes, result."""
+    doc = inspect.getdoc(thing) or ""
+    parts = [] if isinstance(thing, property) else [f"```python\n{_signature(name, thing)}\n```"]
+    parts.append(_summary(thing))
+    for section, head in (("Attributes", "attribute"), ("Args", "argument")):
+        entries = re.findall(r"^    ([\w*, ]+): (.+(?:\n     .+)*)", _section(doc, section), re.MULTILINE)
+        rows = [[f"`{entry}`", " ".join(about.split())] for entry, about in entries]
+        parts += [_table([head, "what"], rows)] if rows else []
+    result = " ".join(_section(doc, "Returns").split())
+    return [*parts, f"Returns: {result}"] if result else parts
+
+
+def _section(doc: str, name: str) -> str:
+    """The indented lines under a heading of a docstring."""
+    found = re.search(rf"^{name}:\n((?:(?:    .*)?\n)*)", doc + "\n", re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _entry(value: Any) -> str:
@@ -103,18 +132,15 @@ def _entry(value: Any) -> str:
 
 def _members(kind: type) -> list[tuple[str, Any]]:
     """Public methods and properties of a class, in the order they are written."""
-    members = []
-    for name, value in vars(kind).items():
-        if name.startswith("_") or not inspect.getdoc(value):
-            continue
-        if isinstance(value, property):
-            members.append((name, value))
-        elif callable(getattr(kind, name)):
-            members.append((_signature(name, getattr(kind, name), width=10_000), getattr(kind, name)))
-    return members
+    return [
+        (name, value if isinstance(value, property) else getattr(kind, name))
+        for name, value in vars(kind).items()
+        if not name.startswith("_")
+        and isinstance(value, property | classmethod | staticmethod | types.FunctionType)
+    ]
 
 
-def _signature(name: str, thing: Any, width: int = LINE_WIDTH) -> str:
+def _signature(name: str, thing: Any) -> str:
     """A signature as it is written in the source, on one line or one parameter to a line."""
     signature = inspect.signature(thing)
     parts, after_star = [], False
@@ -127,13 +153,13 @@ def _signature(name: str, thing: Any, width: int = LINE_WIDTH) -> str:
         parts.append(_parameter(parameter))
     result = "" if inspect.isclass(thing) else f" -> {signature.return_annotation}"
     line = f"{name}({', '.join(parts)}){result}"
-    if len(line) <= width:
+    if len(line) <= LINE_WIDTH:
         return line
     return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){result}"
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
     default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
     return f"{stars}{parameter.name}: {parameter.annotation}{default}"
 

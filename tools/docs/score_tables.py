@@ -1,17 +1,40 @@
 """Tables of measured scores, from the files in `results/`.
 
-A file there is a JSON list of rows with dataset, task, metric, model, template, pooling, score and std
-(0 … 1) and n. Every file becomes a section, every task in it a table. `score_tables` is the only
-function that `generate.py` calls: results of another form get their own function here, called there.
+A file there is JSON: a list of rows, or an object with the list under "rows" and a sentence under
+"about". A row has dataset, task, metric, model, template, pooling, score and std (0 … 1) and n; rows that
+differ in nothing but the score are several trainings. Every file becomes a section, every task in it a
+table. `score_tables` is the only function that `generate.py` calls: results of another form get a
+function of their own here, called there.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, variance
 from typing import Any
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean over trainings, and a band that joins the variance over them with the mean variance within them."""
+
+    score: float
+    band: float
+    trainings: int
+    n: int
+
+    @classmethod
+    def of(cls, rows: list[Row]) -> Cell | None:
+        if not rows:
+            return None
+        scores = [row["score"] for row in rows]
+        between = variance(scores) if len(scores) > 1 else 0.0
+        within = fmean((row.get("std") or 0.0) ** 2 for row in rows)
+        return cls(fmean(scores), (between + within) ** 0.5, len(rows), rows[0]["n"])
 
 
 def score_tables(folder: Path) -> str:
@@ -23,10 +46,12 @@ def score_tables(folder: Path) -> str:
 
 
 def _section(path: Path) -> str:
-    rows: list[Row] = json.loads(path.read_text(encoding="utf-8"))
-    tasks = list(dict.fromkeys((row["task"], row["metric"]) for row in rows))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    rows: list[Row] = content if isinstance(content, list) else content["rows"]
     parts = [f"## {path.stem.replace('_', ' ').capitalize()}"]
-    for task, metric in tasks:
+    if isinstance(content, dict) and content.get("about"):
+        parts.append(content["about"])
+    for task, metric in dict.fromkeys((row["task"], row["metric"]) for row in rows):
         own = [row for row in rows if (row["task"], row["metric"]) == (task, metric)]
         title = f"### {task.capitalize()}: {metric.replace('_', '-')} × 100, mean ± standard deviation"
         parts += [title, _table(own)]
@@ -37,17 +62,25 @@ def _table(rows: list[Row]) -> str:
     """Rows are data sets, columns are models; the best of a row is bold."""
     variants = list(dict.fromkeys(_variant(row) for row in rows))
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
-    cell = {(row["dataset"], _variant(row)): row for row in rows}
-    lines = [_joined("data (texts)", *variants), _joined("---", *["---:"] * len(variants))]
+    lines: list[str] = []
+    columns: dict[str, list[Cell | None]] = {variant: [] for variant in variants}
     for dataset in datasets:
-        scores = [cell.get((dataset, variant)) for variant in variants]
-        n = next(row["n"] for row in scores if row)
-        best = max(row["score"] for row in scores if row)
-        lines.append(_joined(f"{dataset} ({n:,})", *(_score(row, best) for row in scores)))
-    means = [_mean([cell.get((dataset, variant)) for dataset in datasets]) for variant in variants]
+        own = [row for row in rows if row["dataset"] == dataset]
+        cells = {variant: Cell.of([row for row in own if _variant(row) == variant]) for variant in variants}
+        for variant, cell in cells.items():
+            columns[variant].append(cell)
+        best = max(cell.score for cell in cells.values() if cell)
+        n = next(cell.n for cell in cells.values() if cell)
+        lines.append(_joined(f"{dataset} ({n:,})", *(_shown(cell, best) for cell in cells.values())))
+    means = [_mean(cells) for cells in columns.values()]
     best_mean = max((mean for mean in means if mean is not None), default=None)
-    lines.append(_joined("mean", *(_bold(mean, best_mean) for mean in means)))
-    return "\n".join(lines)
+    heads = [variant + _trainings(cells) for variant, cells in columns.items()]
+    return "\n".join([
+        _joined("data (texts)", *heads),
+        _joined("---", *["---:"] * len(variants)),
+        *lines,
+        _joined("mean", *(_bold(mean, best_mean) for mean in means)),
+    ])  # fmt: skip
 
 
 def _variant(row: Row) -> str:
@@ -55,11 +88,13 @@ def _variant(row: Row) -> str:
     return f"{row['model']}<br>{how}" if how else str(row["model"])
 
 
-def _score(row: Row | None, best: float) -> str:
-    if row is None:
-        return "–"
-    band = f" ± {100 * row['std']:.1f}" if row.get("std") is not None else ""
-    return _bold(row["score"], best) + band
+def _trainings(cells: list[Cell | None]) -> str:
+    most = max(cell.trainings for cell in cells if cell)
+    return f"<br>{most} trainings" if most > 1 else ""
+
+
+def _shown(cell: Cell | None, best: float) -> str:
+    return f"{_bold(cell.score, best)} ± {100 * cell.band:.1f}" if cell else "–"
 
 
 def _bold(value: float | None, best: float | None) -> str:
@@ -69,10 +104,10 @@ def _bold(value: float | None, best: float | None) -> str:
     return f"**{shown}**" if value == best else shown
 
 
-def _mean(rows: list[Row | None]) -> float | None:
+def _mean(cells: list[Cell | None]) -> float | None:
     """Mean over all data sets; none where a score is missing, since such means do not compare."""
-    scores = [row["score"] for row in rows if row]
-    return sum(scores) / len(scores) if len(scores) == len(rows) else None
+    scores = [cell.score for cell in cells if cell]
+    return fmean(scores) if len(scores) == len(cells) else None
 
 
 def _joined(*cells: str) -> str:

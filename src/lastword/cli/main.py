@@ -12,6 +12,7 @@ import click
 from lastword import console
 from lastword.errors import LastwordError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS = {
     "demo": "adapt the bundled model on the bundled pairs and score it before and after",
     "train": "adapt a decoder to embed, by contrastive training on pairs",
@@ -53,11 +54,9 @@ class _Group(click.Group):
         except LastwordError as error:
             _fail(str(error), error.exit_code)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in _FULL:
                 raise
-            _fail(
-                f"no space left on the disk{f' for {error.filename}' if error.filename else ''}: free some", 1
-            )
+            _fail("the disk is full (or a file may not grow): free some space; what was finished is kept", 1)
         except KeyboardInterrupt:
             _fail("stopped; what was finished is kept", 130)
 

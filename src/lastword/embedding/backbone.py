@@ -77,7 +77,7 @@ class Backbone:
             raise RequestError(unknown_name("dtype", dtype, DTYPES))
         precision = DTYPES[dtype] if dtype else preferred_dtype(place)
         verbosity = transformers_logging.get_verbosity()
-        transformers_logging.set_verbosity_error()  # it would report the head, which is left out on purpose
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would report the head, which is left out on purpose
         try:
             model, report = AutoModel.from_pretrained(
                 name,

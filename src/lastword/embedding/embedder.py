@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -114,7 +114,7 @@ class Embedder:
         backbone = Backbone.load(source, dtype=dtype, device=device, revision=revision)
         backbone.name = str(name_or_folder)
         tokenizer = TextTokenizer.load(source, revision)
-        stored = folders.read(source)
+        stored = folders.read(source, revision)
         facts = stored.facts if stored else folders.Facts(base=str(name_or_folder), revision=revision)
         template = template if template is not None else stored.template if stored else "none"
         pooling = pooling if pooling is not None else stored.pooling if stored else "mean"
@@ -264,16 +264,16 @@ class Embedder:
 
     def with_template(self, template: str | Template) -> Embedder:
         """The same model behind another template; weights are shared."""
+        return self._variant(template=template)
+
+    def with_length(self, max_tokens: int) -> Embedder:
+        """The same model for sequences of another length; weights are shared."""
+        return self._variant(max_tokens=max_tokens)
+
+    def _variant(self, **changes: Any) -> Embedder:
+        kept = ("template", "pooling", "layer", "norm", "max_tokens", "normalize", "facts")
         return Embedder(
-            self.backbone,
-            self.tokenizer,
-            template=template,
-            pooling=self.pooling,
-            layer=self.layer,
-            norm=self.norm,
-            max_tokens=self.max_tokens,
-            normalize=self.normalize,
-            facts=self.facts,
+            self.backbone, self.tokenizer, **{**{name: getattr(self, name) for name in kept}, **changes}
         )
 
     def save(self, folder: str | Path, *, overwrite: bool = False, dtype: str = "float32") -> Path:

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, processors
 from torch import Tensor, nn
 from transformers import AutoModel
@@ -27,7 +30,14 @@ from lastword.console import quiet
 from lastword.embedding.backbone import DTYPES
 from lastword.embedding.card import model_card
 from lastword.embedding.template import CompiledTemplate, Template
-from lastword.errors import ExistingOutputError, ModelError, ParityError, RequestError, unknown_name
+from lastword.errors import (
+    ExistingOutputError,
+    ModelError,
+    ParityError,
+    RequestError,
+    WorkError,
+    unknown_name,
+)
 
 if TYPE_CHECKING:
     from lastword.embedding.embedder import Embedder
@@ -86,13 +96,18 @@ class Stored:
     facts: Facts = field(default_factory=lambda: Facts(base=""))
 
 
-def read(folder: str | Path) -> Stored | None:
-    """Read `lastword.json`, or return None where there is none.
+def read(name_or_folder: str | Path, revision: str | None = None) -> Stored | None:
+    """Read the `lastword.json` of a folder or of a model on the Hub, or return None where there is none.
 
     Raises:
         ModelError: a `lastword.json` that cannot be understood.
     """
-    path = Path(folder) / CARD
+    path = Path(name_or_folder) / CARD
+    if not Path(name_or_folder).exists():
+        try:
+            path = Path(hf_hub_download(str(name_or_folder), CARD, revision=revision))
+        except EntryNotFoundError:  # not in the repository, or without a network not in the cache
+            return None
     if not path.is_file():
         return None
     try:
@@ -204,7 +219,10 @@ def _write_model(embedder: Embedder, folder: Path, dtype: torch.dtype) -> None:
         model = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     names = model.state_dict().keys()
     model.load_state_dict({name: weights[name] for name in names}, assign=True)
-    model.to(dtype).save_pretrained(folder)
+    try:
+        model.to(dtype).save_pretrained(folder)
+    except (SafetensorError, RuntimeError) as error:  # what a full disk looks like from there
+        raise WorkError(f"could not write the weights: {str(error).splitlines()[0]}") from error
     _write_rope_for_old_readers(folder / "config.json")
 
 

@@ -76,7 +76,7 @@ def _last_layer(embedder: Embedder, batch: Batch) -> Tensor:
             output_attentions=True,
             use_cache=False,
         )
-    attentions = [layer for layer in output.attentions or () if layer is not None]
+    attentions = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
     if len(attentions) < backbone.layers:
         raise ModelError(
             f"{backbone.name} gives attention weights for {len(attentions)} of {backbone.layers} layers: "

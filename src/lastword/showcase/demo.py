@@ -101,9 +101,9 @@ def demo(
 
 def zero_shot_rows(model: str, test: dict[str, Labelled]) -> list[Row]:
     """Score the base model with every template and pooling; all poolings of a template from one pass."""
-    rows = []
+    rows, base = [], Embedder.from_pretrained(model)
     for template in ZERO_SHOT_TEMPLATES:
-        embedder = Embedder.from_pretrained(model, template=template)
+        embedder = base.with_template(template)
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ZERO_SHOT_POOLINGS).items():
                 score = vectors_cluster_score(vectors, data.labels)

@@ -38,32 +38,35 @@ def flat_map(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
         raise RequestError(f"vectors of shape {vectors.shape}: give a table with rows and columns")
     if not np.isfinite(vectors).all():
         rows = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        raise RequestError(f"{len(rows)} of {len(vectors)} vectors are not finite; the first is row {rows[0]}")
+        raise RequestError(
+            f"{len(rows)} of {len(vectors)} vectors are not finite; the first is row {rows[0]}"
+        )
     with threadpool_limits(limits=1):
         reduced = _principal(unit(vectors.astype(np.float64)))
         if len(vectors) < _FEWEST or not reduced.any():
-            return _two_columns(reduced)
+            return reduced[:, :2].astype(np.float32)
         return _neighbours(reduced, seed)
 
 
 def _principal(vectors: np.ndarray) -> np.ndarray:
-    """(n, dim) → (n, at most 30); rows that are all equal give zeros."""
+    """(n, dim) → (n, 2 to 30); missing columns are zeros, and so is all where the rows are equal."""
     if len(vectors) == 1 or np.ptp(vectors, axis=0).max() < 1e-9:
         return np.zeros((len(vectors), 2))
     components = min(_COMPONENTS, *vectors.shape)
     reduced: np.ndarray = PCA(components, svd_solver="full").fit_transform(vectors)
-    return reduced
+    return np.pad(reduced, ((0, 0), (0, max(0, 2 - components))))
 
 
 def _neighbours(vectors: np.ndarray, seed: int) -> np.ndarray:
+    """t-SNE that starts from the first two components, so that far groups keep some of their order."""
+    noise = np.random.default_rng(seed).normal(size=(len(vectors), 2))
+    start = (vectors[:, :2] / vectors[:, 0].std() + 0.1 * noise) * 1e-4
     perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
     flat: np.ndarray = TSNE(
-        perplexity=perplexity, metric="cosine", init="pca", learning_rate="auto", random_state=seed
+        perplexity=perplexity,
+        metric="cosine",
+        init=start.astype(np.float32),
+        learning_rate="auto",
+        random_state=seed,
     ).fit_transform(vectors)
     return flat.astype(np.float32)
-
-
-def _two_columns(vectors: np.ndarray) -> np.ndarray:
-    missing = max(0, 2 - vectors.shape[1])
-    two: np.ndarray = np.pad(vectors, ((0, 0), (0, missing)))[:, :2].astype(np.float32)
-    return two

@@ -15,7 +15,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *children: str, **attributes: str | float | bool | None) -> Markup:
+def tag(name: str, /, *children: str, **attributes: str | float | bool | None) -> Markup:
     """Build an element; children that are plain strings are escaped.
 
     Args:
@@ -37,7 +37,9 @@ def tag(name: str, *children: str, **attributes: str | float | bool | None) -> M
 
 def join(children: Iterable[str], between: str = "") -> Markup:
     """Put markup and texts one after another; texts are escaped."""
-    return Markup(between.join(child if isinstance(child, Markup) else html.escape(child) for child in children))
+    return Markup(
+        between.join(child if isinstance(child, Markup) else html.escape(child) for child in children)
+    )
 
 
 def number(value: float) -> str:

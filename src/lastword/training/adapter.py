@@ -10,7 +10,7 @@ from typing import Any
 
 import peft
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lastword.config import TrainConfig
@@ -81,7 +81,7 @@ def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
     renamed = {
         f"base_model.model.{_saved_name(name)}": weight for name, weight in adapter_weights(model).items()
     }
-    save_file(renamed, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(renamed))
     lora_config(config).save_pretrained(str(folder))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import time
@@ -167,6 +168,10 @@ class Loop:
             "lower learning_rate or use dtype float32; checkpoints so far are kept"
         )
 
+    def losses(self) -> list[float]:
+        """Loss of every step, those before a resume included."""
+        return [json.loads(line)["loss"] for line in (self.folder / "log.jsonl").read_text().splitlines()]
+
     # Checkpoints: adapters of all kept steps, the optimizer of the latest only.
 
     def checkpoints(self) -> list[tuple[int, Path]]:
@@ -181,7 +186,9 @@ class Loop:
         folder = self.folder / f"step-{step:06d}"
         partial = self.folder / f".step-{step:06d}.partial"
         adapter.save_adapter(self.embedder.backbone.model, partial, self.config)
-        torch.save(self.optimizer.state_dict(), partial / OPTIMIZER)
+        buffer = io.BytesIO()  # torch's own writing to a full disk ends in an error that does not say so
+        torch.save(self.optimizer.state_dict(), buffer)
+        (partial / OPTIMIZER).write_bytes(buffer.getbuffer())
         partial.replace(folder)
         for _, older in self.checkpoints()[:-1]:
             (older / OPTIMIZER).unlink(missing_ok=True)

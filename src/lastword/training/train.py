@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +16,13 @@ from lastword.config import TrainConfig, train_config
 from lastword.console import say, warn
 from lastword.embedding import Embedder
 from lastword.embedding.backbone import preferred_device
-from lastword.embedding.folder import hash_tensors, replace_folder
-from lastword.errors import ExistingOutputError, RequestError
 from lastword.training import adapter
-from lastword.training.loop import OPTIMIZER, Loop
+from lastword.training.loop import Loop
 from lastword.training.pairs import Pairs, hold_out, read_pairs
 from lastword.training.plan import Plan, clock, make_plan
 from lastword.training.select import HeldOutPairs, Scorer, Selection, choose
+from lastword.training.workplace import Workplace
 
-RECIPE = "recipe.json"
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
 
@@ -82,21 +78,20 @@ def train(
     Source: arXiv:2507.22729, with true in-batch negatives (arXiv:2101.06983).
     """
     started = time.perf_counter()
-    config, out = train_config(settings), Path(out)
-    work = _workplace(out, config, resume=resume, overwrite=overwrite)
-    pairs = read_pairs(config.pairs, drop_empty=drop_empty)
-    if scorer is None:
-        rest, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
-        if len(held_out) >= _HELD_OUT_LEAST:
-            pairs, scorer = rest, HeldOutPairs(held_out)
-    if len(pairs) < config.batch_pairs:
-        warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
-
-    embedder, accelerator = _loaded(config, device, trackers, work)
-    base = dataclasses.replace(embedder.facts, base_hash=hash_tensors(embedder.backbone.model.state_dict()))
+    config = train_config(settings)
+    place = Workplace(Path(out), config, resume, overwrite)
+    place.check()
+    pairs, scorer = _data(config, scorer, drop_empty)
+    embedder, accelerator = _loaded(config, device, trackers, place.trackers)
+    base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
     base_score = scorer(embedder) if scorer else float("nan")
     parameters = adapter.add_adapter(embedder.backbone.model, config)
-    loop = Loop(embedder, pairs, config, work / "checkpoints", accelerator, parameters)
+    if accelerator.is_main_process:
+        place.open()
+    accelerator.wait_for_everyone()
+
+    in_training = embedder.with_length(min(config.max_tokens, embedder.max_tokens))
+    loop = Loop(in_training, pairs, config, place.checkpoints, accelerator, parameters)
     with embedder.backbone.attention(_attention(embedder)):
         plan = _planned(loop)
         checkpoints = loop.run()
@@ -109,51 +104,35 @@ def train(
         recipe=config.to_dict(),
         selection=selection.to_dict(),
     )
-    if accelerator.is_main_process:
-        _finish(embedder, selection, work, out, overwrite=overwrite)
+    result = TrainResult(place.out, selection, loop.losses(), plan, time.perf_counter() - started)
     accelerator.wait_for_everyone()
-    losses = [json.loads(line)["loss"] for line in (out / "training" / "log.jsonl").read_text().splitlines()]
-    say(f"kept step {selection.step}: {selection.criterion} {base_score:.3f} → {selection.score:.3f}")
-    seconds = time.perf_counter() - started
-    say(f"wrote {out} after {clock(seconds)}")
-    return TrainResult(out, selection, losses, plan, seconds)
+    if accelerator.is_main_process:
+        place.finish(embedder, selection)
+        say(f"kept step {selection.step}: {selection.criterion} {base_score:.3f} → {selection.score:.3f}")
+        say(f"wrote {out} after {clock(result.seconds)}")
+    return result
 
 
-def _workplace(out: Path, config: TrainConfig, *, resume: bool, overwrite: bool) -> Path:
-    """The folder `OUT.partial`, empty or with an interrupted run of the same settings."""
-    work = out.with_name(out.name + ".partial")
-    if out.exists() and not overwrite:
-        raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
-    if work.exists() and overwrite and not resume:
-        shutil.rmtree(work)
-    recipe = work / RECIPE
-    if work.exists() and not resume:
-        raise ExistingOutputError(
-            f"{work} holds an interrupted run: go on with --resume or start over with --overwrite"
-        )
-    if recipe.exists():
-        before, now = json.loads(recipe.read_text()), config.to_dict()
-        changed = [key for key in now if before.get(key) != now[key]]
-        if changed:
-            key = changed[0]
-            raise RequestError(
-                f"--resume: {key} was {before.get(key)!r} and is now {now[key]!r}; "
-                "repeat the settings of the interrupted run or start over with --overwrite"
-            )
-    (work / "checkpoints").mkdir(parents=True, exist_ok=True)
-    recipe.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    return work
+def _data(config: TrainConfig, scorer: Scorer | None, drop_empty: bool) -> tuple[Pairs, Scorer | None]:
+    """The pairs to train on, and what scores the checkpoints."""
+    pairs = read_pairs(config.pairs, drop_empty=drop_empty)
+    if scorer is None:
+        rest, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
+        if len(held_out) >= _HELD_OUT_LEAST:
+            pairs, scorer = rest, HeldOutPairs(held_out)
+    if len(pairs) < config.batch_pairs:
+        warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
+    return pairs, scorer
 
 
 def _loaded(
-    config: TrainConfig, device: str | None, trackers: str | None, work: Path
+    config: TrainConfig, device: str | None, trackers: str | None, tracker_folder: Path
 ) -> tuple[Embedder, Accelerator]:
     place = device or preferred_device()
     embedder = Embedder.from_pretrained(
         config.model,
         template=config.template,
         pooling=config.pooling,
-        max_tokens=config.max_tokens,
         dtype=config.dtype,
         device=place,
     )
@@ -162,7 +141,7 @@ def _loaded(
     accelerator = Accelerator(
         mixed_precision=precision,
         cpu=place == "cpu",
-        project_dir=work / "trackers",
+        project_dir=tracker_folder,
         log_with=None if tracker == "none" else tracker,
     )
     if accelerator.num_processes > 1:
@@ -200,21 +179,3 @@ def _selected(
             f"training did not help: {scorer.criterion} was {base_score:.3f} before and is {selection.score:.3f} now"
         )
     return selection
-
-
-def _finish(embedder: Embedder, selection: Selection, work: Path, out: Path, *, overwrite: bool) -> None:
-    """Write the model beside the run, put the run's record inside it, and move both to their place at once."""
-    for leftover in work.glob(f"checkpoints/step-*/{OPTIMIZER}"):
-        leftover.unlink()
-    model = embedder.save(work / "model", overwrite=True)
-    record = model / "training"
-    shutil.move(work / "checkpoints", record)
-    (record / "choice.json").write_text(json.dumps(selection.to_dict(), indent=2) + "\n")
-    shutil.copy(work / RECIPE, record / RECIPE)
-    if (work / "trackers").exists():
-        shutil.move(work / "trackers", record / "trackers")
-    replace_folder(model, out)
-    shutil.rmtree(work)
-
-
-__all__ = ["Pairs", "TrainResult", "train"]

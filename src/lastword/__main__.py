@@ -1,0 +1,5 @@
+"""`python -m lastword`: the command line."""
+
+from lastword.cli import main
+
+main()

@@ -1,0 +1,176 @@
+"""The commands as a user runs them: exit codes, one clear line for what is wrong, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from lastword.cli import main
+from tests.training.conftest import pair_columns
+
+TINY = ["--steps", "3", "--batch-pairs", "8", "--rank", "4", "--max-tokens", "64", "--dtype", "float32",
+        "--device", "cpu", "--trackers", "none"]  # fmt: skip
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def lastword(*args: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lastword", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def pairs_file(tmp_path: Path) -> Path:
+    pq.write_table(pa.table(pair_columns()), tmp_path / "pairs.parquet")
+    return tmp_path / "pairs.parquet"
+
+
+@pytest.fixture
+def labelled_file(tmp_path: Path) -> Path:
+    texts = [f"the {noun} number {i}" for i in range(20) for noun in ("river", "price")]
+    table = {
+        "text": texts,
+        "label": ["water", "money"] * 20,
+        "split": ["train", "train", "test", "test"] * 10,
+    }
+    pq.write_table(pa.table(table), tmp_path / "labelled.parquet")
+    return tmp_path / "labelled.parquet"
+
+
+def test_train_then_evaluate(
+    tmp_path: Path, llama_folder: Path, pairs_file: Path, labelled_file: Path
+) -> None:
+    out = tmp_path / "adapted"
+    trained = run("train", "--model", llama_folder, "--pairs", pairs_file, "--dev", labelled_file,
+                  "--dev-split", "train", "--out", out, *TINY, "--json")  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    facts = json.loads(trained.stdout.splitlines()[-1])
+    assert facts["selection"]["criterion"] == "V-measure on labelled"
+    assert len(facts["losses"]) == 3
+    scored = run("evaluate", "--model", out, "--data", labelled_file, "--split", "test", "--json")
+    assert scored.exit_code == 0, scored.output
+    result = json.loads(scored.stdout)
+    assert result.keys() == {
+        "task",
+        "metric",
+        "score",
+        "std",
+        "n",
+        "model",
+        "template",
+        "pooling",
+        "seconds",
+        "data",
+    }
+    assert (result["template"], result["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
+    plain = run("evaluate", "--model", "tfidf", "--data", labelled_file, "--split", "test")
+    assert plain.exit_code == 0
+    assert "v-measure" in plain.stdout
+    assert "± " in plain.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["evaluate", "--model", "tfidf", "--data", "no.csv"], "no file no.csv: give a .parquet, .csv"),
+        (["evaluate", "--model", "tfidf", "--data", "{labelled}", "--text-column", "body"],
+         "has no column 'body'; its columns are: text, label, split"),
+        (["evaluate", "--model", "tfidf", "--data", "{labelled}", "--task", "clusterng"],
+         "unknown task 'clusterng': did you mean 'clustering'? Known: clustering, classification"),
+        (["evaluate", "--model", "nowhere", "--data", "{labelled}"], "no model 'nowhere': give 'mini'"),
+        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--pooling", "maen"],
+         "unknown pooling 'maen': did you mean 'mean'?"),
+        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--template", "cww"],
+         "unknown template 'cww': did you mean 'ccw'?"),
+        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--template", "no place"],
+         "template 'no place' has no {text}: write {text} where the text goes"),
+        (["train", "--out", "x", "--temperature", "0"], "temperature=0.0: it must be above 0"),
+        (["train", "--out", "x", "--recipe", "papre"], "no recipe papre: give a TOML file that exists, or one of"),
+        (["train", "--out", "{existing}"], "exists: give another place or --overwrite"),
+        (["train", "--out", "x", "--pairs", "{labelled}"], "has no column 'anchor'; its columns are: text, label"),
+        (["demo", "--seeds", "0"], "seeds=0: give 1 or more"),
+        (["demo", "--out", "{existing}"], "exists: give another place or --overwrite"),
+        (["trian"], "unknown command 'trian': did you mean 'train'?"),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_one_line_and_code_2(
+    args: list[str],
+    message: str,
+    tmp_path: Path,
+    llama_folder: Path,
+    labelled_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "existing").mkdir()
+    places = {"{labelled}": labelled_file, "{llama}": llama_folder, "{existing}": tmp_path / "existing"}
+    result = run(*(places.get(arg, arg) for arg in args))
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert message in last, "the message is the last line"
+    assert not list(tmp_path.glob("x*")), "something was written"
+
+
+def test_help_is_quick_and_needs_no_torch() -> None:
+    code = "import sys, lastword.cli; sys.argv[1:] = {args}; \ntry: lastword.cli.main()\nexcept SystemExit: pass\n"
+    for args in (["--help"], ["train", "--help"], ["evaluate", "--help"], ["demo", "--help"], ["--version"]):
+        check = code.format(args=args) + "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, args
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_output(
+    tmp_path: Path, llama_folder: Path, pairs_file: Path
+) -> None:
+    """A file size limit stands in for the full disk: the write fails in the middle of the weights."""
+    out = tmp_path / "adapted"
+    done = lastword(
+        "train", "--model", llama_folder, "--pairs", pairs_file, "--out", out, *TINY,
+        preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("lastword: "), done.stderr
+    assert not out.exists()
+
+
+def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pairs_file: Path) -> None:
+    out = tmp_path / "adapted"
+    settings = [*TINY[2:], "--steps", "5000"]
+    command = [
+        sys.executable,
+        "-m",
+        "lastword",
+        "train",
+        "--model",
+        llama_folder,
+        "--pairs",
+        pairs_file,
+        "--out",
+        out,
+    ]
+    process = subprocess.Popen([*map(str, command), *settings], stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "adapted.partial" / "checkpoints" / "step-000010"
+    deadline = time.monotonic() + 90
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, talk = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert talk.strip().splitlines()[-1] == "lastword: stopped; what was finished is kept"
+    assert (checkpoint / "adapter_model.safetensors").exists()
+    assert not out.exists()

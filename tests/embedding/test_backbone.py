@@ -1,0 +1,228 @@
+"""Backbones: which models are taken and which are refused, and which hidden state one gets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lastword.embedding.backbone import Backbone, Norm, preferred_dtype
+from lastword.embedding.tokens import Batch
+from lastword.errors import MissingFileError, ModelError, RequestError
+
+Refused = Callable[..., str]
+DECODERS = ["llama", "qwen", "gpt2"]
+STRAY = """
+from pathlib import Path
+Path(__file__).with_name("executed").touch()
+"""
+
+
+@pytest.fixture(scope="module", params=DECODERS)
+def folder(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.getfixturevalue(f"{request.param}_folder")
+    return path
+
+
+@pytest.fixture
+def copy(llama_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny Llama, to be damaged."""
+    return Path(shutil.copytree(llama_folder, tmp_path / "copy"))
+
+
+def _load(folder: Path | str, **settings: str) -> Backbone:
+    return Backbone.load(folder, **{"dtype": "float32", "device": "cpu", **settings})
+
+
+def _batch() -> Batch:
+    ids = torch.tensor([[5, 17, 99, 3, 250], [7, 8, 9, 0, 0]])
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    return Batch([0, 1], ids, mask, mask)
+
+
+def test_decoders_are_taken(folder: Path) -> None:
+    backbone = _load(folder)
+    assert (backbone.layers, backbone.dim, backbone.positions) == (2, 32, 128)
+    assert backbone.name == str(folder)
+    assert backbone.dtype == torch.float32
+    assert backbone.device == torch.device("cpu")
+    assert not backbone.model.training
+    assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
+
+
+def test_loading_says_nothing(llama_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The head, which the folder has and a backbone leaves out, is nothing to report."""
+    verbosity = transformers.logging.get_verbosity()
+    _load(llama_folder)
+    assert capfd.readouterr() == ("", "")
+    assert transformers.logging.get_verbosity() == verbosity
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("layer", [0, 1, 2, None])
+def test_layers_and_norms(folder: Path, layer: int | None, norm: Norm) -> None:
+    """As the model's own hidden states have it; its final norm is taken out for the last one before it."""
+    model = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    name = "ln_f" if hasattr(model, "ln_f") else "norm"
+    final_norm = getattr(model, name)
+    setattr(model, name, nn.Identity())
+    batch = _batch()
+    with torch.no_grad():
+        states = model(batch.input_ids, attention_mask=batch.attention_mask.long(), output_hidden_states=True)
+        expected = states.hidden_states[-1 if layer is None else layer]
+        expected = final_norm(expected) if norm == "post" else expected
+        hidden = _load(folder).hidden(batch, layer, norm)
+    mask = batch.attention_mask
+    assert hidden.shape == (2, 5, 32)
+    torch.testing.assert_close(hidden[mask], expected[mask], atol=1e-5, rtol=1e-5)
+
+
+def test_norms_and_layers_differ(folder: Path) -> None:
+    backbone, batch = _load(folder), _batch()
+    states = [backbone.hidden(batch, layer, norm) for layer in range(3) for norm in ("post", "pre")]
+    for i, one in enumerate(states):
+        assert all((one - other).abs().max() > 0.05 for other in states[:i])
+
+
+def test_model_without_a_final_norm(tmp_path: Path, refused: Refused) -> None:
+    config = transformers.OPTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        ffn_dim=48,
+        vocab_size=60,
+        word_embed_proj_dim=32,
+        do_layer_norm_before=False,
+    )
+    transformers.OPTModel(config).save_pretrained(tmp_path)
+    backbone = _load(tmp_path)
+    batch = Batch([0], torch.tensor([[3, 4]]), torch.ones(1, 2).bool(), torch.ones(1, 2).bool())
+    assert backbone.hidden(batch).shape == (1, 2, 32)
+    assert refused(ModelError, backbone.hidden, batch, norm="pre") == (
+        f"{tmp_path}: no final norm found (looked for norm, ln_f, final_layer_norm, final_layernorm): "
+        "use norm='post'"
+    )
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_later_tokens_change_nothing(folder: Path, norm: Norm) -> None:
+    """What suffixes and appended tokens rely on."""
+    backbone, batch = _load(folder), _batch()
+    long = backbone.hidden(batch, norm=norm)[0, :3]
+    ones = torch.ones(1, 3, dtype=torch.bool)
+    short = backbone.hidden(Batch([0], batch.input_ids[:1, :3], ones, ones), norm=norm)[0]
+    torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-5)
+
+
+def test_encoder_is_refused(bert_folder: Path, refused: Refused) -> None:
+    assert refused(ModelError, _load, bert_folder) == (
+        f"{bert_folder} (bert) lets tokens see later ones: lastword needs a decoder, such as Qwen/Qwen3-0.6B; "
+        "for this model use sentence-transformers"
+    )
+
+
+def test_encoder_decoder_is_refused_by_its_configuration(t5_folder: Path, refused: Refused) -> None:
+    assert [path.name for path in t5_folder.iterdir()] == ["config.json"]
+    assert refused(ModelError, _load, t5_folder) == (
+        f"{t5_folder} (t5) is an encoder-decoder: lastword needs a decoder-only model"
+    )
+
+
+def test_folder_without_configuration(tmp_path: Path, refused: Refused) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    assert refused(ModelError, _load, folder) == (
+        f"{folder} is no model folder: it has no config.json (found: nothing)"
+    )
+    for name in ("b.txt", "a.bin"):
+        (folder / name).touch()
+    assert refused(ModelError, _load, folder) == (
+        f"{folder} is no model folder: it has no config.json (found: a.bin, b.txt)"
+    )
+    assert refused(ModelError, _load, folder / "a.bin") == (
+        f"{folder / 'a.bin'} is no model folder: it has no config.json (found: a file)"
+    )
+
+
+@pytest.mark.parametrize("name", ["./none", "~/none", "none", "a/b/c", "/none/at/all"])
+def test_missing_path(refused: Refused, name: str) -> None:
+    assert refused(MissingFileError, _load, name) == (
+        f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+    )
+
+
+def test_hub_name_without_a_network(refused: Refused) -> None:
+    message = refused(ModelError, _load, "nobody/no-such-model")
+    assert message.startswith("no model 'nobody/no-such-model': ")
+    assert "\n" not in message
+
+
+def test_remote_code_is_refused(copy: Path, refused: Refused) -> None:
+    config = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.OwnModel"}}
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "own.py").write_text(STRAY)
+    message = refused(ModelError, _load, copy)
+    assert message == f"{copy} needs code of its own to load; lastword runs no remote code"
+    assert not (copy / "executed").exists()
+
+
+def test_known_model_loads_without_the_code_that_lies_beside_it(copy: Path, llama_folder: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "own.Own", "AutoModel": "own.OwnModel"}
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "own.py").write_text(STRAY)
+    torch.testing.assert_close(_load(copy).hidden(_batch()), _load(llama_folder).hidden(_batch()))
+    assert not (copy / "executed").exists()
+
+
+def test_pickled_weights_are_not_loaded(copy: Path, refused: Refused) -> None:
+    torch.save(load_file(copy / "model.safetensors"), copy / "pytorch_model.bin")
+    (copy / "model.safetensors").unlink()
+    message = refused(ModelError, _load, copy)
+    assert message.startswith(f"{copy} does not load as a model: Error no file named model.safetensors")
+
+
+def test_damaged_weights(copy: Path, refused: Refused) -> None:
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    message = refused(ModelError, _load, copy)
+    assert message.startswith(f"{copy} does not load as a model: ")
+    assert "\n" not in message
+
+
+def test_missing_weights_are_not_made_up(copy: Path, refused: Refused) -> None:
+    weights = load_file(copy / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"], weights["model.norm.weight"]
+    save_file(weights, copy / "model.safetensors", {"format": "pt"})
+    assert refused(ModelError, _load, copy) == (
+        f"{copy} lacks 2 of its weights, layers.1.mlp.up_proj.weight first: fetch it again"
+    )
+
+
+@pytest.mark.parametrize("config", ["{", "{}", '{"model_type": "nonsense"}'])
+def test_damaged_configuration(copy: Path, refused: Refused, config: str) -> None:
+    (copy / "config.json").write_text(config)
+    message = refused(ModelError, _load, copy)
+    assert message.startswith(f"no model {str(copy)!r}: ")
+    assert "\n" not in message
+
+
+def test_dtypes(llama_folder: Path, refused: Refused) -> None:
+    assert _load(llama_folder, dtype="bfloat16").dtype == torch.bfloat16
+    assert Backbone.load(llama_folder, device="cpu").dtype == preferred_dtype(torch.device("cpu"))
+    assert refused(RequestError, _load, llama_folder, dtype="float16") == (
+        "unknown dtype 'float16': did you mean 'bfloat16'? Known: float32, bfloat16"
+    )
+
+
+def test_unknown_device(llama_folder: Path, refused: Refused) -> None:
+    message = refused(RequestError, _load, llama_folder, device="gpu")
+    assert message.startswith("no device 'gpu' here: Expected one of cpu, cuda")
+    assert message.endswith("; use cpu, cuda, cuda:1 or mps")

@@ -1,0 +1,187 @@
+"""The embedder as it is called: shapes, scaling, messages, and what tells one embedder from another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lastword.embedding import POOLINGS, Embedder, Template
+from lastword.embedding.embedder import unit
+from lastword.errors import ModelError, RequestError, TemplateError
+
+Load = Callable[..., Embedder]
+Refused = Callable[..., str]
+LONG = "a man is driving a car, " * 60
+SOME = ["a man", 'This sentence: "x"', "Größe, 東京 🚀", LONG]
+
+
+def test_one_string_gives_one_vector(load: Load) -> None:
+    embedder = load(template="ccw", pooling="lasttoken")
+    one, many = embedder.encode("a man"), embedder.encode(["a man", "a longer text than that"])
+    assert one.shape == (32,)
+    np.testing.assert_allclose(one, many[0], atol=1e-6)
+    assert embedder.encode([]).shape == (0, 32)
+
+
+def test_vectors_have_length_one_unless_told_otherwise(load: Load) -> None:
+    embedder = load(template="ccw")
+    np.testing.assert_allclose(np.linalg.norm(embedder.encode(SOME), axis=1), 1, atol=1e-6)
+    raw = embedder.encode(SOME, normalize=False)
+    assert np.abs(np.linalg.norm(raw, axis=1) - 1).min() > 0.1
+    np.testing.assert_allclose(embedder.encode(SOME), unit(raw), atol=1e-6)
+    as_set = load(template="ccw", normalize=False)
+    np.testing.assert_allclose(as_set.encode(SOME), raw, atol=1e-6)
+    np.testing.assert_allclose(as_set.encode(SOME, normalize=True), unit(raw), atol=1e-6)
+
+
+def test_truncate_dim_cuts_before_scaling(load: Load, refused: Refused) -> None:
+    embedder = load(template="ccw")
+    raw = embedder.encode(SOME, normalize=False)
+    np.testing.assert_allclose(embedder.encode(SOME, truncate_dim=8), unit(raw[:, :8]), atol=1e-6)
+    np.testing.assert_allclose(embedder.encode(SOME[0], truncate_dim=8), unit(raw[:, :8])[0], atol=1e-6)
+    for dim in (0, 33):
+        assert refused(RequestError, embedder.encode, SOME, truncate_dim=dim) == (
+            f"truncate_dim={dim}: vectors have 32 dimensions; use 1 … 32"
+        )
+
+
+def test_unit_leaves_zeros() -> None:
+    np.testing.assert_array_equal(unit(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])
+
+
+def test_cut_texts_are_told_of(load: Load, said: list[str]) -> None:
+    load(template="ccw").encode(["short", LONG, LONG])
+    assert said == ["1 of 2 texts are longer than 128 tokens and lost their end"]
+
+
+def test_text_pooling_of_an_empty_text_is_finite(load: Load) -> None:
+    vectors = load(template="ccw").encode_poolings(
+        ["", "a"], [f"{name}:text" for name in POOLINGS if name != "eos"]
+    )
+    assert all(np.isfinite(rows).all() for rows in vectors.values())
+
+
+def test_what_is_no_string(load: Load, refused: Refused) -> None:
+    message = refused(RequestError, load().encode, ["a", "a", ["b"]])
+    assert message == "text 2 is list, not str: give texts as strings"
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "message"),
+    [
+        (RequestError, {"layer": 3}, "layer=3: this model has hidden states 0 … 2"),
+        (RequestError, {"layer": -1}, "layer=-1: this model has hidden states 0 … 2"),
+        (RequestError, {"norm": "prae"}, "unknown norm 'prae': did you mean 'pre'? Known: post, pre"),
+        (TemplateError, {"max_tokens": 0}, "template 'none' takes 1 tokens and max_tokens is 0: no room for "
+         "a text; raise max_tokens above 1 or shorten the template"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be(
+    load: Load, refused: Refused, kind: type[Exception], setting: dict[str, object], message: str
+) -> None:
+    assert refused(kind, load, **setting) == message
+
+
+def test_more_tokens_than_positions(load: Load, llama_folder: Path, refused: Refused) -> None:
+    assert refused(RequestError, load, max_tokens=129) == (
+        f"max_tokens=129: {llama_folder} has 128 positions; use at most that"
+    )
+    assert load().max_tokens == 128
+    assert load(max_tokens=20).max_tokens == 20
+
+
+def test_eos_pooling_without_an_end_of_text_token(load: Load, qwen_folder: Path, refused: Refused) -> None:
+    embedder = load(qwen_folder)
+    embedder.tokenizer.eos_id = None
+    assert refused(TemplateError, embedder.encode_poolings, ["a"], ["eos"]) == (
+        "eos=True, but this tokenizer has no end-of-text token: use eos=False"
+    )
+
+
+def test_bfloat16_is_near(load: Load) -> None:
+    exact, near = (load(template="ccw", dtype=dtype).encode(SOME) for dtype in ("float32", "bfloat16"))
+    assert near.dtype == np.float32
+    assert 0.99 < (exact * near).sum(1).min() < 0.999999
+
+
+def test_base_model_has_plain_defaults(load: Load, llama_folder: Path) -> None:
+    embedder = load()
+    assert (embedder.template.name, embedder.pooling.spec, embedder.layer, embedder.norm) == (
+        "none",
+        "mean",
+        None,
+        "post",
+    )
+    assert (embedder.name, embedder.dim, embedder.facts.base) == (str(llama_folder), 32, str(llama_folder))
+
+
+def test_templates_share_the_weights(load: Load) -> None:
+    embedder = load(pooling="lasttoken", max_tokens=60, normalize=False, layer=1, norm="pre")
+    other = embedder.with_template("sum")
+    assert other.backbone is embedder.backbone
+    assert other.template == Template.parse("sum")
+    kept = ("pooling", "layer", "norm", "max_tokens", "normalize", "facts")
+    assert [getattr(other, name) for name in kept] == [getattr(embedder, name) for name in kept]
+
+
+def test_lengths_share_the_weights(load: Load) -> None:
+    embedder = load(template="sum", pooling="lasttoken", max_tokens=60, normalize=False, layer=1, norm="pre")
+    other = embedder.with_length(30)
+    assert other.backbone is embedder.backbone
+    assert (other.max_tokens, other.compiled.max_tokens, embedder.max_tokens) == (30, 30, 60)
+    kept = ("template", "pooling", "layer", "norm", "normalize", "facts")
+    assert [getattr(other, name) for name in kept] == [getattr(embedder, name) for name in kept]
+
+
+def test_identity_differs_where_vectors_may(load: Load, qwen_folder: Path) -> None:
+    settings_: list[dict[str, object]] = [
+        {},
+        {"template": "ccw"},
+        {"pooling": "lasttoken"},
+        {"pooling": "mean:text"},
+        {"layer": 1},
+        {"norm": "pre"},
+        {"max_tokens": 64},
+        {"normalize": False},
+        {"bos": False},
+        {"boundary": "string"},
+        {"dtype": "bfloat16"},
+        {"folder": qwen_folder},
+    ]
+    identities = [load(**one).identity for one in settings_]
+    assert len(set(identities)) == len(identities)
+    assert load().identity == load(layer=2).identity == identities[0]
+
+
+def test_identity_differs_with_one_weight(load: Load) -> None:
+    embedder = load()
+    before = embedder.identity, embedder.weights_hash
+    with torch.no_grad():
+        embedder.backbone.model.norm.weight[3] += 1e-6
+    assert embedder.weights_hash != before[1]
+    assert embedder.identity != before[0]
+
+
+def test_pooled_vectors_carry_gradients(load: Load) -> None:
+    embedder = load(template="ccw", pooling="lasttoken")
+    weight: Tensor = embedder.backbone.model.layers[0].mlp.up_proj.weight.requires_grad_(True)
+    for batch in embedder.batches(embedder.tokenize(SOME)):
+        embedder.pooled(batch)["lasttoken"].sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.abs().max() > 0
+
+
+def test_encoder_is_refused(load: Load, bert_folder: Path) -> None:
+    with pytest.raises(ModelError, match="lastword needs a decoder"):
+        load(bert_folder)
+
+
+def test_replacing_the_template_keeps_its_policies(load: Load) -> None:
+    template = replace(Template.parse("ccw"), eos=True)
+    assert load(template=template).compiled.suffix_ids[-1] == load().tokenizer.eos_id

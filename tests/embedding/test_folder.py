@@ -1,0 +1,220 @@
+"""The saved folder: loads without lastword, gives the same vectors, and is written whole or not at all."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
+
+from lastword.embedding import Embedder
+from lastword.errors import ExistingOutputError, ModelError, ParityError, RequestError
+
+Load = Callable[..., Embedder]
+Refused = Callable[..., str]
+FILES = {
+    "1_Pooling", "2_Normalize", "README.md", "config.json", "config_sentence_transformers.json", "golden.json",
+    "lastword.json", "model.safetensors", "modules.json", "sentence_bert_config.json", "tokenizer.json",
+    "tokenizer_config.json",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def embedder(load: Load) -> Embedder:
+    return load(template="ccw", pooling="lasttoken")
+
+
+@pytest.fixture(scope="module")
+def saved(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return embedder.save(tmp_path_factory.mktemp("saved") / "model")
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_files(saved: Path) -> None:
+    assert {path.name for path in saved.iterdir()} == FILES
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_lastword_json(saved: Path, embedder: Embedder, llama_folder: Path) -> None:
+    packages = ["torch", "transformers", "tokenizers", "peft", "sentence-transformers"]
+    assert _json(saved / "lastword.json") == {
+        "lastword": importlib.metadata.version("lastword"),
+        "template": {
+            "name": "ccw",
+            "prefix": 'This sentence: "',
+            "suffix": '" belongs to the following cluster:',
+            "bos": None,
+            "eos": False,
+            "boundary": "ids",
+        },
+        "prefix_ids": list(embedder.compiled.prefix_ids),
+        "suffix_ids": list(embedder.compiled.suffix_ids),
+        "bos": True,
+        "pooling": "lasttoken",
+        "layer": 2,
+        "norm": "post",
+        "normalize": True,
+        "max_tokens": 128,
+        "base": str(llama_folder),
+        "revision": None,
+        "base_hash": None,
+        "adapter": None,
+        "recipe": None,
+        "selection": None,
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "golden": "golden.json",
+    }
+
+
+def test_modules_in_both_spellings(saved: Path) -> None:
+    kinds = [(module["path"], module["type"].rpartition(".")[2]) for module in _json(saved / "modules.json")]
+    assert kinds == [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    pooling = _json(saved / "1_Pooling" / "config.json")
+    assert pooling["pooling_mode"] == "lasttoken"
+    assert pooling["embedding_dimension"] == pooling["word_embedding_dimension"] == 32
+    flags = {name: value for name, value in pooling.items() if isinstance(value, bool)}
+    assert flags.pop("include_prompt") is True
+    assert flags.pop("pooling_mode_lasttoken") is True
+    assert not any(flags.values())
+    assert {"pooling_mode_cls_token", "pooling_mode_mean_tokens"} < set(flags)
+    assert _json(saved / "sentence_bert_config.json") == {"max_seq_length": 128, "do_lower_case": False}
+
+
+def test_tokenizer_settings(saved: Path) -> None:
+    assert _json(saved / "tokenizer_config.json") == {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": 128,
+        "padding_side": "right",
+        "truncation_side": "right",
+        "clean_up_tokenization_spaces": False,
+        "pad_token": "<pad>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+    }
+
+
+@pytest.mark.parametrize("reader", ["tokenizers", "transformers"])
+def test_truncation_keeps_the_template(saved: Path, embedder: Embedder, reader: str) -> None:
+    long = "goes on and on, " * 100
+    if reader == "tokenizers":
+        backend = Tokenizer.from_file(str(saved / "tokenizer.json"))
+        backend.enable_truncation(max_length=24)
+        ids = backend.encode(long).ids
+    else:
+        ids = AutoTokenizer.from_pretrained(saved)(long, truncation=True, max_length=24)["input_ids"]
+    prefix, suffix = embedder.compiled.prefix_ids, embedder.compiled.suffix_ids
+    text = embedder.tokenizer.text_ids([long])[0]
+    assert ids == [*prefix, *text[: 24 - len(prefix) - len(suffix)], *suffix]
+
+
+def test_writing_says_nothing_about_its_own_texts(
+    embedder: Embedder, tmp_path: Path, said: list[str]
+) -> None:
+    embedder.save(tmp_path / "model")
+    assert said == []
+
+
+def test_card(saved: Path) -> None:
+    card = (saved / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: sentence-transformers\n")
+    assert '`This sentence: "{text}" belongs to the following cluster:`' in card
+    assert "# tiny-llama, embedding" in card
+    assert "| dimensions | 32 |" in card
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"pooling": "mean:text"}, "pooling 'mean:text' (over the text alone); use 'mean'"),
+        ({"norm": "pre"}, "norm='pre'; use norm='post'"),
+        ({"boundary": "string"}, "boundary='string'; use boundary='ids'"),
+    ],
+)
+def test_what_a_standard_folder_cannot_express(
+    load: Load, refused: Refused, tmp_path: Path, settings: dict[str, Any], problem: str
+) -> None:
+    message = refused(RequestError, load(**settings).save, tmp_path / "model")
+    assert message == f"a standard model folder cannot express {problem}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_output_is_refused_unless_told(
+    embedder: Embedder, load: Load, refused: Refused, tmp_path: Path
+) -> None:
+    folder = embedder.save(tmp_path / "model")
+    (folder / "mine.txt").touch()
+    other = load(template="sum")
+    assert refused(ExistingOutputError, other.save, folder) == (
+        f"{folder} exists: give another place or --overwrite"
+    )
+    assert (folder / "mine.txt").exists()
+    assert other.save(folder, overwrite=True) == folder
+    assert load(folder).template == other.template
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_file_in_the_way_is_replaced_only_when_told(
+    embedder: Embedder, refused: Refused, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    path.write_text("precious")
+    refused(ExistingOutputError, embedder.save, path)
+    assert path.read_text() == "precious"
+    embedder.save(path, overwrite=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["model"]
+    assert path.is_dir()
+
+
+@contextmanager
+def _full_disk(limit: int) -> Iterator[None]:
+    """No file may grow beyond the limit, in bytes: a write fails as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_nothing_is_left_behind_when_the_disk_is_full(embedder: Embedder, tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "model"
+    with _full_disk(16_000), pytest.raises(Exception, match=r"File too large|os error 27"):
+        embedder.save(folder)
+    assert list(folder.parent.iterdir()) == []
+    embedder.save(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with _full_disk(16_000), pytest.raises(Exception, match=r"File too large|os error 27"):
+        embedder.save(folder, overwrite=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_folder_that_disagrees_with_the_model_is_not_left(
+    load: Load, refused: Refused, tmp_path: Path
+) -> None:
+    """What a hook does to the states is in no weight, so that no folder can hold it."""
+    embedder = load(template="ccw", pooling="lasttoken")
+    embedder.backbone.model.layers[0].register_forward_hook(lambda module, args, output: output * 1.5)
+    message = refused(ParityError, embedder.save, tmp_path / "model")
+    assert message.startswith("the written folder disagrees with the model in memory: smallest cosine 0.9")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_lastword_json(load: Load, saved: Path, refused: Refused, tmp_path: Path) -> None:
+    folder = shutil.copytree(saved, tmp_path / "model")
+    for content in ("{", "{}", "[]", '{"template": 1}'):
+        (folder / "lastword.json").write_text(content)
+        message = refused(ModelError, load, folder)
+        assert message.startswith(f"{folder / 'lastword.json'} is damaged or from another version: ")

@@ -1,0 +1,185 @@
+"""Templates: the published wordings, what can be wrong with one, and what a tokenizer makes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lastword.embedding import TEMPLATES, Embedder, Template
+from lastword.embedding.tokenizer import TextTokenizer
+from lastword.errors import TemplateError
+
+Refused = Callable[..., str]
+
+# arXiv:2507.22729, Table 1 and §3.1, and arXiv:2404.03921 (PCoT, KE), copied from the papers.
+PUBLISHED = {
+    "EOL": 'This sentence: "{text}" means in one word:',
+    "PCoT": 'After thinking step by step, this sentence: "{text}" means in one word:',
+    "SUM": 'This sentence: "{text}" can be summarized as',
+    "CCW": 'This sentence: "{text}" belongs to the following cluster:',
+    "CCP": "Cluster the text: {text}",
+    "Question": 'Which cluster would you assign the sentence: "{text}" to?',
+    "Classify": 'This sentence: "{text}" can be classified as:',
+    "KE": "The essence of a sentence is often captured by its main subjects and actions, while descriptive terms "
+    "provide additional but less central details. With this in mind, this sentence: "
+    '"{text}" means in one word:',
+}
+
+
+@pytest.fixture(scope="module")
+def llama(llama_folder: Path) -> TextTokenizer:
+    return TextTokenizer.load(llama_folder)
+
+
+@pytest.fixture(scope="module")
+def qwen(qwen_folder: Path) -> TextTokenizer:
+    return TextTokenizer.load(qwen_folder)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_wordings(name: str) -> None:
+    assert TEMPLATES[name.lower()] == PUBLISHED[name]
+    assert Template.parse(name).text == PUBLISHED[name]
+    assert Template.parse(name).name == name.lower()
+
+
+def test_nothing_but_the_published_ones_and_none() -> None:
+    assert set(TEMPLATES) == {"none", *(name.lower() for name in PUBLISHED)}
+    assert Template.parse("none") == Template("none", "", "")
+
+
+def test_string_with_a_place_for_the_text() -> None:
+    assert Template.parse("Topic of {text}?") == Template("custom", "Topic of ", "?")
+    assert Template.parse("{text} {title}").suffix == " {title}"
+
+
+def test_finished_template_is_taken_but_for_what_is_given_with_it() -> None:
+    finished = Template("custom", "a ", " b", bos=True, eos=True, boundary="string")
+    assert Template.parse(finished) == finished
+    assert Template.parse(finished, bos=False) == dataclasses.replace(finished, bos=False)
+    plain = Template("custom", "a ", " b")
+    assert Template.parse(plain, bos=True, eos=True, boundary="string") == finished
+
+
+KNOWN = "Known: none, eol, pcot, sum, ccw, ccp, question, classify, ke"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            "clasify",
+            "unknown template 'clasify': did you mean 'classify'? "
+            f"{KNOWN}; or give a string with {{text}} in it",
+        ),
+        ("zzz", f"unknown template 'zzz': {KNOWN}; or give a string with {{text}} in it"),
+        ("Cluster of this:", "template 'Cluster of this:' has no {text}: write {text} where the text goes"),
+        ("[{texts}]", "template '[{texts}]' has no {text}: write {text} where the text goes"),
+        ("{text} = {text}", "template '{text} = {text}' has 2 times {text}: it needs exactly one"),
+    ],
+)
+def test_strings_that_are_no_template(refused: Refused, given: str, message: str) -> None:
+    assert refused(TemplateError, Template.parse, given) == message
+
+
+def test_unknown_boundary(refused: Refused) -> None:
+    message = "unknown boundary 'strings': did you mean 'string'? Known: ids, string"
+    assert refused(TemplateError, Template.parse, "ccw", boundary="strings") == message
+    assert refused(TemplateError, Template.parse, Template.parse("ccw"), boundary="strings") == message
+
+
+@pytest.mark.parametrize(("bos", "begins"), [(None, True), (True, True), (False, False)])
+def test_begin_of_text_where_the_tokenizer_adds_it(
+    llama: TextTokenizer, bos: bool | None, begins: bool
+) -> None:
+    compiled = Template.parse("ccw", bos=bos).compile(llama, 64)
+    plain = tuple(llama.hf('This sentence: "', add_special_tokens=False)["input_ids"])
+    assert compiled.prefix_ids == ((llama.bos_id, *plain) if begins else plain)
+    assert compiled.bos is begins
+
+
+@pytest.mark.parametrize(("bos", "begins"), [(None, False), (True, True), (False, False)])
+def test_begin_of_text_where_the_tokenizer_adds_none(
+    gpt2_folder: Path, bos: bool | None, begins: bool
+) -> None:
+    tokenizer = TextTokenizer.load(gpt2_folder)
+    compiled = Template.parse("none", bos=bos).compile(tokenizer, 64)
+    assert compiled.prefix_ids == ((tokenizer.bos_id,) if begins else ())
+    assert compiled.bos is begins
+
+
+def test_begin_of_text_that_the_tokenizer_does_not_have(qwen: TextTokenizer, refused: Refused) -> None:
+    assert Template.parse("ccw").compile(qwen, 64).bos is False
+    assert refused(TemplateError, Template.parse("ccw", bos=True).compile, qwen, 64) == (
+        "bos=True, but this tokenizer has no begin-of-text token: use bos=False"
+    )
+
+
+def test_end_of_text(llama: TextTokenizer, bert_folder: Path, refused: Refused) -> None:
+    with_eos = Template.parse("ccw", eos=True).compile(llama, 64)
+    without = Template.parse("ccw").compile(llama, 64)
+    assert with_eos.suffix_ids == (*without.suffix_ids, llama.eos_id)
+    assert with_eos.prefix_ids == without.prefix_ids
+    tokenizer = TextTokenizer.load(bert_folder)
+    assert refused(TemplateError, Template.parse("ccw", eos=True).compile, tokenizer, 64) == (
+        "eos=True, but this tokenizer has no end-of-text token: use eos=False"
+    )
+
+
+def test_white_space_of_a_template_counts(llama: TextTokenizer) -> None:
+    wide = Template.parse("  a  {text}\n").compile(llama, 64)
+    assert llama.hf.decode(wide.prefix_ids[1:]) == "  a  "
+    assert llama.hf.decode(wide.suffix_ids) == "\n"
+
+
+def test_template_longer_than_max_tokens(llama: TextTokenizer, refused: Refused) -> None:
+    template = Template.parse("ccw")
+    length = template.compile(llama, 64).length
+    assert template.compile(llama, length + 1).budget == 1
+    for max_tokens in (length, length - 1):
+        assert refused(TemplateError, template.compile, llama, max_tokens) == (
+            f"template 'ccw' takes {length} tokens and max_tokens is {max_tokens}: no room for a text; "
+            f"raise max_tokens above {length} or shorten the template"
+        )
+
+
+def test_end_of_text_counts_towards_the_length(llama: TextTokenizer) -> None:
+    compiled = [Template.parse("ccw", eos=eos).compile(llama, 64) for eos in (False, True)]
+    assert [one.length + one.budget for one in compiled] == [64, 64]
+    assert compiled[1].length == compiled[0].length + 1
+
+
+def test_hash_changes_with_anything_that_could_change_a_vector() -> None:
+    template = Template.parse("ccw")
+    changed = [
+        Template.parse("ccw", bos=True),
+        Template.parse("ccw", bos=False),
+        Template.parse("ccw", eos=True),
+        Template.parse("ccw", boundary="string"),
+        dataclasses.replace(template, prefix="x"),
+        dataclasses.replace(template, suffix="x"),
+    ]
+    hashes = [one.hash for one in (template, *changed)]
+    assert len(set(hashes)) == len(hashes)
+    assert all(len(one) == 8 and int(one, 16) >= 0 for one in hashes)
+
+
+def test_hash_does_not_change_with_the_name() -> None:
+    assert Template.parse("ccw").hash == Template.parse(TEMPLATES["ccw"]).hash
+    assert Template.parse("ccw").hash == dataclasses.replace(Template.parse("ccw"), name="mine").hash
+
+
+def test_hash_stays_the_same_from_version_to_version() -> None:
+    assert Template.parse("ccw").hash == "45259fce"
+
+
+def test_loading_takes_the_policies(load: Callable[..., Embedder]) -> None:
+    embedder = load(template="sum", bos=False, boundary="string")
+    assert embedder.template == Template(
+        "sum", 'This sentence: "', '" can be summarized as', bos=False, boundary="string"
+    )
+    finished = Template.parse("sum", eos=True)
+    assert load(template=finished, bos=False).template == dataclasses.replace(finished, bos=False)

@@ -1,0 +1,233 @@
+"""The words keep up with the code: generated parts, links, commands and examples."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from lastword.bundled import path_of
+from lastword.cli import main
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "docs"))
+
+import generate
+
+ROOT = generate.ROOT
+TUTORIAL = "docs/tutorials/first-model.md"
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for place in ("*.md", "docs/**/*.md", "src/lastword/bundled/README.md", "tools/*/README.md")
+    for path in ROOT.glob(place)
+)
+MODEL = path_of("mini") / "model.safetensors"
+needs_mini = pytest.mark.skipif(not MODEL.is_file(), reason=f"the bundled model is not there: {MODEL}")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page; `title` is what stands after its language."""
+
+    page: str
+    line: int
+    language: str
+    title: str
+    text: str
+    tested: bool
+
+    def commands(self) -> list[list[str]]:
+        """The words of every line that calls lastword, continued lines joined."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [shlex.split(line, comments=True) for line in lines if line.startswith("lastword ")]
+
+
+def blocks(page: str) -> Iterator[Block]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for found in re.finditer(
+        r"^(<!-- no-test -->\n)?```(\w*) ?([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    ):
+        skipped, language, title, content = found.groups()
+        yield Block(page, text[: found.start(4)].count("\n"), language, title, content, tested=not skipped)
+
+
+def prose(page: str) -> str:
+    return re.sub(
+        r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    """The addresses that GitHub gives to headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_generated_parts_are_up_to_date() -> None:
+    assert [str(path.relative_to(ROOT)) for path in generate.stale()] == [], "run: make docs"
+
+
+def test_check_names_what_is_stale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(generate.BLOCKS, ("README.md", "map"), lambda: "another map")
+
+    before = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert generate.main(["--check"]) == 1
+    assert capsys.readouterr().out == "stale: README.md\n"
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == before
+
+
+def test_a_block_is_replaced_and_nothing_else() -> None:
+    text = "a\n<!-- x:start -->\nold\n<!-- x:end -->\nb <!-- y:start --><!-- y:end -->"
+
+    assert generate.with_block(text, "x", "new\n") == text.replace("old", "new")
+    with pytest.raises(
+        SystemExit, match="<!-- z:start --> and <!-- z:end --> must each stand in the file once"
+    ):
+        generate.with_block(text, "z", "new")
+
+
+def test_score_tables_show_the_best_and_compare_only_complete_means(tmp_path: Path) -> None:
+    def row(dataset: str, model: str, score: float, std: float, n: int) -> dict[str, Any]:
+        how = {"template": "ccw", "pooling": "lasttoken"} if model != "tfidf" else {}
+        scored = {"task": "clustering", "metric": "v_measure", "score": score, "std": std, "n": n}
+        return {"dataset": dataset, "model": model, "template": None, "pooling": None, **how, **scored}
+
+    rows = [
+        row("news", "tfidf", 0.25, 0.012, 1000),
+        row("news", "adapted", 0.5, 0.04, 1000),
+        row("news", "adapted", 0.6, 0.04, 1000),  # another training
+        row("mail", "tfidf", 0.75, 0.01, 20),
+    ]
+    (tmp_path / "real_texts.json").write_text(json.dumps({"about": "Public texts.", "rows": rows}))
+    expected = """\
+## Real texts
+
+Public texts.
+
+### Clustering: v-measure × 100, mean ± standard deviation
+
+| data (texts) | tfidf | adapted<br>ccw lasttoken<br>2 trainings |
+| --- | ---: | ---: |
+| news (1,000) | 25.0 ± 1.2 | **55.0** ± 8.1 |
+| mail (20) | **75.0** ± 1.0 | – |
+| mean | **50.0** | – |"""
+
+    assert generate.score_tables(tmp_path) == expected
+    (tmp_path / "real_texts.json").write_text(json.dumps(rows))
+    assert generate.score_tables(tmp_path) == expected.replace("Public texts.\n\n", "")
+    assert generate.score_tables(tmp_path / "nothing") == "No measured scores are stored in this version."
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_lead_somewhere(page: str) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        file, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / file if file else ROOT / page
+        if re.match(r"[a-z]+:", link):
+            continue
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    ("index", "folder"), [("docs/README.md", "docs"), ("docs/adr/README.md", "docs/adr")]
+)
+def test_every_page_is_in_its_index(index: str, folder: str) -> None:
+    linked = {(ROOT / folder / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", prose(index))}
+    inside = (ROOT / folder).glob("*.md" if folder.endswith("adr") else "[!a]*/*.md")
+    assert [str(path) for path in inside if path.name != "README.md" and path not in linked] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_parse(page: str) -> None:
+    for block in blocks(page):
+        for words in block.commands():
+            parse(words[1:])
+
+
+def parse(words: list[str]) -> None:
+    """Let click read a command as if it were run, and run nothing."""
+    if words[0].startswith("-"):
+        assert words[0] in [option for param in main.params for option in param.opts]
+        return
+    command = main.get_command(click.Context(main), words[0])
+    assert command is not None, f"lastword {words[0]}: no such command"
+    command.make_context(words[0], words[1:])
+
+
+def test_parsing_finds_an_option_that_is_not_there() -> None:
+    with pytest.raises(click.NoSuchOption, match="--poling"):
+        parse(["evaluate", "--model", "mini", "--data", "topics", "--poling", "mean"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    calls = re.findall(
+        r"(?:^|`)make (?:PYTHON=\S+ )?([\w-]+)", (ROOT / page).read_text("utf-8"), re.MULTILINE
+    )
+    assert [name for name in calls if f"\n{name}:" not in makefile] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_compiles(page: str) -> None:
+    for block in blocks(page):
+        if block.language == "python" and page != "ARCHITECTURE.md" and "reference/" not in page:
+            compiled(block)
+
+
+def compiled(block: Block) -> Any:
+    return compile("\n" * block.line + block.text, block.page, "exec")
+
+
+@needs_mini
+def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+
+    for block in blocks("README.md"):
+        if block.language == "python" and block.tested:
+            exec(compiled(block), namespace)
+
+    assert namespace["vectors"].shape == namespace["again"].shape
+    assert ((namespace["vectors"] * namespace["again"]).sum(1) > 0.99).all()
+
+
+@needs_mini
+@pytest.mark.parametrize(
+    "instead",
+    [
+        pytest.param(["--steps", "2", "--trackers", "none"], id="two steps"),
+        pytest.param([], id="as written", marks=pytest.mark.slow),
+    ],
+)
+def test_tutorial_runs(instead: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is written, every command and every piece of Python run, in the order of the page."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lastword.console._talking", True)  # main would change how the whole process logs
+    namespace: dict[str, Any] = {}
+
+    for block in blocks(TUTORIAL):
+        if block.language == "csv":
+            Path(block.title).write_text(block.text, encoding="utf-8")
+        elif block.language == "python" and block.tested:
+            exec(compiled(block), namespace)
+        for words in block.commands():
+            arguments = [*words[1:], *(instead if words[1] == "train" else [])]
+            result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+            assert result.exit_code == 0, f"{' '.join(words)}: {result.output}"
+
+    assert Path("adapted/lastword.json").is_file()
+    assert sorted(set(namespace["groups"])) == [0, 1, 2, 3]

