@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -114,7 +113,7 @@ class Run:
     def save(self, name: str) -> None:
         temporary = self.folder / f"{name}.tmp"
         torch.save(self.state(), temporary)
-        os.replace(temporary, self.folder / name)
+        temporary.replace(self.folder / name)
 
     def load(self, name: str) -> None:
         state = torch.load(self.folder / name, map_location=self.device, weights_only=True)

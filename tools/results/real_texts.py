@@ -43,7 +43,9 @@ PEER = "sentence-transformers/all-MiniLM-L6-v2"
 def data_folder() -> Path:
     folder = Path(os.environ.get("LASTWORD_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        raise SystemExit(f"no folder {folder}: set LASTWORD_DATA to the folder with clustering/, classification/, pairs/")
+        raise SystemExit(
+            f"no folder {folder}: set LASTWORD_DATA to the folder with clustering/, classification/, pairs/"
+        )
     return folder
 
 
@@ -94,15 +96,21 @@ class Cells:
         self.path = path
         self.rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
 
-    def score(self, key: str, dataset: str, file: str, options: dict[str, Any], model: Any, **names: Any) -> None:
+    def score(
+        self, key: str, dataset: str, file: str, options: dict[str, Any], model: Any, **names: Any
+    ) -> None:
         key = f"{key} {dataset} {json.dumps(options, sort_keys=True)}"
         if any(row["key"] == key for row in self.rows):
             return
         result = evaluate(model, file, max_texts=MOST_TEXTS, **options)
         row = {"key": key, "dataset": dataset, "template": None, "pooling": None, **names}
-        self.rows.append(row | {part: result[part] for part in ("task", "metric", "score", "std", "n", "seconds")})
+        self.rows.append(
+            row | {part: result[part] for part in ("task", "metric", "score", "std", "n", "seconds")}
+        )
         temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"about": __doc__.splitlines()[0], "rows": self.rows}, indent=1) + "\n")
+        temporary.write_text(
+            json.dumps({"about": __doc__.splitlines()[0], "rows": self.rows}, indent=1) + "\n"
+        )
         temporary.replace(self.path)
         print(f"{dataset:28} {names} {100 * result['score']:.1f}", flush=True)
 
@@ -125,7 +133,9 @@ def measure(work: Path, seeds: int) -> None:
         cells.score("tfidf", dataset, file, options, "tfidf", model="TF-IDF")
     if folder := minilm_folder():
         for dataset, file, options in tasks(data):
-            cells.score(PEER, dataset, file, options, f"sentence-transformers:{folder}", model="all-MiniLM-L6-v2")
+            cells.score(
+                PEER, dataset, file, options, f"sentence-transformers:{folder}", model="all-MiniLM-L6-v2"
+            )
     for template in ("none", "ccw"):
         for pooling in ("mean", "lasttoken"):
             embedder = Embedder.from_pretrained("mini", template=template, pooling=pooling)
@@ -150,7 +160,9 @@ def drop_old_models(cells: Cells) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "real_texts", help="where adapted models are kept")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "runs" / "real_texts", help="where adapted models are kept"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--fresh", action="store_true", help="forget all earlier cells and models")
     args = parser.parse_args()
@@ -159,7 +171,9 @@ def main() -> None:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)
     measure(args.work, args.seeds)
-    print(f"mean over clustering: {np.mean([r['score'] for r in Cells(RESULTS).rows if r['task'] == 'clustering']):.3f}")
+    print(
+        f"mean over clustering: {np.mean([r['score'] for r in Cells(RESULTS).rows if r['task'] == 'clustering']):.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -135,10 +135,18 @@ def write(embedder: Embedder, folder: Path, *, overwrite: bool, dtype: str) -> P
         _write_modules(embedder, partial)
         _write_card(embedder, partial)
         _write_golden(embedder, partial, dtype)
+        _let_others_read(partial)
         replace_folder(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _let_others_read(folder: Path) -> None:
+    """Give all files the mode of an ordinary one; weights are written for their owner alone."""
+    ordinary = (folder / CARD).stat().st_mode
+    for path in folder.glob("*.safetensors"):
+        path.chmod(ordinary)
 
 
 def replace_folder(new: Path, target: Path) -> None:

@@ -103,7 +103,7 @@ class Loop:
 
     def gradients(self, step: int) -> float:
         """Add the gradients of one step to the adapter, summed over processes; return the loss."""
-        texts, loss_of = self._objective(step)
+        texts, loss_of = self.objective(step)
         mine = range(self.accelerator.process_index, len(texts), self.accelerator.num_processes)
         parts = self.parts([texts[i] for i in mine])
         seed = self.config.seed * 1_000_003 + step + 7919 * self.accelerator.process_index
@@ -127,7 +127,7 @@ class Loop:
         sequences: Sequences = self.embedder.tokenize(texts)
         return self.embedder.batches(sequences, self.batch_tokens)
 
-    def _objective(self, step: int) -> tuple[list[str], gradcache.LossOf]:
+    def objective(self, step: int) -> tuple[list[str], gradcache.LossOf]:
         """Texts of a step (anchors, positives, hard negatives) and the loss of their vectors."""
         rows = step_rows(len(self.pairs), self.config.batch_pairs, step, self.config.seed)
         batch = self.pairs.take(rows)

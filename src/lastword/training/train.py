@@ -89,6 +89,7 @@ def train(
     if accelerator.is_main_process:
         place.open()
     accelerator.wait_for_everyone()
+    accelerator.init_trackers("lastword")  # it writes into the place
 
     in_training = embedder.with_length(min(config.max_tokens, embedder.max_tokens))
     loop = Loop(in_training, pairs, config, place.checkpoints, accelerator, parameters)
@@ -146,8 +147,6 @@ def _loaded(
     )
     if accelerator.num_processes > 1:
         embedder.backbone.model.to(accelerator.device)
-    if tracker != "none":
-        accelerator.init_trackers("lastword")
     set_seed(config.seed)
     return embedder, accelerator
 
@@ -158,7 +157,7 @@ def _attention(embedder: Embedder) -> str:
 
 
 def _planned(loop: Loop) -> Plan:
-    texts, _ = loop._objective(0)
+    texts, _ = loop.objective(0)
     parts = loop.parts(texts)
     loop.embedder.backbone.model.train()
     plan = make_plan(loop.embedder, loop.pairs, loop.config, loop.parameters, parts, loop.embed, loop.memory)
