@@ -101,6 +101,7 @@ def test_train_then_evaluate(
         (["train", "--out", "x", "--recipe", "papre"], "no recipe papre: give a TOML file that exists, or one of"),
         (["train", "--out", "{existing}"], "exists: give another place or --overwrite"),
         (["train", "--out", "x", "--pairs", "{labelled}"], "has no column 'anchor'; its columns are: text, label"),
+        (["train", "--out", "x", "--model", "{llama}", "--max-tokens", "8"], "no room for a text; raise max_tokens"),
         (["demo", "--seeds", "0"], "seeds=0: give 1 or more"),
         (["demo", "--out", "{existing}"], "exists: give another place or --overwrite"),
         (["trian"], "unknown command 'trian': did you mean 'train'?"),

@@ -83,6 +83,7 @@ def train(
     place.check()
     pairs, scorer = _data(config, scorer, drop_empty)
     embedder, accelerator = _loaded(config, device, trackers, place.trackers)
+    in_training = embedder.with_length(min(config.max_tokens, embedder.max_tokens))
     base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
     base_score = scorer(embedder) if scorer else float("nan")
     parameters = adapter.add_adapter(embedder.backbone.model, config)
@@ -91,7 +92,6 @@ def train(
     accelerator.wait_for_everyone()
     accelerator.init_trackers("lastword")  # it writes into the place
 
-    in_training = embedder.with_length(min(config.max_tokens, embedder.max_tokens))
     loop = Loop(in_training, pairs, config, place.checkpoints, accelerator, parameters)
     with embedder.backbone.attention(_attention(embedder)):
         plan = _planned(loop)

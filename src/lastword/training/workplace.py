@@ -57,7 +57,8 @@ class Workplace:
         """
         if self.out.exists() and not self.overwrite:
             raise ExistingOutputError(f"{self.out} exists: give another place or --overwrite")
-        if self.partial.exists() and not (self.resume or self.overwrite):
+        begun = any(self.checkpoints.glob("step-*"))  # without a checkpoint there is nothing to lose
+        if begun and not (self.resume or self.overwrite):
             raise ExistingOutputError(
                 f"{self.partial} holds an interrupted run: go on with --resume or start over with --overwrite"
             )
