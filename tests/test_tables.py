@@ -58,8 +58,8 @@ def test_plain_text_has_one_text_a_line(write: Any) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_one_text_of_two_megabytes(write: Any, ending: str) -> None:
-    text = "word " * 400_000 + "end"
+def test_one_text_of_three_megabytes(write: Any, ending: str) -> None:
+    text = "word " * 600_000 + "end"
     content = f'text,label\n"{text}",x\n' if ending == "csv" else f'{{"text": "{text}"}}\n'
     assert read_texts(write(f"a.{ending}", content), ["text"]) == {"text": [text]}
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
+from transformers import AutoTokenizer
 
 from lastword.embedding import Embedder, Template
 from lastword.embedding.folder import GOLDEN_TEXTS
@@ -131,6 +132,17 @@ def test_adapter_is_merged(load: Load, request: pytest.FixtureRequest, tmp_path:
     assert set(merged) == {key.removeprefix("model.") for key in original} - {"lm_head.weight"}
     untouched = "layers.0.mlp.up_proj.weight"
     torch.testing.assert_close(merged[untouched], original[f"model.{untouched}"], atol=0, rtol=0)
+
+
+def test_appended_end_of_text_comes_on_top_of_the_length(load: Load, tmp_path: Path) -> None:
+    embedder = load(template="sum", pooling="eos", max_tokens=30)
+    folder = embedder.save(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(TEXTS[-1], truncation=True)["input_ids"]
+    assert ids == embedder.tokenize(TEXTS[-1:]).ids[0]
+    assert len(ids) == 31
+    assert ids[-1] == tokenizer.eos_token_id
+    assert _json(folder / "lastword.json")["max_tokens"] == 30
 
 
 def test_stored_in_bfloat16(embedder: Embedder, load: Load, refused: Refused, tmp_path: Path) -> None:

@@ -164,6 +164,21 @@ def test_string_boundary_cuts_the_text_alone(tokenizer: TextTokenizer, text: str
     assert len(sequences.ids[0]) <= max_tokens
 
 
+@pytest.mark.parametrize(("text", "inside"), [("man", "man"), ("a man", "a man"), ("man.", 'man."')])
+def test_string_boundary_counts_a_merged_token_as_text(llama: TextTokenizer, text: str, inside: str) -> None:
+    compiled = Template.parse("sum", boundary="string").compile(llama, 64)
+    sequences = tokenize([text], compiled, llama)
+    ((start, end),) = sequences.spans
+    assert llama.hf.decode(sequences.ids[0][start:end]) == inside
+
+
+def test_string_boundary_cuts_no_more_than_it_must(tokenizer: TextTokenizer) -> None:
+    compiled = Template.parse("sum", boundary="string").compile(tokenizer, 40)
+    sequences = tokenize(["man man " * 30, "man"], compiled, tokenizer)
+    assert len(sequences.ids[0]) == 40
+    assert sequences.cut == 1
+
+
 def test_boundaries_differ_where_a_text_meets_the_template(llama: TextTokenizer) -> None:
     pair = [Template.parse("ccw", boundary=one).compile(llama, 64) for one in ("ids", "string")]
     joined, formatted = (tokenize(["She left."], one, llama).ids[0] for one in pair)

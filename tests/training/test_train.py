@@ -195,6 +195,14 @@ def test_existing_output_is_refused_before_any_work(tmp_path: Path, settings: Se
     assert not (tmp_path / "out" / "mine").exists()
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "bfloat16"])
+def test_one_process_trains_in_one_precision_after_the_other(
+    tmp_path: Path, settings: Settings, dtype: str
+) -> None:
+    result = train(tmp_path / "out", **{**settings, "dtype": dtype, "steps": 3})
+    assert np.isfinite(result.losses).all()
+
+
 def test_fewer_pairs_than_two(tmp_path: Path, settings: Settings) -> None:
     path = tmp_path / "one.jsonl"
     path.write_text('{"anchor": "a", "positive": "b"}\n')

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from lastword.config import TrainConfig, train_config
@@ -139,6 +141,10 @@ def _loaded(
     )
     precision = "bf16" if "bfloat16" in str(embedder.backbone.dtype) else "no"
     tracker = trackers or ("tensorboard" if importlib.util.find_spec("tensorboard") else "none")
+    if (
+        os.environ.get("WORLD_SIZE", "1") == "1"
+    ):  # an earlier training in this process may have had another precision
+        AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         mixed_precision=precision,
         cpu=place == "cpu",
