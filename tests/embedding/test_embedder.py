@@ -57,7 +57,7 @@ def test_unit_leaves_zeros() -> None:
 
 def test_cut_texts_are_told_of(load: Load, said: list[str]) -> None:
     load(template="ccw").encode(["short", LONG, LONG])
-    assert said == ["1 of 2 texts are longer than 128 tokens and lost their end"]
+    assert said == ["1 of 2 texts are longer than 127 tokens and lost their end"]
 
 
 def test_text_pooling_of_an_empty_text_is_finite(load: Load) -> None:
@@ -92,7 +92,21 @@ def test_more_tokens_than_positions(load: Load, llama_folder: Path, refused: Ref
     assert refused(RequestError, load, max_tokens=129) == (
         f"max_tokens=129: {llama_folder} has 128 positions; use at most that"
     )
-    assert load().max_tokens == 128
+    assert load().max_tokens == 127
+    assert refused(RequestError, load, pooling="eos", max_tokens=128) == (
+        f"eos pooling takes one position more than max_tokens=128, all that {llama_folder} has: use max_tokens=127"
+    )
+
+
+def test_eos_reads_an_over_long_text_of_learned_positions(load: Load, gpt2_folder: Path) -> None:
+    vectors = load(gpt2_folder, pooling="eos").encode([LONG, "short"])
+    assert np.isfinite(vectors).all()
+
+
+def test_poolings_of_a_bare_string_are_refused(load: Load, refused: Refused) -> None:
+    assert refused(RequestError, load().encode_poolings, "abc", ["mean"]) == (
+        "encode_poolings takes a list of texts, not one string: put it into a list"
+    )
     assert load(max_tokens=20).max_tokens == 20
 
 

@@ -65,7 +65,7 @@ def test_lastword_json(saved: Path, embedder: Embedder, llama_folder: Path) -> N
         "layer": 2,
         "norm": "post",
         "normalize": True,
-        "max_tokens": 128,
+        "max_tokens": 127,
         "base": str(llama_folder),
         "revision": None,
         "base_hash": None,
@@ -88,13 +88,13 @@ def test_modules_in_both_spellings(saved: Path) -> None:
     assert flags.pop("pooling_mode_lasttoken") is True
     assert not any(flags.values())
     assert {"pooling_mode_cls_token", "pooling_mode_mean_tokens"} < set(flags)
-    assert _json(saved / "sentence_bert_config.json") == {"max_seq_length": 128, "do_lower_case": False}
+    assert _json(saved / "sentence_bert_config.json") == {"max_seq_length": 127, "do_lower_case": False}
 
 
 def test_tokenizer_settings(saved: Path) -> None:
     assert _json(saved / "tokenizer_config.json") == {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": 128,
+        "model_max_length": 127,
         "padding_side": "right",
         "truncation_side": "right",
         "clean_up_tokenization_spaces": False,

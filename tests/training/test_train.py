@@ -195,7 +195,7 @@ def test_existing_output_is_refused_before_any_work(tmp_path: Path, settings: Se
     assert not (tmp_path / "out" / "mine").exists()
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_one_process_trains_in_one_precision_after_the_other(
     tmp_path: Path, settings: Settings, dtype: str
 ) -> None:

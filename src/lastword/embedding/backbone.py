@@ -169,7 +169,8 @@ class Backbone:
         short, long = (
             self.model(input_ids=ids[:, :n], use_cache=False).last_hidden_state[0, 0] for n in (2, 6)
         )
-        if not torch.allclose(short, long, atol=1e-2, rtol=1e-2):
+        rounding = 1e-4 if self.dtype == torch.float32 else 5e-2
+        if float((short - long).abs().max()) > rounding * float(long.abs().max()):
             raise ModelError(
                 f"{self.name} ({self.model.config.model_type}) lets tokens see later ones: lastword needs a decoder, "
                 "such as Qwen/Qwen3-0.6B; for this model use sentence-transformers"

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +63,8 @@ class Embedder:
         self.layer, self.norm, self.normalize = _checked_layer(layer, backbone.layers), norm, normalize
         if norm not in ("post", "pre"):
             raise RequestError(unknown_name("norm", norm, ["post", "pre"]))
-        self.max_tokens = min(DEFAULT_MAX_TOKENS, backbone.positions) if max_tokens is None else max_tokens
+        longest = min(DEFAULT_MAX_TOKENS, backbone.positions - 1)  # one stays free for an end-of-text token
+        self.max_tokens = longest if max_tokens is None else max_tokens
         if self.max_tokens > backbone.positions:
             raise RequestError(
                 f"max_tokens={self.max_tokens}: {backbone.name} has {backbone.positions} positions; use at most that"
@@ -161,24 +162,6 @@ class Embedder:
         """SHA-256 of all weights, an adapter's included."""
         return folders.hash_tensors(self.backbone.model.state_dict())
 
-    @overload
-    def encode(
-        self,
-        texts: str,
-        *,
-        batch_tokens: int | None = ...,
-        normalize: bool | None = ...,
-        truncate_dim: int | None = ...,
-    ) -> np.ndarray: ...
-    @overload
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        batch_tokens: int | None = ...,
-        normalize: bool | None = ...,
-        truncate_dim: int | None = ...,
-    ) -> np.ndarray: ...
     def encode(
         self,
         texts: str | Sequence[str],
@@ -221,6 +204,8 @@ class Embedder:
         Returns:
             Pooling as a string → (n, dim) float32; the same vectors as encoding with each alone.
         """
+        if isinstance(texts, str):
+            raise RequestError("encode_poolings takes a list of texts, not one string: put it into a list")
         chosen = [Pooling.parse(pooling) for pooling in poolings]
         require_strings(texts)
         unique = list(dict.fromkeys(texts))
@@ -299,6 +284,11 @@ class Embedder:
         """An end-of-text token that only `eos` pooling reads takes no room from the text."""
         if not appends_eos or self.template.eos:
             return self.template.compile(self.tokenizer, self.max_tokens)
+        if self.max_tokens == self.backbone.positions:
+            raise RequestError(
+                f"eos pooling takes one position more than max_tokens={self.max_tokens}, all that {self.name} has: "
+                f"use max_tokens={self.max_tokens - 1}"
+            )
         with_eos = dataclasses.replace(self.template, eos=True)
         return with_eos.compile(self.tokenizer, self.max_tokens + 1)
 
