@@ -225,3 +225,27 @@ def test_hard_negatives_are_used(tmp_path: Path, settings: Settings) -> None:
     pq.write_table(pa.table(columns), path)
     result = train(tmp_path / "out", **{**settings, "pairs": [str(path)], "batch_pairs": 30, "steps": 2})
     assert result.plan.negatives_per_anchor == 30
+
+
+def test_out_of_memory_halves_the_token_budget_once(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A part of more than 200 tokens really asks for more memory than there is."""
+    pooled = Embedder.pooled
+
+    def greedy(self: Embedder, batch: Any, poolings: Any = None) -> Any:
+        if batch.input_ids.numel() > limit and not torch.is_inference_mode_enabled():
+            torch.empty(2**55)
+        return pooled(self, batch, poolings)
+
+    limit = 10**9
+    monkeypatch.setattr(Embedder, "pooled", greedy)
+    plain = train(tmp_path / "plain", **{**settings, "batch_tokens": 400, "steps": 3})
+    limit = 200
+    with caplog.at_level(logging.WARNING, logger="lastword"):
+        short = train(tmp_path / "short", **{**settings, "batch_tokens": 400, "steps": 3})
+    assert caplog.text.count("out of memory: going on with batch_tokens=200 and GradCache") == 1
+    assert short.losses == pytest.approx(plain.losses, abs=1e-4)
+    limit = 20
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        train(tmp_path / "none", **{**settings, "batch_tokens": 400, "steps": 3})

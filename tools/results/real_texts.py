@@ -96,6 +96,10 @@ class Cells:
         self.path = path
         self.rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
 
+    def keep_only(self, base: str) -> None:
+        """Forget the cells of a bundled model that is no longer the bundled one."""
+        self.rows = [row for row in self.rows if row.get("base") in (None, base)]
+
     def score(
         self, key: str, dataset: str, file: str, options: dict[str, Any], model: Any, **names: Any
     ) -> None:
@@ -136,26 +140,25 @@ def measure(work: Path, seeds: int) -> None:
             cells.score(
                 PEER, dataset, file, options, f"sentence-transformers:{folder}", model="all-MiniLM-L6-v2"
             )
+    base = Embedder.from_pretrained("mini").weights_hash[:12]
+    cells.keep_only(base)
     for template in ("none", "ccw"):
         for pooling in ("mean", "lasttoken"):
             embedder = Embedder.from_pretrained("mini", template=template, pooling=pooling)
             for dataset, file, options in tasks(data):
-                names = {"model": "zero-shot", "template": template, "pooling": pooling}
+                names = {"model": "zero-shot", "template": template, "pooling": pooling, "base": base}
                 cells.score(embedder.identity, dataset, file, options, embedder, **names)
     for seed in range(seeds):
-        embedder = Embedder.from_pretrained(adapt(data, work, seed, settings))
+        embedder = Embedder.from_pretrained(adapt(data, work / base, seed, settings))
         for dataset, file, options in tasks(data):
-            names = {"model": "adapted", "template": "ccw", "pooling": "lasttoken", "seed": seed}
+            names = {
+                "model": "adapted",
+                "template": "ccw",
+                "pooling": "lasttoken",
+                "seed": seed,
+                "base": base,
+            }
             cells.score(embedder.identity, dataset, file, options, embedder, **names)
-
-
-def drop_old_models(cells: Cells) -> None:
-    """Forget cells of models that are no longer the bundled one."""
-    current = {Embedder.from_pretrained("mini", template=t, pooling=p).identity
-               for t in ("none", "ccw") for p in ("mean", "lasttoken")}  # fmt: skip
-    kept = [row for row in cells.rows if row["model"] != "zero-shot" or row["key"].split()[0] in current]
-    if len(kept) < len(cells.rows):
-        cells.rows = [row for row in kept if row["model"] != "adapted"]
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ import io
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +26,7 @@ from lastword.training.loss import false_negatives, info_nce
 from lastword.training.pairs import Pairs
 
 OPTIMIZER = "optimizer.pt"
+T = TypeVar("T")
 
 
 @dataclass
@@ -80,17 +82,8 @@ class Loop:
         return self.checkpoints()
 
     def step(self, step: int) -> dict[str, Any]:
-        """One optimizer step; out of memory halves the token budget, once."""
-        try:
-            loss = self.gradients(step)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error) or self.batch_tokens < self.config.batch_tokens:
-                raise
-            self.batch_tokens = max(1, self.batch_tokens // 2)
-            self.memory.limit_bytes = 0
-            warn(f"out of memory: going on with batch_tokens={self.batch_tokens} and GradCache")
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self.gradients(step)
+        """One optimizer step."""
+        loss = self.within_memory(lambda: self.gradients(step))
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
         if step == 0 and norm == 0:
             raise WorkError("the first step gave no gradient: no adapter is connected to the pooled vectors")
@@ -100,6 +93,19 @@ class Loop:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return {"step": step + 1, "loss": loss, "grad_norm": norm, "lr": self.config.learning_rate * factor}
+
+    def within_memory(self, work: Callable[[], T]) -> T:
+        """Do the work; if memory runs out, halve the token budget, once, and do it again."""
+        try:
+            return work()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error) or self.batch_tokens < self.config.batch_tokens:
+                raise
+        self.batch_tokens = max(1, self.batch_tokens // 2)
+        self.memory.limit_bytes = 0
+        warn(f"out of memory: going on with batch_tokens={self.batch_tokens} and GradCache")
+        self.optimizer.zero_grad(set_to_none=True)
+        return work()
 
     def gradients(self, step: int) -> float:
         """Add the gradients of one step to the adapter, summed over processes; return the loss."""

@@ -164,9 +164,18 @@ def _attention(embedder: Embedder) -> str:
 
 def _planned(loop: Loop) -> Plan:
     texts, _ = loop.objective(0)
-    parts = loop.parts(texts)
     loop.embedder.backbone.model.train()
-    plan = make_plan(loop.embedder, loop.pairs, loop.config, loop.parameters, parts, loop.embed, loop.memory)
+    plan = loop.within_memory(
+        lambda: make_plan(
+            loop.embedder,
+            loop.pairs,
+            loop.config,
+            loop.parameters,
+            loop.parts(texts),
+            loop.embed,
+            loop.memory,
+        )
+    )
     if loop.accelerator.is_main_process:
         plan.say()
     return plan
