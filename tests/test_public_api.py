@@ -47,7 +47,7 @@ def test_names_homes_and_type_checking_imports_are_the_same() -> None:
 
 
 def test_verbs_stay_functions_when_their_packages_are_imported() -> None:
-    importlib.import_module("lastword.training.train")
+    importlib.import_module("lastword.training.run")
     importlib.import_module("lastword.evaluation.local")
 
     assert inspect.isfunction(lastword.train)

@@ -43,7 +43,8 @@ class TrainConfig:
         seed: decides adapter weights, order of the pairs and dropout.
         dtype: precision of the frozen weights and of the products, "float32" or "bfloat16"; None is
             what the device does best. Adapter weights and the loss are float32 always.
-        batch_tokens: padded tokens in one pass of the model; bounds the memory, never changes the loss.
+        batch_tokens: padded tokens in one pass of the model; bounds the memory and changes nothing but
+            which inputs dropout drops.
         graph_gib: memory for activations, in GiB: below it they are kept between the two halves of a
             step, above it they are computed again (GradCache). Changes the time, not the gradients.
     """
