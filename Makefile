@@ -33,7 +33,8 @@ bench: .venv/.installed-dev  ## side-by-side timings against sentence-transforme
 bundle: .venv/.installed-dev  ## rebuild the bundled texts from their sources
 	$(BIN)/python tools/bundle/build.py
 
-results: .venv/.installed-dev  ## measure on real public text (LASTWORD_DATA or ../shared/data)
+results: .venv/.installed-dev  ## measure again what the documentation tells: the demo, and real public text
+	$(BIN)/lastword demo --overwrite && cp lastword-demo/scores.json results/demo.json
 	$(BIN)/python tools/results/real_texts.py
 
 clean:  ## remove the environment and caches

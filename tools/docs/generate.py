@@ -9,6 +9,7 @@ between `<!-- NAME:start -->` and `<!-- NAME:end -->` is generated.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from pathlib import Path
 from file_map import file_map
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from score_tables import score_tables
+
+from lastword.showcase.table import scores_table
+from lastword.training.plan import clock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,9 +31,17 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "map"): lambda: file_map(ROOT),
+    ("README.md", "demo"): lambda: demo_block(ROOT / "results" / "demo.json"),
     ("docs/reference/errors.md", "tree"): error_tree,
     ("docs/reference/results.md", "results"): lambda: score_tables(ROOT / "results"),
 }
+
+
+def demo_block(path: Path) -> str:
+    """What the demo printed in the run that results/demo.json keeps."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    facts = f"{clock(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
+    return f"```text\n{scores_table(result['scores'])}\n```\n\nThat run took {facts}."
 
 
 def with_block(text: str, name: str, content: str) -> str:
@@ -46,7 +58,8 @@ def wanted() -> dict[Path, str]:
     contents = {ROOT / name: page() for name, page in PAGES.items()}
     for (file, name), block in BLOCKS.items():
         path = ROOT / file
-        contents[path] = with_block(path.read_text(encoding="utf-8"), name, block())
+        text = contents.get(path) or path.read_text(encoding="utf-8")
+        contents[path] = with_block(text, name, block())
     return contents
 
 

@@ -39,7 +39,7 @@ class Cell:
 
 def score_tables(folder: Path) -> str:
     """One section for each `results/*.json`; a line that says so where there is none."""
-    files = sorted(folder.glob("*.json"))
+    files = sorted(path for path in folder.glob("*.json") if path.name != "demo.json")  # that is the README's
     if not files:
         return "No measured scores are stored in this version."
     return "\n\n".join(_section(path) for path in files)
