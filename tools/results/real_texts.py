@@ -101,12 +101,12 @@ class Cells:
         self.rows = [row for row in self.rows if row.get("base") in (None, base)]
 
     def score(
-        self, key: str, dataset: str, file: str, options: dict[str, Any], model: Any, **names: Any
+        self, key: str, dataset: str, file: str, options: dict[str, Any], encoder: Any, **names: Any
     ) -> None:
         key = f"{key} {dataset} {json.dumps(options, sort_keys=True)}"
         if any(row["key"] == key for row in self.rows):
             return
-        result = evaluate(model, file, max_texts=MOST_TEXTS, **options)
+        result = evaluate(encoder, file, max_texts=MOST_TEXTS, **options)
         row = {"key": key, "dataset": dataset, "template": None, "pooling": None, **names}
         self.rows.append(
             row | {part: result[part] for part in ("task", "metric", "score", "std", "n", "seconds")}
