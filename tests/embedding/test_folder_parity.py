@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
 
 from lastword.embedding import Embedder, Template
-from lastword.embedding.folder import GOLDEN_TEXTS
+from lastword.embedding.golden import GOLDEN_TEXTS
 from lastword.errors import RequestError
 
 Load = Callable[..., Embedder]

@@ -49,6 +49,13 @@ def test_padding_counts_on_neither_side(name: str, left: int, right: int) -> Non
     torch.testing.assert_close(POOLINGS[name](wide, wide_mask), POOLINGS[name](hidden, mask))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_to_pool_gives_zeros(name: str) -> None:
+    mask = torch.tensor([[False, False], [True, False]])
+    pooled = POOLINGS[name](_states(2, 2, 5), mask)
+    assert not pooled[0].any() and pooled[1].all()
+
+
 def test_weights_of_the_weighted_mean() -> None:
     """SGPT, eq. 2: position i of n real tokens weighs i / (1 + … + n), wherever the padding is."""
     hidden = torch.eye(4)[None]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from prepare import read_documents, split_held_out
+from prepare import read_documents, read_seen, split_held_out
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
@@ -66,9 +66,11 @@ def main() -> None:
     parser.add_argument(
         "--documents", type=int, default=None, help="score only the first of the held-out documents"
     )
+    parser.add_argument("--seen", type=Path, help="documents to leave out, as seen.py writes them")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    documents = split_held_out(read_documents(args.text))[1][: args.documents]
+    seen = read_seen(args.seen).get(args.text.name)
+    documents = split_held_out(read_documents(args.text), seen)[1][: args.documents]
     texts = common_beginnings(documents, [tokenizer_of(folder) for folder in args.models], args.tokens)
     characters = sum(map(len, texts))
     for folder in args.models:

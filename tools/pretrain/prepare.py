@@ -2,6 +2,9 @@
 
     python tools/pretrain/prepare.py --text wiki_docs.txt.xz arxiv_docs.txt.xz --out runs/mini
 
+`--tokenizer` takes an earlier tokenizer instead of training one, and `--seen` a list of documents to
+leave out (see seen.py): that is how a run goes on from an earlier model with text new to it.
+
 Documents are separated by a blank line. The last 2 % of every file are held out: neither the
 tokenizer nor the model sees them. Each document becomes `BOS tokens EOS`, and documents are packed
 into rows so that a row begins where a document begins; a document longer than a row is cut, and the
@@ -11,6 +14,7 @@ rest of it becomes a piece of its own.
 from __future__ import annotations
 
 import argparse
+import json
 import lzma
 import random
 from collections.abc import Iterator
@@ -34,9 +38,16 @@ def read_documents(path: Path) -> list[str]:
         return [doc for doc in file.read().split("\n\n") if doc.strip()]
 
 
-def split_held_out(documents: list[str]) -> tuple[list[str], list[str]]:
+def split_held_out(documents: list[str], seen: set[int] | None = None) -> tuple[list[str], list[str]]:
+    """The documents to train on and the last 2 %, both without those whose index is in `seen`."""
     cut = len(documents) - int(len(documents) * HELD_OUT)
-    return documents[:cut], documents[cut:]
+    new = [(i, doc) for i, doc in enumerate(documents) if not seen or i not in seen]
+    return [doc for i, doc in new if i < cut], [doc for i, doc in new if i >= cut]
+
+
+def read_seen(path: Path | None) -> dict[str, set[int]]:
+    """{file name: indexes of its documents} as seen.py writes it; nothing without a path."""
+    return {name: set(indexes) for name, indexes in json.loads(path.read_text()).items()} if path else {}
 
 
 def train_tokenizer(documents: list[str], vocabulary: int) -> Tokenizer:
@@ -92,6 +103,8 @@ def main() -> None:
     parser.add_argument("--text", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--vocabulary", type=int, default=8192)
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of an earlier run")
+    parser.add_argument("--seen", type=Path, help="documents to leave out, as seen.py writes them")
     parser.add_argument(
         "--row", type=int, default=257, help="ids per row: inputs and targets overlap, so sequence + 1"
     )
@@ -99,12 +112,16 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    splits = [split_held_out(read_documents(path)) for path in args.text]
+    seen = read_seen(args.seen)
+    splits = [split_held_out(read_documents(path), seen.get(path.name)) for path in args.text]
     train = [doc for kept, _ in splits for doc in kept]
     held_out = [doc for _, last in splits for doc in last]
     random.Random(args.seed).shuffle(train)
 
-    tokenizer = train_tokenizer(train[:80_000], args.vocabulary)
+    if args.tokenizer:
+        tokenizer = Tokenizer.from_file(str(args.tokenizer))
+    else:
+        tokenizer = train_tokenizer(train[:80_000], args.vocabulary)
     tokenizer.save(str(args.out / "tokenizer.json"))
     pad = tokenizer.token_to_id(PAD)
     for name, documents in {"train": train, "held_out": held_out}.items():

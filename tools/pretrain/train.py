@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from model import Decoder
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -29,11 +30,11 @@ WARMUP_STEPS, MUON_LR, ADAM_LR, CLIP = 100, 0.02, 3e-3, 1.0
 def mini_config(vocabulary: int) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=vocabulary,
-        hidden_size=320,
-        intermediate_size=832,
-        num_hidden_layers=6,
-        num_attention_heads=5,
-        num_key_value_heads=5,
+        hidden_size=256,
+        intermediate_size=704,
+        num_hidden_layers=8,
+        num_attention_heads=4,
+        num_key_value_heads=4,
         max_position_embeddings=512,
         rms_norm_eps=1e-6,
         tie_word_embeddings=True,
@@ -122,6 +123,12 @@ class Run:
             optimizer.load_state_dict(saved)
         vars(self).update(state["place"])
 
+    def load_weights(self, folder: Path) -> None:
+        """Begin with the weights of an earlier model of this architecture, in Hugging Face's format."""
+        weights = load_file(folder / "model.safetensors", device=self.device)
+        weights.pop("lm_head.weight", None)  # the same numbers as the embedding
+        self.model.load_state_dict({name.removeprefix("model."): w.float() for name, w in weights.items()})
+
     def export(self) -> None:
         """Write `hf/`: what `LlamaForCausalLM.from_pretrained` loads, in bfloat16."""
         with torch.device("meta"):
@@ -133,9 +140,11 @@ class Run:
         target.to(torch.bfloat16).save_pretrained(self.folder / "hf")
 
 
-def resume(run: Run, total: int, decay: float) -> None:
+def start_or_resume(run: Run, total: int, decay: float, weights: Path | None) -> None:
     latest, stable = run.folder / "checkpoint.pt", run.folder / "stable.pt"
     if not latest.exists():
+        if weights:
+            run.load_weights(weights)
         return
     run.load("checkpoint.pt")
     decayed_before = run.folder / "decay_from.json"
@@ -153,7 +162,7 @@ def train(args: argparse.Namespace) -> None:
     if device == "cpu":
         torch.set_num_threads(args.threads)
     run, total = Run(args.data, device), int(args.tokens)
-    resume(run, total, args.decay)
+    start_or_resume(run, total, args.decay, args.weights)
     forward, loss_of = torch.compile(run.model), torch.compile(head_loss)
     rows = np.load(args.data / "train.npy", mmap_mode="r")
     held_out = torch.from_numpy(
@@ -213,6 +222,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder written by prepare.py; the run lives there too"
     )
     parser.add_argument("--tokens", type=float, required=True, help="tokens to train on in all")
+    parser.add_argument("--weights", type=Path, help="folder of an earlier model to begin with")
     parser.add_argument(
         "--decay", type=float, default=0.3, help="share of the run over which the learning rate falls"
     )

@@ -20,6 +20,7 @@ from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Boundary, CompiledTemplate, Template
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.embedding.tokens import Batch, Sequences, group_by_length, pad, require_strings, tokenize
+from lastword.embedding.weights import hash_tensors
 from lastword.errors import RequestError, unknown_name
 
 DEFAULT_MAX_TOKENS = 512
@@ -31,7 +32,7 @@ class Embedder:
 
     >>> embedder = Embedder.from_pretrained("mini", template="ccw", pooling="lasttoken")
     >>> embedder.encode(["a red apple", "a green pear"]).shape
-    (2, 320)
+    (2, 256)
 
     Attributes:
         backbone: the language model.
@@ -71,6 +72,7 @@ class Embedder:
             )
         self.facts = facts or folders.Facts(base=backbone.name)
         self.compiled = self._compiled(appends_eos=self.pooling.name == "eos")
+        self._hashed: tuple[object, str] | None = None
 
     @classmethod
     def from_pretrained(
@@ -159,8 +161,12 @@ class Embedder:
 
     @property
     def weights_hash(self) -> str:
-        """SHA-256 of all weights, an adapter's included."""
-        return folders.hash_tensors(self.backbone.model.state_dict())
+        """SHA-256 of all weights, an adapter's included; computed again only when one was written to."""
+        tensors = self.backbone.model.state_dict()
+        state = tuple((name, tensor.data_ptr(), tensor._version) for name, tensor in tensors.items())
+        if self._hashed is None or self._hashed[0] != state:
+            self._hashed = (state, hash_tensors(tensors))
+        return self._hashed[1]
 
     def encode(
         self,

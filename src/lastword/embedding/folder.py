@@ -8,7 +8,6 @@ old servers know only one of each.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -17,51 +16,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
-from safetensors import SafetensorError
 from tokenizers import Tokenizer, processors
-from torch import Tensor, nn
-from transformers import AutoModel
 
-from lastword.console import quiet
 from lastword.embedding.backbone import DTYPES
 from lastword.embedding.card import model_card
+from lastword.embedding.golden import GOLDEN, write_golden
 from lastword.embedding.template import CompiledTemplate, Template
-from lastword.errors import (
-    ExistingOutputError,
-    ModelError,
-    ParityError,
-    RequestError,
-    WorkError,
-    unknown_name,
-)
+from lastword.embedding.weights import write_weights
+from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
 
 if TYPE_CHECKING:
     from lastword.embedding.embedder import Embedder
 
-CARD, GOLDEN = "lastword.json", "golden.json"
+CARD = "lastword.json"
 _LEGACY_POOLING = {
     "cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "mean_sqrt_len": "mean_sqrt_len_tokens",
     "weightedmean": "weightedmean_tokens", "lasttoken": "lasttoken",
 }  # fmt: skip
-# What must embed alike everywhere: short, long, of equal length, quoted, other scripts, emoji, odd white space.
-GOLDEN_TEXTS = (
-    "a man is driving a car",
-    "a cat is sleeping on it",
-    "The quick brown fox jumps over the lazy dog.",
-    "word",
-    "Zebras?",
-    '"Quoted", she said, and left.',
-    "  outer white space is no part of a text \n",
-    "Größe, naïve café, 東京, Привет, مرحبا",
-    "rocket 🚀 and family 👩‍👩‍👧",
-    "Prices: $1,299.00 (was 1.499,00 €) — 25 % off!",
-    "line one\nline two\tand a tab",
-    "A long text goes on and is cut where the model's length ends, while the template stays whole. " * 40,
-)
 
 
 @dataclass(frozen=True)
@@ -127,14 +100,15 @@ def write(embedder: Embedder, folder: Path, *, overwrite: bool, dtype: str) -> P
         raise RequestError(unknown_name("dtype", dtype, DTYPES))
     if folder.exists() and not overwrite:
         raise ExistingOutputError(f"{folder} exists: give another place or --overwrite")
+    folder = folder.absolute()  # "." has no name to put a partial folder beside
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
-        _write_model(embedder, partial, DTYPES[dtype])
+        write_weights(embedder, partial, DTYPES[dtype])
         _write_tokenizer(embedder, partial)
         _write_modules(embedder, partial)
         _write_card(embedder, partial)
-        _write_golden(embedder, partial, dtype)
+        write_golden(embedder, partial, dtype)
         _let_others_read(partial)
         replace_folder(partial, folder)
     finally:
@@ -154,7 +128,12 @@ def replace_folder(new: Path, target: Path) -> None:
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
     if target.exists():
         target.rename(old)
-    new.rename(target)
+    try:
+        new.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
     if old.is_file():
         old.unlink()
     shutil.rmtree(old, ignore_errors=True)
@@ -177,31 +156,6 @@ def push(embedder: Embedder, repo_id: str, *, private: bool, token: str | None) 
         )
 
 
-def hash_tensors(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def merged_weights(model: nn.Module) -> dict[str, Tensor]:
-    """State dict in float32 with every LoRA layer's product added to the weight it stands beside."""
-    weights: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict().items():
-        if ".lora_" in name:
-            continue
-        owner, _, leaf = name.rpartition(".")
-        value = tensor.detach().cpu().float()
-        if owner.endswith(".base_layer") and leaf == "weight":
-            layer: Any = model.get_submodule(owner.removesuffix(".base_layer"))
-            for adapter in layer.active_adapters:
-                value = value + layer.get_delta_weight(adapter).detach().cpu().float()
-        weights[name.replace(".base_layer.", ".")] = value.contiguous()
-    return weights
-
-
 def _require_expressible(embedder: Embedder) -> None:
     """A standard folder pools over whole sequences, after the final norm, around joined ids."""
     problem = None
@@ -213,40 +167,6 @@ def _require_expressible(embedder: Embedder) -> None:
         problem = "boundary='string'; use boundary='ids'"
     if problem:
         raise RequestError(f"a standard model folder cannot express {problem}")
-
-
-def _write_model(embedder: Embedder, folder: Path, dtype: torch.dtype) -> None:
-    weights = merged_weights(embedder.backbone.model)
-    config = type(embedder.backbone.model.config).from_dict(embedder.backbone.model.config.to_dict())
-    if embedder.layer is not None:  # the layers above the pooled one are left out
-        config.num_hidden_layers = embedder.layer
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[: embedder.layer]
-    config.dtype = dtype
-    with torch.device("meta"):
-        model = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
-    names = model.state_dict().keys()
-    model.load_state_dict({name: weights[name] for name in names}, assign=True)
-    try:
-        model.to(dtype).save_pretrained(folder)
-    except (SafetensorError, RuntimeError) as error:  # what a full disk looks like from there
-        raise WorkError(f"could not write the weights: {str(error).splitlines()[0]}") from error
-    _write_rope_for_old_readers(folder / "config.json")
-
-
-def _write_rope_for_old_readers(path: Path) -> None:
-    """Repeat the rotary settings under their names before transformers 5.
-
-    A reader that knows only `rope_scaling` must see that there is scaling, and refuse it if it cannot
-    do it, rather than drop it without a word.
-    """
-    config = json.loads(path.read_text())
-    rope = config.get("rope_parameters")
-    if isinstance(rope, dict) and "rope_theta" in rope:
-        config["rope_theta"] = rope["rope_theta"]
-        if rope.get("rope_type", "default") != "default":
-            config["rope_scaling"] = {key: value for key, value in rope.items() if key != "rope_theta"}
-    path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _write_tokenizer(embedder: Embedder, folder: Path) -> None:
@@ -337,28 +257,6 @@ def _write_card(embedder: Embedder, folder: Path) -> None:
     }
     _write_json(folder / CARD, card)
     (folder / "README.md").write_text(model_card(embedder), encoding="utf-8")
-
-
-def _write_golden(embedder: Embedder, folder: Path, dtype: str) -> None:
-    """Embed the golden texts with the written folder in float32, and require that it agrees with the embedder."""
-    reloaded = type(embedder).from_pretrained(folder, dtype="float32", device="cpu")
-    with quiet():
-        golden, mine = reloaded.encode(GOLDEN_TEXTS), embedder.encode(GOLDEN_TEXTS)
-    cosine = float((_unit(mine) * _unit(golden)).sum(1).min())
-    exact = embedder.backbone.dtype == DTYPES[dtype] == torch.float32 and reloaded.facts == embedder.facts
-    if cosine < (0.99999 if exact else 0.99):
-        raise ParityError(
-            f"the written folder disagrees with the model in memory: smallest cosine {cosine:.5f}"
-        )
-    _write_json(folder / GOLDEN, {
-        "about": "float32 vectors of these texts, as this folder must give them anywhere",
-        "texts": list(GOLDEN_TEXTS), "vectors": [[float(f"{x:.8g}") for x in row] for row in golden],
-    })  # fmt: skip
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return scaled
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -1,6 +1,7 @@
 """Hidden states to one vector: pure functions of the states and a mask of the positions that count.
 
-A pooling never looks at padding, so neither its side nor its amount can change a vector.
+A pooling never looks at padding, so neither its side nor its amount can change a vector. Where the
+mask is empty (an empty text, pooled over the text alone) the vector is zero.
 """
 
 from __future__ import annotations
@@ -38,17 +39,21 @@ def weightedmean(hidden: Tensor, mask: Tensor) -> Tensor:
 def lasttoken(hidden: Tensor, mask: Tensor) -> Tensor:
     """State of the last masked position."""
     position = torch.arange(mask.shape[1], device=mask.device)
-    last = torch.where(mask, position, -1).amax(1).clamp(min=0)
-    return hidden[torch.arange(len(hidden), device=mask.device), last].float()
+    return _at(hidden, torch.where(mask, position, -1).amax(1).clamp(min=0), mask)
 
 
 def cls(hidden: Tensor, mask: Tensor) -> Tensor:
     """State of the first masked position."""
-    return hidden[torch.arange(len(hidden), device=mask.device), mask.long().argmax(1)].float()
+    return _at(hidden, mask.long().argmax(1), mask)
+
+
+def _at(hidden: Tensor, position: Tensor, mask: Tensor) -> Tensor:
+    state = hidden[torch.arange(len(hidden), device=mask.device), position].float()
+    return state.masked_fill(~mask.any(1, keepdim=True), 0.0)
 
 
 def maximum(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Largest value of each dimension over the masked positions; zeros where there is none, as `mean` has."""
+    """Largest value of each dimension over the masked positions."""
     largest = hidden.float().masked_fill(~mask[..., None], float("-inf")).amax(1)
     return largest.masked_fill(~mask.any(1, keepdim=True), 0.0)
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lastword.config import TrainConfig
-from lastword.embedding.folder import hash_tensors
+from lastword.embedding.weights import hash_tensors
 from lastword.errors import ModelError, WorkError
 
 WEIGHTS = "adapter_model.safetensors"
