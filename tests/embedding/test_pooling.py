@@ -53,7 +53,8 @@ def test_padding_counts_on_neither_side(name: str, left: int, right: int) -> Non
 def test_nothing_to_pool_gives_zeros(name: str) -> None:
     mask = torch.tensor([[False, False], [True, False]])
     pooled = POOLINGS[name](_states(2, 2, 5), mask)
-    assert not pooled[0].any() and pooled[1].all()
+    assert not pooled[0].any()
+    assert pooled[1].all()
 
 
 def test_weights_of_the_weighted_mean() -> None:
