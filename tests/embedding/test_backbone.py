@@ -44,7 +44,7 @@ def _load(folder: Path | str, **settings: str) -> Backbone:
 def _batch() -> Batch:
     ids = torch.tensor([[5, 17, 99, 3, 250], [7, 8, 9, 0, 0]])
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
-    return Batch([0, 1], ids, mask, mask)
+    return Batch([0, 1], ids, mask, mask, mask.sum(1).tolist())
 
 
 def test_decoders_are_taken(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_model_without_a_final_norm(tmp_path: Path, refused: Refused) -> None:
     )
     transformers.OPTModel(config).save_pretrained(tmp_path)
     backbone = _load(tmp_path)
-    batch = Batch([0], torch.tensor([[3, 4]]), torch.ones(1, 2).bool(), torch.ones(1, 2).bool())
+    batch = Batch([0], torch.tensor([[3, 4]]), torch.ones(1, 2).bool(), torch.ones(1, 2).bool(), [2])
     assert backbone.hidden(batch).shape == (1, 2, 32)
     assert refused(ModelError, backbone.hidden, batch, norm="pre") == (
         f"{tmp_path}: no final norm found (looked for norm, ln_f, final_layer_norm, final_layernorm): "
@@ -117,7 +117,7 @@ def test_later_tokens_change_nothing(folder: Path, norm: Norm) -> None:
     backbone, batch = _load(folder), _batch()
     long = backbone.hidden(batch, norm=norm)[0, :3]
     ones = torch.ones(1, 3, dtype=torch.bool)
-    short = backbone.hidden(Batch([0], batch.input_ids[:1, :3], ones, ones), norm=norm)[0]
+    short = backbone.hidden(Batch([0], batch.input_ids[:1, :3], ones, ones, [3]), norm=norm)[0]
     torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-5)
 
 

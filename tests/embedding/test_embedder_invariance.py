@@ -90,6 +90,8 @@ def test_amount_and_content_of_padding_change_nothing(
             torch.nn.functional.pad(batch.input_ids, (0, columns), value=fill),
             torch.nn.functional.pad(batch.attention_mask, (0, columns)),
             torch.nn.functional.pad(batch.text_mask, (0, columns)),
+            batch.lengths,
+            batch.shared,
         )
         narrow_vectors, wide_vectors = (embedder.pooled(one, poolings) for one in (batch, wide))
         for spec, vectors in narrow_vectors.items():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from lastword.embedding.fused import Blocks, Layout, hidden_states, last_states, read_blocks
 from lastword.embedding.tokens import Batch
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
 
@@ -37,16 +38,19 @@ class Backbone:
         layers: number of layers; hidden state 0 is the token embedding, `layers` the last.
         dim: width of the hidden states.
         positions: longest sequence that the model was made for.
+        path: which forward runs: "fused", or "stock" for a model that is not built like Llama.
     """
 
-    def __init__(self, model: PreTrainedModel, name: str) -> None:
+    def __init__(self, model: PreTrainedModel, name: str, *, fused: bool = True) -> None:
         self.model: Any = model.requires_grad_(False).train(False)
         self.name = name
         config = model.config.get_text_config()
         self.layers: int = config.num_hidden_layers
         self.dim: int = config.hidden_size
         self.positions: int = getattr(config, "max_position_embeddings", None) or 512
-        self._require_causal()
+        reference = self._require_causal()
+        self._blocks = self._proven_blocks(reference) if fused else None
+        self.path = "fused" if self._blocks else "stock"
 
     @classmethod
     def load(
@@ -56,6 +60,7 @@ class Backbone:
         dtype: str | None = None,
         device: str | None = None,
         revision: str | None = None,
+        fused: bool = True,
     ) -> Backbone:
         """Load a decoder from the Hub or a folder, safetensors only, no remote code.
 
@@ -64,6 +69,7 @@ class Backbone:
             dtype: "float32" or "bfloat16"; None chooses by `preferred_dtype`.
             device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
             revision: branch, tag or commit on the Hub.
+            fused: use the fast forward where the model's build allows; False is always the model's own.
 
         Raises:
             MissingFileError: no such folder.
@@ -91,7 +97,7 @@ class Backbone:
             raise ModelError(f"{name} does not load as a model: {str(error).splitlines()[0]}") from error
         finally:
             transformers_logging.set_verbosity(verbosity)
-        backbone = cls(model.to(place), name)
+        backbone = cls(model.to(place), name, fused=fused)
         missing = sorted(report["missing_keys"])
         if missing:  # transformers filled them with random numbers
             raise ModelError(
@@ -133,14 +139,33 @@ class Backbone:
         Returns:
             (batch, seq, dim) in the precision of the model.
         """
-        last = layer is None or layer == self.layers
+        depth = self.layers if layer is None else layer
+        if self._blocks is None or not self._fits(self._blocks, batch):
+            return self._stock_hidden(batch, depth, norm)
+        layout = Layout.of(batch)
+        *_, states = hidden_states(self._blocks, layout, depth)
+        return layout.padded(self._blocks.norm(states) if norm == "post" else states)
+
+    def last_hidden(self, batch: Batch, norm: Norm = "post") -> Tensor:
+        """Each row's state at its last token, after the last layer: (batch, dim), cheaper than `hidden`."""
+        if self._blocks is None or not self._fits(self._blocks, batch) or min(batch.lengths) <= batch.shared:
+            rows = torch.arange(len(batch.lengths), device=self.device)
+            return self.hidden(batch, None, norm)[rows, torch.tensor(batch.lengths, device=self.device) - 1]
+        states = last_states(self._blocks, Layout.of(batch))
+        return self._blocks.norm(states) if norm == "post" else states
+
+    def _fits(self, blocks: Blocks, batch: Batch) -> bool:
+        """Whether the fused forward computes what the model would: no hooks to run, no window to cut."""
+        return not blocks.watched and (blocks.window is None or max(batch.lengths) <= blocks.window)
+
+    def _stock_hidden(self, batch: Batch, depth: int, norm: Norm) -> Tensor:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}
-        if last and norm == "post":
+        if depth == self.layers and norm == "post":
             states: Tensor = self.model(**inputs, use_cache=False).last_hidden_state
             return states
-        if last:
+        if depth == self.layers:
             return self._before_final_norm(inputs)
-        states = self.model(**inputs, use_cache=False, output_hidden_states=True).hidden_states[layer]
+        states = self.model(**inputs, use_cache=False, output_hidden_states=True).hidden_states[depth]
         return self.final_norm(states) if norm == "post" else states
 
     def _before_final_norm(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -164,17 +189,47 @@ class Backbone:
         )
 
     @torch.no_grad()
-    def _require_causal(self) -> None:
-        ids = torch.arange(1, 7, device=self.device)[None] % self.model.config.get_text_config().vocab_size
-        short, long = (
-            self.model(input_ids=ids[:, :n], use_cache=False).last_hidden_state[0, 0] for n in (2, 6)
-        )
-        rounding = 1e-4 if self.dtype == torch.float32 else 5e-2
-        if float((short - long).abs().max()) > rounding * float(long.abs().max()):
+    def _require_causal(self) -> tuple[Batch, Tensor]:
+        """Run two rows, one the beginning of the other; what the model gives is the fused forward's measure."""
+        batch = _two_rows(self.model.config.get_text_config().vocab_size, self.device)
+        states = self._stock_hidden(batch, self.layers, "post")
+        if not _agree(states[0, :3], states[1, :3]):
             raise ModelError(
                 f"{self.name} ({self.model.config.model_type}) lets tokens see later ones: lastword needs a decoder, "
                 "such as Qwen/Qwen3-0.6B; for this model use sentence-transformers"
             )
+        return batch, states
+
+    @torch.no_grad()
+    def _proven_blocks(self, reference: tuple[Batch, Tensor]) -> Blocks | None:
+        """The model's parts for the fused forward, if that gives the states of the model's own."""
+        batch, states = reference
+        blocks = read_blocks(self.model)
+        if blocks is None:
+            return None
+        layout = Layout.of(batch)
+        try:
+            *_, mine = hidden_states(blocks, layout, self.layers)
+        except (RuntimeError, TypeError, ValueError):  # parts of the same names, put together otherwise
+            return None
+        padded = layout.padded(blocks.norm(mine))
+        return (
+            blocks if all(_agree(padded[i, :n], states[i, :n]) for i, n in enumerate(batch.lengths)) else None
+        )
+
+
+def _two_rows(vocabulary: int, device: torch.device) -> Batch:
+    """Two rows of 3 and 6 tokens, the first the beginning of the second; two tokens shared."""
+    ids = torch.arange(1, 7, device=device).expand(2, -1) % vocabulary
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    mask[0, 3:] = False
+    return Batch([0, 1], ids, mask, mask, [3, 6], 2)
+
+
+def _agree(mine: Tensor, theirs: Tensor) -> bool:
+    """Whether two computations of the same states differ by rounding alone."""
+    rounding = 1e-4 if theirs.dtype == torch.float32 else 5e-2
+    return float((mine - theirs).abs().max()) <= rounding * float(theirs.abs().max())
 
 
 def _place(device: str) -> torch.device:

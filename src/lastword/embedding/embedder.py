@@ -247,8 +247,11 @@ class Embedder:
     def pooled(self, batch: Batch, poolings: Sequence[Pooling] | None = None) -> dict[str, Tensor]:
         """One pass over a batch: pooling as a string → (batch, dim) float32, not normalised, differentiable."""
         chosen = poolings or [self.pooling]
-        hidden = self.backbone.hidden(batch, self.layer, self.norm)
         appended = any(pooling.name == "eos" for pooling in chosen) and not self.template.eos
+        if self.layer is None and all(_reads_last(pooling, appended) for pooling in chosen):
+            last = self.backbone.last_hidden(batch, self.norm).float()
+            return {pooling.spec: last for pooling in chosen}
+        hidden = self.backbone.hidden(batch, self.layer, self.norm)
         whole = _without_last(batch.attention_mask) if appended else batch.attention_mask
         masks = {"eos": batch.attention_mask, "sequence": whole, "text": batch.text_mask}
         return {p.spec: p(hidden, masks["eos" if p.name == "eos" else p.over]) for p in chosen}
@@ -304,6 +307,11 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     length: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: np.ndarray = vectors / np.maximum(length, 1e-12)
     return scaled
+
+
+def _reads_last(pooling: Pooling, appended: bool) -> bool:
+    """Whether a pooling reads nothing but the last token of each row, an appended one included."""
+    return pooling.name == "eos" or (pooling.spec == "lasttoken" and not appended)
 
 
 def _without_last(mask: Tensor) -> Tensor:

@@ -24,11 +24,13 @@ class Sequences:
         ids: n lists of token ids, template included, unpadded.
         spans: n pairs (start, end) of the text's own tokens.
         cut: how many texts were longer than the budget and lost their end.
+        shared: how many leading ids all rows have in common: the template's prefix.
     """
 
     ids: list[list[int]]
     spans: list[tuple[int, int]]
     cut: int
+    shared: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,12 +45,16 @@ class Batch:
         input_ids: (batch, seq) int64.
         attention_mask: (batch, seq) bool; True on every real token.
         text_mask: (batch, seq) bool; True on the text's own tokens.
+        lengths: real tokens of each row.
+        shared: how many leading ids all rows have in common.
     """
 
     rows: list[int]
     input_ids: Tensor
     attention_mask: Tensor
     text_mask: Tensor
+    lengths: list[int]
+    shared: int = 0
 
 
 def clean(text: str) -> str:
@@ -93,7 +99,7 @@ def _tokenize_parts(texts: list[str], compiled: CompiledTemplate, tokenizer: Tex
         rows.append([*compiled.prefix_ids, *ids[:budget], *compiled.suffix_ids])
         spans.append((start, start + min(len(ids), budget)))
         cut += len(ids) > budget
-    return Sequences(rows, spans, cut)
+    return Sequences(rows, spans, cut, shared=start)
 
 
 def _tokenize_formatted(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
@@ -139,14 +145,21 @@ def group_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[
 
 def pad(sequences: Sequences, rows: list[int], pad_id: int, device: torch.device) -> Batch:
     """Pad the sequences of the given rows on the right to their longest."""
-    width = max(len(sequences.ids[row]) for row in rows)
-    lengths = torch.tensor([len(sequences.ids[row]) for row in rows])
+    lengths = [len(sequences.ids[row]) for row in rows]
+    width = max(lengths)
     starts = torch.tensor([sequences.spans[row][0] for row in rows])
     ends = torch.tensor([sequences.spans[row][1] for row in rows])
     position = torch.arange(width)
     input_ids = torch.tensor(
         [sequences.ids[row] + [pad_id] * (width - len(sequences.ids[row])) for row in rows]
     )
-    attention_mask = position < lengths[:, None]
+    attention_mask = position < torch.tensor(lengths)[:, None]
     text_mask = (position >= starts[:, None]) & (position < ends[:, None])
-    return Batch(rows, input_ids.to(device), attention_mask.to(device), text_mask.to(device))
+    return Batch(
+        rows,
+        input_ids.to(device),
+        attention_mask.to(device),
+        text_mask.to(device),
+        lengths,
+        sequences.shared,
+    )

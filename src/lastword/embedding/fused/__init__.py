@@ -1,0 +1,7 @@
+"""The fast forward: a batch without padding, through blocks read off a Hugging Face model."""
+
+from lastword.embedding.fused.blocks import Blocks, read_blocks
+from lastword.embedding.fused.decoder import hidden_states, last_states
+from lastword.embedding.fused.layout import Layout
+
+__all__ = ["Blocks", "Layout", "hidden_states", "last_states", "read_blocks"]
