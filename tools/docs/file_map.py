@@ -48,8 +48,9 @@ def _folder_lines(folder: Path) -> list[str]:
     lines = [_line(f"  {name}", text) for name, text in named.items() if name not in commands]
     if commands:
         lines.append(_line("  one per command", ", ".join(commands)))
-    for inner in sorted(folder.glob("*/__init__.py")):
-        lines.append(_line(f"  {inner.parent.name}/", docstring(inner)))
+    lines += [
+        _line(f"  {inner.parent.name}/", docstring(inner)) for inner in sorted(folder.glob("*/__init__.py"))
+    ]
     return [_line(f"{folder.name}/", about), *lines]
 
 

@@ -140,7 +140,7 @@ class Backbone:
             (batch, seq, dim) in the precision of the model.
         """
         depth = self.layers if layer is None else layer
-        if self._blocks is None or not self._fits(self._blocks, batch):
+        if self._blocks is None or max(batch.lengths) > self.fused_length:
             return self._stock_hidden(batch, depth, norm)
         layout = Layout.of(batch)
         *_, states = hidden_states(self._blocks, layout, depth)
@@ -148,15 +148,33 @@ class Backbone:
 
     def last_hidden(self, batch: Batch, norm: Norm = "post") -> Tensor:
         """Each row's state at its last token, after the last layer: (batch, dim), cheaper than `hidden`."""
-        if self._blocks is None or not self._fits(self._blocks, batch) or min(batch.lengths) <= batch.shared:
+        fits = min(batch.lengths) > batch.shared and max(batch.lengths) <= self.fused_length
+        if self._blocks is None or not fits:
             rows = torch.arange(len(batch.lengths), device=self.device)
             return self.hidden(batch, None, norm)[rows, torch.tensor(batch.lengths, device=self.device) - 1]
         states = last_states(self._blocks, Layout.of(batch))
         return self._blocks.norm(states) if norm == "post" else states
 
-    def _fits(self, blocks: Blocks, batch: Batch) -> bool:
-        """Whether the fused forward computes what the model would: no hooks to run, no window to cut."""
-        return not blocks.watched and (blocks.window is None or max(batch.lengths) <= blocks.window)
+    def stream(self, layout: Layout, until: int, norm: Norm = "post") -> Iterator[Tensor]:
+        """Yield hidden states 0 … `until` of a flat batch, each (tokens, dim), from one pass.
+
+        Raises:
+            ModelError: a model without the fused forward (`path` is "stock").
+        """
+        if self._blocks is None:
+            raise ModelError(f"{self.name} has no fused forward: use hidden()")
+        for states in hidden_states(self._blocks, layout, until):
+            yield self._blocks.norm(states) if norm == "post" else states
+
+    @property
+    def fused_length(self) -> int:
+        """Longest sequence for which the fused forward computes what the model would; 0 if it never does.
+
+        A window of attention ends it, and so does a hook on a module: hooks run in the model's own forward.
+        """
+        if self._blocks is None or self._blocks.watched:
+            return 0
+        return self._blocks.window or self.positions
 
     def _stock_hidden(self, batch: Batch, depth: int, norm: Norm) -> Tensor:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}

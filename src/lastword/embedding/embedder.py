@@ -16,6 +16,7 @@ from lastword.bundled import path_of
 from lastword.console import progress, warn
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone, Norm
+from lastword.embedding.grid import Grid, encode_grid
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Boundary, CompiledTemplate, Template
 from lastword.embedding.tokenizer import TextTokenizer
@@ -71,7 +72,7 @@ class Embedder:
                 f"max_tokens={self.max_tokens}: {backbone.name} has {backbone.positions} positions; use at most that"
             )
         self.facts = facts or folders.Facts(base=backbone.name)
-        self.compiled = self._compiled(appends_eos=self.pooling.name == "eos")
+        self.compiled = self.compile(appends_eos=self.pooling.name == "eos")
         self._hashed: tuple[object, str] | None = None
 
     @classmethod
@@ -233,10 +234,58 @@ class Embedder:
         scale = self.normalize if normalize is None else normalize
         return {spec: unit(rows_of) if scale else rows_of for spec, rows_of in vectors.items()}
 
+    def encode_grid(
+        self,
+        texts: Sequence[str],
+        templates: Sequence[str | Template],
+        poolings: Sequence[str | Pooling] | None = None,
+        layers: Sequence[int] | None = None,
+        *,
+        batch_tokens: int | None = None,
+        normalize: bool | None = None,
+    ) -> Grid:
+        """Embed texts in every combination of templates, poolings and layers, sharing what can be shared.
+
+        Templates whose part before the text is the same share its work and the text's; each part after
+        the text costs its own few tokens.
+
+        Args:
+            texts: n strings.
+            templates: names in `TEMPLATES` or strings with `{text}`.
+            poolings: names in `POOLINGS`; None is the embedder's own.
+            layers: hidden states, 0 … number of layers; None is the embedder's own.
+            batch_tokens: tokens in one pass of the model; bounds the memory.
+            normalize: scale vectors to length 1; None does as the embedder is set.
+
+        Returns:
+            `GridPoint(template, pooling, layer)` → (n, dim) float32, the vectors that this embedder with
+            that template, pooling and layer gives.
+
+        Raises:
+            RequestError, TemplateError: something that is none of these.
+        """
+        if isinstance(texts, str):
+            raise RequestError("encode_grid takes a list of texts, not one string: put it into a list")
+        own = self.backbone.layers if self.layer is None else self.layer
+        chosen = [
+            own if one is None else one
+            for one in (_checked_layer(k, self.backbone.layers) for k in layers or [own])
+        ]
+        grid = encode_grid(
+            self,
+            texts,
+            [Template.parse(template) for template in templates],
+            [Pooling.parse(pooling) for pooling in poolings or [self.pooling]],
+            chosen,
+            batch_tokens or _BATCH_TOKENS[self.backbone.device.type],
+        )
+        scale = self.normalize if normalize is None else normalize
+        return {point: unit(vectors) if scale else vectors for point, vectors in grid.items()}
+
     def tokenize(self, texts: Sequence[str], appends_eos: bool | None = None) -> Sequences:
         """Wrap and tokenize; an appended end-of-text token is the last id of each row."""
         appended = self.pooling.name == "eos" if appends_eos is None else appends_eos
-        return tokenize(texts, self._compiled(appended), self.tokenizer)
+        return tokenize(texts, self.compile(appended), self.tokenizer)
 
     def batches(self, sequences: Sequences, batch_tokens: int | None = None) -> list[Batch]:
         """Padded batches, longest first, each of at most `batch_tokens` padded tokens."""
@@ -259,6 +308,10 @@ class Embedder:
     def with_template(self, template: str | Template) -> Embedder:
         """The same model behind another template; weights are shared."""
         return self._variant(template=template)
+
+    def with_layer(self, layer: int) -> Embedder:
+        """The same model, pooled over another hidden state; weights are shared."""
+        return self._variant(layer=layer)
 
     def with_length(self, max_tokens: int) -> Embedder:
         """The same model for sequences of another length; weights are shared."""
@@ -289,8 +342,8 @@ class Embedder:
         """Upload what `save` writes to the Hub; returns the address of the commit."""
         return folders.push(self, repo_id, private=private, token=token)
 
-    def _compiled(self, appends_eos: bool) -> CompiledTemplate:
-        """An end-of-text token that only `eos` pooling reads takes no room from the text."""
+    def compile(self, appends_eos: bool) -> CompiledTemplate:
+        """The template as ids; an end-of-text token that only `eos` pooling reads takes no room from the text."""
         if not appends_eos or self.template.eos:
             return self.template.compile(self.tokenizer, self.max_tokens)
         if self.max_tokens == self.backbone.positions:

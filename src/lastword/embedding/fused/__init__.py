@@ -3,5 +3,6 @@
 from lastword.embedding.fused.blocks import Blocks, read_blocks
 from lastword.embedding.fused.decoder import hidden_states, last_states
 from lastword.embedding.fused.layout import Layout
+from lastword.embedding.fused.tree import Tree
 
-__all__ = ["Blocks", "Layout", "hidden_states", "last_states", "read_blocks"]
+__all__ = ["Blocks", "Layout", "Tree", "hidden_states", "last_states", "read_blocks"]

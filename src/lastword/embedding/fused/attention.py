@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lastword.embedding.fused.layout import Layout
+from lastword.embedding.fused.layout import Layout, Segment
+from lastword.embedding.fused.tree import Tree
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
@@ -15,43 +16,72 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
     if shared:
         parts.append(_causal(q[None, :shared], k[None, :shared], v[None, :shared], scale))
     for segment in layout.segments:
-        rows, at = (segment.rows, segment.length), segment.tokens
-        keys, values = _with_shared(k, rows, at, shared), _with_shared(v, rows, at, shared)
-        parts.append(_causal(q[at].view(*rows, *q.shape[1:]), keys, values, scale))
+        if segment.length:
+            keys, values = _seen(k, segment, layout), _seen(v, segment, layout)
+            parts.append(_causal(_rows(q, segment.tokens, segment.rows), keys, values, scale))
+    if layout.tree is not None and len(layout.tree):
+        parts += _from_trees(q, k, v, layout, layout.tree, scale)
     return torch.cat(parts)
+
+
+def _from_trees(q: Tensor, k: Tensor, v: Tensor, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
+    """Each node sees its row from the first token to the last, and its ancestors in the tree."""
+    parts, sees = [], tree.sees(q.device)
+    for segment in layout.segments:
+        nodes = segment.behind(tree, layout.tree_start)
+        keys, values = (
+            torch.cat([_seen(states, segment, layout), _rows(states, nodes, segment.rows)], dim=1)
+            for states in (k, v)
+        )
+        mask = torch.cat([sees.new_ones(len(tree), layout.shared + segment.length), sees], dim=1)
+        parts.append(_attention(_rows(q, nodes, segment.rows), keys, values, scale, mask=mask))
+    return parts
 
 
 def attend_last(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
     """As `attend`, with one query for each row, its last token's: (rows, heads, head_dim) → (rows, heads * …)."""
-    shared, parts, first = layout.shared, [], 0
+    parts = []
     for segment in layout.segments:
-        rows, at = (segment.rows, segment.length), segment.tokens
-        keys, values = _with_shared(k, rows, at, shared), _with_shared(v, rows, at, shared)
-        parts.append(_causal(q[first : first + segment.rows, None], keys, values, scale))
-        first += segment.rows
+        keys, values = _seen(k, segment, layout), _seen(v, segment, layout)
+        parts.append(_causal(q[segment.first : segment.first + segment.rows, None], keys, values, scale))
     return torch.cat(parts)
 
 
-def _with_shared(states: Tensor, rows: tuple[int, int], at: slice, shared: int) -> Tensor:
+def _rows(states: Tensor, at: slice, rows: int) -> Tensor:
+    """(tokens, heads, head_dim) → (rows, length, heads, head_dim) of the tokens there."""
+    return states[at].view(rows, -1, *states.shape[1:])
+
+
+def _seen(states: Tensor, segment: Segment, layout: Layout) -> Tensor:
     """The segment's keys or values behind the shared ones: (rows, shared + length, heads, head_dim)."""
-    own = states[at].view(*rows, *states.shape[1:])
-    if not shared:
+    if not segment.length:
+        return states[None, : layout.shared].expand(segment.rows, -1, -1, -1)
+    own = _rows(states, segment.tokens, segment.rows)
+    if not layout.shared:
         return own
-    return torch.cat([states[None, :shared].expand(rows[0], -1, -1, -1), own], dim=1)
+    return torch.cat([states[None, : layout.shared].expand(segment.rows, -1, -1, -1), own], dim=1)
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """(rows, queries, heads, head_dim); the last query sees every key → (rows * queries, heads * head_dim)."""
     queries, keys = q.shape[1], k.shape[1]
-    mask = None
-    if 1 < queries < keys:
-        mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+    if queries == keys and queries > 1:
+        return _attention(q, k, v, scale, causal=True)
+    if queries == 1:
+        return _attention(q, k, v, scale)
+    mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+    return _attention(q, k, v, scale, mask=mask)
+
+
+def _attention(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, *, mask: Tensor | None = None, causal: bool = False
+) -> Tensor:
     mixed = F.scaled_dot_product_attention(
         q.transpose(1, 2),
         k.transpose(1, 2),
         v.transpose(1, 2),
         attn_mask=mask,
-        is_causal=queries == keys and queries > 1,
+        is_causal=causal,
         scale=scale,
         enable_gqa=q.shape[2] != k.shape[2],
     )
