@@ -1,81 +1,112 @@
-"""Encoding speed against sentence-transformers: the same folder, texts and vectors, in interleaved rounds.
+"""Encoding speed: lastword, sentence-transformers, the paper's loop and the limit, in interleaved rounds.
 
-    python bench/encode.py [--rounds 5]
+    python bench/encode.py                       # writes results/bench/encode.json
+    python bench/encode.py --quick               # the bundled model alone; fails below a bar
 
-Prints real tokens per second (padding does not count), the median over the rounds, and the ratio to
-sentence-transformers in its default setting. Timings of other machines or other runs do not compare.
+Real tokens count, padding does not. Numbers of other machines or other runs do not compare; ratios of
+one run do.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from sentence_transformers import SentenceTransformer
-
+import texts
+from contestants import CONTESTANTS, LIMIT
 from lastword import Embedder
-from lastword.bundled import path_of
-from lastword.tables import read_texts
+from rounds import interleaved, machine, spread, workers
+from shapes import SHAPES, folder_of
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "bench" / "encode.json"
+REFERENCE, HALF = "sentence-transformers", "sentence-transformers, bfloat16"
+# Least ratios that `--quick` accepts, of medians: (contestant, other, kind of texts) → ratio.
+BARS = {
+    ("lastword", HALF, "short"): 1.2,
+    ("lastword", REFERENCE, "short"): 2.0,
+    ("lastword", HALF, "ten"): 1.0,
+}
 
 
-def contestants(folder: Path) -> dict[str, Callable[[list[str]], np.ndarray]]:
-    """Name → a function that embeds."""
-    default = SentenceTransformer(str(folder), device="cpu")
-    half = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
-    full, fast = (
-        Embedder.from_pretrained(folder, dtype="float32"),
-        Embedder.from_pretrained(folder, dtype="bfloat16"),
-    )
-    return {
-        "sentence-transformers, float32 (default)": lambda texts: default.encode(
-            texts, show_progress_bar=False
-        ),
-        "sentence-transformers, bfloat16": lambda texts: half.encode(texts, show_progress_bar=False),
-        "lastword, float32": full.encode,
-        "lastword, bfloat16": fast.encode,
-    }
+def requests(embedder: Embedder, shape: str, kinds: list[str], parent: Path) -> dict[str, dict[str, Any]]:
+    """A file of texts for each kind, and its number of real tokens."""
+    given = {"ten": texts.read("short", 10)}
+    given |= {kind: texts.with_tokens(kind, SHAPES[shape].tokens) for kind in kinds}
+    found = {}
+    for kind, some in given.items():
+        path = parent / f"{shape}-{kind}.json"
+        path.write_text(json.dumps(some), encoding="utf-8")
+        found[kind] = {
+            "texts": str(path),
+            "tokens": sum(map(len, embedder.tokenize(some).ids)),
+            "count": len(some),
+        }
+    return found
 
 
 def measure(
-    encoders: dict[str, Callable[[list[str]], np.ndarray]], texts: list[str], rounds: int
-) -> dict[str, float]:
-    """Median seconds of each; every round runs all of them, in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in encoders}
-    for encode in encoders.values():
-        encode(texts[:64])
-    for turn in range(rounds):
-        names = list(encoders)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            started = time.perf_counter()
-            encoders[name](texts)
-            seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    shape: str, names: list[str], kinds: list[str], rounds: int, threads: int, parent: Path
+) -> list[dict[str, Any]]:
+    """One row for each kind of texts and contestant."""
+    folder = folder_of(shape, parent)
+    asked = requests(Embedder.from_pretrained(folder, device="cpu"), shape, kinds, parent)
+    rows = []
+    with workers(names, folder, threads) as contestants:
+        first = {name: worker.seconds(asked[kinds[0]]) for name, worker in contestants.items()}
+        for kind, request in asked.items():
+            many = rounds * 5 if kind == "ten" else rounds
+            seconds = interleaved(contestants, request, many)
+            for name, values in seconds.items():
+                rows.append({
+                    "shape": shape, "texts": kind, "contestant": name, "count": request["count"],
+                    "tokens": request["tokens"], "threads": threads, "seconds": spread(values), "rounds": many,
+                    "tokens_per_s": request["tokens"] / statistics.median(values),
+                    "startup_s": contestants[name].startup_s, "first_s": first[name],
+                    "peak_mib": contestants[name].peak_mib,
+                })  # fmt: skip
+                print(f"{shape:6} {kind:6} {name:44} {rows[-1]['tokens_per_s']:>10,.0f} tokens/s", flush=True)
+    return rows
+
+
+def below_bar(rows: list[dict[str, Any]]) -> list[str]:
+    speed = {(row["contestant"], row["texts"]): row["tokens_per_s"] for row in rows}
+    return [
+        f"{one} on {kind} texts: {speed[one, kind] / speed[other, kind]:.2f} times {other}; the bar is {bar}"
+        for (one, other, kind), bar in BARS.items()
+        if speed[one, kind] < bar * speed[other, kind]
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["mini", "small", "qwen"])
+    parser.add_argument("--kinds", nargs="+", choices=texts.KINDS, default=list(texts.KINDS))
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--models", type=Path, help="keep the models' folders here for another run")
+    parser.add_argument("--quick", action="store_true", help="the bundled model, short texts, and the bars")
     args = parser.parse_args()
-    sets = {"topics and products": [], "rewritings": read_texts(path_of("pairs"), ["positive"])["positive"]}
-    for name in ("topics", "products"):
-        sets["topics and products"] += read_texts(path_of(name), ["text"])["text"]
-    with tempfile.TemporaryDirectory() as parent:
-        embedder = Embedder.from_pretrained("mini", template="ccw", pooling="lasttoken", dtype="float32")
-        encoders = contestants(embedder.save(Path(parent) / "model"))
-        print(f"mini, ccw, lasttoken; {torch.get_num_threads()} threads; {args.rounds} rounds")
-        for name, texts in sets.items():
-            tokens = sum(map(len, embedder.tokenize(texts).ids))
-            seconds = measure(encoders, texts, args.rounds)
-            base = seconds["sentence-transformers, float32 (default)"]
-            print(f"\n{name}: {len(texts):,} texts, {tokens:,} tokens")
-            for encoder, value in seconds.items():
-                print(f"  {encoder:42} {tokens / value:>9,.0f} tokens/s  {base / value:5.2f}x")
+    if args.quick:
+        args.shapes, args.kinds, args.contestants = ["mini"], ["short"], ["lastword", REFERENCE, HALF, LIMIT]
+    with tempfile.TemporaryDirectory() as temporary:
+        parent = args.models or Path(temporary)
+        rows = [
+            row
+            for shape in args.shapes
+            for row in measure(shape, args.contestants, args.kinds, args.rounds, args.threads, parent)
+        ]
+    if args.quick:
+        problems = below_bar(rows)
+        sys.exit("\n".join(problems) if problems else 0)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ class TrainConfig:
             what the device does best. Adapter weights and the loss are float32 always.
         batch_tokens: padded tokens in one pass of the model; bounds the memory and changes nothing but
             which inputs dropout drops.
-        graph_gib: memory for activations, in GiB: below it they are kept between the two halves of a
-            step, above it they are computed again (GradCache). Changes the time, not the gradients.
+        graph_gib: memory for activations, in GiB: up to it they are kept between the two halves of a
+            step, the rest is computed again (GradCache). Changes the time, not the gradients.
     """
 
     model: str = "mini"

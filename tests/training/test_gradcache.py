@@ -51,7 +51,7 @@ def gradients(
     return loss, found
 
 
-@pytest.mark.parametrize("room_bytes", [0.0, 1e12], ids=["computed again", "graph kept"])
+@pytest.mark.parametrize("room_bytes", [0.0, 1.5e6, 1e12], ids=["computed again", "some kept", "graph kept"])
 def test_parts_give_the_gradients_of_the_full_batch(load: Load, room_bytes: float) -> None:
     embedder, parameters = adapted(load)
     full_loss, full = gradients(embedder, parameters, 10**6, 1e12)
@@ -84,5 +84,15 @@ def test_memory_is_measured_and_decides(load: Load) -> None:
     memory.measure(lambda part: embedder.pooled(part)["lasttoken"], parts[0])
     assert memory.bytes_per_token is not None
     assert memory.bytes_per_token > 32 * 4, "less than one hidden state of one token cannot be"
-    assert memory.keeps_graph(parts)
-    assert not StepMemory(1.0, memory.bytes_per_token).keeps_graph(parts)
+    assert memory.kept(parts) == len(parts) > 2
+    assert StepMemory(1.0, memory.bytes_per_token).kept(parts) == 0
+    assert StepMemory(1.0, memory.bytes_per_token).kept(parts[:1]) == 1, "one part alone is never cut"
+
+
+def test_as_many_parts_are_kept_as_fit(load: Load) -> None:
+    embedder, _ = adapted(load)
+    parts = embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100)
+    two = parts[0].tokens + parts[1].tokens
+    memory = StepMemory(limit_bytes=10.0 * two, bytes_per_token=10.0)
+    assert memory.kept(parts) == 2
+    assert memory.kept_share(parts) == pytest.approx(two / sum(part.tokens for part in parts))

@@ -91,6 +91,7 @@ class Embedder:
         dtype: str | None = None,
         device: str | None = None,
         revision: str | None = None,
+        fused: bool = True,
     ) -> Embedder:
         """Load a base model, or a folder that lastword wrote.
 
@@ -110,12 +111,13 @@ class Embedder:
             dtype: "float32" or "bfloat16"; None is what the device does best.
             device: None is the best there is.
             revision: branch, tag or commit on the Hub.
+            fused: use the fast forward where the model's build allows; False is always the model's own.
 
         Raises:
             MissingFileError, ModelError, TemplateError, RequestError: see the message.
         """
         source = path_of("mini") if str(name_or_folder) == "mini" else name_or_folder
-        backbone = Backbone.load(source, dtype=dtype, device=device, revision=revision)
+        backbone = Backbone.load(source, dtype=dtype, device=device, revision=revision, fused=fused)
         backbone.name = str(name_or_folder)
         tokenizer = TextTokenizer.load(source, revision)
         stored = folders.read(source, revision)

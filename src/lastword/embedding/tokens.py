@@ -56,6 +56,11 @@ class Batch:
     lengths: list[int]
     shared: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """Real tokens of all rows together."""
+        return sum(self.lengths)
+
 
 def clean(text: str) -> str:
     """Replace lone surrogates, which no UTF-8 tokenizer takes, by U+FFFD; other texts pass unchanged."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ LossOf = Callable[[Tensor], Tensor]
 
 @dataclass
 class StepMemory:
-    """Decides whether activations are kept; learns what a token costs from the first part it sees.
+    """Decides which activations are kept; learns what a token costs from the first part it sees.
 
     Attributes:
         limit_bytes: room for the activations of a step.
@@ -42,10 +43,15 @@ class StepMemory:
         if self.bytes_per_token is None:
             self.bytes_per_token = _measured_bytes_per_token(embed, part)
 
-    def keeps_graph(self, parts: Sequence[Batch]) -> bool:
-        """Whether the activations of all parts fit."""
-        tokens = sum(part.input_ids.numel() for part in parts)
-        return len(parts) == 1 or (self.bytes_per_token or float("inf")) * tokens <= self.limit_bytes
+    def kept(self, parts: Sequence[Batch]) -> int:
+        """How many parts, from the first on, keep their activations; one alone always does."""
+        room = self.limit_bytes / (self.bytes_per_token or float("inf"))
+        tokens = list(accumulate(part.tokens for part in parts))
+        return max(sum(total <= room for total in tokens), int(len(parts) == 1))
+
+    def kept_share(self, parts: Sequence[Batch]) -> float:
+        """The share of a step's tokens whose activations are kept, from 0 to 1."""
+        return sum(part.tokens for part in parts[: self.kept(parts)]) / sum(part.tokens for part in parts)
 
 
 def backward(
@@ -65,20 +71,22 @@ def backward(
         The loss, and all vectors, (n, dim) float32, detached.
     """
     memory.measure(embed, parts[-1])
-    keep = memory.keeps_graph(parts)
-    with torch.set_grad_enabled(keep):
-        outputs = [_seeded(embed, part, seed, i) for i, part in enumerate(parts)]
+    kept = memory.kept(parts)
+    outputs = []
+    for i, part in enumerate(parts):
+        with torch.set_grad_enabled(i < kept):
+            outputs.append(_seeded(embed, part, seed, i))
     rows = [row for part in parts for row in part.rows]
     order = torch.tensor(rows, device=outputs[0].device).argsort()
     vectors = torch.cat([output.detach() for output in outputs])[order].requires_grad_()
     loss = loss_of(vectors)
     loss.backward()  # type: ignore[no-untyped-call]
     assert vectors.grad is not None
-    if keep:
-        torch.autograd.backward(outputs, [vectors.grad[part.rows] for part in parts])
-    else:
-        for i, part in enumerate(parts):
-            _seeded(embed, part, seed, i).backward(vectors.grad[part.rows])  # type: ignore[no-untyped-call]
+    for i, part in enumerate(parts):
+        output = outputs[i] if i < kept else _seeded(embed, part, seed, i)
+        output.backward(vectors.grad[part.rows])  # type: ignore[no-untyped-call]
+        del output
+        outputs[i] = outputs[i].detach()  # its graph has done its work
     return float(loss.detach()), vectors.detach()
 
 
@@ -98,4 +106,4 @@ def _measured_bytes_per_token(embed: Embed, part: Batch) -> float:
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         embed(part)
-    return sum(held.values()) / part.input_ids.numel()
+    return sum(held.values()) / part.tokens

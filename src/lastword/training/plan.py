@@ -27,7 +27,8 @@ class Plan:
         negatives_per_anchor: other positives (and hard negatives) that each anchor is told from.
         cut_share: share of texts that lose their end.
         tokens_per_step: mean tokens of a step, template included, padding not.
-        keeps_graph: whether activations are kept (faster) or computed twice (GradCache).
+        kept_share: share of a step's tokens whose activations are kept; the others' are computed twice
+            (GradCache).
         seconds: estimated time of all steps.
     """
 
@@ -37,13 +38,17 @@ class Plan:
     negatives_per_anchor: int
     cut_share: float
     tokens_per_step: int
-    keeps_graph: bool
+    kept_share: float
     seconds: float
 
     def say(self) -> None:
         """Tell it to the user."""
         share = self.trainable / (self.trainable + self.frozen)
-        how = "activations kept" if self.keeps_graph else "GradCache: activations computed twice"
+        how = (
+            "activations kept"
+            if self.kept_share == 1
+            else f"GradCache: {1 - self.kept_share:.0%} of the activations computed twice"
+        )
         say(f"training {self.trainable:,} adapter weights ({share:.1%} of the model) on {self.pairs:,} pairs")
         say(
             f"{self.negatives_per_anchor} negatives per anchor; {self.tokens_per_step:,} tokens a step; {how}"
@@ -75,7 +80,8 @@ def make_plan(
     hard = sum(map(bool, pairs.negatives)) / len(pairs)
     texts = size * (2 + hard)
     mean_length = sum(len(ids) for ids in sequences.ids) / len(sample)
-    seconds_per_token, keeps = _timed(embed, first, parameters, memory)
+    seconds_per_token = _timed(embed, first, parameters, memory)
+    kept_share = memory.kept_share(first)
     tokens = round(texts * mean_length)
     return Plan(
         trainable=sum(p.numel() for p in parameters),
@@ -85,14 +91,12 @@ def make_plan(
         negatives_per_anchor=size - 1 + round(size * hard),
         cut_share=sequences.cut / len(sample),
         tokens_per_step=tokens,
-        keeps_graph=keeps,
-        seconds=config.steps * tokens * seconds_per_token * (1.0 if keeps else 1.33),
+        kept_share=kept_share,
+        seconds=config.steps * tokens * seconds_per_token * (1.33 - 0.33 * kept_share),
     )
 
 
-def _timed(
-    embed: Embed, parts: list[Batch], parameters: list[nn.Parameter], memory: StepMemory
-) -> tuple[float, bool]:
+def _timed(embed: Embed, parts: list[Batch], parameters: list[nn.Parameter], memory: StepMemory) -> float:
     """Seconds per token of one forward and backward pass; the gradients are thrown away."""
     memory.measure(embed, parts[-1])
     part = parts[len(parts) // 2]
@@ -103,4 +107,4 @@ def _timed(
     seconds = time.perf_counter() - started
     for parameter in parameters:
         parameter.grad = None
-    return seconds / int(part.attention_mask.sum()), memory.keeps_graph(parts)
+    return seconds / part.tokens

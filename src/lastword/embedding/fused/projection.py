@@ -34,8 +34,9 @@ class Projection:
         if not all(type(base) is nn.Linear for base in bases):  # quantised, say: each knows its own product
             return [layer(x) for layer in layers]
         outputs = torch.split(F.linear(x, self._weight(bases), _bias(bases)), self.widths, dim=-1)
+        dropped: dict[float, Tensor] = {}  # one draw serves all adapters of an input; draws are slow
         return [
-            output if base is layer else _adapted(layer, x, output)
+            output if base is layer else _adapted(layer, x, output, dropped)
             for layer, base, output in zip(layers, bases, outputs, strict=True)
         ]
 
@@ -77,13 +78,16 @@ def _views_of(joined: Tensor, weights: list[Tensor]) -> bool:
     return True
 
 
-def _adapted(layer: Any, x: Tensor, output: Tensor) -> Tensor:
+def _adapted(layer: Any, x: Tensor, output: Tensor, dropped: dict[float, Tensor]) -> Tensor:
     """Add the products of the active LoRA adapters, in the precision of `x` (their weights are float32)."""
     if layer.merged or layer.disable_adapters:
         return output
     for name in layer.active_adapters:
         if name in layer.lora_A:
             down, up = layer.lora_A[name].weight.to(x.dtype), layer.lora_B[name].weight.to(x.dtype)
-            inner = F.linear(layer.lora_dropout[name](x), down)
-            output = output + F.linear(inner, up) * layer.scaling[name]
+            dropout = layer.lora_dropout[name]
+            share = float(getattr(dropout, "p", 0.0))
+            if share not in dropped:
+                dropped[share] = dropout(x)
+            output = output + F.linear(F.linear(dropped[share], down), up) * layer.scaling[name]
     return output
