@@ -57,7 +57,7 @@ def measure(
     folder = folder_of(shape, parent)
     asked = requests(Embedder.from_pretrained(folder, device="cpu"), shape, kinds, parent)
     rows = []
-    with workers(names, folder, threads) as contestants:
+    with workers("encode", names, folder, threads) as contestants:
         first = {name: worker.seconds(asked[kinds[0]]) for name, worker in contestants.items()}
         for kind, request in asked.items():
             many = rounds * 5 if kind == "ten" else rounds

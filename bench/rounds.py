@@ -44,20 +44,19 @@ class Worker:
 
 
 @contextmanager
-def workers(names: Sequence[str], folder: Path, threads: int) -> Iterator[dict[str, Worker]]:
-    """Start the contestants one after another; all wait while one works."""
+def workers(kind: str, names: Sequence[str], folder: Path, threads: int) -> Iterator[dict[str, Worker]]:
+    """Start the contestants of "encode" or "train" one after another; all wait while one works."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     with ExitStack() as stack:
         yield {
-            name: Worker(stack.enter_context(_process(name, folder, threads, environment))) for name in names
+            name: Worker(stack.enter_context(_process([kind, name, str(folder), str(threads)], environment)))
+            for name in names
         }
 
 
 @contextmanager
-def _process(
-    name: str, folder: Path, threads: int, environment: dict[str, str]
-) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(HERE / "worker.py"), name, str(folder), str(threads)]
+def _process(arguments: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(HERE / "worker.py"), *arguments]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )

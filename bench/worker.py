@@ -15,18 +15,20 @@ STARTED = time.perf_counter()
 
 def answer(**content: object) -> None:
     # Not getrusage: what it tells begins with the memory of the process that started this one.
-    peak = next(line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM"))
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
     print(json.dumps({**content, "peak_mib": int(peak) // 1024}), flush=True)
 
 
 def main() -> None:
-    name, folder, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    kind, name, folder, threads = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
     import torch
 
     torch.set_num_threads(threads)
     from contestants import CONTESTANTS
+    from trainers import TRAINERS
 
-    encode = CONTESTANTS[name](folder)
+    encode = {"encode": CONTESTANTS, "train": TRAINERS}[kind][name](folder)
     answer(startup_s=time.perf_counter() - STARTED)
     for line in sys.stdin:
         request = json.loads(line)

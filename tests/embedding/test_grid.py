@@ -57,6 +57,13 @@ def test_any_suffixes_behind_any_texts(suffixes: list[str], texts: list[str], lo
         np.testing.assert_allclose(vectors, _alone(embedder, texts, point), atol=1e-5, err_msg=str(point))
 
 
+@pytest.mark.parametrize("poolings", [["lasttoken"], ["eos"], ["lasttoken", "eos"]])
+def test_single_tokens_of_the_last_layer(poolings: list[str], load: Load) -> None:
+    embedder = load()
+    for point, vectors in embedder.encode_grid(TEXTS, TEMPLATES, poolings).items():
+        np.testing.assert_allclose(vectors, _alone(embedder, TEXTS, point), atol=1e-5, err_msg=str(point))
+
+
 def test_own_pooling_and_layer_unless_told(load: Load) -> None:
     embedder = load(pooling="weightedmean", layer=1)
     (point,) = embedder.encode_grid(["a cat"], ["ccw"])

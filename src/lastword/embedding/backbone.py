@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from lastword.embedding.fused import Blocks, Layout, hidden_states, last_states, read_blocks
+from lastword.embedding.fused import Blocks, Layout, end_states, hidden_states, read_blocks
 from lastword.embedding.tokens import Batch
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
 
@@ -152,19 +152,35 @@ class Backbone:
         if self._blocks is None or not fits:
             rows = torch.arange(len(batch.lengths), device=self.device)
             return self.hidden(batch, None, norm)[rows, torch.tensor(batch.lengths, device=self.device) - 1]
-        states = last_states(self._blocks, Layout.of(batch))
-        return self._blocks.norm(states) if norm == "post" else states
+        return self.ends(Layout.of(batch), [], norm)[:, 0]
+
+    def ends(self, layout: Layout, nodes: list[int], norm: Norm = "post") -> Tensor:
+        """States after the last layer at each row's last token and at these nodes of its tree.
+
+        Returns:
+            (rows, 1 + nodes, dim)
+
+        Raises:
+            ModelError: a model without the fused forward.
+        """
+        blocks = self._required_blocks()
+        states = end_states(blocks, layout, nodes)
+        return blocks.norm(states) if norm == "post" else states
 
     def stream(self, layout: Layout, until: int, norm: Norm = "post") -> Iterator[Tensor]:
         """Yield hidden states 0 … `until` of a flat batch, each (tokens, dim), from one pass.
 
         Raises:
-            ModelError: a model without the fused forward (`path` is "stock").
+            ModelError: a model without the fused forward.
         """
+        blocks = self._required_blocks()
+        for states in hidden_states(blocks, layout, until):
+            yield blocks.norm(states) if norm == "post" else states
+
+    def _required_blocks(self) -> Blocks:
         if self._blocks is None:
             raise ModelError(f"{self.name} has no fused forward: use hidden()")
-        for states in hidden_states(self._blocks, layout, until):
-            yield self._blocks.norm(states) if norm == "post" else states
+        return self._blocks
 
     @property
     def fused_length(self) -> int:

@@ -152,6 +152,10 @@ def _pooled(
     embedder: Embedder, family: Family, batch: Batch, poolings: Sequence[Pooling], layers: Sequence[int]
 ) -> Iterator[tuple[GridPoint, Tensor]]:
     layout = Layout.of(batch, family.tree)
+    reads_ends = all(pooling.spec in ("lasttoken", "eos") for pooling in poolings)
+    if reads_ends and set(layers) == {embedder.backbone.layers}:
+        yield from _pooled_ends(embedder, family, layout, poolings)
+        return
     for layer, states in enumerate(embedder.backbone.stream(layout, max(layers), embedder.norm)):
         if layer not in layers:
             continue
@@ -163,6 +167,22 @@ def _pooled(
             for pooling in poolings:
                 mask = _mask(batch, len(path), pooling, appended)
                 yield GridPoint(label(template), pooling.spec, layer), pooling(hidden, mask)
+
+
+def _pooled_ends(
+    embedder: Embedder, family: Family, layout: Layout, poolings: Sequence[Pooling]
+) -> Iterator[tuple[GridPoint, Tensor]]:
+    """Poolings of single tokens over the last layer, which then computes no others."""
+    ends: dict[GridPoint, int | None] = {}
+    for template, path, appended in zip(family.templates, family.tree.paths, family.appended, strict=True):
+        for pooling in poolings:
+            read = path[:-1] if appended and pooling.name != "eos" else path
+            point = GridPoint(label(template), pooling.spec, embedder.backbone.layers)
+            ends[point] = read[-1] if read else None  # None is the text's own last token
+    nodes = sorted({node for node in ends.values() if node is not None})
+    states = embedder.backbone.ends(layout, nodes, embedder.norm).float()
+    for point, node in ends.items():
+        yield point, states[:, 0 if node is None else 1 + nodes.index(node)]
 
 
 def _mask(batch: Batch, suffix: int, pooling: Pooling, appended: bool) -> Tensor:

@@ -38,13 +38,24 @@ def _from_trees(q: Tensor, k: Tensor, v: Tensor, layout: Layout, tree: Tree, sca
     return parts
 
 
-def attend_last(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
-    """As `attend`, with one query for each row, its last token's: (rows, heads, head_dim) → (rows, heads * …)."""
-    parts = []
+def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int], scale: float) -> Tensor:
+    """As `attend`, for the queries of each row's last token and of some nodes of its tree alone.
+
+    (rows, 1 + nodes, heads, head_dim) queries → (rows, 1 + nodes, heads * head_dim).
+    """
+    parts, tree = [], layout.tree
     for segment in layout.segments:
-        keys, values = _seen(k, segment, layout), _seen(v, segment, layout)
-        parts.append(_causal(q[segment.first : segment.first + segment.rows, None], keys, values, scale))
-    return torch.cat(parts)
+        keys, values, mask = _seen(k, segment, layout), _seen(v, segment, layout), None
+        if tree is not None and nodes:
+            at = segment.behind(tree, layout.tree_start)
+            keys = torch.cat([keys, _rows(k, at, segment.rows)], dim=1)
+            values = torch.cat([values, _rows(v, at, segment.rows)], dim=1)
+            sees = tree.sees(q.device)[nodes]
+            sees = torch.cat([sees.new_zeros(1, len(tree)), sees])
+            mask = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
+        rows = slice(segment.first, segment.first + segment.rows)
+        parts.append(_attention(q[rows], keys, values, scale, mask=mask))
+    return torch.cat(parts).view(*q.shape[:2], -1)
 
 
 def _rows(states: Tensor, at: slice, rows: int) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lastword.embedding.fused.attention import attend, attend_last
+from lastword.embedding.fused.attention import attend, attend_ends
 from lastword.embedding.fused.blocks import Block, Blocks
 from lastword.embedding.fused.layout import Layout
 
@@ -24,24 +24,28 @@ def hidden_states(blocks: Blocks, layout: Layout, until: int) -> Iterator[Tensor
         yield x
 
 
-def last_states(blocks: Blocks, layout: Layout) -> Tensor:
-    """The residual stream after the last layer at each row's last token, (rows, dim).
+def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
+    """The residual stream after the last layer at each row's last token and at some nodes of its tree.
 
     In the last layer only these tokens need a query and a feed-forward; the others are keys and values.
+
+    Returns:
+        (rows, 1 + nodes, dim)
     """
     for x in hidden_states(blocks, layout, len(blocks.layers) - 1):
         before = x
-    block = blocks.layers[-1]
-    return _layer(block, before, layout, _rotations(blocks, layout, before)[block.rotary], layout.last)
+    block, at = blocks.layers[-1], layout.ends(nodes)
+    q, k, v = _queries_keys_values(block, before, _rotations(blocks, layout, before)[block.rotary])
+    return _after_attention(block, before[at], attend_ends(q[at], k, v, layout, nodes, block.scale))
 
 
-def _layer(block: Block, x: Tensor, layout: Layout, rotation: Rotation, only: Tensor | None = None) -> Tensor:
-    """One block; with `only`, for the tokens of these indices (one for each row) alone."""
+def _layer(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tensor:
     q, k, v = _queries_keys_values(block, x, rotation)
-    if only is None:
-        mixed = attend(q, k, v, layout, block.scale)
-    else:
-        x, mixed = x[only], attend_last(q[only], k, v, layout, block.scale)
+    return _after_attention(block, x, attend(q, k, v, layout, block.scale))
+
+
+def _after_attention(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
+    """The rest of a layer: the output product and the feed-forward, (…, dim) and (…, heads * head_dim) → (…, dim)."""
     (mixed,) = block.out(mixed)
     x = x + (block.attention_after(mixed) if block.attention_after else mixed)
     gate, up = block.gate_up(block.mlp_norm(x))

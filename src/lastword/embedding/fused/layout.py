@@ -92,6 +92,14 @@ class Layout:
             tree_start=sum(batch.lengths) - shared * (len(batch.lengths) - 1),
         )
 
+    def ends(self, nodes: list[int]) -> Tensor:
+        """(rows, 1 + nodes) index of each row's last token and of these nodes of its tree."""
+        if self.tree is None or not nodes:
+            return self.last[:, None]
+        rows = torch.arange(len(self.last), device=self.last.device)[:, None] * len(self.tree)
+        behind = self.tree_start + rows + torch.tensor(nodes, device=rows.device)
+        return torch.cat([self.last[:, None], behind], dim=1)
+
     def padded(self, states: Tensor) -> Tensor:
         """(tokens, dim) → (batch, seq, dim), zeros on padding; the shared states in every row."""
         out = states.new_zeros(*self.own.shape, states.shape[-1])

@@ -1,0 +1,81 @@
+"""One optimizer step: lastword and sentence-transformers at the same effective batch, in interleaved rounds.
+
+python bench/train.py                        # writes results/bench/train.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lastword import Embedder
+from lastword.bundled import path_of
+from lastword.tables import read_texts
+from rounds import interleaved, machine, spread, workers
+from shapes import SHAPES, folder_of
+from trainers import LONGEST, TRAINERS
+
+RESULTS = Path(__file__).parents[1] / "results" / "bench" / "train.json"
+
+
+def request(embedder: Embedder, pairs: int, parent: Path) -> dict[str, Any]:
+    """The first distinct pairs of the bundled ones: anchors, then positives."""
+    columns = read_texts(path_of("pairs"), ["anchor", "positive"])
+    found = dict(zip(columns["positive"], columns["anchor"], strict=True))
+    texts = [*list(found.values())[:pairs], *list(found)[:pairs]]
+    path = parent / f"pairs-{pairs}.json"
+    path.write_text(json.dumps(texts), encoding="utf-8")
+    tokens = sum(map(len, embedder.with_length(LONGEST).tokenize(texts).ids))
+    return {"texts": str(path), "tokens": tokens}
+
+
+def measure(
+    shape: str, names: list[str], pairs: int, rounds: int, threads: int, parent: Path
+) -> list[dict[str, Any]]:
+    folder = folder_of(shape, parent)
+    asked = request(Embedder.from_pretrained(folder, device="cpu"), pairs, parent)
+    rows = []
+    with workers("train", names, folder, threads) as contestants:
+        interleaved(contestants, asked, 1)  # the first step of each is not counted
+        for name, values in interleaved(contestants, asked, rounds).items():
+            rows.append({
+                "shape": shape, "contestant": name, "pairs": pairs, "tokens": asked["tokens"], "threads": threads,
+                "seconds": spread(values), "rounds": rounds, "peak_mib": contestants[name].peak_mib,
+                "tokens_per_s": asked["tokens"] / statistics.median(values),
+            })  # fmt: skip
+            print(
+                f"{shape:6} {pairs:4} pairs {name:44} {rows[-1]['tokens_per_s']:>8,.0f} tokens/s "
+                f"{rows[-1]['peak_mib']:>6,} MiB",
+                flush=True,
+            )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["mini", "small"])
+    parser.add_argument("--contestants", nargs="+", choices=TRAINERS, default=list(TRAINERS))
+    parser.add_argument("--pairs", type=int, nargs="+", default=[120])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--models", type=Path, help="keep the models' folders here for another run")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        parent = args.models or Path(temporary)
+        parent.mkdir(parents=True, exist_ok=True)
+        rows = [
+            row
+            for shape in args.shapes
+            for pairs in args.pairs
+            for row in measure(shape, args.contestants, pairs, args.rounds, args.threads, parent)
+        ]
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
