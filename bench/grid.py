@@ -63,8 +63,8 @@ def measure(shape: str, tokens: int, count: int, rounds: int, parent: Path) -> l
                 seconds[name].append(time.perf_counter() - started)
     one = statistics.median(seconds["one encoding"])
     rows = [
-        {"shape": shape, "text_tokens": tokens, "count": len(given), "what": name, "seconds": spread(values), "rounds": rounds,
-         "times_one_encoding": statistics.median(values) / one}
+        {"shape": shape, "text_tokens": tokens, "count": len(given), "what": name, "rounds": rounds,
+         "seconds": spread(values), "times_one_encoding": statistics.median(values) / one}
         for name, values in seconds.items()
     ]  # fmt: skip
     for row in rows:

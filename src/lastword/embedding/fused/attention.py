@@ -34,7 +34,7 @@ def _from_trees(q: Tensor, k: Tensor, v: Tensor, layout: Layout, tree: Tree, sca
             for states in (k, v)
         )
         mask = torch.cat([sees.new_ones(len(tree), layout.shared + segment.length), sees], dim=1)
-        parts.append(_attention(_rows(q, nodes, segment.rows), keys, values, scale, mask=mask))
+        parts.append(_attention(_rows(q, nodes, segment.rows), keys, values, scale, mask=mask).flatten(0, 1))
     return parts
 
 
@@ -55,7 +55,7 @@ def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int
             mask = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
         rows = slice(segment.first, segment.first + segment.rows)
         parts.append(_attention(q[rows], keys, values, scale, mask=mask))
-    return torch.cat(parts).view(*q.shape[:2], -1)
+    return torch.cat(parts)
 
 
 def _rows(states: Tensor, at: slice, rows: int) -> Tensor:
@@ -76,17 +76,16 @@ def _seen(states: Tensor, segment: Segment, layout: Layout) -> Tensor:
 def _causal(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """(rows, queries, heads, head_dim); the last query sees every key → (rows * queries, heads * head_dim)."""
     queries, keys = q.shape[1], k.shape[1]
-    if queries == keys and queries > 1:
-        return _attention(q, k, v, scale, causal=True)
-    if queries == 1:
-        return _attention(q, k, v, scale)
-    mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
-    return _attention(q, k, v, scale, mask=mask)
+    mask = None
+    if 1 < queries < keys:
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+    return _attention(q, k, v, scale, mask=mask, causal=queries == keys > 1).flatten(0, 1)
 
 
 def _attention(
     q: Tensor, k: Tensor, v: Tensor, scale: float, *, mask: Tensor | None = None, causal: bool = False
 ) -> Tensor:
+    """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
     mixed = F.scaled_dot_product_attention(
         q.transpose(1, 2),
         k.transpose(1, 2),
@@ -96,4 +95,4 @@ def _attention(
         scale=scale,
         enable_gqa=q.shape[2] != k.shape[2],
     )
-    return mixed.transpose(1, 2).flatten(2).flatten(0, 1)
+    return mixed.transpose(1, 2).flatten(2)
