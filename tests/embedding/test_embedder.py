@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lastword.embedding import POOLINGS, Embedder, Template
-from lastword.embedding.embedder import unit
+from lastword.embedding.encoding import unit
 from lastword.errors import ModelError, RequestError, TemplateError
 
 Load = Callable[..., Embedder]

@@ -36,7 +36,7 @@ def gradients(
 ) -> tuple[float, list[Tensor]]:
     columns = pair_columns(12)
     texts = columns["anchor"] + columns["positive"]
-    parts = embedder.batches(embedder.tokenize(texts), batch_tokens)
+    parts = list(embedder.batches(embedder.tokenize(texts), batch_tokens))
 
     def embed(part: Batch) -> Tensor:
         return embedder.pooled(part)["lasttoken"]
@@ -79,7 +79,7 @@ def test_both_passes_drop_the_same(load: Load) -> None:
 
 def test_memory_is_measured_and_decides(load: Load) -> None:
     embedder, _ = adapted(load)
-    parts = embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100)
+    parts = list(embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100))
     memory = StepMemory(limit_bytes=1e12)
     memory.measure(lambda part: embedder.pooled(part)["lasttoken"], parts[0])
     assert memory.bytes_per_token is not None
@@ -91,7 +91,7 @@ def test_memory_is_measured_and_decides(load: Load) -> None:
 
 def test_as_many_parts_are_kept_as_fit(load: Load) -> None:
     embedder, _ = adapted(load)
-    parts = embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100)
+    parts = list(embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100))
     two = parts[0].tokens + parts[1].tokens
     memory = StepMemory(limit_bytes=10.0 * two, bytes_per_token=10.0)
     assert memory.kept(parts) == 2

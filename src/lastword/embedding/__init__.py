@@ -1,4 +1,4 @@
-"""TEXT → VECTOR; files in data order: template, tokenizer, tokens, backbone, pooling, embedder, folder."""
+"""TEXT → VECTOR; files in data order: template, tokenizer, tokens, backbone, pooling, embedder, encoding, grid, folder, weights, golden, card."""
 
 from lastword.embedding.embedder import Embedder
 from lastword.embedding.pooling import POOLINGS, Pooling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from lastword.bundled import path_of
-from lastword.console import progress, warn
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone, Norm
+from lastword.embedding.encoding import encode_texts, unit
 from lastword.embedding.grid import Grid, encode_grid
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Boundary, CompiledTemplate, Template
 from lastword.embedding.tokenizer import TextTokenizer
-from lastword.embedding.tokens import Batch, Sequences, group_by_length, pad, require_strings, tokenize
+from lastword.embedding.tokens import Batch, Sequences, group_by_length, pad, tokenize
 from lastword.embedding.weights import hash_tensors
 from lastword.errors import RequestError, unknown_name
 
@@ -216,23 +216,7 @@ class Embedder:
         if isinstance(texts, str):
             raise RequestError("encode_poolings takes a list of texts, not one string: put it into a list")
         chosen = [Pooling.parse(pooling) for pooling in poolings]
-        require_strings(texts)
-        unique = list(dict.fromkeys(texts))
-        sequences = self.tokenize(unique, appends_eos=any(pooling.name == "eos" for pooling in chosen))
-        if sequences.cut:
-            warn(
-                f"{sequences.cut} of {len(unique)} texts are longer than {self.max_tokens} tokens and lost their end"
-            )
-        vectors = {pooling.spec: np.empty((len(unique), self.dim), np.float32) for pooling in chosen}
-        with torch.inference_mode(), progress("embedding", len(unique)) as advance:
-            for batch in self.batches(sequences, batch_tokens):
-                for spec, pooled in self.pooled(batch, chosen).items():
-                    vectors[spec][batch.rows] = pooled.cpu().numpy()
-                advance(len(batch.rows))
-        if len(unique) < len(texts):
-            place = {text: row for row, text in enumerate(unique)}
-            rows = [place[text] for text in texts]
-            vectors = {spec: rows_of[rows] for spec, rows_of in vectors.items()}
+        vectors = encode_texts(self, texts, chosen, batch_tokens)
         scale = self.normalize if normalize is None else normalize
         return {spec: unit(rows_of) if scale else rows_of for spec, rows_of in vectors.items()}
 
@@ -284,16 +268,18 @@ class Embedder:
         scale = self.normalize if normalize is None else normalize
         return {point: unit(vectors) if scale else vectors for point, vectors in grid.items()}
 
-    def tokenize(self, texts: Sequence[str], appends_eos: bool | None = None) -> Sequences:
+    def tokenize(
+        self, texts: Sequence[str], appends_eos: bool | None = None, numbers: Sequence[int] | None = None
+    ) -> Sequences:
         """Wrap and tokenize; an appended end-of-text token is the last id of each row."""
         appended = self.pooling.name == "eos" if appends_eos is None else appends_eos
-        return tokenize(texts, self.compile(appended), self.tokenizer)
+        return tokenize(texts, self.compile(appended), self.tokenizer, numbers)
 
-    def batches(self, sequences: Sequences, batch_tokens: int | None = None) -> list[Batch]:
+    def batches(self, sequences: Sequences, batch_tokens: int | None = None) -> Iterator[Batch]:
         """Padded batches, longest first, each of at most `batch_tokens` padded tokens."""
         budget = batch_tokens or _BATCH_TOKENS[self.backbone.device.type]
-        groups = group_by_length([len(ids) for ids in sequences.ids], budget)
-        return [pad(sequences, rows, self.tokenizer.pad_id, self.backbone.device) for rows in groups]
+        for rows in group_by_length([len(ids) for ids in sequences.ids], budget):
+            yield pad(sequences, rows, self.tokenizer.pad_id, self.backbone.device)
 
     def pooled(self, batch: Batch, poolings: Sequence[Pooling] | None = None) -> dict[str, Tensor]:
         """One pass over a batch: pooling as a string → (batch, dim) float32, not normalised, differentiable."""
@@ -355,13 +341,6 @@ class Embedder:
             )
         with_eos = dataclasses.replace(self.template, eos=True)
         return with_eos.compile(self.tokenizer, self.max_tokens + 1)
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; (n, dim) → (n, dim) float32."""
-    length: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: np.ndarray = vectors / np.maximum(length, 1e-12)
-    return scaled
 
 
 def _reads_last(pooling: Pooling, appended: bool) -> bool:

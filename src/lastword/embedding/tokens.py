@@ -78,8 +78,19 @@ def require_strings(texts: Sequence[object]) -> None:
             raise RequestError(f"text {row} is {type(text).__name__}, not str: give texts as strings")
 
 
-def tokenize(texts: Sequence[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
+def tokenize(
+    texts: Sequence[str],
+    compiled: CompiledTemplate,
+    tokenizer: TextTokenizer,
+    numbers: Sequence[int] | None = None,
+) -> Sequences:
     """Wrap every text in the template, as ids, cut to `compiled.max_tokens`.
+
+    Args:
+        texts: n strings.
+        compiled: the template.
+        tokenizer: the model's.
+        numbers: what to call the texts in an error; None counts them from 0.
 
     Raises:
         RequestError: something that is no string, or a text without a single token.
@@ -91,8 +102,9 @@ def tokenize(texts: Sequence[str], compiled: CompiledTemplate, tokenizer: TextTo
     )
     for row, ids in enumerate(sequences.ids):
         if not ids:
+            number = numbers[row] if numbers else row
             raise RequestError(
-                f"text {row} is empty and template {compiled.template.name!r} adds no token to it"
+                f"text {number} is empty and template {compiled.template.name!r} adds no token to it"
             )
     return sequences
 

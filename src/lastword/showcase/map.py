@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lastword.embedding.embedder import unit
+from lastword.embedding.encoding import unit
 from lastword.errors import RequestError
 
 _COMPONENTS = 30

@@ -135,7 +135,7 @@ class Loop:
     def parts(self, texts: list[str]) -> list[Batch]:
         """The texts as padded batches within the token budget."""
         sequences: Sequences = self.embedder.tokenize(texts)
-        return self.embedder.batches(sequences, self.batch_tokens)
+        return list(self.embedder.batches(sequences, self.batch_tokens))
 
     def objective(self, step: int) -> tuple[list[str], gradcache.LossOf]:
         """Texts of a step (anchors, positives, hard negatives) and the loss of their vectors."""
