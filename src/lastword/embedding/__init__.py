@@ -1,4 +1,6 @@
-"""TEXT → VECTOR; files in data order: template, tokenizer, tokens, backbone, pooling, embedder, encoding, grid, folder, weights, golden, card."""
+"""TEXT → VECTOR; files in data order: template, tokenizer, tokens, backbone, pooling, embedder, encoding, grid,
+folder, weights, golden, card.
+"""
 
 from lastword.embedding.embedder import Embedder
 from lastword.embedding.pooling import POOLINGS, Pooling

@@ -1,4 +1,4 @@
-"""The encoding loop: each distinct text once, window by window, in memory that does not grow with their number."""
+"""The encoding loop: each distinct text once, window by window, so that memory does not grow with them."""
 
 from __future__ import annotations
 
