@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check fix docs bench bundle results clean
+.PHONY: demo test test-slow check fix docs bench bench-quick bundle results clean
 
 demo: .venv/.installed  ## adapt the bundled model and score it before and after
 	$(BIN)/lastword demo --overwrite
@@ -27,8 +27,15 @@ fix: .venv/.installed-dev  ## mend what can be mended by itself
 docs: .venv/.installed-dev  ## write the generated parts of the documentation
 	$(BIN)/python tools/docs/generate.py
 
-bench: .venv/.installed-dev  ## side-by-side timings against sentence-transformers
+bench: .venv/.installed-dev  ## side-by-side timings: encoding, training, grids, growth; about an hour
 	$(BIN)/python bench/encode.py
+	$(BIN)/python bench/train.py
+	$(BIN)/python bench/grid.py
+	$(BIN)/python bench/growth.py
+	$(BIN)/python tools/docs/generate.py
+
+bench-quick: .venv/.installed-dev  ## the bundled model in under three minutes; fails below a bar
+	$(BIN)/python bench/encode.py --quick
 
 bundle: .venv/.installed-dev  ## rebuild the bundled texts from their sources
 	$(BIN)/python tools/bundle/build.py

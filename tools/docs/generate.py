@@ -18,6 +18,7 @@ from pathlib import Path
 from file_map import file_map
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from score_tables import score_tables
+from speed_tables import speed_tables
 
 from lastword.showcase.table import scores_table
 from lastword.training.plan import clock
@@ -34,6 +35,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "demo"): lambda: demo_block(ROOT / "results" / "demo.json"),
     ("docs/reference/errors.md", "tree"): error_tree,
     ("docs/reference/results.md", "results"): lambda: score_tables(ROOT / "results"),
+    ("docs/reference/speed.md", "speed"): lambda: speed_tables(ROOT / "results" / "bench"),
 }
 
 

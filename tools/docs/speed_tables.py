@@ -1,0 +1,104 @@
+"""Tables of measured speed, from the files that `make bench` writes to `results/bench/`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+PEER, HALF, LIMIT = "sentence-transformers", "sentence-transformers, bfloat16", "matrix products alone"
+CACHED = "sentence-transformers, cached"
+
+
+def speed_tables(folder: Path) -> str:
+    """One section for each kind of work that was timed; a line that says so where none was."""
+    makers = {"encode": _encoding, "train": _training, "grid": _grids, "growth": _growth}
+    sections = []
+    for name, make in makers.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            sections.append(f"{make(content['rows'])}\n\n{_machine(content['machine'])}")
+    return "\n\n".join(sections) or "No timings are stored in this version."
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    instructions = ", ".join(facts["instructions"])
+    where = facts["gpu"] or f"{facts['cores']} cores of {facts['cpu']} ({instructions})"
+    return f"Measured on {where}, torch {facts['torch']}."
+
+
+def _encoding(rows: list[Row]) -> str:
+    parts = ["## Encoding", "Real tokens per second, the template's included and padding not; in brackets the "
+             "multiple of sentence-transformers' default (float32, batch 32)."]  # fmt: skip
+    for shape in dict.fromkeys(row["shape"] for row in rows):
+        own = [row for row in rows if row["shape"] == shape]
+        kinds = list(dict.fromkeys(row["texts"] for row in own))
+        base = {row["texts"]: row["tokens_per_s"] for row in own if row["contestant"] == PEER}
+        lines = [
+            _line(
+                "",
+                *(f"{kind} texts" if kind != "ten" else "ten texts" for kind in kinds),
+                "peak memory",
+                "start-up",
+            )
+        ]
+        lines.append(_line("---", *["---:"] * (len(kinds) + 2)))
+        for name in dict.fromkeys(row["contestant"] for row in own):
+            mine = {row["texts"]: row for row in own if row["contestant"] == name}
+            cells = [
+                f"{mine[kind]['tokens_per_s']:,.0f} ({mine[kind]['tokens_per_s'] / base[kind]:.1f}×)"
+                for kind in kinds
+            ]
+            last = mine[kinds[-1]]
+            lines.append(_line(name, *cells, f"{last['peak_mib']:,} MiB", f"{last['startup_s']:.1f} s"))
+        parts += [f"### {shape}", "\n".join(lines)]
+    return "\n\n".join(parts)
+
+
+def _training(rows: list[Row]) -> str:
+    parts = ["## Training", "One optimizer step with LoRA of rank 64 at most 100 tokens long: seconds (median of the "
+             "rounds), real tokens per second, and the multiple of sentence-transformers' cached loss."]  # fmt: skip
+    for shape, pairs in dict.fromkeys((row["shape"], row["pairs"]) for row in rows):
+        own = [row for row in rows if (row["shape"], row["pairs"]) == (shape, pairs)]
+        base = next((row["tokens_per_s"] for row in own if row["contestant"] == CACHED), None)
+        lines = [_line("", "s per step", "tokens/s", "multiple", "peak memory"), _line("---", *["---:"] * 4)]
+        for row in own:
+            multiple = f"{row['tokens_per_s'] / base:.1f}×" if base else "–"
+            lines.append(_line(
+                row["contestant"], f"{row['seconds']['median']:.2f}", f"{row['tokens_per_s']:,.0f}", multiple,
+                f"{row['peak_mib']:,} MiB",
+            ))  # fmt: skip
+        parts += [f"### {shape}, {pairs} pairs", "\n".join(lines)]
+    return "\n\n".join(parts)
+
+
+def _grids(rows: list[Row]) -> str:
+    kinds = list(dict.fromkeys((row["shape"], row["text_tokens"]) for row in rows))
+    lines = [_line("", *(f"{shape}, texts of {tokens} tokens" for shape, tokens in kinds))]
+    lines.append(_line("---", *["---:"] * len(kinds)))
+    for what in dict.fromkeys(row["what"] for row in rows):
+        cells = {(row["shape"], row["text_tokens"]): row for row in rows if row["what"] == what}
+        lines.append(_line(what, *(f"{cells[kind]['times_one_encoding']:.2f}" for kind in kinds)))
+    return "\n\n".join(
+        ["## Grids", "Time as a multiple of one encoding of the same texts.", "\n".join(lines)]
+    )
+
+
+def _growth(rows: list[Row]) -> str:
+    parts = ["## As the work grows", "![time and memory against size](../assets/growth.svg)"]
+    for what in dict.fromkeys(row["what"] for row in rows):
+        own = [row for row in rows if row["what"] == what]
+        lines = [_line(what, "seconds", "tokens/s", "peak memory"), _line(*["---:"] * 4)]
+        for row in own:
+            speed = f"{row['tokens'] / row['seconds']:,.0f}"
+            lines.append(
+                _line(f"{row['size']:,}", f"{row['seconds']:.1f}", speed, f"{row['peak_mib']:,} MiB")
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
