@@ -165,6 +165,8 @@ def parse(words: list[str]) -> None:
         return
     command = main.get_command(click.Context(main), words[0])
     assert command is not None, f"lastword {words[0]}: no such command"
+    if isinstance(command, click.Group):
+        command, words = command.commands[words[1]], words[1:]
     command.make_context(words[0], words[1:])
 
 

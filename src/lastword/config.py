@@ -39,6 +39,7 @@ class TrainConfig:
         rank: rank of the LoRA matrices.
         alpha: LoRA scale; the product is multiplied by alpha / rank.
         dropout: share of an adapter's inputs dropped in training.
+        noise: small damage done to the positives, drawn anew at every step: delete, swap, characters.
         projections: which projections get an adapter: q, k, v, o, gate, up, down.
         seed: decides adapter weights, order of the pairs and dropout.
         dtype: precision of the frozen weights and of the products, "float32" or "bfloat16"; None is
@@ -65,6 +66,7 @@ class TrainConfig:
     rank: int = 64
     alpha: float = 64.0
     dropout: float = 0.05
+    noise: tuple[str, ...] = ()
     projections: tuple[str, ...] = ("q", "v", "o", "gate", "up", "down")
     seed: int = 0
     dtype: str | None = None

@@ -128,7 +128,14 @@ def test_a_wrong_request_is_one_line_and_code_2(
 
 def test_help_is_quick_and_needs_no_torch() -> None:
     code = "import sys, lastword.cli; sys.argv[1:] = {args}; \ntry: lastword.cli.main()\nexcept SystemExit: pass\n"
-    for args in (["--help"], ["train", "--help"], ["evaluate", "--help"], ["demo", "--help"], ["--version"]):
+    for args in (
+        ["--help"],
+        ["train", "--help"],
+        ["evaluate", "--help"],
+        ["demo", "--help"],
+        ["pairs", "noise", "--help"],
+        ["--version"],
+    ):
         check = code.format(args=args) + "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, args
@@ -175,3 +182,64 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pair
     assert talk.strip().splitlines()[-1] == "lastword: stopped; what was finished is kept"
     assert (checkpoint / "adapter_model.safetensors").exists()
     assert not out.exists()
+
+
+PAIRS = [
+    ("noise", []),
+    ("crop", ["--min-words", "2"]),
+    ("labels", []),
+    ("import", ["--anchor-column", "text", "--positive-column", "label"]),
+    ("dropout", []),
+]
+
+
+@pytest.mark.parametrize(("method", "options"), PAIRS)
+def test_pairs_by_every_method(method: str, options: list[str], tmp_path: Path, labelled_file: Path) -> None:
+    out = tmp_path / "pairs.jsonl"
+    made = run("pairs", method, labelled_file, "--output", out, "--json", *options)
+    assert made.exit_code == 0, made.output
+    facts = json.loads(made.stdout.splitlines()[-1])
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert (facts["rows"], facts["pairs"]) == (40, len(rows))
+    assert {row["method"] for row in rows} == {method}
+
+
+def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Path) -> None:
+    made = tmp_path / "pairs.parquet"
+    assert run("pairs", "labels", labelled_file, "--output", made).exit_code == 0
+    trained = run("train", "--model", llama_folder, "--pairs", made, "--noise", "delete,characters",
+                  "--out", tmp_path / "adapted", *TINY)  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["import", "{labelled}", "--preset", "nil", "--output", "x.csv"],
+            "unknown preset 'nil': did you mean 'nli'?",
+        ),
+        (
+            ["import", "{labelled}", "--preset", "sts", "--output", "x.csv"],
+            "column 'score' holds scores: give --least",
+        ),
+        (
+            ["import", "{labelled}", "--output", "x.csv"],
+            "no column 'anchor'; its columns are: text, label, split",
+        ),
+        (
+            ["noise", "{labelled}", "--kinds", "swop", "--output", "x.csv"],
+            "unknown noise 'swop': did you mean 'swap'?",
+        ),
+        (["noise", "{labelled}", "--output", "x.txt"], "write .parquet, .jsonl, .csv, not .txt"),
+        (["crop", "nowhere.csv", "--output", "x.csv"], "no file nowhere.csv"),
+    ],
+)
+def test_pairs_that_cannot_be_made(
+    args: list[str], message: str, tmp_path: Path, labelled_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("pairs", *(str(labelled_file) if arg == "{labelled}" else arg for arg in args))
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr.strip().splitlines()[-1]
+    assert not list(tmp_path.glob("x*")), "something was written"

@@ -83,7 +83,7 @@ def test_the_kept_checkpoint_is_what_was_merged(trained: Path, llama_folder: Pat
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path: Path, settings: Settings) -> None:
-    settings = {**settings, "steps": 45, "dropout": 0.1}
+    settings = {**settings, "steps": 45, "dropout": 0.1, "noise": "delete"}
     train(tmp_path / "whole", **settings)
     out = tmp_path / "killed"
     code = f"from lastword.training import train; train({str(out)!r}, **{settings!r})"

@@ -37,11 +37,21 @@ def cli_page() -> str:
     for name in main.list_commands(parent):
         command = main.get_command(parent, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=parent)
-        records = [option.get_help_record(context) for option in command.params]
-        rows = [[f"`{record[0]}`", record[1].replace("  [", " [")] for record in records if record]
-        parts += [f"## lastword {name}", *_paragraphs(command.help or ""), _table(["option", "what"], rows)]
+        parts += _command(command, click.Context(command, info_name=name, parent=parent), "##")
     return _page(parts)
+
+
+def _command(command: click.Command, context: click.Context, level: str) -> list[str]:
+    """Heading, help and options of a command; those of a group follow it, one level down."""
+    parts = [f"{level} {context.command_path}", *_paragraphs(command.help or "")]
+    records = [option.get_help_record(context) for option in command.params]
+    rows = [[f"`{record[0]}`", record[1].replace("  [", " [")] for record in records if record]
+    if rows:
+        parts.append(_table(["option", "what"], rows))
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            parts += _command(inner, click.Context(inner, info_name=name, parent=context), level + "#")
+    return parts
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -29,7 +29,7 @@ def options_of(settings: type, *, leave_out: tuple[str, ...] = ()) -> Decorator:
             if field.name in leave_out:
                 continue
             default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-            shown = "" if default is None else f"  [default: {default}]"
+            shown = "" if default in (None, "") else f"  [default: {default}]"
             kind = typing.get_args(kinds[field.name])[:1] or (kinds[field.name],)
             function = click.option(
                 f"--{field.name.replace('_', '-')}",

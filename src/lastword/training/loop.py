@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from lastword.console import progress, say, warn
 from lastword.embedding import Embedder
 from lastword.embedding.tokens import Batch, Sequences
 from lastword.errors import DivergenceError, WorkError
+from lastword.noise import noisy
 from lastword.training import adapter, gradcache
 from lastword.training.batches import checkpoint_steps, learning_rate_factor, step_rows
 from lastword.training.loss import false_negatives, info_nce
@@ -144,11 +146,17 @@ class Loop:
         candidates = batch.positives + [text for text in batch.negatives if text]
         excluded = false_negatives(batch.anchors, candidates).to(self.embedder.backbone.device)
         n = len(rows)
+        candidates = [self._noisy(text, step, i) if i < n else text for i, text in enumerate(candidates)]
 
         def loss_of(vectors: Tensor) -> Tensor:
             return info_nce(vectors[:n], vectors[n:], self.config.temperature, excluded)
 
         return batch.anchors + candidates, loss_of
+
+    def _noisy(self, text: str, step: int, place: int) -> str:
+        if not self.config.noise:
+            return text
+        return noisy(text, self.config.noise, random.Random(f"{self.config.seed}/{step}/{place}"))
 
     def _across_processes(self, loss_of: gradcache.LossOf) -> gradcache.LossOf:
         """The loss over the vectors of all processes, differentiated with respect to this one's."""

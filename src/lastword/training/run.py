@@ -18,6 +18,7 @@ from lastword.config import TrainConfig, train_config
 from lastword.console import say, warn
 from lastword.embedding import Embedder
 from lastword.embedding.backbone import preferred_device
+from lastword.noise import checked_noises
 from lastword.training import adapter
 from lastword.training.loop import Loop
 from lastword.training.pairs import Pairs, hold_out, read_pairs
@@ -81,6 +82,7 @@ def train(
     """
     started = time.perf_counter()
     config = train_config(settings)
+    checked_noises(config.noise)
     place = Workplace(Path(out), config, resume, overwrite)
     place.check()
     pairs, scorer = _data(config, scorer, drop_empty)

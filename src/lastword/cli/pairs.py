@@ -1,0 +1,156 @@
+"""`lastword pairs`: one command for each way of making pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastword.noise import NOISES
+
+if TYPE_CHECKING:
+    from lastword.pairing.method import Method
+
+Command = Callable[..., Any]
+
+
+def _common(function: Command) -> Command:
+    """What all ways of making pairs take."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="print the counts as JSON"),
+        click.option("--drop-empty", is_flag=True, help="leave out rows without text"),
+        click.option("--overwrite", is_flag=True, help="replace the output, forget an interrupted run"),
+        click.option("--resume", is_flag=True, help="go on with an interrupted run of the same settings"),
+        click.option("--seed", default=0, show_default=True, help="decides whatever is drawn"),
+        click.option("--output", type=Path, required=True, help="write .parquet, .jsonl or .csv"),
+        click.argument("file", type=Path),
+    ):
+        function = option(function)
+    return function
+
+
+def _text_column(function: Command) -> Command:
+    return click.option("--text-column", default="text", show_default=True, help="column of the texts")(
+        function
+    )
+
+
+def _run(method: Method, file: Path, output: Path, seed: int, as_json: bool, **how: bool) -> None:
+    from lastword.pairing import make_pairs
+
+    made = make_pairs(method, file, output, seed=seed, **how)
+    if as_json:
+        click.echo(json.dumps(made.to_dict()))
+
+
+@click.group()
+def pairs() -> None:
+    """Make positive pairs: two texts that mean the same.
+
+    Every way writes anchor, positive, negative, source, method, seed and meta, works through files of any
+    size in constant memory, and goes on after an interruption with --resume.
+    """
+
+
+@pairs.command()
+@_common
+@_text_column
+@click.option("--kinds", default=",".join(NOISES), show_default=True, help="which noises, in this order")
+@click.option("--side", default="positive", show_default=True, help="positive, or both")
+def noise(text_column: str, kinds: str, side: str, **common: Any) -> None:
+    """Pair each text with a slightly damaged copy.
+
+    \b
+    lastword pairs noise notes.csv --text-column note --output pairs.parquet
+    """
+    from lastword.pairing import Noise
+
+    chosen = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+    _run(Noise(text_column, chosen, side), **common)
+
+
+@pairs.command()
+@_common
+@_text_column
+@click.option("--mode", default="spans", show_default=True, help="spans, or neighbouring sentences")
+@click.option("--min-words", default=5, show_default=True, help="shortest piece")
+@click.option("--max-words", default=60, show_default=True, help="longest piece")
+@click.option("--per-document", default=1, show_default=True, help="pairs of one document at most")
+def crop(text_column: str, **options: Any) -> None:
+    """Pair two pieces of each document: for corpora without labels.
+
+    \b
+    lastword pairs crop articles.jsonl --output pairs.parquet --per-document 3
+    """
+    from lastword.pairing import Crop
+
+    own = {name: options.pop(name) for name in ("mode", "min_words", "max_words", "per_document")}
+    _run(Crop(text_column, **own), **options)
+
+
+@pairs.command()
+@_common
+@_text_column
+@click.option("--label-column", default="label", show_default=True, help="column of the labels")
+@click.option("--no-negatives", is_flag=True, help="draw no hard negative from another label")
+def labels(text_column: str, label_column: str, no_negatives: bool, **common: Any) -> None:
+    """Pair texts of the same label; the hard negative has another.
+
+    \b
+    lastword pairs labels emotions.parquet --output pairs.parquet
+    """
+    from lastword.pairing import SameLabel
+
+    method = SameLabel(common["file"], text_column, label_column, not no_negatives, common["seed"])
+    _run(method, **common)
+
+
+@pairs.command("import")
+@_common
+@click.option("--preset", help="columns of a known kind of data: nli, sts, duplicates, title")
+@click.option("--anchor-column", help="column of the anchors  [default: anchor]")
+@click.option("--positive-column", help="column of the positives  [default: positive]")
+@click.option("--negative-column", help="column of hard negatives")
+@click.option("--score-column", help="column of similarities")
+@click.option("--least", type=float, help="lowest score that counts as a positive")
+def import_(preset: str | None, **options: Any) -> None:
+    """Take pairs that somebody made: any two columns, with or without hard negatives and scores.
+
+    \b
+    lastword pairs import nli.csv --preset nli --output pairs.parquet
+    lastword pairs import sts.parquet --preset sts --least 4 --output pairs.parquet
+    lastword pairs import posts.jsonl --anchor-column title --positive-column body --output pairs.parquet
+    """
+    from lastword.errors import RequestError, unknown_name
+    from lastword.pairing import PRESETS, Import
+
+    if preset is not None and preset not in PRESETS:
+        raise RequestError(unknown_name("preset", preset, PRESETS))
+    own = dict(PRESETS[preset]) if preset else {}
+    for name in ("anchor", "positive", "negative", "score"):
+        given = options.pop(f"{name}_column")
+        own |= {name: given} if given else {}
+    least = options.pop("least")
+    own |= {"least": least} if least is not None else {}
+    if own.get("score") and "least" not in own:
+        raise RequestError(
+            f"column {own['score']!r} holds scores: give --least, the lowest that counts as a positive"
+        )
+    _run(Import(**own), **options)
+
+
+@pairs.command()
+@_common
+@_text_column
+def dropout(text_column: str, **common: Any) -> None:
+    """Pair each text with itself: dropout in the training makes the difference (SimCSE).
+
+    \b
+    lastword pairs dropout notes.txt --output pairs.parquet
+    """
+    from lastword.pairing import SameText
+
+    _run(SameText(text_column), **common)
