@@ -15,7 +15,7 @@ from lastword.errors import LastwordError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS = {
     "demo": "adapt the bundled model on the bundled pairs and score it before and after",
-    "pairs": "make positive pairs of texts: noise, crops, labels, import, dropout",
+    "pairs": "make positive pairs of texts: rewriting, translation, noise, crops, labels, import, dropout",
     "train": "adapt a decoder to embed, by contrastive training on pairs",
     "evaluate": "score a model on a file of labelled texts",
 }

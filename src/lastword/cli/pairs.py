@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 from lastword.noise import NOISES
 
 if TYPE_CHECKING:
+    from lastword.pairing.generating.engine import Answer, Engine, Prompt
     from lastword.pairing.method import Method
 
 Command = Callable[..., Any]
@@ -53,6 +55,97 @@ def pairs() -> None:
     Every way writes anchor, positive, negative, source, method, seed and meta, works through files of any
     size in constant memory, and goes on after an interruption with --resume.
     """
+
+
+@pairs.command()
+@_common
+@_text_column
+@click.option("--model", required=True, help="a chat model: Hub name or folder, or its name at the endpoint")
+@click.option("--endpoint", help="address of an OpenAI-compatible server, such as http://localhost:8000/v1")
+@click.option(
+    "--instructions", type=Path, help='TOML file, name = "… {text} …"; the paper\'s five by default'
+)
+@click.option("--every", is_flag=True, help="use every instruction for each text, not one drawn for it")
+@click.option("--temperature", default=0.7, show_default=True, help="0 takes the likeliest token always")
+@click.option("--max-tokens", default=256, show_default=True, help="longest answer; a longer one is rejected")
+@click.option("--concurrency", default=8, show_default=True, help="requests under way at a time")
+@click.option("--per-minute", type=float, help="most requests a minute")
+@click.option("--batch-prompts", default=16, show_default=True, help="prompts in one pass of a local model")
+@click.option("--price-in", type=float, help="price of a million tokens read, for the forecast")
+@click.option("--price-out", type=float, help="price of a million tokens written, for the forecast")
+@click.option("--plan", is_flag=True, help="tell what it will take, and do nothing")
+def generate(text_column: str, **options: Any) -> None:
+    """Have a language model rewrite each text.
+
+    \b
+    lastword pairs generate notes.csv --text-column note --model Qwen/Qwen3-0.6B --output pairs.parquet
+    lastword pairs generate notes.csv --model qwen3 --endpoint http://localhost:11434/v1 --output pairs.parquet
+
+    The key of a hosted endpoint is read from OPENAI_API_KEY.
+    """
+    from lastword.pairing.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
+
+    engine_of = {
+        name: options.pop(name)
+        for name in (
+            "model",
+            "endpoint",
+            "temperature",
+            "max_tokens",
+            "concurrency",
+            "per_minute",
+            "batch_prompts",
+        )
+    }
+    path, every, plan = options.pop("instructions"), options.pop("every"), options.pop("plan")
+    prices = (options.pop("price_in"), options.pop("price_out"))
+    instructions = read_instructions(path) if path else dict(INSTRUCTIONS)
+    method = Rewriting(_NoEngine(), text_column, instructions, every)
+    forecast(method, options["file"], *prices).say()
+    if not plan:
+        _run(dataclasses.replace(method, engine=_engine(**engine_of)), **options)
+
+
+def _engine(
+    model: str, endpoint: str | None, temperature: float, max_tokens: int, concurrency: int,
+    per_minute: float | None, batch_prompts: int,
+) -> Engine:  # fmt: skip
+    from lastword.pairing.generating import Endpoint, LocalChat
+
+    if endpoint:
+        return Endpoint(
+            model, endpoint, concurrency=concurrency, per_minute=per_minute, temperature=temperature,
+            max_tokens=max_tokens,
+        )  # fmt: skip
+    return LocalChat(model, max_tokens, temperature, batch_prompts)
+
+
+class _NoEngine:
+    """Stands in for a model while nothing is asked of one: loading it may take minutes."""
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        raise NotImplementedError
+
+
+@pairs.command()
+@_common
+@_text_column
+@click.option("--via", default="de", show_default=True, help="pivot languages, one pair for each")
+@click.option("--language", default="en", show_default=True, help="the texts' language")
+@click.option("--models", help="names or folders of the models, with {source} and {target} in them")
+def translate(text_column: str, via: str, language: str, models: str | None, **common: Any) -> None:
+    """Translate each text to another language and back.
+
+    \b
+    lastword pairs translate notes.csv --text-column note --via de,fr --output pairs.parquet
+    """
+    from lastword.pairing.translating import NAMES, BackTranslation, ways_via
+
+    pivots = [pivot.strip() for pivot in via.split(",") if pivot.strip()]
+    _run(BackTranslation(ways_via(pivots, language, models or NAMES), text_column), **common)
 
 
 @pairs.command()

@@ -1,0 +1,23 @@
+"""Libraries that only some work needs: imported when it begins, with the command that installs a missing one."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from lastword.errors import RequestError
+
+
+def needed(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import a module of an install extra.
+
+    Raises:
+        RequestError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        raise RequestError(
+            f"{purpose} needs {name}, which is not installed: pip install 'lastword[{extra}]'"
+        ) from error
