@@ -247,3 +247,79 @@ def dropout(text_column: str, **common: Any) -> None:
     from lastword.pairing import SameText
 
     _run(SameText(text_column), **common)
+
+
+@pairs.command()
+@click.argument("file", type=Path)
+@click.option(
+    "--evaluation", type=Path, multiple=True, help="file of texts that none of the pairs may hold; repeatable"
+)
+@click.option("--evaluation-column", default="text", show_default=True, help="their column")
+@click.option(
+    "--model", default="mini", show_default=True, help="embedder that measures how close the sides are"
+)
+@click.option("--template", default="ccw", show_default=True, help="its template, for a base model")
+@click.option("--pooling", default="mean", show_default=True, help="its pooling, for a base model")
+@click.option("--no-similarity", is_flag=True, help="embed nothing")
+@click.option("--batch-pairs", default=120, show_default=True, help="size of a training batch")
+@click.option("--anchor-column", default="anchor", show_default=True, help="column of the anchors")
+@click.option("--positive-column", default="positive", show_default=True, help="column of the positives")
+@click.option("--fix", type=Path, help="write the pairs that are left, mended, to this file")
+@click.option("--report", type=Path, help="write the findings as an HTML page")
+@click.option("--overwrite", is_flag=True, help="replace what --fix and --report name")
+@click.option("--json", "as_json", is_flag=True, help="print the findings as JSON")
+def check(
+    file: Path,
+    evaluation: tuple[Path, ...],
+    evaluation_column: str,
+    model: str,
+    template: str,
+    pooling: str,
+    no_similarity: bool,
+    batch_pairs: int,
+    anchor_column: str,
+    positive_column: str,
+    fix: Path | None,
+    report: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Say whether a file of pairs is any good.
+
+    \b
+    lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html
+    lastword pairs check pairs.parquet --fix better.parquet
+    """
+    from lastword.bundled import NAMES, path_of
+    from lastword.errors import ExistingOutputError
+    from lastword.pairing.checking import check_pairs, write_fixed, write_page
+    from lastword.pairing.checking.table import findings_table
+    from lastword.tables import read_texts
+
+    for out in (fix, report):
+        if out and out.exists() and not overwrite:
+            raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
+    embedder = None
+    if not no_similarity:
+        from lastword.embedding import Embedder
+
+        embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
+    texts = [
+        text
+        for path in evaluation
+        for text in read_texts(path, [evaluation_column], drop_empty=True)[evaluation_column]
+    ]
+    found = check_pairs(
+        path_of(str(file)) if str(file) in NAMES else file,
+        evaluation=texts,
+        embedder=embedder,
+        batch_pairs=batch_pairs,
+        anchor_column=anchor_column,
+        positive_column=positive_column,
+    )
+    click.echo(json.dumps(found.to_dict()) if as_json else findings_table(found))
+    if report:
+        write_page(report, found)
+    if fix:
+        kept = write_fixed(found, fix, positive_column)
+        click.echo(f"{kept:,} of {found.pairs:,} pairs: {fix}", err=True)

@@ -75,18 +75,31 @@ def require_writable(out: Path) -> None:
 
 def write_joined(parts: Iterable[Path], target: Path, ending: str) -> None:
     """Join files of pairs into one, a part at a time."""
+    _write(
+        (pa.parquet.read_table(part).replace_schema_metadata(None) for part in parts), SCHEMA, target, ending
+    )
+
+
+def write_table(table: pa.Table, out: Path) -> None:
+    """Write a table whole, whatever its columns; the file appears under its name when it is complete."""
+    partial = out.with_name(out.name + ".partial")
+    _write([table], table.schema, partial, out.suffix.lower())
+    partial.replace(out)
+
+
+def _write(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, ending: str) -> None:
     if ending == ".parquet":
-        with pa.parquet.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
-            for part in parts:
-                writer.write_table(pa.parquet.read_table(part).replace_schema_metadata(None))
+        with pa.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table)
         return
     with target.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, SCHEMA.names) if ending == ".csv" else None
-        if table:
-            table.writeheader()
-        for part in parts:
-            for row in pa.parquet.read_table(part).to_pylist():
-                if table:
-                    table.writerow(row)
+        sheet = csv.DictWriter(file, schema.names) if ending == ".csv" else None
+        if sheet:
+            sheet.writeheader()
+        for table in tables:
+            for row in table.to_pylist():
+                if sheet:
+                    sheet.writerow(row)
                 else:
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lastword.markup import Markup, tag
 from lastword.showcase import sections
 from lastword.showcase.content import AttentionPair, Report, TextMap, Training
-from lastword.showcase.markup import Markup, tag
 
 __all__ = ["AttentionPair", "Report", "TextMap", "Training", "render", "write_report"]
 

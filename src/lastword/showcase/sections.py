@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from lastword.embedding import TEMPLATES
 from lastword.explanation import PARTS, TokenAttention
+from lastword.markup import Markup, join, tag
 from lastword.showcase import svg
 from lastword.showcase.content import AttentionPair, Report, TextMap, Training
 from lastword.showcase.findings import (
@@ -19,7 +20,6 @@ from lastword.showcase.findings import (
     text_share,
     training_finding,
 )
-from lastword.showcase.markup import Markup, join, tag
 from lastword.showcase.table import Row
 from lastword.training.plan import clock
 

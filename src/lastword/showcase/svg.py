@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lastword.showcase.markup import Markup, join, number, tag
+from lastword.markup import Markup, join, number, tag
 
 WIDTH, HEIGHT, MAP_SIZE = 440.0, 250.0, 440.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 14.0, 38.0

@@ -29,6 +29,7 @@ TEXT = "The river was so low in August that nobody could row on it."
         ("Here's a simpler version: The water fell.", "The water fell."),
         ("Metaphor: The river was a thread.", "The river was a thread."),
         ("The water\n\n  fell.", "The water fell."),
+        ("Here is a nice paradox: the river fell.", "Here is a nice paradox: the river fell."),
         ("Here are rivers that fall in summer.", "Here are rivers that fall in summer."),
         ("Question time came early: nobody rowed.", "Question time came early: nobody rowed."),
     ],

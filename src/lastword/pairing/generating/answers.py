@@ -14,9 +14,11 @@ _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot|system|user)\s*(?::|\n)\s*", 
 _MARKS = re.compile(r"<\|[^|>\n]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _PREAMBLE = re.compile(
-    r"^(?:(?:sure|certainly|of course|absolutely|okay|ok|here(?:'s| is| are))\b[^\n]{0,80}?"
+    r"^(?:(?:sure|certainly|of course|absolutely|okay|ok)[!,. ]*)?"
+    r"(?:here(?:'s| is| are)\b[^\n:]{0,60}\b(?:version|sentence|text|rewrit\w*|paraphras\w*|rephras\w*|explanation"
+    r"|metaphor|question)\b[^\n:]{0,40}"
     r"|(?:the )?(?:rewritten|paraphrased|simplified|rephrased) (?:sentence|text|version)(?: is| would be)?"
-    r"|rewritten|rewrite|paraphrase|explanation|metaphor|question)\s*:\s+",
+    r"|rewritten|rewrite|paraphrase|explanation|metaphor|question|sure|certainly)\s*:\s+",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
@@ -27,7 +29,7 @@ _REFUSAL = re.compile(
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "„": "“", "`": "`"}
 LONGEST = 12  # times the length of the text, and LEAST characters on top of that
 LEAST = 600
-_SURE = 10.0  # nats by which a language must be likelier than the text's own
+_SURE = 10.0  # nats by which a language must be likelier than the other
 
 
 def cleaned(answer: str) -> str:
@@ -65,12 +67,11 @@ def echoes(answer: str, instruction: str) -> bool:
 
 
 def other_language(answer: str, text: str) -> bool:
-    """Whether the answer is surely in another language than the text."""
+    """Whether the answer is surely in another language than the text: each far likelier in its own."""
     langid: Any = needed("py3langid", "pairs", "telling languages apart")
-    language, _ = langid.classify(text)
-    scores = dict(langid.rank(answer))
-    best = max(scores, key=scores.__getitem__)
-    return bool(best != language and scores[best] - scores.get(language, float("-inf")) > _SURE)
+    of_text, of_answer = dict(langid.rank(text)), dict(langid.rank(answer))
+    mine, other = (max(scores, key=scores.__getitem__) for scores in (of_text, of_answer))
+    return bool(of_answer[other] - of_answer[mine] > _SURE and of_text[mine] - of_text[other] > _SURE)
 
 
 def _folded(text: str) -> str:

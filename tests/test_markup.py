@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastword.showcase.markup import Markup, join, number, tag
+from lastword.markup import Markup, join, number, tag
 
 
 class _Text(HTMLParser):

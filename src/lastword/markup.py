@@ -10,7 +10,7 @@ _SHAPES = {"circle", "line", "path", "polyline", "rect"}
 
 
 class Markup(str):
-    """A string that is HTML already; only `tag`, `join` and this package's own files make one."""
+    """A string that is HTML already; only `tag`, `join` and files that draw make one."""
 
     __slots__ = ()
 

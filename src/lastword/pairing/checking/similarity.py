@@ -1,0 +1,71 @@
+"""How close the two sides of a pair lie for an embedder, beside sides that have nothing to do with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+BINS, TRIVIAL = 20, 0.98
+
+
+class Encoder(Protocol):
+    """Whatever embeds texts."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, dim) float32, scaled to length 1."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Cosines of the pairs, and of each anchor with the positive of another pair.
+
+    Attributes:
+        pairs: (n,) cosine of each pair.
+        unrelated: (n,) cosine of each anchor with the positive of another pair.
+    """
+
+    pairs: np.ndarray
+    unrelated: np.ndarray
+
+    @property
+    def too_low(self) -> list[int]:
+        """Pairs no closer than the average unrelated pair."""
+        return [int(row) for row in np.flatnonzero(self.pairs <= np.median(self.unrelated))]
+
+    @property
+    def trivial(self) -> list[int]:
+        """Pairs that the embedder cannot tell apart already."""
+        return [int(row) for row in np.flatnonzero(self.pairs >= TRIVIAL)]
+
+    @property
+    def separation(self) -> float:
+        """How often a pair is closer than an unrelated one, from 0 to 1 (the area under the ROC curve)."""
+        ranks = np.concatenate([self.pairs, self.unrelated]).argsort(kind="stable").argsort(kind="stable")
+        n = len(self.pairs)
+        return float((ranks[:n].sum() - n * (n - 1) / 2) / (n * n))
+
+    def histogram(self) -> list[dict[str, float]]:
+        """Counts of both kinds in bins from the least cosine to 1."""
+        low = min(float(self.pairs.min()), float(self.unrelated.min()), 0.999)
+        edges = np.linspace(low, 1.0, BINS + 1)
+        counts = [np.histogram(np.minimum(part, 1.0), edges)[0] for part in (self.pairs, self.unrelated)]
+        return [
+            {"from": round(float(edges[i]), 4), "pairs": int(counts[0][i]), "unrelated": int(counts[1][i])}
+            for i in range(BINS)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return {
+            "mean": round(float(self.pairs.mean()), 4), "unrelated_mean": round(float(self.unrelated.mean()), 4),
+            "separation": round(self.separation, 4), "histogram": self.histogram(),
+        }  # fmt: skip
+
+
+def similarity(embedder: Encoder, anchors: Sequence[str], positives: Sequence[str]) -> Similarity:
+    """Embed both sides and compare; the unrelated pairs are made by shifting the positives by one."""
+    one, other = embedder.encode(anchors), embedder.encode(positives)
+    return Similarity((one * other).sum(1), (one * np.roll(other, 1, axis=0)).sum(1))
