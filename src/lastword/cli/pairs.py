@@ -323,3 +323,28 @@ def check(
     if fix:
         kept = write_fixed(found, fix, positive_column)
         click.echo(f"{kept:,} of {found.pairs:,} pairs: {fix}", err=True)
+
+
+@pairs.command()
+@click.argument("file", type=Path)
+@click.option("--output", type=Path, required=True, help="write .parquet, .jsonl or .csv")
+@click.option("--model", default="mini", show_default=True, help="embedder that finds what is near")
+@click.option("--template", help="its template, for a base model")
+@click.option("--pooling", help="its pooling, for a base model")
+@click.option("--rank-from", default=1, show_default=True, help="nearest rank of a negative, from 0")
+@click.option("--rank-to", default=50, show_default=True, help="farthest rank")
+@click.option("--margin", default=0.05, show_default=True, help="cosine below the positive's, at least")
+@click.option("--overwrite", is_flag=True, help="replace the output")
+def mine(
+    file: Path, output: Path, model: str, template: str | None, pooling: str | None, **options: Any
+) -> None:
+    """Find a hard negative for each pair.
+
+    \b
+    lastword pairs mine pairs.parquet --model adapted --output with-negatives.parquet
+    """
+    from lastword.embedding import Embedder
+    from lastword.pairing.mining import mine_negatives
+
+    embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
+    mine_negatives(file, output, embedder, **options)
