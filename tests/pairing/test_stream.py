@@ -191,3 +191,23 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         )
         peaks.append(int(done.stdout) / 1024)
     assert peaks[1] < peaks[0] + 60, peaks
+
+
+def test_a_data_set_is_read_as_it_arrives(tmp_path: Path, refused: Refused) -> None:
+    """A folder stands in for a data set on the Hub; both are read by the same library in the same way."""
+    (tmp_path / "set").mkdir()
+    write(tmp_path / "set" / "train.parquet", texts(30))
+    write(tmp_path / "set" / "test.parquet", texts(5))
+    place = f"hub:{tmp_path / 'set'}"
+    made = make_pairs(Noise(chunk=7), place, tmp_path / "out.jsonl", seed=1)
+    file = write(tmp_path / "texts.parquet", texts(30))
+    same = make_pairs(Noise(chunk=7), file, tmp_path / "same.jsonl", seed=1)
+    strip = [line.partition('"source"')[0] for line in same.out.read_text().splitlines()]
+    assert [line.partition('"source"')[0] for line in made.out.read_text().splitlines()] == strip
+    assert make_pairs(Noise(), f"{place}@test", tmp_path / "test.jsonl").rows == 5
+    assert refused(TableError, make_pairs, Noise("txt"), place, tmp_path / "x.csv") == (
+        f"{place} has no column 'txt'; its columns are: other, text"
+    )
+    assert refused(TableError, make_pairs, Noise(), "hub:nobody/nothing", tmp_path / "x.csv").startswith(
+        "hub:nobody/nothing cannot be read: "
+    )

@@ -216,6 +216,7 @@ def import_(preset: str | None, **options: Any) -> None:
     lastword pairs import nli.csv --preset nli --output pairs.parquet
     lastword pairs import sts.parquet --preset sts --least 4 --output pairs.parquet
     lastword pairs import posts.jsonl --anchor-column title --positive-column body --output pairs.parquet
+    lastword pairs import hub:owner/name --preset nli --output pairs.parquet
     """
     from lastword.errors import RequestError, unknown_name
     from lastword.pairing import PRESETS, Import

@@ -18,6 +18,7 @@ from lastword.tables import columns_of, read_table
 
 Row = dict[str, Any]
 _BLOCK_BYTES = 64 << 20
+HUB = "hub:"  # what a data set's name begins with, to tell it from a file
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def chunks(path: Path, names: Sequence[str], size: int) -> Iterator[Chunk]:
     """Yield the named columns, `size` rows at a time.
 
     Args:
-        path: Parquet, CSV, TSV, JSON lines or text, one text a line.
+        path: Parquet, CSV, TSV, JSON lines or text, one text a line; or `hub:owner/name`, a data set.
         names: the columns.
         size: rows of a chunk.
 
@@ -67,6 +68,9 @@ def _text(cell: object) -> str:
 
 
 def _rows(path: Path, names: Sequence[str]) -> Iterator[Row]:
+    if str(path).startswith(HUB):
+        yield from _data_set(str(path), names)
+        return
     if not path.is_file():
         raise MissingFileError(f"no file {path}: give a {', '.join(STREAMS)} file that exists")
     stream = STREAMS.get(path.suffix.lower())
@@ -127,6 +131,23 @@ def _lines(path: Path, names: Sequence[str]) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="\n") as file:
         for line in file:
             yield {"text": line.removesuffix("\n")}
+
+
+def _data_set(place: str, names: Sequence[str]) -> Iterator[Row]:
+    """Rows of a data set on the Hub, or in a folder, as they arrive: `hub:owner/name`, `hub:owner/name@validation`."""
+    import datasets
+
+    name, _, split = place.removeprefix(HUB).partition("@")
+    try:
+        rows = datasets.load_dataset(name, split=split or "train", streaming=True)
+        for number, row in enumerate(rows):
+            if number == 0 and (missing := [column for column in names if column not in row]):
+                raise TableError(f"{place} has no column {missing[0]!r}; its columns are: {', '.join(row)}")
+            yield row
+    except (OSError, ValueError) as error:  # what is not there, what cannot be reached, what is no data set
+        if isinstance(error, TableError):
+            raise
+        raise TableError(f"{place} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _whole(path: Path, names: Sequence[str]) -> Iterator[Row]:

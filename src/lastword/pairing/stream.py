@@ -148,7 +148,7 @@ def _settings(method: Method, file: Path, seed: int) -> dict[str, Any]:
 def _fingerprint(file: Path) -> str:
     """Size and first mebibyte: enough to notice that another file is given."""
     if not file.is_file():
-        return "missing"  # reading says so in a moment
+        return str(file)  # a data set; or a file that is missing, as reading says in a moment
     with file.open("rb") as opened:
         return f"{file.stat().st_size}:{hashlib.sha256(opened.read(1 << 20)).hexdigest()[:16]}"
 
