@@ -173,7 +173,9 @@ def noise(text_column: str, kinds: str, side: str, **common: Any) -> None:
 @click.option("--max-words", default=60, show_default=True, help="longest piece")
 @click.option("--per-document", default=1, show_default=True, help="pairs of one document at most")
 def crop(text_column: str, **options: Any) -> None:
-    """Pair two pieces of each document: for corpora without labels.
+    """Pair two pieces of each document.
+
+    For corpora without labels of any kind.
 
     \b
     lastword pairs crop articles.jsonl --output pairs.parquet --per-document 3
@@ -210,7 +212,9 @@ def labels(text_column: str, label_column: str, no_negatives: bool, **common: An
 @click.option("--score-column", help="column of similarities")
 @click.option("--least", type=float, help="lowest score that counts as a positive")
 def import_(preset: str | None, **options: Any) -> None:
-    """Take pairs that somebody made: any two columns, with or without hard negatives and scores.
+    """Take pairs that somebody made.
+
+    Any two columns will do, with or without hard negatives and scores.
 
     \b
     lastword pairs import nli.csv --preset nli --output pairs.parquet
@@ -240,7 +244,9 @@ def import_(preset: str | None, **options: Any) -> None:
 @_common
 @_text_column
 def dropout(text_column: str, **common: Any) -> None:
-    """Pair each text with itself: dropout in the training makes the difference (SimCSE).
+    """Pair each text with itself.
+
+    Dropout in the training makes the difference, as in SimCSE.
 
     \b
     lastword pairs dropout notes.txt --output pairs.parquet
