@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lastword.config import TrainConfig
 from lastword.embedding.backbone import Backbone
+from lastword.embedding.fused import attention
 from lastword.embedding.tokens import Batch
 from lastword.training.adapter import add_adapter
 
@@ -116,6 +117,14 @@ def test_last_tokens_alone(make: Make, norm: Any) -> None:
         rows = torch.arange(len(lengths))
         expected = stock.hidden(batch, None, norm)[rows, torch.tensor(lengths) - 1]
         _close(fused.last_hidden(batch, norm), expected, torch.ones(len(lengths), dtype=torch.bool))
+
+
+@pytest.mark.parametrize("most", [0, 5, 100])
+def test_both_ways_to_compute_attention(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "PLAIN_MOST", most)
+    fused, stock = _pair(BUILT_LIKE_LLAMA["qwen3"])
+    batch = _batch([8, 8, 7, 5, 3], 3)
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
 
 
 @pytest.mark.parametrize("make", BUILT_OTHERWISE.values(), ids=BUILT_OTHERWISE.keys())

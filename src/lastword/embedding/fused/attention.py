@@ -9,6 +9,8 @@ from torch import Tensor
 from lastword.embedding.fused.layout import Layout, Segment
 from lastword.embedding.fused.tree import Tree
 
+PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CPU
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
     """(tokens, heads, head_dim) queries, (tokens, kv_heads, head_dim) keys and values → (tokens, heads * head_dim)."""
@@ -86,13 +88,24 @@ def _attention(
     q: Tensor, k: Tensor, v: Tensor, scale: float, *, mask: Tensor | None = None, causal: bool = False
 ) -> Tensor:
     """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
-    mixed = F.scaled_dot_product_attention(
-        q.transpose(1, 2),
-        k.transpose(1, 2),
-        v.transpose(1, 2),
-        attn_mask=mask,
-        is_causal=causal,
-        scale=scale,
-        enable_gqa=q.shape[2] != k.shape[2],
-    )
+    q, k, v = (states.transpose(1, 2) for states in (q, k, v))
+    if q.device.type == "cpu" and k.shape[2] <= PLAIN_MOST:
+        mixed = _plain(q, k, v, scale, mask, causal)
+    else:
+        gqa = q.shape[1] != k.shape[1]
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
+        )
     return mixed.transpose(1, 2).flatten(2)
+
+
+def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, causal: bool) -> Tensor:
+    """The formula as it stands: on a CPU and for few keys faster than the kernel, above all backwards."""
+    if q.shape[1] != k.shape[1]:
+        k, v = (states.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for states in (k, v))
+    scores = (q * scale) @ k.transpose(-1, -2)
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v
