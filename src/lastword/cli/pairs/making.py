@@ -1,4 +1,4 @@
-"""`lastword pairs`: one command for each way of making pairs."""
+"""The commands that make pairs."""
 
 from __future__ import annotations
 
@@ -48,16 +48,7 @@ def _run(method: Method, file: Path, output: Path, seed: int, as_json: bool, **h
         click.echo(json.dumps(made.to_dict()))
 
 
-@click.group()
-def pairs() -> None:
-    """Make positive pairs: two texts that mean the same.
-
-    Every way writes anchor, positive, negative, source, method, seed and meta, works through files of any
-    size in constant memory, and goes on after an interruption with --resume.
-    """
-
-
-@pairs.command()
+@click.command()
 @_common
 @_text_column
 @click.option("--model", required=True, help="a chat model: Hub name or folder, or its name at the endpoint")
@@ -130,7 +121,7 @@ class _NoEngine:
         raise NotImplementedError
 
 
-@pairs.command()
+@click.command()
 @_common
 @_text_column
 @click.option("--via", default="de", show_default=True, help="pivot languages, one pair for each")
@@ -148,7 +139,7 @@ def translate(text_column: str, via: str, language: str, models: str | None, **c
     _run(BackTranslation(ways_via(pivots, language, models or NAMES), text_column), **common)
 
 
-@pairs.command()
+@click.command()
 @_common
 @_text_column
 @click.option("--kinds", default=",".join(NOISES), show_default=True, help="which noises, in this order")
@@ -165,7 +156,7 @@ def noise(text_column: str, kinds: str, side: str, **common: Any) -> None:
     _run(Noise(text_column, chosen, side), **common)
 
 
-@pairs.command()
+@click.command()
 @_common
 @_text_column
 @click.option("--mode", default="spans", show_default=True, help="spans, or neighbouring sentences")
@@ -186,7 +177,7 @@ def crop(text_column: str, **options: Any) -> None:
     _run(Crop(text_column, **own), **options)
 
 
-@pairs.command()
+@click.command()
 @_common
 @_text_column
 @click.option("--label-column", default="label", show_default=True, help="column of the labels")
@@ -203,7 +194,7 @@ def labels(text_column: str, label_column: str, no_negatives: bool, **common: An
     _run(method, **common)
 
 
-@pairs.command("import")
+@click.command("import")
 @_common
 @click.option("--preset", help="columns of a known kind of data: nli, sts, duplicates, title")
 @click.option("--anchor-column", help="column of the anchors  [default: anchor]")
@@ -240,7 +231,7 @@ def import_(preset: str | None, **options: Any) -> None:
     _run(Import(**own), **options)
 
 
-@pairs.command()
+@click.command()
 @_common
 @_text_column
 def dropout(text_column: str, **common: Any) -> None:
@@ -256,102 +247,4 @@ def dropout(text_column: str, **common: Any) -> None:
     _run(SameText(text_column), **common)
 
 
-@pairs.command()
-@click.argument("file", type=Path)
-@click.option(
-    "--evaluation", type=Path, multiple=True, help="file of texts that none of the pairs may hold; repeatable"
-)
-@click.option("--evaluation-column", default="text", show_default=True, help="their column")
-@click.option(
-    "--model", default="mini", show_default=True, help="embedder that measures how close the sides are"
-)
-@click.option("--template", default="ccw", show_default=True, help="its template, for a base model")
-@click.option("--pooling", default="mean", show_default=True, help="its pooling, for a base model")
-@click.option("--no-similarity", is_flag=True, help="embed nothing")
-@click.option("--batch-pairs", default=120, show_default=True, help="size of a training batch")
-@click.option("--anchor-column", default="anchor", show_default=True, help="column of the anchors")
-@click.option("--positive-column", default="positive", show_default=True, help="column of the positives")
-@click.option("--fix", type=Path, help="write the pairs that are left, mended, to this file")
-@click.option("--report", type=Path, help="write the findings as an HTML page")
-@click.option("--overwrite", is_flag=True, help="replace what --fix and --report name")
-@click.option("--json", "as_json", is_flag=True, help="print the findings as JSON")
-def check(
-    file: Path,
-    evaluation: tuple[Path, ...],
-    evaluation_column: str,
-    model: str,
-    template: str,
-    pooling: str,
-    no_similarity: bool,
-    batch_pairs: int,
-    anchor_column: str,
-    positive_column: str,
-    fix: Path | None,
-    report: Path | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Say whether a file of pairs is any good.
-
-    \b
-    lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html
-    lastword pairs check pairs.parquet --fix better.parquet
-    """
-    from lastword.bundled import NAMES, path_of
-    from lastword.errors import ExistingOutputError
-    from lastword.pairing.checking import check_pairs, write_fixed, write_page
-    from lastword.pairing.checking.table import findings_table
-    from lastword.tables import read_texts
-
-    for out in (fix, report):
-        if out and out.exists() and not overwrite:
-            raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
-    embedder = None
-    if not no_similarity:
-        from lastword.embedding import Embedder
-
-        embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
-    texts = [
-        text
-        for path in evaluation
-        for text in read_texts(path, [evaluation_column], drop_empty=True)[evaluation_column]
-    ]
-    found = check_pairs(
-        path_of(str(file)) if str(file) in NAMES else file,
-        evaluation=texts,
-        embedder=embedder,
-        batch_pairs=batch_pairs,
-        anchor_column=anchor_column,
-        positive_column=positive_column,
-    )
-    click.echo(json.dumps(found.to_dict()) if as_json else findings_table(found))
-    if report:
-        write_page(report, found)
-    if fix:
-        kept = write_fixed(found, fix, positive_column)
-        click.echo(f"{kept:,} of {found.pairs:,} pairs: {fix}", err=True)
-
-
-@pairs.command()
-@click.argument("file", type=Path)
-@click.option("--output", type=Path, required=True, help="write .parquet, .jsonl or .csv")
-@click.option("--model", default="mini", show_default=True, help="embedder that finds what is near")
-@click.option("--template", help="its template, for a base model")
-@click.option("--pooling", help="its pooling, for a base model")
-@click.option("--rank-from", default=1, show_default=True, help="nearest rank of a negative, from 0")
-@click.option("--rank-to", default=50, show_default=True, help="farthest rank")
-@click.option("--margin", default=0.05, show_default=True, help="cosine below the positive's, at least")
-@click.option("--overwrite", is_flag=True, help="replace the output")
-def mine(
-    file: Path, output: Path, model: str, template: str | None, pooling: str | None, **options: Any
-) -> None:
-    """Find a hard negative for each pair.
-
-    \b
-    lastword pairs mine pairs.parquet --model adapted --output with-negatives.parquet
-    """
-    from lastword.embedding import Embedder
-    from lastword.pairing.mining import mine_negatives
-
-    embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
-    mine_negatives(file, output, embedder, **options)
+COMMANDS = (generate, translate, noise, crop, labels, import_, dropout)
