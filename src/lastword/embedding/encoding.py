@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lastword.console import progress, warn
+from lastword.embedding.memory import release_memory
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.tokens import Sequences, require_strings
 
@@ -37,6 +38,7 @@ def encode_texts(
                 for spec, pooled in embedder.pooled(batch, poolings).items():
                     vectors[spec][rows] = pooled.cpu().numpy()
                 advance(len(rows))
+            release_memory()  # batches come in many shapes
     if cut:
         warn(f"{cut} of {len(first)} texts are longer than {embedder.max_tokens} tokens and lost their end")
     if len(first) < len(texts):

@@ -19,17 +19,16 @@ from torch import Tensor, nn
 from lastword.config import TrainConfig
 from lastword.console import progress, say, warn
 from lastword.embedding import Embedder
+from lastword.embedding.memory import release_memory
 from lastword.embedding.tokens import Batch, Sequences
 from lastword.errors import DivergenceError, WorkError
 from lastword.noise import noisy
 from lastword.training import adapter, gradcache
 from lastword.training.batches import checkpoint_steps, learning_rate_factor, step_rows
 from lastword.training.loss import false_negatives, info_nce
-from lastword.training.memory import release_memory
 from lastword.training.pairs import Pairs
 
 OPTIMIZER = "optimizer.pt"
-_RELEASE_EVERY = 2  # steps
 T = TypeVar("T")
 
 
@@ -81,8 +80,7 @@ class Loop:
                     print(json.dumps(facts), file=log, flush=True)
                     if step + 1 in keep:
                         self._save(step + 1)
-                if step % _RELEASE_EVERY == 0:
-                    release_memory()
+                release_memory()
                 advance(1)
         self.embedder.backbone.model.eval()
         return self.checkpoints()

@@ -1,7 +1,7 @@
 """Give freed memory back to the system.
 
 The C library of Linux keeps what was freed, for each shape that was ever used. Activations come in
-other shapes at every step, so a training on the CPU would hold several times what it needs.
+other shapes at every step, so work on the CPU would hold several times what it needs.
 """
 
 from __future__ import annotations
