@@ -6,8 +6,9 @@ everywhere: which file, which column or which rows, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv
@@ -17,6 +18,7 @@ import pyarrow.parquet
 from lastword.errors import MissingFileError, TableError
 
 Column = list[str]
+Reader = TypeVar("Reader", bound=Callable[..., Any])
 _BLOCK_BYTES = 64 << 20  # a row must fit into one; pyarrow's own 1 MiB is less than a long document
 
 
@@ -59,6 +61,21 @@ READERS: dict[str, Callable[[Path], pa.Table]] = {
 }
 
 
+def by_ending(path: Path, readers: Mapping[str, Reader]) -> Reader:
+    """The reader for a file's ending.
+
+    Raises:
+        MissingFileError, TableError: there is no such file, or no reader for it.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"no file {path}: give a {', '.join(readers)} file that exists")
+    if path.suffix.lower() not in readers:
+        raise TableError(
+            f"{path}: cannot read {path.suffix or 'a file without an ending'}; use {', '.join(readers)}"
+        )
+    return readers[path.suffix.lower()]
+
+
 def read_table(path: str | Path) -> pa.Table:
     """Read a whole file by its ending.
 
@@ -67,13 +84,7 @@ def read_table(path: str | Path) -> pa.Table:
         TableError: unknown ending, unreadable content, or no rows.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no file {path}: give a {', '.join(READERS)} file that exists")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise TableError(
-            f"{path}: cannot read {path.suffix or 'a file without an ending'}; use {', '.join(READERS)}"
-        )
+    reader = by_ending(path, READERS)
     if path.stat().st_size == 0:
         raise TableError(f"{path} is empty: it needs at least one row")
     try:

@@ -15,7 +15,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from lastword.comparison.sources import Source, write_sample
-from lastword.config import train_config
+from lastword.config import require_same_settings, train_config
 from lastword.console import say
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
@@ -180,13 +180,7 @@ def _opened(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: boo
             f"{work} holds an interrupted comparison: go on with --resume or start over with --overwrite"
         )
     if begun and resume:
-        before = json.loads((work / "settings.json").read_text())
-        for key, value in settings.items():
-            if before.get(key) != value:
-                raise RequestError(
-                    f"--resume: {key} was {before.get(key)!r} and is now {value!r}; repeat the settings of the "
-                    "interrupted comparison or start over with --overwrite"
-                )
+        require_same_settings(json.loads((work / "settings.json").read_text()), settings, "comparison")
         return work
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)

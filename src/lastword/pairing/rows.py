@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lastword.errors import MissingFileError, TableError
-from lastword.tables import columns_of, read_table
+from lastword.errors import TableError
+from lastword.tables import by_ending, columns_of, read_table
 
 Row = dict[str, Any]
 _BLOCK_BYTES = 64 << 20
@@ -71,13 +71,7 @@ def _rows(path: Path, names: Sequence[str]) -> Iterator[Row]:
     if str(path).startswith(HUB):
         yield from _data_set(str(path), names)
         return
-    if not path.is_file():
-        raise MissingFileError(f"no file {path}: give a {', '.join(STREAMS)} file that exists")
-    stream = STREAMS.get(path.suffix.lower())
-    if stream is None:
-        raise TableError(
-            f"{path}: cannot read {path.suffix or 'a file without an ending'}; use {', '.join(STREAMS)}"
-        )
+    stream = by_ending(path, STREAMS)
     try:
         yield from stream(path, names)
     except (pa.ArrowException, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from lastword.config import require_same_settings
 from lastword.console import progress, say
-from lastword.errors import ExistingOutputError, RequestError, TableError
+from lastword.errors import ExistingOutputError, TableError
 from lastword.pairing.method import Method
 from lastword.pairing.record import NO_TEXT, Pair, Rejected, require_writable, table_of, write_joined
 from lastword.pairing.rows import Chunk, chunks
@@ -164,13 +165,7 @@ def _opened(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: boo
             f"{partial} holds an interrupted run: go on with --resume or start over with --overwrite"
         )
     if begun and resume:
-        before = json.loads((partial / SETTINGS).read_text())
-        for key, value in settings.items():
-            if before.get(key) != value:
-                raise RequestError(
-                    f"--resume: {key} was {before.get(key)!r} and is now {value!r}; repeat the settings of the "
-                    "interrupted run or start over with --overwrite"
-                )
+        require_same_settings(json.loads((partial / SETTINGS).read_text()), settings)
         say(f"resuming after {sum(1 for _ in partial.glob('part-*.parquet')):,} chunks")
         return partial
     shutil.rmtree(partial, ignore_errors=True)

@@ -7,10 +7,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from lastword.config import TrainConfig
+from lastword.config import TrainConfig, require_same_settings
 from lastword.embedding import Embedder
 from lastword.embedding.folder import replace_folder
-from lastword.errors import ExistingOutputError, RequestError
+from lastword.errors import ExistingOutputError
 from lastword.training.loop import OPTIMIZER
 from lastword.training.select import Selection
 
@@ -63,7 +63,7 @@ class Workplace:
                 f"{self.partial} holds an interrupted run: go on with --resume or start over with --overwrite"
             )
         if self.resume and (self.partial / RECIPE).exists():
-            self._require_same_settings(json.loads((self.partial / RECIPE).read_text()))
+            require_same_settings(json.loads((self.partial / RECIPE).read_text()), self.config.to_dict())
 
     def open(self) -> None:
         """Make the folder, empty unless a run is resumed."""
@@ -85,12 +85,3 @@ class Workplace:
             shutil.copytree(self.trackers, record / "trackers")
         replace_folder(model, self.out)
         shutil.rmtree(self.partial)
-
-    def _require_same_settings(self, before: dict[str, object]) -> None:
-        now = self.config.to_dict()
-        for key in now:
-            if before.get(key) != now[key]:
-                raise RequestError(
-                    f"--resume: {key} was {before.get(key)!r} and is now {now[key]!r}; "
-                    "repeat the settings of the interrupted run or start over with --overwrite"
-                )
