@@ -11,7 +11,8 @@ from tokenizers import processors
 
 from lastword.errors import ModelError, RequestError
 from lastword.pairing import make_pairs
-from lastword.pairing.translating import BackTranslation, SequenceToSequence, ways_via
+from lastword.pairing.translating import BackTranslation
+from lastword.pairing.translators import CTranslate2, SequenceToSequence, ways_via
 from tests.conftest import _bpe
 from tests.pairing.test_methods import rows
 from tests.pairing.test_stream import write
@@ -49,14 +50,15 @@ def test_every_pivot_gives_pairs(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Marian model as small as they get, with random weights, in both directions."""
-    tokenizer = _bpe(["<pad>", "</s>"])
+    tokenizer = _bpe(["</s>", "<unk>"])
+    tokenizer.add_special_tokens(["<pad>"])  # last, as in Marian's own vocabularies
     end = tokenizer.token_to_id("</s>")
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", end)])
     fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>"
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     )
     config = transformers.MarianConfig(
-        vocab_size=400, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        vocab_size=len(fast), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=64,
         pad_token_id=tokenizer.token_to_id("<pad>"), eos_token_id=end, forced_eos_token_id=end,
         decoder_start_token_id=tokenizer.token_to_id("<pad>"), num_beams=1,
@@ -75,9 +77,24 @@ def test_a_real_model_answers_each_text_by_itself(marian: Path) -> None:
     assert together[:-1] == [translate([text])[0] for text in TEXTS]
 
 
+def test_ctranslate2_says_the_same_in_full_precision(marian: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
+    model = str(marian / "en-de")
+    texts = [*TEXTS, "the river was low " * 40]
+    plain = SequenceToSequence(model, device="cpu")(texts)
+    converted = CTranslate2(model, precision="float32")(texts)
+    assert converted[-1] is plain[-1] is None, "beyond the window"
+    # The random model never ends: the last token of each text is where it was cut.
+    assert all(str(one).startswith(str(other)) for one, other in zip(converted, plain, strict=True))
+    assert CTranslate2(model)([]) == []
+
+
 def test_models_are_found_by_their_languages(marian: Path, refused: Refused, tmp_path: Path) -> None:
     ways = ways_via(["de"], names=str(marian / "{source}-{target}"))
     assert [one.model for one in ways["de"]] == [str(marian / "en-de"), str(marian / "de-en")]  # type: ignore[attr-defined]
+    assert refused(RequestError, ways_via, ["de"], engine="ctranslate") == (
+        "unknown engine 'ctranslate': did you mean 'ctranslate2'? Known: transformers, ctranslate2"
+    )
     assert refused(RequestError, ways_via, ["en"]) == (
         "--via en: give languages other than the texts' own, 'en'"
     )

@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--seen", type=Path, help="documents to leave out, as seen.py writes them")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    seen = read_seen(args.seen).get(args.text.name)
+    seen = read_seen(args.seen).get(args.text.name, set())
     documents = split_held_out(read_documents(args.text), seen)[1][: args.documents]
     texts = common_beginnings(documents, [tokenizer_of(folder) for folder in args.models], args.tokens)
     characters = sum(map(len, texts))

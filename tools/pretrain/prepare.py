@@ -2,8 +2,9 @@
 
     python tools/pretrain/prepare.py --text wiki_docs.txt.xz arxiv_docs.txt.xz --out runs/mini
 
-`--tokenizer` takes an earlier tokenizer instead of training one, and `--seen` a list of documents to
-leave out (see seen.py): that is how a run goes on from an earlier model with text new to it.
+`--tokenizer` takes an earlier tokenizer instead of training one, and `--seen` a list of the documents an
+earlier model has read (see seen.py). They are left out, which is how a run goes on from that model with
+text new to it; with `--train-on seen` it trains on them alone. Neither holds a document out that was read.
 
 Documents are separated by a blank line. The last 2 % of every file are held out: neither the
 tokenizer nor the model sees them. Each document becomes `BOS tokens EOS`, and documents are packed
@@ -38,11 +39,13 @@ def read_documents(path: Path) -> list[str]:
         return [doc for doc in file.read().split("\n\n") if doc.strip()]
 
 
-def split_held_out(documents: list[str], seen: set[int] | None = None) -> tuple[list[str], list[str]]:
-    """The documents to train on and the last 2 %, both without those whose index is in `seen`."""
+def split_held_out(
+    documents: list[str], seen: set[int] = frozenset(), train_on: str = "unseen"
+) -> tuple[list[str], list[str]]:
+    """The documents to train on, and the last 2 % without those whose index is in `seen`."""
     cut = len(documents) - int(len(documents) * HELD_OUT)
-    new = [(i, doc) for i, doc in enumerate(documents) if not seen or i not in seen]
-    return [doc for i, doc in new if i < cut], [doc for i, doc in new if i >= cut]
+    train = [doc for i, doc in enumerate(documents[:cut]) if (i in seen) == (train_on == "seen")]
+    return train, [doc for i, doc in enumerate(documents[cut:], cut) if i not in seen]
 
 
 def read_seen(path: Path | None) -> dict[str, set[int]]:
@@ -104,7 +107,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--vocabulary", type=int, default=8192)
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of an earlier run")
-    parser.add_argument("--seen", type=Path, help="documents to leave out, as seen.py writes them")
+    parser.add_argument("--seen", type=Path, help="documents read before, as seen.py writes them")
+    parser.add_argument("--train-on", choices=["unseen", "seen"], default="unseen")
     parser.add_argument(
         "--row", type=int, default=257, help="ids per row: inputs and targets overlap, so sequence + 1"
     )
@@ -113,7 +117,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
 
     seen = read_seen(args.seen)
-    splits = [split_held_out(read_documents(path), seen.get(path.name)) for path in args.text]
+    splits = [
+        split_held_out(read_documents(path), seen.get(path.name, set()), args.train_on) for path in args.text
+    ]
     train = [doc for kept, _ in splits for doc in kept]
     held_out = [doc for _, last in splits for doc in last]
     random.Random(args.seed).shuffle(train)

@@ -184,7 +184,7 @@ def train(args: argparse.Namespace) -> None:
         if not math.isfinite(loss):
             raise SystemExit(f"loss is {loss} at step {run.step}")
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), CLIP)
-        factor = learning_rate(run.tokens / total, run.step, args.decay)
+        factor = args.peak * learning_rate(run.tokens / total, run.step, args.decay)
         for optimizer, lr in zip(run.optimizers, (MUON_LR, ADAM_LR), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = lr * factor
@@ -225,6 +225,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of an earlier model to begin with")
     parser.add_argument(
         "--decay", type=float, default=0.3, help="share of the run over which the learning rate falls"
+    )
+    parser.add_argument(
+        "--peak", type=float, default=1.0, help="share of the full learning rate; less to go on from weights"
     )
     parser.add_argument("--rows", type=int, default=48, help="rows of 256 tokens a step")
     parser.add_argument("--threads", type=int, default=2)
