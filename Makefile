@@ -31,6 +31,7 @@ bench: .venv/.installed-dev  ## side-by-side timings: encoding, training, grids,
 	$(BIN)/python bench/encode.py
 	$(BIN)/python bench/train.py
 	$(BIN)/python bench/grid.py
+	$(BIN)/python bench/quantize.py
 	$(BIN)/python bench/growth.py
 	$(BIN)/python tools/docs/generate.py
 

@@ -83,7 +83,17 @@ def matrix_products(folder: Path, dtype: torch.dtype = torch.bfloat16, chunk: in
     return encode
 
 
+def grid(folder: Path, templates: int) -> Encode:
+    """One pass over the texts behind so many templates that begin alike."""
+    from lastword import Embedder
+    from suffixes import SUFFIXES
+
+    embedder = Embedder.from_pretrained(folder)
+    return lambda texts, tokens: embedder.encode_grid(texts, SUFFIXES[:templates], ["lasttoken"])
+
+
 LIMIT = "matrix products alone"
+QUANTIZED = {"full": None, "int8": "int8", "nf4": "nf4"}
 CONTESTANTS: dict[str, Callable[[Path], Encode]] = {
     "lastword": lastword,
     "lastword, float32": lambda folder: lastword(folder, "float32"),
@@ -100,3 +110,10 @@ CONTESTANTS: dict[str, Callable[[Path], Encode]] = {
     "the paper's loop, bfloat16": lambda folder: papers_loop(folder, torch.bfloat16),
     LIMIT: matrix_products,
 }
+CONTESTANTS |= {
+    f"lastword, {name}": lambda folder, kind=kind: lastword(folder, quantize=kind)
+    for name, kind in QUANTIZED.items()
+    if kind
+}
+TEMPLATES = (1, 2, 5, 10, 20, 50)
+GRIDS = {f"{n} templates": lambda folder, n=n: grid(folder, n) for n in TEMPLATES}

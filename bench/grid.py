@@ -20,15 +20,10 @@ import texts
 from lastword import Embedder
 from rounds import machine, spread
 from shapes import SHAPES, folder_of
+from suffixes import SUFFIXES
 
 RESULTS = Path(__file__).parents[1] / "results" / "bench" / "grid.json"
 POOLINGS = ["mean", "lasttoken", "weightedmean", "max"]
-BEGINNINGS = (
-    "means", "is about", "belongs to", "can be classified as", "can be summarized as", "describes", "deals with",
-    "falls under", "is an example of", "should be filed under",
-)  # fmt: skip
-ENDS = ("in one word:", "the following topic:", "the category:", "the cluster:", "this:")
-SUFFIXES = [f'This sentence: "{{text}}" {begin} {end}' for end in ENDS for begin in BEGINNINGS]
 NAMED = ["none", "eol", "pcot", "sum", "ccw", "ccp", "question", "classify"]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import texts
+from contestants import TEMPLATES
 from lastword import Embedder
 from rounds import machine, workers
 from shapes import SHAPES, folder_of
@@ -23,7 +24,8 @@ from train import request as pairs_request
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PLOT = ROOT / "results" / "bench" / "growth.json", ROOT / "docs" / "assets" / "growth.svg"
-COUNTS, LENGTHS, PAIRS = (1_000, 10_000, 100_000, 1_000_000), (16, 64, 256, 512), (30, 60, 120, 250, 500)
+COUNTS, PAIRS = (1_000, 10_000, 100_000, 1_000_000), (30, 60, 120, 250, 500)
+LENGTHS = (16, 64, 256, 1024, 2048)
 
 
 def sentences(count: int) -> list[str]:
@@ -62,12 +64,17 @@ def measure(most: int, threads: int, parent: Path) -> Iterator[dict[str, Any]]:
     for count in (count for count in COUNTS if count <= most):
         row = timed("encode", "lastword", mini, threads, saved("count", sentences(count)))
         yield {"what": "number of texts", "size": count, **row}
+    small = folder_of("small", parent, max_tokens=max(LENGTHS))  # the bundled model has 512 positions
     for length in LENGTHS:
-        row = timed("encode", "lastword", mini, threads, saved("length", of_length(embedder, length, 40_000)))
-        yield {"what": "tokens of a text", "size": length, **row}
+        row = timed("encode", "lastword", small, threads, saved("length", of_length(embedder, length, 8_192)))
+        yield {"what": "tokens of a text (135M shape)", "size": length, **row}
     for pairs in PAIRS:
         row = timed("train", "lastword", mini, threads, pairs_request(embedder, pairs, parent))
         yield {"what": "pairs of a step", "size": pairs, **row}
+    some = saved("templates", texts.read("short", 1_000))
+    for count in TEMPLATES:
+        row = timed("grid", f"{count} templates", mini, threads, some)
+        yield {"what": "templates that begin alike", "size": count, **row}
     for shape in SHAPES:
         if shape != "llama":
             folder = folder_of(shape, parent)

@@ -41,9 +41,9 @@ SHAPES = {
 }
 
 
-def folder_of(shape: str, parent: Path) -> Path:
+def folder_of(shape: str, parent: Path, max_tokens: int = MAX_TOKENS - 1) -> Path:
     """Write the model as a standard folder, if it is not there; both libraries load that."""
-    folder = parent / shape
+    folder = parent / (shape if max_tokens == MAX_TOKENS - 1 else f"{shape}-{max_tokens}")
     if folder.exists():
         return folder
     if shape == "mini":
@@ -51,7 +51,7 @@ def folder_of(shape: str, parent: Path) -> Path:
             "mini",
             template=TEMPLATE,
             pooling=POOLING,
-            max_tokens=MAX_TOKENS - 1,
+            max_tokens=max_tokens,
             dtype="float32",
             device="cpu",
         )
@@ -63,7 +63,7 @@ def folder_of(shape: str, parent: Path) -> Path:
             TextTokenizer.load(path_of("mini")),
             template=TEMPLATE,
             pooling=POOLING,
-            max_tokens=MAX_TOKENS - 1,
+            max_tokens=max_tokens,
         )
     return embedder.save(folder)
 

@@ -19,7 +19,9 @@ from lastword.config import TrainConfig
 LONGEST, RANK, TEMPERATURE, LEARNING_RATE = 100, 64, 0.2, 5e-4
 
 
-def lastword(folder: Path, dtype: str, graph_gib: float = 1.0, fused: bool = True) -> Encode:
+def lastword(
+    folder: Path, dtype: str, graph_gib: float = 1.0, fused: bool = True, quantize: str | None = None
+) -> Encode:
     from accelerate import Accelerator
 
     from lastword import Embedder
@@ -31,7 +33,9 @@ def lastword(folder: Path, dtype: str, graph_gib: float = 1.0, fused: bool = Tru
         max_tokens=LONGEST, batch_pairs=10_000, rank=RANK, alpha=RANK, temperature=TEMPERATURE,
         learning_rate=LEARNING_RATE, warmup_steps=0, schedule="constant", batch_tokens=2048, graph_gib=graph_gib,
     )  # fmt: skip
-    embedder = Embedder.from_pretrained(folder, dtype=dtype, max_tokens=LONGEST, fused=fused)
+    embedder = Embedder.from_pretrained(
+        folder, dtype=dtype, max_tokens=LONGEST, fused=fused, quantize=quantize
+    )
     parameters = add_adapter(embedder.backbone.model, config)
     loop = Loop(embedder, Pairs([], [], []), config, Path(tempfile.mkdtemp()), Accelerator(), parameters)
     embedder.backbone.model.train()
@@ -119,6 +123,8 @@ TRAINERS: dict[str, Callable[[Path], Encode]] = {
     "lastword, GradCache": lambda folder: lastword(folder, "bfloat16", graph_gib=0.0),
     "lastword, stock forward": lambda folder: lastword(folder, "bfloat16", fused=False),
     "lastword, float32": lambda folder: lastword(folder, "float32"),
+    "lastword, int8": lambda folder: lastword(folder, "bfloat16", quantize="int8"),
+    "lastword, nf4": lambda folder: lastword(folder, "bfloat16", quantize="nf4"),
     "sentence-transformers, cached": lambda folder: cached(folder, torch.float32),
     "sentence-transformers, cached, parts of 12": lambda folder: cached(folder, torch.float32, 12),
     "sentence-transformers, cached, bfloat16": lambda folder: cached(folder, torch.bfloat16),

@@ -25,10 +25,10 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(threads)
-    from contestants import CONTESTANTS
+    from contestants import CONTESTANTS, GRIDS
     from trainers import TRAINERS
 
-    encode = {"encode": CONTESTANTS, "train": TRAINERS}[kind][name](folder)
+    encode = {"encode": CONTESTANTS, "grid": GRIDS, "train": TRAINERS}[kind][name](folder)
     answer(startup_s=time.perf_counter() - STARTED)
     for line in sys.stdin:
         request = json.loads(line)

@@ -44,6 +44,8 @@ class TrainConfig:
         seed: decides adapter weights, order of the pairs and dropout.
         dtype: precision of the frozen weights and of the products, "float32" or "bfloat16"; None is
             what the device does best. Adapter weights and the loss are float32 always.
+        quantize: "int8" or "nf4" keeps the frozen weights in 8 or 4 bits while training (QLoRA); the folder
+            written has the full weights, with the adapter merged in. None is neither.
         batch_tokens: padded tokens in one pass of the model; bounds the memory and changes nothing but
             which inputs dropout drops.
         graph_gib: memory for activations, in GiB: up to it they are kept between the two halves of a
@@ -70,6 +72,7 @@ class TrainConfig:
     projections: tuple[str, ...] = ("q", "v", "o", "gate", "up", "down")
     seed: int = 0
     dtype: str | None = None
+    quantize: str | None = None
     batch_tokens: int = 4096
     graph_gib: float = 1.0
 

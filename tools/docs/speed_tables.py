@@ -6,20 +6,29 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 Row = dict[str, Any]
+Content = dict[str, Any]
 PEER, HALF, LIMIT = "sentence-transformers", "sentence-transformers, bfloat16", "matrix products alone"
 CACHED = "sentence-transformers, cached"
 
 
 def speed_tables(folder: Path) -> str:
     """One section for each kind of work that was timed; a line that says so where none was."""
-    makers = {"encode": _encoding, "train": _training, "grid": _grids, "growth": _growth}
+    makers = {
+        "encode": _encoding,
+        "train": _training,
+        "grid": _grids,
+        "quantize": _quantized,
+        "growth": _growth,
+    }
     sections = []
     for name, make in makers.items():
         path = folder / f"{name}.json"
         if path.exists():
             content = json.loads(path.read_text(encoding="utf-8"))
-            sections.append(f"{make(content['rows'])}\n\n{_machine(content['machine'])}")
+            sections.append(f"{make(content)}\n\n{_machine(content['machine'])}")
     return "\n\n".join(sections) or "No timings are stored in this version."
 
 
@@ -29,7 +38,8 @@ def _machine(facts: dict[str, Any]) -> str:
     return f"Measured on {where}, torch {facts['torch']}."
 
 
-def _encoding(rows: list[Row]) -> str:
+def _encoding(content: Content) -> str:
+    rows = content["rows"]
     parts = ["## Encoding", "Real tokens per second, the template's included and padding not; in brackets the "
              "multiple of sentence-transformers' default (float32, batch 32)."]  # fmt: skip
     for shape in dict.fromkeys(row["shape"] for row in rows):
@@ -57,7 +67,8 @@ def _encoding(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def _training(rows: list[Row]) -> str:
+def _training(content: Content) -> str:
+    rows = content["rows"]
     parts = ["## Training", "One optimizer step with LoRA of rank 64 at most 100 tokens long: seconds (median of the "
              "rounds), real tokens per second, and the multiple of sentence-transformers' cached loss."]  # fmt: skip
     for shape, pairs in dict.fromkeys((row["shape"], row["pairs"]) for row in rows):
@@ -74,7 +85,8 @@ def _training(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def _grids(rows: list[Row]) -> str:
+def _grids(content: Content) -> str:
+    rows = content["rows"]
     kinds = list(dict.fromkeys((row["shape"], row["text_tokens"]) for row in rows))
     lines = [_line("", *(f"{shape}, texts of {tokens} tokens" for shape, tokens in kinds))]
     lines.append(_line("---", *["---:"] * len(kinds)))
@@ -86,7 +98,38 @@ def _grids(rows: list[Row]) -> str:
     )
 
 
-def _growth(rows: list[Row]) -> str:
+def _quantized(content: Content) -> str:
+    lines = [_line("shape", "weights", "MiB of weights", "encoding", "training step", "peak in training")]
+    lines.append(_line("---", "---", *["---:"] * 4))
+    speed = {(row["shape"], row["work"], row["weights"]): row for row in content["rows"]}
+    for shape, name in dict.fromkeys((row["shape"], row["weights"]) for row in content["rows"]):
+        cells = [
+            f"{speed[shape, work, name]['tokens_per_s'] / speed[shape, work, 'full']['tokens_per_s']:.2f}×"
+            for work in ("encode", "train")
+        ]
+        one = speed[shape, "train", name]
+        lines.append(_line(shape, name, f"{one['weights_mib']:,.0f}", *cells, f"{one['peak_mib']:,} MiB"))
+    quality = [
+        _line("weights", "same neighbour as float32", "zero-shot", "adapted"),
+        _line("---", *["---:"] * 3),
+    ]
+    for row in content["quality"]:
+        adapted = np.array(row["adapted"]) * 100
+        quality.append(_line(
+            row["weights"], f"{row['same_neighbour']:.1%}", f"{100 * row['zero_shot']:.1f}",
+            f"{adapted.mean():.1f} ± {adapted.std(ddof=1):.1f}",
+        ))  # fmt: skip
+    return "\n\n".join([
+        "## Weights in 8 and 4 bits",
+        "Speed as a multiple of full (bfloat16) weights of the same run.", "\n".join(lines),
+        "Quality on the bundled model: the share of 2,000 real titles that keep their nearest neighbour, and V-measure "
+        "on the development texts (mean of topics and products) before and after a training over such weights.",
+        "\n".join(quality),
+    ])  # fmt: skip
+
+
+def _growth(content: Content) -> str:
+    rows = content["rows"]
     parts = ["## As the work grows", "![time and memory against size](../assets/growth.svg)"]
     for what in dict.fromkeys(row["what"] for row in rows):
         own = [row for row in rows if row["what"] == what]

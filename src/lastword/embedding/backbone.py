@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from lastword.embedding.fused import Blocks, Layout, end_states, hidden_states, read_blocks
+from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.embedding.tokens import Batch
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
 
@@ -38,12 +39,15 @@ class Backbone:
         layers: number of layers; hidden state 0 is the token embedding, `layers` the last.
         dim: width of the hidden states.
         positions: longest sequence that the model was made for.
+        quantize: how the weights were quantised, or None.
         path: which forward runs: "fused", or "stock" for a model that is not built like Llama.
     """
 
-    def __init__(self, model: PreTrainedModel, name: str, *, fused: bool = True) -> None:
+    def __init__(
+        self, model: PreTrainedModel, name: str, *, fused: bool = True, quantize: str | None = None
+    ) -> None:
         self.model: Any = model.requires_grad_(False).train(False)
-        self.name = name
+        self.name, self.quantize = name, quantize
         config = model.config.get_text_config()
         self.layers: int = config.num_hidden_layers
         self.dim: int = config.hidden_size
@@ -61,6 +65,7 @@ class Backbone:
         device: str | None = None,
         revision: str | None = None,
         fused: bool = True,
+        quantize: str | None = None,
     ) -> Backbone:
         """Load a decoder from the Hub or a folder, safetensors only, no remote code.
 
@@ -70,6 +75,7 @@ class Backbone:
             device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
             revision: branch, tag or commit on the Hub.
             fused: use the fast forward where the model's build allows; False is always the model's own.
+            quantize: "int8" or "nf4" stores the weights of the layers in 8 or 4 bits.
 
         Raises:
             MissingFileError: no such folder.
@@ -82,6 +88,10 @@ class Backbone:
         if dtype is not None and dtype not in DTYPES:
             raise RequestError(unknown_name("dtype", dtype, DTYPES))
         precision = DTYPES[dtype] if dtype else preferred_dtype(place)
+        quantized: dict[str, Any] = {}  # placed while they are read; they cannot be moved afterwards
+        if quantize:
+            quantized["quantization_config"] = quantization_config(quantize, precision)
+            quantized["device_map"] = {"": place}
         verbosity = transformers_logging.get_verbosity()
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would report the head, which is left out on purpose
         try:
@@ -92,12 +102,15 @@ class Backbone:
                 use_safetensors=True,
                 attn_implementation="sdpa",
                 output_loading_info=True,
+                **quantized,
             )
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise ModelError(f"{name} does not load as a model: {str(error).splitlines()[0]}") from error
         finally:
             transformers_logging.set_verbosity(verbosity)
-        backbone = cls(model.to(place), name, fused=fused)
+        if quantize:
+            keep_unpacked(model)
+        backbone = cls(model if quantize else model.to(place), name, fused=fused, quantize=quantize)
         missing = sorted(report["missing_keys"])
         if missing:  # transformers filled them with random numbers
             raise ModelError(
@@ -227,7 +240,7 @@ class Backbone:
         """Run two rows, one the beginning of the other; what the model gives is the fused forward's measure."""
         batch = _two_rows(self.model.config.get_text_config().vocab_size, self.device)
         states = self._stock_hidden(batch, self.layers, "post")
-        if not _agree(states[0, :3], states[1, :3]):
+        if _differ(states[0, :3], states[1, :3]) > self._rounding:
             raise ModelError(
                 f"{self.name} ({self.model.config.model_type}) lets tokens see later ones: lastword needs a decoder, "
                 "such as Qwen/Qwen3-0.6B; for this model use sentence-transformers"
@@ -247,9 +260,13 @@ class Backbone:
         except (RuntimeError, TypeError, ValueError):  # parts of the same names, put together otherwise
             return None
         padded = layout.padded(blocks.norm(mine))
-        return (
-            blocks if all(_agree(padded[i, :n], states[i, :n]) for i, n in enumerate(batch.lengths)) else None
-        )
+        differences = [_differ(padded[i, :n], states[i, :n]) for i, n in enumerate(batch.lengths)]
+        return blocks if max(differences) <= self._rounding else None
+
+    @property
+    def _rounding(self) -> float:
+        """How far two right computations of the same states may differ."""
+        return 1e-4 if self.dtype == torch.float32 and not self.quantize else 5e-2
 
 
 def _two_rows(vocabulary: int, device: torch.device) -> Batch:
@@ -260,10 +277,9 @@ def _two_rows(vocabulary: int, device: torch.device) -> Batch:
     return Batch([0, 1], ids, mask, mask, [3, 6], 2)
 
 
-def _agree(mine: Tensor, theirs: Tensor) -> bool:
-    """Whether two computations of the same states differ by rounding alone."""
-    rounding = 1e-4 if theirs.dtype == torch.float32 else 5e-2
-    return float((mine - theirs).abs().max()) <= rounding * float(theirs.abs().max())
+def _differ(mine: Tensor, theirs: Tensor) -> float:
+    """Largest difference of two computations, relative to the largest state."""
+    return float((mine - theirs).abs().max()) / float(theirs.abs().max())
 
 
 def _place(device: str) -> torch.device:

@@ -92,6 +92,7 @@ class Embedder:
         device: str | None = None,
         revision: str | None = None,
         fused: bool = True,
+        quantize: str | None = None,
     ) -> Embedder:
         """Load a base model, or a folder that lastword wrote.
 
@@ -112,12 +113,16 @@ class Embedder:
             device: None is the best there is.
             revision: branch, tag or commit on the Hub.
             fused: use the fast forward where the model's build allows; False is always the model's own.
+            quantize: "int8" or "nf4" stores the weights of the layers in 8 or 4 bits: less memory, slower
+                on a CPU, slightly other vectors (`pip install 'lastword[quantize]'`).
 
         Raises:
             MissingFileError, ModelError, TemplateError, RequestError: see the message.
         """
         source = path_of("mini") if str(name_or_folder) == "mini" else name_or_folder
-        backbone = Backbone.load(source, dtype=dtype, device=device, revision=revision, fused=fused)
+        backbone = Backbone.load(
+            source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
+        )
         backbone.name = str(name_or_folder)
         tokenizer = TextTokenizer.load(source, revision)
         stored = folders.read(source, revision)
@@ -321,9 +326,14 @@ class Embedder:
 
         Raises:
             ExistingOutputError: the folder exists.
-            RequestError: pooling, layer or boundary that a standard folder cannot express.
+            RequestError: pooling, layer or boundary that a standard folder cannot express, or quantised weights.
             ParityError: the written folder does not give the vectors of this embedder.
         """
+        if self.backbone.quantize:
+            raise RequestError(
+                f"{self.name} was loaded with quantize={self.backbone.quantize!r}: its full weights are needed "
+                "to write a folder; load it without"
+            )
         return folders.write(self, Path(folder), overwrite=overwrite, dtype=dtype)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:

@@ -103,6 +103,9 @@ def train(
     accelerator.end_training()
 
     selection = _selected(embedder, checkpoints, scorer, base_score)
+    if config.quantize:
+        embedder = _over_full_weights(config, str(embedder.backbone.device), checkpoints, selection)
+        base = embedder.facts
     embedder.facts = dataclasses.replace(
         base,
         adapter=adapter.describe(config, embedder.backbone.model),
@@ -134,13 +137,7 @@ def _loaded(
     config: TrainConfig, device: str | None, trackers: str | None, tracker_folder: Path
 ) -> tuple[Embedder, Accelerator]:
     place = device or preferred_device()
-    embedder = Embedder.from_pretrained(
-        config.model,
-        template=config.template,
-        pooling=config.pooling,
-        dtype=config.dtype,
-        device=place,
-    )
+    embedder = _embedder(config, place, config.quantize)
     precision = "bf16" if "bfloat16" in str(embedder.backbone.dtype) else "no"
     tracker = trackers or ("tensorboard" if importlib.util.find_spec("tensorboard") else "none")
     if (
@@ -153,10 +150,32 @@ def _loaded(
         project_dir=tracker_folder,
         log_with=None if tracker == "none" else tracker,
     )
-    if accelerator.num_processes > 1:
+    if accelerator.num_processes > 1 and not config.quantize:
         embedder.backbone.model.to(accelerator.device)
     set_seed(config.seed)
     return embedder, accelerator
+
+
+def _embedder(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
+    return Embedder.from_pretrained(
+        config.model,
+        template=config.template,
+        pooling=config.pooling,
+        dtype=config.dtype,
+        device=device,
+        quantize=quantize,
+    )
+
+
+def _over_full_weights(
+    config: TrainConfig, device: str, checkpoints: list[tuple[int, Path]], selection: Selection
+) -> Embedder:
+    """The kept adapter over the weights as they were before they were quantised, as QLoRA is deployed."""
+    embedder = _embedder(config, device, quantize=None)
+    embedder.facts = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
+    adapter.add_adapter(embedder.backbone.model, config)
+    adapter.load_adapter(embedder.backbone.model, dict(checkpoints)[selection.step])
+    return embedder
 
 
 def _attention(embedder: Embedder) -> str:

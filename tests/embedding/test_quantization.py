@@ -1,0 +1,73 @@
+"""Weights in 8 and 4 bits: near the full ones, usable for encoding and training, never written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lastword import Embedder
+from lastword.config import TrainConfig
+from lastword.errors import RequestError
+from lastword.training import train
+from lastword.training.adapter import add_adapter
+
+Refused = Callable[..., str]
+TEXTS = ["a red apple", "the parliament voted on the budget", "rain fell on the harbour all night"]
+pytestmark = pytest.mark.filterwarnings("default")  # of bitsandbytes and peft about each other
+pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+
+
+@pytest.mark.parametrize(("kind", "likeness"), [("int8", 0.99), ("nf4", 0.9)])
+def test_vectors_are_near_those_of_the_full_weights(kind: str, likeness: float) -> None:
+    full = Embedder.from_pretrained("mini", template="ccw", pooling="mean", dtype="float32")
+    small = Embedder.from_pretrained("mini", template="ccw", pooling="mean", dtype="float32", quantize=kind)
+    assert small.backbone.path == "fused"
+    assert small.backbone.model.get_memory_footprint() < 0.7 * full.backbone.model.get_memory_footprint()
+    cosines = np.sum(small.encode(TEXTS) * full.encode(TEXTS), axis=1)
+    assert cosines.min() > likeness
+    assert cosines.max() < 1 - 1e-6, "nothing was quantised"
+    assert small.identity != full.identity
+
+
+def test_training_over_4_bits_writes_the_full_weights(tmp_path: Path) -> None:
+    result = train(
+        tmp_path / "adapted", quantize="nf4", steps=2, batch_pairs=8, rank=4, warmup_steps=1, max_tokens=48,
+        trackers="none",
+    )  # fmt: skip
+    adapted = Embedder.from_pretrained(result.out)
+    assert adapted.backbone.quantize is None
+    assert (adapted.facts.recipe or {})["quantize"] == "nf4"
+    base = Embedder.from_pretrained("mini", template="ccw", pooling="lasttoken")
+    assert adapted.facts.base_hash == base.weights_hash
+    assert 0.9 < float(np.sum(adapted.encode(TEXTS[0]) * base.encode(TEXTS[0]))) < 1 - 1e-6
+
+
+@pytest.mark.parametrize("kind", ["int8", "nf4"])
+def test_gradients_are_near_those_over_the_full_weights(kind: str) -> None:
+    config = TrainConfig(rank=4, dropout=0.0)
+    gradients = []
+    for quantize in (None, kind):
+        embedder = Embedder.from_pretrained("mini", pooling="lasttoken", dtype="bfloat16", quantize=quantize)
+        embedder.encode(TEXTS)  # as a development score before training does
+        parameters = add_adapter(embedder.backbone.model, config)
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.normal_(std=0.02, generator=torch.Generator().manual_seed(parameter.numel()))
+        (batch,) = embedder.batches(embedder.tokenize(TEXTS))
+        embedder.pooled(batch)["lasttoken"].square().sum().backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in parameters]))  # type: ignore[union-attr]
+    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > (0.95 if kind == "int8" else 0.7)
+
+
+def test_bad_requests(refused: Refused, tmp_path: Path) -> None:
+    assert refused(RequestError, Embedder.from_pretrained, "mini", quantize="int4") == (
+        "unknown quantization 'int4': did you mean 'int8'? Known: int8, nf4"
+    )
+    small = Embedder.from_pretrained("mini", quantize="nf4")
+    assert refused(RequestError, small.save, tmp_path / "folder") == (
+        "mini was loaded with quantize='nf4': its full weights are needed to write a folder; load it without"
+    )
