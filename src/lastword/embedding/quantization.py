@@ -17,6 +17,8 @@ from lastword.errors import RequestError, unknown_name
 from lastword.extras import needed
 
 QUANTIZATIONS = ("int8", "nf4")
+# It talks when peft imports it, which peft does wherever it is installed, and at every product.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def quantization_config(kind: str, precision: torch.dtype) -> Any:
@@ -34,8 +36,6 @@ def quantization_config(kind: str, precision: torch.dtype) -> Any:
     needed("bitsandbytes", "quantize", f"quantize={kind!r}")
     from transformers import BitsAndBytesConfig
 
-    # It would warn at every single product that it computes them in half precision.
-    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     if kind == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
     return BitsAndBytesConfig(  # type: ignore[no-untyped-call]

@@ -1,0 +1,134 @@
+"""Which source of pairs is worth it: trainings of the bundled model with equal budgets, a source each.
+
+    python tools/results/pair_sources.py          # writes results/pair_sources.json and a picture; resumable
+
+Sources from public text (LASTWORD_DATA or ../shared/data), the bundled rewritings, and mixtures. The
+scores are those of development texts: the bundled development splits, and parts of public sets that the
+sample scored by `real_texts.py` leaves out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from real_texts import CLUSTERING, MOST_TEXTS, ROOT, data_folder
+
+from lastword import console
+from lastword.bundled import path_of
+from lastword.comparison import compare_pairs, read_sources
+from lastword.comparison.picture import write_picture
+from lastword.config import read_recipe
+from lastword.pairing import Crop, Import, Noise, SameLabel, SameText, make_pairs
+from lastword.pairing.method import Method
+from lastword.tables import read_texts
+
+RESULTS = ROOT / "results" / "pair_sources.json"
+PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
+TEXTS, DEVELOPMENT_TEXTS = 6000, 500
+STYLES = ("detail", "simple", "teacher", "metaphor", "question")
+PUBLIC_SETS = ("stackoverflow_titles", "agnews", "twentynewsgroups_subject", "walmart_amazon_category")
+MIXTURES = (
+    "rewritings+same_subject",
+    "rewritings+crop",
+    "rewritings+wikisplit",
+    "rewritings+title_lead",
+    "rewritings+noise",
+    "rewritings+same_subject+title_lead+wikisplit",
+)
+
+
+def write_texts(path: Path, **columns: Sequence[str]) -> Path:
+    pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), path)
+    return path
+
+
+def lines(path: Path, separator: str, count: int) -> list[str]:
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        return [text for text in file.read(8_000_000).split(separator)[:-1] if text.strip()][:count]
+
+
+def write_sources(work: Path) -> None:
+    """Every source as a file of pairs in `work`."""
+    data = data_folder()
+    sentences = write_texts(
+        work / "texts.parquet", text=lines(data / "text" / "wiki_sentences_200k.txt.xz", "\n", TEXTS)
+    )
+    documents = write_texts(
+        work / "documents.parquet", text=lines(data / "text" / "wiki_docs.txt.xz", "\n\n", TEXTS)
+    )
+    bundled = read_texts(path_of("pairs"), ["anchor", "positive", "source", "subject"])
+    subject_of = dict(zip(bundled["anchor"], bundled["subject"], strict=True))
+    anchors = write_texts(work / "anchors.parquet", text=list(subject_of), label=list(subject_of.values()))
+    split = pq.read_schema(data / "pairs" / "wikisplit_pairs.parquet").names
+    scored = {"anchor": "sentence1", "positive": "sentence2", "score": "score"}
+    methods: dict[str, tuple[Path, Method]] = {
+        "dropout": (sentences, SameText()),
+        "noise": (sentences, Noise()),
+        "crop": (documents, Crop()),
+        "title_lead": (data / "pairs" / "wiki_title_lead.parquet", Import("title", "lead")),
+        "wikisplit": (data / "pairs" / "wikisplit_pairs.parquet", Import(split[0], split[1])),
+        "sick": (data / "pairs" / "sick.parquet", Import(**scored, least=4.0)),
+        "stsb": (data / "pairs" / "stsb_en.parquet", Import(**scored, least=4.0)),
+        "same_subject": (anchors, SameLabel(anchors, negatives=False)),
+    }
+    for name, (file, method) in methods.items():
+        if not (work / f"{name}.parquet").exists():
+            make_pairs(method, file, work / f"{name}.parquet", resume=True)
+    rows = list(zip(bundled["anchor"], bundled["positive"], bundled["source"], strict=True))
+    for style in ("rewritings", *STYLES):
+        own = [(anchor, positive) for anchor, positive, source in rows if style in ("rewritings", source)]
+        write_texts(work / f"{style}.parquet", anchor=[a for a, _ in own], positive=[p for _, p in own])
+
+
+def development() -> dict[str, tuple[list[str], list[str]]]:
+    """Name → (texts, labels); nothing that `real_texts.py` reports on."""
+    sets = {}
+    for name in ("topics", "products"):
+        columns = read_texts(path_of(name), ["text", "label"], where={"split": "dev"})
+        sets[name] = (columns["text"], columns["label"])
+    for name in PUBLIC_SETS:
+        label = CLUSTERING[name].get("label_column", "label")
+        columns = read_texts(data_folder() / "clustering" / f"{name}.parquet", ["text", label])
+        texts, labels = columns["text"], columns[label]
+        reported = set(random.Random(0).sample(range(len(texts)), MOST_TEXTS))  # as `evaluate` draws them
+        shown = {texts[row] for row in reported}
+        free = [row for row in range(len(texts)) if row not in reported and texts[row] not in shown]
+        rows = random.Random(1).sample(free, DEVELOPMENT_TEXTS)
+        sets[name] = ([texts[row] for row in rows], [labels[row] for row in rows])
+    return sets
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "pair_sources")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--sources", nargs="+", help="only these, to look at; nothing is stored")
+    args = parser.parse_args()
+    console.talk()
+    args.work.mkdir(parents=True, exist_ok=True)
+    write_sources(args.work)
+    single = ["dropout", "noise", "crop", "title_lead", "wikisplit", "sick", "stsb", "same_subject"]
+    names = args.sources or [*single, "rewritings", *STYLES, *MIXTURES]
+    files = ["+".join(str(args.work / f"{part}.parquet") for part in name.split("+")) for name in names]
+    settings = {key: value for key, value in read_recipe("mini").items() if key not in ("pairs", "seed")}
+    settings |= {"steps": args.steps}
+    out = args.work / "compared"
+    shutil.rmtree(out, ignore_errors=True)
+    found = compare_pairs(read_sources(files), development(), out, seeds=args.seeds, resume=True, **settings)
+    if not args.sources:
+        RESULTS.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(PICTURE, found)
+
+
+if __name__ == "__main__":
+    main()
