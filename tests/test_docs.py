@@ -97,7 +97,7 @@ def test_a_block_is_replaced_and_nothing_else() -> None:
         generate.with_block(text, "z", "new")
 
 
-def test_score_tables_show_the_best_and_compare_only_complete_means(tmp_path: Path) -> None:
+def test_score_table_shows_the_best_and_compares_only_complete_means(tmp_path: Path) -> None:
     def row(dataset: str, model: str, score: float, std: float, n: int) -> dict[str, Any]:
         how = {"template": "ccw", "pooling": "lasttoken"} if model != "tfidf" else {}
         scored = {"task": "clustering", "metric": "v_measure", "score": score, "std": std, "n": n}
@@ -109,10 +109,9 @@ def test_score_tables_show_the_best_and_compare_only_complete_means(tmp_path: Pa
         row("news", "adapted", 0.6, 0.04, 1000),  # another training
         row("mail", "tfidf", 0.75, 0.01, 20),
     ]
-    (tmp_path / "real_texts.json").write_text(json.dumps({"about": "Public texts.", "rows": rows}))
-    expected = """\
-## Real texts
-
+    path = tmp_path / "real_texts.json"
+    path.write_text(json.dumps({"about": "Public texts.", "rows": rows}))
+    assert generate.score_table(path) == """\
 Public texts.
 
 ### Clustering: v-measure × 100, mean ± standard deviation
@@ -122,11 +121,24 @@ Public texts.
 | news (1,000) | 25.0 ± 1.2 | **55.0** ± 8.1 |
 | mail (20) | **75.0** ± 1.0 | – |
 | mean | **50.0** | – |"""
+    assert generate.score_table(tmp_path / "none") == "No measured scores are stored in this version."
 
-    assert generate.score_tables(tmp_path) == expected
-    (tmp_path / "real_texts.json").write_text(json.dumps(rows))
-    assert generate.score_tables(tmp_path) == expected.replace("Public texts.\n\n", "")
-    assert generate.score_tables(tmp_path / "nothing") == "No measured scores are stored in this version."
+
+def test_source_table_ranks_by_the_mean_over_sets_and_trainings(tmp_path: Path) -> None:
+    trials = [
+        {"source": source, "seed": seed, "scores": {"a": a, "b": b}}
+        for source, seed, a, b in [("noise", 0, 0.1, 0.2), ("noise", 1, 0.1, 0.4), ("crop", 0, 0.3, 0.3)]
+    ]
+    content = {"base": {"a": 0.05, "b": 0.15}, "trials": trials, "settings": {"steps": 6, "batch_pairs": 4}}
+    path = tmp_path / "pair_sources.json"
+    path.write_text(json.dumps(content))
+    assert generate.source_table(path).splitlines()[2:] == [
+        "| pairs | mean | a | b |",
+        "| --- | ---: | ---: | ---: |",
+        "| crop | **30.0** | 30.0 | 30.0 |",
+        "| noise | **20.0 ± 7.1** | 10.0 ± 0.0 | 30.0 ± 14.1 |",
+        "| before any training | 10.0 | 5.0 | 15.0 |",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from file_map import file_map
+from pair_tables import findings_tables, source_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
-from score_tables import score_tables
+from score_tables import score_table
 from speed_tables import speed_tables
 
 from lastword.showcase.table import scores_table
@@ -34,7 +35,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "map"): lambda: file_map(ROOT),
     ("README.md", "demo"): lambda: demo_block(ROOT / "results" / "demo.json"),
     ("docs/reference/errors.md", "tree"): error_tree,
-    ("docs/reference/results.md", "results"): lambda: score_tables(ROOT / "results"),
+    ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
+    ("docs/reference/pairs.md", "findings"): lambda: findings_tables(ROOT / "results" / "pair_findings.json"),
+    ("docs/reference/pairs.md", "sources"): lambda: source_table(ROOT / "results" / "pair_sources.json"),
     ("docs/reference/speed.md", "speed"): lambda: speed_tables(ROOT / "results" / "bench"),
 }
 

@@ -1,10 +1,8 @@
-"""Tables of measured scores, from the files in `results/`.
+"""Tables of measured scores, from a file in `results/`.
 
-A file there is JSON: a list of rows, or an object with the list under "rows" and a sentence under
-"about". A row has dataset, task, metric, model, template, pooling, score and std (0 … 1) and n; rows that
-differ in nothing but the score are several trainings. Every file becomes a section, every task in it a
-table. `score_tables` is the only function that `generate.py` calls: results of another form get a
-function of their own here, called there.
+It is JSON: an object with rows under "rows" and a sentence under "about". A row has dataset, task, metric,
+model, template, pooling, score and std (0 … 1) and n; rows that differ in nothing but the score are
+several trainings. Every task becomes a table.
 """
 
 from __future__ import annotations
@@ -37,20 +35,13 @@ class Cell:
         return cls(fmean(scores), (between + within) ** 0.5, len(rows), rows[0]["n"])
 
 
-def score_tables(folder: Path) -> str:
-    """One section for each `results/*.json`; a line that says so where there is none."""
-    files = sorted(path for path in folder.glob("*.json") if path.name != "demo.json")  # that is the README's
-    if not files:
+def score_table(path: Path) -> str:
+    """The tables of one file; a line that says so where there is none."""
+    if not path.exists():
         return "No measured scores are stored in this version."
-    return "\n\n".join(_section(path) for path in files)
-
-
-def _section(path: Path) -> str:
     content = json.loads(path.read_text(encoding="utf-8"))
-    rows: list[Row] = content if isinstance(content, list) else content["rows"]
-    parts = [f"## {path.stem.replace('_', ' ').capitalize()}"]
-    if isinstance(content, dict) and content.get("about"):
-        parts.append(content["about"])
+    rows: list[Row] = content["rows"]
+    parts = [content["about"]]
     for task, metric in dict.fromkeys((row["task"], row["metric"]) for row in rows):
         own = [row for row in rows if (row["task"], row["metric"]) == (task, metric)]
         title = f"### {task.capitalize()}: {metric.replace('_', '-')} × 100, mean ± standard deviation"
