@@ -79,7 +79,7 @@ def test_each_anchor_has_the_five_styles(shipped: dict[str, pa.Table]) -> None:
     styles: dict[str, list[str]] = {}
     for anchor, style in zip(table["anchor"].to_pylist(), table["source"].to_pylist(), strict=True):
         styles.setdefault(anchor, []).append(style)
-    assert len(styles) == 600
+    assert len(styles) == 720
     assert all(sorted(found) == STYLES for found in styles.values())
     assert set(Counter(table["subject"].to_pylist()).values()) == {50}
 

@@ -24,7 +24,7 @@ TEXTS = HERE / "texts"
 BUNDLED = HERE.parents[1] / "src" / "lastword" / "bundled"
 README = BUNDLED / "README.md"
 
-FILES = {"topics": 28, "products": 18, "pairs": 60}  # folder → number of files
+FILES = {"topics": 28, "products": 18, "pairs": 72}  # folder → number of files
 LINES = 40  # of a file of topics or products
 BLOCKS = 10  # of a file of pairs
 SEED = 20250729  # of the order of the pairs
