@@ -24,8 +24,11 @@ from rounds import interleaved, machine, spread, workers
 from shapes import SHAPES, folder_of
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "results" / "bench" / "encode.json"
+RESULTS, PLOT = ROOT / "results" / "bench" / "encode.json", ROOT / "docs" / "assets" / "encode.svg"
 REFERENCE, HALF = "sentence-transformers", "sentence-transformers, bfloat16"
+DEFAULT = [
+    name for name in CONTESTANTS if name not in ("lastword, int8", "lastword, nf4")
+]  # quantize.py has these
 # Least ratios that `--quick` accepts, of medians: (contestant, other, kind of texts) → ratio.
 BARS = {
     ("lastword", HALF, "short"): 1.2,
@@ -83,11 +86,40 @@ def below_bar(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def plot(rows: list[dict[str, Any]]) -> None:
+    """Bars: tokens a second as a multiple of sentence-transformers' default, a panel for each model."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    rows = [row for row in rows if row["texts"] != "ten"]
+    shapes = list(dict.fromkeys(row["shape"] for row in rows))
+    kinds, names = (list(dict.fromkeys(row[key] for row in rows)) for key in ("texts", "contestant"))
+    speed = {(row["shape"], row["texts"], row["contestant"]): row["tokens_per_s"] for row in rows}
+    figure, axes = plt.subplots(
+        1, len(shapes), figsize=(2.6 + 3.0 * len(shapes), 0.8 + 0.42 * len(names)), sharey=True, layout="constrained",
+        squeeze=False,
+    )  # fmt: skip
+    for axis, shape in zip(axes[0], shapes, strict=True):
+        for turn, (kind, color) in enumerate(zip(kinds, ("#1d4ed8", "#60a5fa", "#bfdbfe"), strict=False)):
+            multiples = [speed[shape, kind, name] / speed[shape, kind, REFERENCE] for name in names]
+            places = [row + 0.27 * (turn - 1) for row in range(len(names))]
+            axis.barh(places, multiples, height=0.25, color=color, label=f"{kind} texts")
+        axis.axvline(1, color="#999", linewidth=0.8)
+        axis.set(title=SHAPES[shape].name, xlabel="times sentence-transformers' default")
+        axis.set_yticks(range(len(names)), names)
+    axes[0][0].invert_yaxis()
+    axes[0][-1].legend(loc="lower right", fontsize=8, frameon=False)
+    PLOT.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PLOT)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["mini", "small", "qwen"])
     parser.add_argument("--kinds", nargs="+", choices=texts.KINDS, default=list(texts.KINDS))
-    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=DEFAULT)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--models", type=Path, help="keep the models' folders here for another run")
@@ -107,6 +139,7 @@ def main() -> None:
         sys.exit("\n".join(problems) if problems else 0)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    plot(rows)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ def _machine(facts: dict[str, Any]) -> str:
 def _encoding(content: Content) -> str:
     rows = content["rows"]
     parts = ["## Encoding", "Real tokens per second, the template's included and padding not; in brackets the "
-             "multiple of sentence-transformers' default (float32, batch 32)."]  # fmt: skip
+             "multiple of sentence-transformers' default (float32, batch 32).",
+             "![speed as a multiple of sentence-transformers' default](../assets/encode.svg)"]  # fmt: skip
     for shape in dict.fromkeys(row["shape"] for row in rows):
         own = [row for row in rows if row["shape"] == shape]
         kinds = list(dict.fromkeys(row["texts"] for row in own))
