@@ -18,7 +18,7 @@ from pathlib import Path
 from file_map import file_map
 from pair_tables import findings_tables, source_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
-from score_tables import score_table
+from score_tables import known_table, score_table
 from speed_tables import speed_tables
 
 from lastword.showcase.table import scores_table
@@ -35,6 +35,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "map"): lambda: file_map(ROOT),
     ("README.md", "demo"): lambda: demo_block(ROOT / "results" / "demo.json"),
     ("docs/reference/errors.md", "tree"): error_tree,
+    ("docs/explanation/honest-numbers.md", "products"): lambda: known_table(
+        ROOT / "results" / "products_why.json"
+    ),
     ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
     ("docs/reference/pairs.md", "findings"): lambda: findings_tables(ROOT / "results" / "pair_findings.json"),
     ("docs/reference/pairs.md", "sources"): lambda: source_table(ROOT / "results" / "pair_sources.json"),

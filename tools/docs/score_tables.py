@@ -49,6 +49,20 @@ def score_table(path: Path) -> str:
     return "\n\n".join(parts)
 
 
+def known_table(path: Path) -> str:
+    """What the vectors of each model know about the products; a line that says so where there is no file."""
+    if not path.exists():
+        return "Not measured in this version."
+    content = json.loads(path.read_text(encoding="utf-8"))
+    lines = [_joined("vectors", "V-measure", "accuracy of a classifier", "neighbours of the same kind")]
+    lines.append(_joined("---", *["---:"] * 3))
+    lines += [
+        _joined(row["vectors"], *(f"{100 * row[key]:.1f}" for key in ("v_measure", "accuracy", "neighbours")))
+        for row in content["rows"]
+    ]
+    return "\n".join(lines)
+
+
 def _table(rows: list[Row]) -> str:
     """Rows are data sets, columns are models; the best of a row is bold."""
     variants = list(dict.fromkeys(_variant(row) for row in rows))
