@@ -111,7 +111,9 @@ def test_score_table_shows_the_best_and_compares_only_complete_means(tmp_path: P
     ]
     path = tmp_path / "real_texts.json"
     path.write_text(json.dumps({"about": "Public texts.", "rows": rows}))
-    assert generate.score_table(path) == """\
+    assert (
+        generate.score_table(path)
+        == """\
 Public texts.
 
 ### Clustering: v-measure × 100, mean ± standard deviation
@@ -121,6 +123,7 @@ Public texts.
 | news (1,000) | 25.0 ± 1.2 | **55.0** ± 8.1 |
 | mail (20) | **75.0** ± 1.0 | – |
 | mean | **50.0** | – |"""
+    )
     assert generate.score_table(tmp_path / "none") == "No measured scores are stored in this version."
 
 

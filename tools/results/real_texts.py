@@ -3,9 +3,9 @@
     python tools/results/real_texts.py            # writes results/real_texts.json; call again to go on
 
 The texts are found through LASTWORD_DATA or in ../shared/data. Every cell is kept when done, under a
-key that changes with the model, so a second call does only what is missing. Pairs for the adaptation
-are public too; the test texts decide nothing: the checkpoint is chosen on the development splits of
-the bundled topics and products.
+key that changes with the model, so a second call does only what is missing. Two adaptations: the recipe
+`mini` on the bundled pairs, and 100 steps on a mixture of them with public ones. The test texts decide
+nothing: the checkpoint is chosen on the development splits of the bundled topics and products.
 """
 
 from __future__ import annotations
@@ -66,18 +66,20 @@ def write_pairs(data: Path, target: Path, most: int = 6000) -> None:
     pq.write_table(pa.table({"anchor": anchors, "positive": positives}), target)
 
 
-def adapt(data: Path, work: Path, seed: int, settings: dict[str, Any]) -> Path:
+def adapt(data: Path, work: Path, seed: int, mixed: bool) -> Path:
     """Train one seed, or find it trained; the folder is the adapted model."""
-    out, pairs = work / f"seed-{seed}", work / "pairs.parquet"
+    out, mixture = work / f"{'mixture' if mixed else 'bundled'}-{seed}", work / "pairs.parquet"
     if out.exists():
         return out
     work.mkdir(parents=True, exist_ok=True)
-    write_pairs(data, pairs)
+    settings = {**read_recipe("mini"), "seed": seed}
+    if mixed:
+        write_pairs(data, mixture)
+        settings |= {"pairs": [str(mixture)], "steps": 100, "max_tokens": 160}
     development = {}
     for name in ("topics", "products"):
         columns = read_texts(path_of(name), ["text", "label"], where={"split": "dev"})
         development[f"{name} (dev)"] = (columns["text"], columns["label"])
-    settings = {**settings, "pairs": [str(pairs)], "seed": seed}
     train(out, scorer=ClusterScorer(development), resume=True, trackers="none", **settings)
     return out
 
@@ -132,7 +134,6 @@ def minilm_folder() -> str | None:
 
 def measure(work: Path, seeds: int) -> None:
     data, cells = data_folder(), Cells(RESULTS)
-    settings = {**read_recipe("mini"), "steps": 100, "max_tokens": 160}
     for dataset, file, options in tasks(data):
         cells.score("tfidf", dataset, file, options, "tfidf", model="TF-IDF")
     if folder := minilm_folder():
@@ -148,17 +149,12 @@ def measure(work: Path, seeds: int) -> None:
             for dataset, file, options in tasks(data):
                 names = {"model": "zero-shot", "template": template, "pooling": pooling, "base": base}
                 cells.score(embedder.identity, dataset, file, options, embedder, **names)
-    for seed in range(seeds):
-        embedder = Embedder.from_pretrained(adapt(data, work / base, seed, settings))
-        for dataset, file, options in tasks(data):
-            names = {
-                "model": "adapted",
-                "template": "ccw",
-                "pooling": "lasttoken",
-                "seed": seed,
-                "base": base,
-            }
-            cells.score(embedder.identity, dataset, file, options, embedder, **names)
+    for model, mixed in (("adapted, bundled pairs", False), ("adapted, mixture", True)):
+        for seed in range(seeds):
+            embedder = Embedder.from_pretrained(adapt(data, work / base, seed, mixed))
+            names = {"model": model, "template": "ccw", "pooling": "lasttoken", "seed": seed, "base": base}
+            for dataset, file, options in tasks(data):
+                cells.score(embedder.identity, dataset, file, options, embedder, **names)
 
 
 def main() -> None:
