@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lastword.embedding.fused.layout import Layout, Segment
+from lastword.embedding.fused.layout import Layout, Parts
 from lastword.embedding.fused.tree import Tree
 
 PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CPU
@@ -14,30 +14,28 @@ PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CP
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
     """(tokens, heads, head_dim) queries, (tokens, kv_heads, head_dim) keys and values → (tokens, heads * head_dim)."""
-    shared, parts = layout.shared, []
-    if shared:
-        parts.append(_causal(q[None, :shared], k[None, :shared], v[None, :shared], scale))
-    for segment in layout.segments:
+    (queries, keys, values), parts = (layout.parts(states) for states in (q, k, v)), []
+    if layout.shared:
+        parts.append(_causal(queries.shared, keys.shared, values.shared, scale).flatten(0, 1))
+    for number, segment in enumerate(layout.segments):
         if segment.length:
-            keys, values = _seen(k, segment, layout), _seen(v, segment, layout)
-            parts.append(_causal(_rows(q, segment.tokens, segment.rows), keys, values, scale))
+            k, v = (_seen(states, number, segment.rows) for states in (keys, values))
+            parts.append(_causal(queries.rows[number], k, v, scale).flatten(0, 1))
     if layout.tree is not None and len(layout.tree):
-        parts += _from_trees(q, k, v, layout, layout.tree, scale)
+        parts += _from_trees(queries, keys, values, layout, layout.tree, scale)
     return torch.cat(parts)
 
 
-def _from_trees(q: Tensor, k: Tensor, v: Tensor, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
+def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
     """Each node sees its row from the first token to the last, and its ancestors in the tree."""
-    parts, sees = [], tree.sees(q.device)
-    for segment in layout.segments:
-        nodes = segment.behind(tree, layout.tree_start)
+    mixed, sees = [], tree.sees(q.shared.device)
+    for number, segment in enumerate(layout.segments):
         keys, values = (
-            torch.cat([_seen(states, segment, layout), _rows(states, nodes, segment.rows)], dim=1)
-            for states in (k, v)
+            torch.cat([_seen(states, number, segment.rows), states.nodes[number]], dim=1) for states in (k, v)
         )
         mask = torch.cat([sees.new_ones(len(tree), layout.shared + segment.length), sees], dim=1)
-        parts.append(_attention(_rows(q, nodes, segment.rows), keys, values, scale, mask=mask).flatten(0, 1))
-    return parts
+        mixed.append(_attention(q.nodes[number], keys, values, scale, mask).flatten(0, 1))
+    return mixed
 
 
 def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int], scale: float) -> Tensor:
@@ -45,67 +43,51 @@ def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int
 
     (rows, 1 + nodes, heads, head_dim) queries → (rows, 1 + nodes, heads * head_dim).
     """
-    parts, tree = [], layout.tree
-    for segment in layout.segments:
-        keys, values, mask = _seen(k, segment, layout), _seen(v, segment, layout), None
+    (keys, values), mixed, tree = (layout.parts(states) for states in (k, v)), [], layout.tree
+    queries = torch.split(q, [segment.rows for segment in layout.segments])
+    for number, (segment, query) in enumerate(zip(layout.segments, queries, strict=True)):
+        k, v = (_seen(states, number, segment.rows) for states in (keys, values))
+        mask = None
         if tree is not None and nodes:
-            at = segment.behind(tree, layout.tree_start)
-            keys = torch.cat([keys, _rows(k, at, segment.rows)], dim=1)
-            values = torch.cat([values, _rows(v, at, segment.rows)], dim=1)
+            k = torch.cat([k, keys.nodes[number]], dim=1)
+            v = torch.cat([v, values.nodes[number]], dim=1)
             sees = tree.sees(q.device)[nodes]
             sees = torch.cat([sees.new_zeros(1, len(tree)), sees])
             mask = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
-        rows = slice(segment.first, segment.first + segment.rows)
-        parts.append(_attention(q[rows], keys, values, scale, mask=mask))
-    return torch.cat(parts)
+        mixed.append(_attention(query, k, v, scale, mask))
+    return torch.cat(mixed)
 
 
-def _rows(states: Tensor, at: slice, rows: int) -> Tensor:
-    """(tokens, heads, head_dim) → (rows, length, heads, head_dim) of the tokens there."""
-    return states[at].view(rows, -1, *states.shape[1:])
-
-
-def _seen(states: Tensor, segment: Segment, layout: Layout) -> Tensor:
-    """The segment's keys or values behind the shared ones: (rows, shared + length, heads, head_dim)."""
-    if not segment.length:
-        return states[None, : layout.shared].expand(segment.rows, -1, -1, -1)
-    own = _rows(states, segment.tokens, segment.rows)
-    if not layout.shared:
-        return own
-    return torch.cat([states[None, : layout.shared].expand(segment.rows, -1, -1, -1), own], dim=1)
+def _seen(states: Parts, number: int, rows: int) -> Tensor:
+    """A segment's keys or values behind the shared ones: (rows, shared + length, heads, head_dim)."""
+    return torch.cat([states.shared.expand(rows, -1, -1, -1), states.rows[number]], dim=1)
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """(rows, queries, heads, head_dim); the last query sees every key → (rows * queries, heads * head_dim)."""
+    """(rows, queries, heads, head_dim); the last query sees every key → (rows, queries, heads * head_dim)."""
     queries, keys = q.shape[1], k.shape[1]
     mask = None
-    if 1 < queries < keys:
+    if queries > 1:
         mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
-    return _attention(q, k, v, scale, mask=mask, causal=queries == keys > 1).flatten(0, 1)
+    return _attention(q, k, v, scale, mask)
 
 
-def _attention(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, *, mask: Tensor | None = None, causal: bool = False
-) -> Tensor:
+def _attention(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
     """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
     q, k, v = (states.transpose(1, 2) for states in (q, k, v))
     if q.device.type == "cpu" and k.shape[2] <= PLAIN_MOST:
-        mixed = _plain(q, k, v, scale, mask, causal)
+        mixed = _plain(q, k, v, scale, mask)
     else:
         gqa = q.shape[1] != k.shape[1]
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
-        )
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=gqa)
     return mixed.transpose(1, 2).flatten(2)
 
 
-def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, causal: bool) -> Tensor:
+def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
     """The formula as it stands: on a CPU and for few keys faster than the kernel, above all backwards."""
     if q.shape[1] != k.shape[1]:
         k, v = (states.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for states in (k, v))
     scores = (q * scale) @ k.transpose(-1, -2)
-    if causal:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+    if mask is not None:  # added, not filled in: a sum has nothing to do backwards
+        scores = scores + scores.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
     return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v

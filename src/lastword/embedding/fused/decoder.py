@@ -36,7 +36,8 @@ def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
         before = x
     block, at = blocks.layers[-1], layout.ends(nodes)
     q, k, v = _queries_keys_values(block, before, _rotations(blocks, layout, before)[block.rotary])
-    return _after_attention(block, before[at], attend_ends(q[at], k, v, layout, nodes, block.scale))
+    mixed = attend_ends(q[at], k, v, layout, nodes, block.scale)
+    return _after_attention(block, before[at.flatten()], mixed.flatten(0, 1)).view(*at.shape, -1)
 
 
 def _layer(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tensor:
@@ -45,7 +46,7 @@ def _layer(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tenso
 
 
 def _after_attention(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
-    """The rest of a layer: the output product and the feed-forward, (…, dim) and (…, heads * head_dim) → (…, dim)."""
+    """The rest of a layer: the output product and the feed-forward, (n, dim) and (n, heads * head_dim) → (n, dim)."""
     (mixed,) = block.out(mixed)
     x = x + (block.attention_after(mixed) if block.attention_after else mixed)
     gate, up = block.gate_up(block.mlp_norm(x))

@@ -22,24 +22,25 @@ from lastword.embedding.tokens import Batch
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighbouring rows of one length: tokens `start` … `start + rows * length` of the flat batch.
+    """Neighbouring rows with equally many own tokens."""
 
-    `first` is the number of the first of them among all rows.
-    """
-
-    start: int
-    first: int
     rows: int
     length: int
 
-    @property
-    def tokens(self) -> slice:
-        """Where they lie."""
-        return slice(self.start, self.start + self.rows * self.length)
 
-    def behind(self, tree: Tree, start: int) -> slice:
-        """Where the nodes of these rows lie, if the first row's begin at `start`."""
-        return slice(start + self.first * len(tree), start + (self.first + self.rows) * len(tree))
+@dataclass(frozen=True)
+class Parts:
+    """The states of a flat batch, taken apart at once: many slices would each have their own way back.
+
+    Attributes:
+        shared: (1, shared, …) those that all rows have in common.
+        rows: for each segment (rows, length, …).
+        nodes: for each segment (rows, nodes, …), or nothing without a tree.
+    """
+
+    shared: Tensor
+    rows: list[Tensor]
+    nodes: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,16 @@ class Layout:
         out[self.own] = states[self.shared : self.tree_start]
         return out
 
+    def parts(self, states: Tensor) -> Parts:
+        """(tokens, …) → its parts, each a view."""
+        tail, own = states.shape[1:], [(segment.rows, segment.length) for segment in self.segments]
+        behind = [(rows, len(self.tree)) for rows, _ in own] if self.tree is not None else []
+        shared, *others = torch.split(
+            states, [self.shared, *(rows * length for rows, length in own + behind)]
+        )
+        shaped = [one.view(*size, *tail) for one, size in zip(others, own + behind, strict=True)]
+        return Parts(shared[None], shaped[: len(own)], shaped[len(own) :])
+
     def nodes(self, states: Tensor) -> Tensor:
         """(tokens, dim) → (batch, nodes, dim), the states of every row's tree."""
         count = 0 if self.tree is None else len(self.tree)
@@ -114,8 +125,5 @@ class Layout:
 
 
 def _segments(lengths: list[int], shared: int) -> Iterator[Segment]:
-    start, first = shared, 0
     for length, rows in groupby(lengths):
-        count = sum(1 for _ in rows)
-        yield Segment(start, first, count, length - shared)
-        start, first = start + count * (length - shared), first + count
+        yield Segment(sum(1 for _ in rows), length - shared)

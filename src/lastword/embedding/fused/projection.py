@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter in use.
+
+    Attributes:
+        place: of its layer among those of the projection.
+        down: (rank, inputs) float32.
+        up: (outputs, rank) float32, the scaling included.
+        dropout: what its input goes through first.
+    """
+
+    place: int
+    down: Tensor
+    up: Tensor
+    dropout: nn.Module
 
 
 class Projection:
@@ -28,17 +46,23 @@ class Projection:
         return [getattr(self._owner, name) for name in self._names]
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """(tokens, dim) → one (tokens, width) for each layer."""
+        """(tokens, dim) → one (tokens, width) for each layer.
+
+        LoRA's products are computed in the precision of `x`; the scaling goes into the smaller matrix.
+        """
         layers = self.layers
         bases = [_base(layer) for layer in layers]
         if not all(type(base) is nn.Linear for base in bases):  # quantised, say: each knows its own product
             return [layer(x) for layer in layers]
-        outputs = torch.split(F.linear(x, self._weight(bases), _bias(bases)), self.widths, dim=-1)
-        dropped: dict[float, Tensor] = {}  # one draw serves all adapters of an input; draws are slow
-        return [
-            output if base is layer else _adapted(layer, x, output, dropped)
-            for layer, base, output in zip(layers, bases, outputs, strict=True)
-        ]
+        outputs = list(torch.split(F.linear(x, self._weight(bases), _bias(bases)), self.widths, dim=-1))
+        for adapters in _by_dropout(layers):
+            down = torch.cat([adapter.down for adapter in adapters]).to(x.dtype)
+            inner = F.linear(adapters[0].dropout(x), down)  # one draw serves them all; draws are slow
+            parts = torch.split(inner, [len(adapter.down) for adapter in adapters], dim=-1)
+            for adapter, part in zip(adapters, parts, strict=True):
+                up = adapter.up.to(x.dtype).t()
+                outputs[adapter.place] = torch.addmm(outputs[adapter.place], part, up)
+        return outputs
 
     def _weight(self, bases: list[Any]) -> Tensor:
         if len(bases) == 1:
@@ -78,16 +102,15 @@ def _views_of(joined: Tensor, weights: list[Tensor]) -> bool:
     return True
 
 
-def _adapted(layer: Any, x: Tensor, output: Tensor, dropped: dict[float, Tensor]) -> Tensor:
-    """Add the products of the active LoRA adapters, in the precision of `x` (their weights are float32)."""
-    if layer.merged or layer.disable_adapters:
-        return output
-    for name in layer.active_adapters:
-        if name in layer.lora_A:
-            down, up = layer.lora_A[name].weight.to(x.dtype), layer.lora_B[name].weight.to(x.dtype)
-            dropout = layer.lora_dropout[name]
-            share = float(getattr(dropout, "p", 0.0))
-            if share not in dropped:
-                dropped[share] = dropout(x)
-            output = output + F.linear(F.linear(dropped[share], down), up) * layer.scaling[name]
-    return output
+def _by_dropout(layers: list[Any]) -> list[list[Adapter]]:
+    """The active adapters of the layers; those that drop the same share of the input together."""
+    groups: dict[float, list[Adapter]] = {}
+    for place, layer in enumerate(layers):
+        if _base(layer) is layer or layer.merged or layer.disable_adapters:
+            continue
+        for name in layer.active_adapters:
+            if name in layer.lora_A:
+                dropout, up = layer.lora_dropout[name], layer.lora_B[name].weight * layer.scaling[name]
+                adapter = Adapter(place, layer.lora_A[name].weight, up, dropout)
+                groups.setdefault(float(getattr(dropout, "p", 0.0)), []).append(adapter)
+    return list(groups.values())
