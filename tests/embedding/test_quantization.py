@@ -68,6 +68,8 @@ def test_bad_requests(refused: Refused, tmp_path: Path) -> None:
         "unknown quantization 'int4': did you mean 'int8'? Known: int8, nf4"
     )
     small = Embedder.from_pretrained("mini", quantize="nf4")
-    assert refused(RequestError, small.save, tmp_path / "folder") == (
+    told = (
         "mini was loaded with quantize='nf4': its full weights are needed to write a folder; load it without"
     )
+    assert refused(RequestError, small.save, tmp_path / "folder") == told
+    assert refused(RequestError, small.push_to_hub, "someone/something") == told

@@ -26,6 +26,7 @@ from lastword.bundled import path_of
 from lastword.comparison import compare_pairs, read_sources
 from lastword.comparison.picture import write_picture
 from lastword.config import read_recipe
+from lastword.evaluation.local import LabelledTexts
 from lastword.pairing import Crop, Import, Noise, SameLabel, SameText, make_pairs
 from lastword.pairing.method import Method
 from lastword.tables import read_texts
@@ -98,9 +99,8 @@ def development() -> dict[str, tuple[list[str], list[str]]]:
         label = CLUSTERING[name].get("label_column", "label")
         columns = read_texts(data_folder() / "clustering" / f"{name}.parquet", ["text", label])
         texts, labels = columns["text"], columns[label]
-        reported = set(random.Random(0).sample(range(len(texts)), MOST_TEXTS))  # as `evaluate` draws them
-        shown = {texts[row] for row in reported}
-        free = [row for row in range(len(texts)) if row not in reported and texts[row] not in shown]
+        reported = set(LabelledTexts(texts, labels, name).sample(MOST_TEXTS, seed=0).texts)
+        free = [row for row, text in enumerate(texts) if text not in reported]
         rows = random.Random(1).sample(free, DEVELOPMENT_TEXTS)
         sets[name] = ([texts[row] for row in rows], [labels[row] for row in rows])
     return sets

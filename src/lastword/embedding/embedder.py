@@ -329,11 +329,6 @@ class Embedder:
             RequestError: pooling, layer or boundary that a standard folder cannot express, or quantised weights.
             ParityError: the written folder does not give the vectors of this embedder.
         """
-        if self.backbone.quantize:
-            raise RequestError(
-                f"{self.name} was loaded with quantize={self.backbone.quantize!r}: its full weights are needed "
-                "to write a folder; load it without"
-            )
         return folders.write(self, Path(folder), overwrite=overwrite, dtype=dtype)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:

@@ -145,6 +145,7 @@ def push(embedder: Embedder, repo_id: str, *, private: bool, token: str | None) 
 
     from huggingface_hub import HfApi
 
+    _require_expressible(embedder)  # before anything is created there
     api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as parent:
@@ -158,6 +159,11 @@ def push(embedder: Embedder, repo_id: str, *, private: bool, token: str | None) 
 
 def _require_expressible(embedder: Embedder) -> None:
     """A standard folder pools over whole sequences, after the final norm, around joined ids."""
+    if kind := embedder.backbone.quantize:
+        raise RequestError(
+            f"{embedder.name} was loaded with quantize={kind!r}: its full weights are needed to write a folder; "
+            "load it without"
+        )
     problem = None
     if embedder.pooling.over == "text":
         problem = f"pooling {embedder.pooling.spec!r} (over the text alone); use {embedder.pooling.name!r}"

@@ -67,27 +67,33 @@ def _causal(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """(rows, queries, heads, head_dim); the last query sees every key → (rows, queries, heads * head_dim)."""
     queries, keys = q.shape[1], k.shape[1]
     mask = None
-    if queries > 1:
+    if 1 < queries < keys:
         mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
-    return _attention(q, k, v, scale, mask)
+    return _attention(q, k, v, scale, mask, causal=queries == keys > 1)
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+def _attention(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, *, causal: bool = False
+) -> Tensor:
     """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
     q, k, v = (states.transpose(1, 2) for states in (q, k, v))
     if q.device.type == "cpu" and k.shape[2] <= PLAIN_MOST:
-        mixed = _plain(q, k, v, scale, mask)
+        mixed = _plain(q, k, v, scale, mask, causal)
     else:
         gqa = q.shape[1] != k.shape[1]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=gqa)
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
+        )
     return mixed.transpose(1, 2).flatten(2)
 
 
-def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, causal: bool) -> Tensor:
     """The formula as it stands: on a CPU and for few keys faster than the kernel, above all backwards."""
     if q.shape[1] != k.shape[1]:
         k, v = (states.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for states in (k, v))
     scores = (q * scale) @ k.transpose(-1, -2)
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
     if mask is not None:  # added, not filled in: a sum has nothing to do backwards
         scores = scores + scores.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
     return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v
