@@ -29,16 +29,18 @@ def encode_texts(
     for row, text in enumerate(texts):
         first.setdefault(text, row)
     vectors = {pooling.spec: np.empty((len(first), embedder.dim), np.float32) for pooling in poolings}
-    cut = 0
+    cut = shapes = 0
     with torch.inference_mode(), progress("embedding", len(first)) as advance:
         for start, sequences in _windows(embedder, first, any(pooling.name == "eos" for pooling in poolings)):
             cut += sequences.cut
             for batch in embedder.batches(sequences, batch_tokens):
+                shapes += 1
                 rows = [start + row for row in batch.rows]
                 for spec, pooled in embedder.pooled(batch, poolings).items():
                     vectors[spec][rows] = pooled.cpu().numpy()
                 advance(len(rows))
-            release_memory()  # batches come in many shapes
+            if shapes > 1:  # what each of them used stays behind
+                release_memory()
     if cut:
         warn(f"{cut} of {len(first)} texts are longer than {embedder.max_tokens} tokens and lost their end")
     if len(first) < len(texts):
@@ -56,6 +58,9 @@ def _windows(embedder: Embedder, first: dict[str, int], appends_eos: bool) -> It
         window = slice(start, start + WINDOW)
         return embedder.tokenize(texts[window], appends_eos, numbers[window])
 
+    if len(texts) <= WINDOW:  # nothing to overlap with; a thread would cost more than a few texts do
+        yield 0, tokenized(0)
+        return
     with ThreadPoolExecutor(max_workers=1) as thread:
         following = thread.submit(tokenized, 0)
         for start in range(0, len(texts), WINDOW):

@@ -127,6 +127,19 @@ def test_both_ways_to_compute_attention(most: int, monkeypatch: pytest.MonkeyPat
     _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
 
 
+@pytest.mark.parametrize("shared", [0, 3])
+@pytest.mark.parametrize("most", [0, 2048])
+@pytest.mark.parametrize("make", BUILT_LIKE_LLAMA.values(), ids=BUILT_LIKE_LLAMA.keys())
+@torch.no_grad()
+def test_rows_of_many_lengths_together_or_one_by_one(
+    make: Make, most: int, shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "TOGETHER_MOST", most)
+    fused, stock = _pair(make)
+    batch = _batch([8, 7, 7, 5, 3], shared)
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+
+
 @pytest.mark.parametrize("make", BUILT_OTHERWISE.values(), ids=BUILT_OTHERWISE.keys())
 def test_what_is_built_otherwise_runs_its_own_forward(make: Make) -> None:
     fused, stock = _pair(make)

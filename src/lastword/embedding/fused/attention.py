@@ -10,6 +10,7 @@ from lastword.embedding.fused.layout import Layout, Parts
 from lastword.embedding.fused.tree import Tree
 
 PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CPU
+TOGETHER_MOST = 2048  # padded tokens up to which rows of all lengths are worth one step instead of one each
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
@@ -17,6 +18,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
     (queries, keys, values), parts = (layout.parts(states) for states in (q, k, v)), []
     if layout.shared:
         parts.append(_causal(queries.shared, keys.shared, values.shared, scale).flatten(0, 1))
+    if _few(layout):
+        return torch.cat([*parts, _together(q, k, v, layout, scale)])
     for number, segment in enumerate(layout.segments):
         if segment.length:
             k, v = (_seen(states, number, segment.rows) for states in (keys, values))
@@ -24,6 +27,25 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
     if layout.tree is not None and len(layout.tree):
         parts += _from_trees(queries, keys, values, layout, layout.tree, scale)
     return torch.cat(parts)
+
+
+def _few(layout: Layout) -> bool:
+    """Whether the rows are of several lengths and so few that the number of steps counts, not their size."""
+    return (
+        layout.tree is None
+        and len(layout.segments) > 2
+        and layout.own[:, layout.shared :].numel() <= TOGETHER_MOST
+        and not torch.is_grad_enabled()
+    )
+
+
+def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
+    """All rows at once, padded behind their end, where no query of theirs looks."""
+    keys, values = (
+        torch.cat([states[: layout.shared].expand(len(layout.own), -1, -1, -1), layout.rows(states)], dim=1)
+        for states in (k, v)
+    )
+    return _causal(layout.rows(q), keys, values, scale).flatten(0, 1)[layout.places]
 
 
 def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:

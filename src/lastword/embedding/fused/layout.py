@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 import torch
@@ -70,7 +71,8 @@ class Layout:
     @classmethod
     def of(cls, batch: Batch, tree: Tree | None = None) -> Layout:
         """Lay out a padded batch, with a tree of suffixes behind each row."""
-        shared, device = batch.shared, batch.input_ids.device
+        # One row alone shares with nobody: one step of attention instead of two.
+        shared, device = batch.shared if len(batch.lengths) > 1 else 0, batch.input_ids.device
         own = batch.attention_mask.clone()
         own[:, :shared] = False
         place = torch.arange(own.shape[1], device=device).expand_as(own)
@@ -107,6 +109,18 @@ class Layout:
         out[:, : self.shared] = states[: self.shared]
         out[self.own] = states[self.shared : self.tree_start]
         return out
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(own tokens,) where each row's own tokens lie in a flat (batch * longest own) array."""
+        return self.own[:, self.shared :].flatten().nonzero().squeeze(1)
+
+    def rows(self, states: Tensor) -> Tensor:
+        """(tokens, …) → (batch, longest own, …), the rows' own states alone, zeros behind them."""
+        own = self.own[:, self.shared :]
+        out = states.new_zeros(own.numel(), *states.shape[1:])
+        out[self.places] = states[self.shared : self.tree_start]
+        return out.view(*own.shape, *states.shape[1:])
 
     def parts(self, states: Tensor) -> Parts:
         """(tokens, …) → its parts, each a view."""
