@@ -92,6 +92,12 @@ def grid(folder: Path, templates: int) -> Encode:
     return lambda texts, tokens: embedder.encode_grid(texts, SUFFIXES[:templates], ["lasttoken"])
 
 
+def with_compiled_steps(folder: Path) -> Encode:
+    from compiled import compiled
+
+    return compiled(folder)
+
+
 LIMIT = "matrix products alone"
 QUANTIZED = {"full": None, "int8": "int8", "nf4": "nf4"}
 CONTESTANTS: dict[str, Callable[[Path], Encode]] = {
@@ -115,5 +121,6 @@ CONTESTANTS |= {
     for name, kind in QUANTIZED.items()
     if kind
 }
+CONTESTANTS["lastword, compiled"] = with_compiled_steps
 TEMPLATES = (1, 2, 5, 10, 20, 50)
 GRIDS = {f"{n} templates": lambda folder, n=n: grid(folder, n) for n in TEMPLATES}

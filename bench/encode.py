@@ -20,15 +20,15 @@ from typing import Any
 import texts
 from contestants import CONTESTANTS, LIMIT
 from lastword import Embedder
-from rounds import interleaved, machine, spread, workers
+from rounds import interleaved, keep, spread, workers
 from shapes import SHAPES, folder_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PLOT = ROOT / "results" / "bench" / "encode.json", ROOT / "docs" / "assets" / "encode.svg"
 REFERENCE, HALF = "sentence-transformers", "sentence-transformers, bfloat16"
 DEFAULT = [
-    name for name in CONTESTANTS if name not in ("lastword, int8", "lastword, nf4")
-]  # quantize.py has these
+    name for name in CONTESTANTS if name not in ("lastword, int8", "lastword, nf4", "lastword, compiled")
+]  # quantize.py and compile.py have these
 # Least ratios that `--quick` accepts, of medians: (contestant, other, kind of texts) → ratio.
 BARS = {
     ("lastword", HALF, "short"): 1.2,
@@ -63,7 +63,7 @@ def measure(
     with workers("encode", names, folder, threads) as contestants:
         first = {name: worker.seconds(asked[kinds[0]]) for name, worker in contestants.items()}
         for kind, request in asked.items():
-            many = rounds * 5 if kind == "ten" else rounds
+            many = rounds * 5 if kind == "ten" and shape == "mini" else rounds  # a tenth of a second each
             seconds = interleaved(contestants, request, many)
             for name, values in seconds.items():
                 rows.append({
@@ -129,17 +129,13 @@ def main() -> None:
         args.shapes, args.kinds, args.contestants = ["mini"], ["short"], ["lastword", REFERENCE, HALF, LIMIT]
     with tempfile.TemporaryDirectory() as temporary:
         parent = args.models or Path(temporary)
-        rows = [
-            row
-            for shape in args.shapes
-            for row in measure(shape, args.contestants, args.kinds, args.rounds, args.threads, parent)
-        ]
+        for shape in args.shapes:
+            rows = measure(shape, args.contestants, args.kinds, args.rounds, args.threads, parent)
+            if not args.quick:
+                plot(keep(RESULTS, rows))
     if args.quick:
         problems = below_bar(rows)
         sys.exit("\n".join(problems) if problems else 0)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    plot(rows)
 
 
 if __name__ == "__main__":

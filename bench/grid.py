@@ -6,7 +6,6 @@ python bench/grid.py                         # writes results/bench/grid.json
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -18,7 +17,7 @@ import torch
 
 import texts
 from lastword import Embedder
-from rounds import machine, spread
+from rounds import keep, spread
 from shapes import SHAPES, folder_of
 from suffixes import SUFFIXES
 
@@ -80,14 +79,13 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     counts = {"mini": {25: 400, 200: 60}, "small": {25: 40, 200: 8}}
     with tempfile.TemporaryDirectory() as temporary:
-        rows = [
-            row
-            for shape in args.shapes
-            for tokens, count in counts.get(shape, {25: 20, 200: 4}).items()
-            for row in measure(shape, tokens, count, args.rounds, args.models or Path(temporary))
-        ]
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        for shape in args.shapes:
+            rows = [
+                row
+                for tokens, count in counts.get(shape, {25: 20, 200: 4}).items()
+                for row in measure(shape, tokens, count, args.rounds, args.models or Path(temporary))
+            ]
+            keep(RESULTS, rows)
 
 
 if __name__ == "__main__":

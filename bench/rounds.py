@@ -85,6 +85,28 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
+def keep(path: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write the rows of a shape as soon as they are measured; those of other shapes stay if the machine is the same.
+
+    Contestants of one shape are compared within one run, so shapes may come from several.
+
+    Returns:
+        All rows that the file holds now.
+    """
+    facts = machine()
+    stored = json.loads(path.read_text()) if path.exists() else {"machine": None, "rows": []}
+    shapes = {row["shape"] for row in rows}
+    others = (
+        [row for row in stored["rows"] if row["shape"] not in shapes] if stored["machine"] == facts else []
+    )
+    together = [*others, *rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"machine": facts, "rows": together}, indent=1) + "\n")
+    temporary.replace(path)
+    return together
+
+
 def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     model = next(

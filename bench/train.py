@@ -15,7 +15,7 @@ from typing import Any
 from lastword import Embedder
 from lastword.bundled import path_of
 from lastword.tables import read_texts
-from rounds import interleaved, machine, spread, workers
+from rounds import interleaved, keep, spread, workers
 from shapes import SHAPES, folder_of
 from trainers import LONGEST, TRAINERS
 
@@ -70,14 +70,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         parent = args.models or Path(temporary)
         parent.mkdir(parents=True, exist_ok=True)
-        rows = [
-            row
-            for shape in args.shapes
-            for pairs in args.pairs
-            for row in measure(shape, args.contestants, pairs, args.rounds, args.threads, parent)
-        ]
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        for shape in args.shapes:
+            rows = [
+                row
+                for pairs in args.pairs
+                for row in measure(shape, args.contestants, pairs, args.rounds, args.threads, parent)
+            ]
+            keep(RESULTS, rows)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def speed_tables(folder: Path) -> str:
     """One section for each kind of work that was timed; a line that says so where none was."""
     makers = {
         "encode": _encoding,
+        "compile": _compiled,
         "train": _training,
         "grid": _grids,
         "quantize": _quantized,
@@ -41,7 +42,8 @@ def _machine(facts: dict[str, Any]) -> str:
 def _encoding(content: Content) -> str:
     rows = content["rows"]
     parts = ["## Encoding", "Real tokens per second, the template's included and padding not; in brackets the "
-             "multiple of sentence-transformers' default (float32, batch 32).",
+             "multiple of sentence-transformers' default (float32, batch 32). The last column is what a user with "
+             "1,000 titles waits for, libraries, model and warm-up included.",
              "![speed as a multiple of sentence-transformers' default](../assets/encode.svg)"]  # fmt: skip
     for shape in dict.fromkeys(row["shape"] for row in rows):
         own = [row for row in rows if row["shape"] == shape]
@@ -53,19 +55,43 @@ def _encoding(content: Content) -> str:
                 *(f"{kind} texts" if kind != "ten" else "ten texts" for kind in kinds),
                 "peak memory",
                 "start-up",
+                "1,000 titles",
             )
         ]
-        lines.append(_line("---", *["---:"] * (len(kinds) + 2)))
+        lines.append(_line("---", *["---:"] * (len(kinds) + 3)))
         for name in dict.fromkeys(row["contestant"] for row in own):
             mine = {row["texts"]: row for row in own if row["contestant"] == name}
             cells = [
                 f"{mine[kind]['tokens_per_s']:,.0f} ({mine[kind]['tokens_per_s'] / base[kind]:.1f}×)"
                 for kind in kinds
             ]
-            last = mine[kinds[-1]]
-            lines.append(_line(name, *cells, f"{last['peak_mib']:,} MiB", f"{last['startup_s']:.1f} s"))
+            last, short = mine[kinds[-1]], mine["short"]
+            memory, startup = f"{last['peak_mib']:,} MiB", f"{last['startup_s']:.1f} s"
+            waited = short["startup_s"] + short["first_s"] * 1000 / short["count"]
+            lines.append(_line(name, *cells, memory, startup, "–" if name == LIMIT else f"{waited:.1f} s"))
         parts += [f"### {shape}", "\n".join(lines)]
     return "\n\n".join(parts)
+
+
+def _compiled(content: Content) -> str:
+    """What compilation gains, and after how much work it has paid for its warm-up."""
+    lines = [_line("", "tokens/s", "compiled", "gain", "warm-up", "with the kept cache", "pays after, cold")]
+    lines.append(_line("---", *["---:"] * 6))
+    for row in content["rows"]:
+        usual, faster = row["tokens_per_s"], row["compiled_tokens_per_s"]
+        saved = 1 / usual - 1 / faster
+        pays = f"{row['cold_s'] / saved / 1e6:,.1f} M tokens" if saved > 0 else "never"
+        lines.append(_line(
+            f"{row['shape']}, {row['texts']} texts", f"{usual:,.0f}", f"{faster:,.0f}", f"{faster / usual - 1:+.0%}",
+            f"{row['cold_s']:.0f} s", f"{row['warm_s']:.0f} s", pays,
+        ))  # fmt: skip
+    return "\n\n".join([
+        "### Compiled",
+        "Norms, rotations and gates of the fused forward compiled to one kernel each by `torch.compile` with dynamic "
+        "shapes: a prototype in `bench/compiled.py`, not part of lastword "
+        "([why](../adr/0013-no-compilation.md)).",
+        "\n".join(lines),
+    ])  # fmt: skip
 
 
 def _training(content: Content) -> str:
