@@ -63,6 +63,10 @@ class TextTokenizer:
         """Ids of whole texts, without outer white space."""
         return [encoding.ids for encoding in self._texts.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def text_offsets(self, texts: list[str]) -> list[list[tuple[int, int]]]:
+        """The (start, end) characters in each text that each of its `text_ids` stands for."""
+        return [encoding.offsets for encoding in self._texts.encode_batch(texts, add_special_tokens=False)]
+
     def formatted_ids(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids of a formatted string, and the (start, end) characters of each."""
         encoding = self._parts.encode(text, add_special_tokens=False)

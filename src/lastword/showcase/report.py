@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lastword.markup import Markup, tag
+from lastword.drawing.page import page, write_page
+from lastword.markup import tag
 from lastword.showcase import sections
 from lastword.showcase.content import AttentionPair, Report, TextMap, Training
 
 __all__ = ["AttentionPair", "Report", "TextMap", "Training", "render", "write_report"]
 
-# Forbids the page to fetch anything, whatever a text in it may hold.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_SCRIPT = Path(__file__).with_name("report.js")
 
 
 def write_report(path: str | Path, report: Report) -> None:
@@ -21,10 +21,7 @@ def write_report(path: str | Path, report: Report) -> None:
         path: the file to write.
         report: what to show.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(render(report).encode("utf-8", errors="replace"))
-    partial.replace(path)
+    write_page(path, render(report))
 
 
 def render(report: Report) -> str:
@@ -38,26 +35,6 @@ def render(report: Report) -> str:
         parts.append(sections.training(report.trainings))
     if report.attention:
         parts.append(sections.attention(report.attention))
-    body = tag("body", tag("main", *parts), sections.foot(report.versions.items()), _script())
-    return f"<!doctype html>\n{tag('html', _head(f'{report.model}: lastword demo'), body, lang='en')}\n"
-
-
-def _head(title: str) -> Markup:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", _own("report.css")),
-    )
-
-
-def _script() -> Markup:
-    return tag("script", _own("report.js"))
-
-
-def _own(name: str) -> Markup:
-    """The text of a file beside this one."""
-    return Markup(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    foot = sections.foot(report.versions.items())
+    script = _SCRIPT.read_text(encoding="utf-8")
+    return page(f"{report.model}: lastword demo", tag("main", *parts), foot, script=script)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from lastword.drawing import svg
+from lastword.drawing.page import panel, section
 from lastword.embedding import TEMPLATES
 from lastword.explanation import PARTS, TokenAttention
 from lastword.markup import Markup, join, tag
-from lastword.showcase import svg
 from lastword.showcase.content import AttentionPair, Report, TextMap, Training
 from lastword.showcase.findings import (
     Finding,
@@ -77,7 +78,7 @@ def scores(rows: Sequence[Row]) -> Markup:
         "Neither says how much other texts would change the scores."
     )
     tables = [part for name, own in datasets_of(rows) for part in _dataset(name, own, top)]
-    return _section("scores", "Scores", *tables, tag("p", note, class_="note"))
+    return section("scores", "Scores", *tables, tag("p", note, class_="note"))
 
 
 def _dataset(name: str, rows: list[Row], top: float) -> list[Markup]:
@@ -133,7 +134,7 @@ def text_map(texts: TextMap) -> Markup:
     maps = []
     for side, name, places in sides:
         title = f"{side}: {name}" if name else side
-        maps.append(_panel(title, svg.point_map(places, rows, titles, f"Map of {len(rows)} texts. {title}")))
+        maps.append(panel(title, svg.point_map(places, rows, titles, f"Map of {len(rows)} texts. {title}")))
     legend = [
         tag(
             "button", svg.symbol_sample(kind), label, type="button", data_kind=str(kind), aria_pressed="false"
@@ -145,7 +146,7 @@ def text_map(texts: TextMap) -> Markup:
         "Texts whose vectors are alike lie together (t-SNE); where a group lies, how large it is and how far "
         "from others means nothing. Good vectors gather the marks of one label in one place."
     )
-    return _section(
+    return section(
         "map",
         "Map of the texts",
         tag(
@@ -161,16 +162,16 @@ def text_map(texts: TextMap) -> Markup:
 
 def training(trainings: Sequence[Training]) -> Markup:
     """The loss of every step and the development score of every checkpoint, a line for each seed."""
-    panels = [_panel("Loss of each step", svg.line_chart(_losses(trainings), "Loss of each step", "step"))]
+    panels = [panel("Loss of each step", svg.line_chart(_losses(trainings), "Loss of each step", "step"))]
     scored = [line for line in _development(trainings) if line.points]
     if scored:
         before = trainings[0].selection.scores[0]
         rule = (100 * before, "before training")
         chart = svg.line_chart(scored, "Development score at each checkpoint", "step", rule)
-        panels.append(_panel("Development score at each checkpoint", chart))
+        panels.append(panel("Development score at each checkpoint", chart))
     keys = [tag("li", svg.line_sample(i), f"seed {run.seed}") for i, run in enumerate(trainings)]
     keys += [tag("li", svg.ring_sample(), "kept")] if scored else []
-    return _section(
+    return section(
         "training",
         "Training",
         tag(
@@ -208,7 +209,7 @@ def attention(pair: AttentionPair) -> Markup:
         f"{attention_finding(pair.before, pair.after)} Last layer, mean over heads; the shares of one side "
         "sum to 100%, begin-of-text included where the model has it."
     )
-    return _section(
+    return section(
         "attention",
         "Where the last token looks",
         tag("p", "The text: ", tag("q", pair.text)),
@@ -244,11 +245,3 @@ def _token_row(token: TokenAttention, top: float) -> Markup:
 def foot(versions: Iterable[tuple[str, str]]) -> Markup:
     """What made it."""
     return tag("footer", "Made with ", join((f"{name} {version}" for name, version in versions), ", "), ".")
-
-
-def _section(anchor: str, title: str, *parts: str) -> Markup:
-    return tag("section", tag("h2", title, id=anchor), *parts, aria_labelledby=anchor)
-
-
-def _panel(title: str, picture: Markup) -> Markup:
-    return tag("div", tag("h3", title), picture, class_="panel")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastword.showcase import svg
+from lastword.drawing import svg
 
 FINITE = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 

@@ -99,10 +99,11 @@ def line_chart(
     parts = [_grid(axes, x_name), *(_line(line, axes) for line in reversed(lines))]
     if rule:
         parts.insert(1, _rule(axes, *rule))
-    return _picture(label, WIDTH, HEIGHT, *parts)
+    return picture(label, WIDTH, HEIGHT, *parts)
 
 
-def _picture(label: str, width: float, height: float, *parts: str) -> Markup:
+def picture(label: str, width: float, height: float, *parts: str) -> Markup:
+    """A drawing with its own measure, which fills the width it is given."""
     box = f"0 0 {number(width)} {number(height)}"
     return tag("svg", *parts, class_="chart", viewBox=box, role="img", aria_label=label)
 
@@ -177,7 +178,7 @@ def point_map(points: np.ndarray, kinds: Sequence[int], titles: Sequence[str], l
         _symbol(kind, tag("title", title), transform=f"translate({number(x)} {number(y)})", data_row=str(row))
         for row, ((x, y), kind, title) in enumerate(zip(places.tolist(), kinds, titles, strict=True))
     ]
-    return _picture(label, MAP_SIZE, MAP_SIZE, tag("g", *marks))
+    return picture(label, MAP_SIZE, MAP_SIZE, tag("g", *marks))
 
 
 def symbol_sample(kind: int) -> Markup:

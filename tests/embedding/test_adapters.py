@@ -1,0 +1,133 @@
+"""Stored adapters: placed in a model and swapped, or refused with the file's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
+
+from lastword.config import TrainConfig
+from lastword.embedding import Embedder
+from lastword.embedding.adapters import adapter_settings, load_adapter, place_adapter
+from lastword.errors import MissingFileError, ModelError, WorkError
+from lastword.training.adapter import add_adapter, save_adapter
+
+Load = Callable[..., Embedder]
+TEXTS = ["a man is driving a car", "the river was low"]
+
+
+@pytest.fixture
+def stored(tmp_path: Path, load: Load, llama_folder: Path) -> Callable[..., Path]:
+    """An adapter with weights that matter, in a folder."""
+
+    def write(name: str, seed: int, **settings: Any) -> Path:
+        config = TrainConfig(model=str(llama_folder), rank=4, alpha=8.0, **settings)
+        model = load().backbone.model
+        parameters = add_adapter(model, config)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        save_adapter(model, tmp_path / name, config)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # peft's own business
+def test_a_placed_adapter_is_what_peft_makes_of_the_folder(
+    stored: Callable[..., Path], load: Load, llama_folder: Path
+) -> None:
+    folder = stored("one", 1, dropout=0.5)
+    embedder = load(template="ccw", pooling="lasttoken")
+    before = embedder.encode(TEXTS)
+    place_adapter(embedder.backbone.model, folder)
+    found = embedder.encode(TEXTS)
+    assert np.abs(found - before).max() > 1e-3
+    ids = torch.tensor(embedder.tokenize(TEXTS[:1]).ids)
+    theirs: Any = peft.PeftModel.from_pretrained(AutoModel.from_pretrained(llama_folder), folder).eval()
+    with torch.no_grad():
+        state = theirs(ids).last_hidden_state[0, -1].numpy()
+    assert found[0] == pytest.approx(state / np.linalg.norm(state), abs=1e-5)
+    assert not any(parameter.requires_grad for parameter in embedder.backbone.model.parameters())
+
+
+def test_swapping_leaves_nothing_of_the_one_before(stored: Callable[..., Path], load: Load) -> None:
+    one, other = stored("one", 1), stored("other", 2)
+    fresh = load(template="ccw", pooling="lasttoken")
+    place_adapter(fresh.backbone.model, other)
+    swapped = load(template="ccw", pooling="lasttoken")
+    place_adapter(swapped.backbone.model, one)
+    load_adapter(swapped.backbone.model, other)
+    assert np.array_equal(fresh.encode(TEXTS), swapped.encode(TEXTS))
+
+
+def test_missing_files_are_named(
+    stored: Callable[..., Path], load: Load, refused: Callable[..., str]
+) -> None:
+    folder, model = stored("one", 1), load().backbone.model
+    (folder / "adapter_model.safetensors").unlink()
+    assert refused(MissingFileError, place_adapter, model, folder) == (
+        f"no file {folder / 'adapter_model.safetensors'}: give a folder that peft or lastword wrote an adapter to"
+    )
+    (folder / "adapter_config.json").unlink()
+    assert refused(MissingFileError, adapter_settings, folder) == (
+        f"no file {folder / 'adapter_config.json'}: give a folder that peft or lastword wrote an adapter to"
+    )
+
+
+def test_a_broken_file_of_weights_is_an_error(
+    stored: Callable[..., Path], load: Load, refused: Callable[..., str]
+) -> None:
+    folder = stored("one", 1)
+    path = folder / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:200])
+    said = refused(WorkError, place_adapter, load().backbone.model, folder)
+    assert said.startswith(f"{path} is damaged: ")
+    assert "\n" not in said
+
+
+def test_a_matrix_of_another_shape_is_not_stretched(
+    stored: Callable[..., Path], load: Load, refused: Callable[..., str]
+) -> None:
+    folder = stored("one", 1)
+    path = folder / "adapter_model.safetensors"
+    weights = load_file(path)
+    key = sorted(weights)[0]
+    shape = tuple(weights[key].shape)
+    save_file({**weights, key: weights[key][:1].contiguous()}, path)
+    assert refused(WorkError, place_adapter, load().backbone.model, folder) == (
+        f"{path} does not fit: {key} is {(1, *shape[1:])}, not {shape}"
+    )
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"r": 4}'])
+def test_broken_settings_are_an_error(content: str, tmp_path: Path, refused: Callable[..., str]) -> None:
+    (tmp_path / "adapter_config.json").write_text(content)
+    said = refused(ModelError, adapter_settings, tmp_path)
+    assert said.startswith(f"{tmp_path / 'adapter_config.json'} is ")
+
+
+def test_another_kind_of_adapter_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
+    peft.IA3Config(target_modules=["q_proj"], feedforward_modules=[]).save_pretrained(tmp_path)
+    said = refused(ModelError, adapter_settings, tmp_path)
+    assert said.startswith(f"{tmp_path / 'adapter_config.json'} is an adapter of kind ")
+    assert said.endswith("IA3: lastword reads LORA")
+
+
+def test_an_adapter_for_another_model_is_refused(
+    stored: Callable[..., Path], load: Load, refused: Callable[..., str]
+) -> None:
+    folder = stored("one", 1)
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**settings, "target_modules": ["c_attn"]}))
+    said = refused(ModelError, place_adapter, load().backbone.model, folder)
+    assert said.startswith(f"{folder / 'adapter_config.json'} does not fit the model: ")
