@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lastword.config import TrainConfig, read_recipe, train_config
+from lastword.config import TrainConfig, read_recipe, read_sweep, train_config
 from lastword.errors import MissingFileError, RequestError
 
 Refused = Callable[..., str]
@@ -29,6 +29,7 @@ OUT_OF_RANGE = [
     ("warmup_steps", -1, "warmup_steps=-1: it must be 0 or more"),
     ("weight_decay", -0.1, "weight_decay=-0.1: it must be 0 or more"),
     ("graph_gib", -1.0, "graph_gib=-1.0: it must be 0 or more"),
+    ("patience", 0, "patience=0: it must be at least 1, or nothing"),
     ("seed", -1, "seed=-1: it must be 0 or more"),
     ("dropout", 1.0, "dropout=1.0: it must be from 0 to below 1"),
     ("dropout", -0.1, "dropout=-0.1: it must be from 0 to below 1"),
@@ -119,6 +120,16 @@ def test_toml(tmp_path: Path) -> None:
     values = read_recipe(path)
     assert values == {"model": "mini", "steps": 20, "temperature": 1, "projections": ["q", "v"]}
     assert train_config(values) == TrainConfig(steps=20, temperature=1.0, projections=("q", "v"))
+
+
+def test_what_a_recipe_says_for_a_sweep_is_read_apart(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("steps = 20\n[sweep]\ntemperature = [0.05, 0.1]\n")
+    assert read_recipe(path) == {"steps": 20}
+    assert read_sweep(path) == {"temperature": [0.05, 0.1]}
+    assert read_sweep("mini") == {}
+    path.write_text("sweep = 3\n")
+    assert refused(RequestError, read_sweep, path) == f"{path}: sweep = 3: it must be a table, [sweep]"
 
 
 def test_toml_that_is_not_there(tmp_path: Path, refused: Refused) -> None:

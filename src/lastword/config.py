@@ -14,6 +14,7 @@ from lastword.errors import MissingFileError, RequestError, unknown_name
 
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
 _RECIPES = Path(__file__).parent / "recipes"
+SWEEP = "sweep"
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -41,6 +42,10 @@ class TrainConfig:
         dropout: share of an adapter's inputs dropped in training.
         noise: small damage done to the positives, drawn anew at every step: delete, swap, characters.
         projections: which projections get an adapter: q, k, v, o, gate, up, down.
+        patience: stop when the development score has not risen beyond its noise band for so many
+            checkpoints; None does all steps.
+        as_published: what to do as the paper's own code does, for measuring what its defects cost: names
+            such as negatives=micro, or all; nothing by default.
         seed: decides adapter weights, order of the pairs and dropout.
         dtype: precision of the frozen weights and of the products, "float32" or "bfloat16"; None is
             what the device does best. Adapter weights and the loss are float32 always.
@@ -70,6 +75,8 @@ class TrainConfig:
     dropout: float = 0.05
     noise: tuple[str, ...] = ()
     projections: tuple[str, ...] = ("q", "v", "o", "gate", "up", "down")
+    patience: int | None = None
+    as_published: tuple[str, ...] = ()
     seed: int = 0
     dtype: str | None = None
     quantize: str | None = None
@@ -85,6 +92,7 @@ class TrainConfig:
             _require(self, name, getattr(self, name) > 0, "above 0")
         for name in ("warmup_steps", "weight_decay", "graph_gib", "seed"):
             _require(self, name, getattr(self, name) >= 0, "0 or more")
+        _require(self, "patience", self.patience is None or self.patience >= 1, "at least 1, or nothing")
         _require(self, "dropout", 0 <= self.dropout < 1, "from 0 to below 1")
         _require(self, "pairs", len(self.pairs) > 0, "at least one file")
         _require(self, "projections", len(self.projections) > 0, "at least one of " + ", ".join(PROJECTIONS))
@@ -150,7 +158,7 @@ def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
 
 
 def read_recipe(name_or_path: str | Path) -> dict[str, Any]:
-    """Read a TOML recipe: one flat table of `TrainConfig` fields.
+    """Read a TOML recipe: one flat table of `TrainConfig` fields; what it says for a sweep is left out.
 
     Args:
         name_or_path: "mini", "paper", or a file.
@@ -159,6 +167,23 @@ def read_recipe(name_or_path: str | Path) -> dict[str, Any]:
         MissingFileError: no such file.
         RequestError: not TOML.
     """
+    return {key: value for key, value in _read_toml(name_or_path).items() if key != SWEEP}
+
+
+def read_sweep(name_or_path: str | Path) -> dict[str, Any]:
+    """Read the table `[sweep]` of a recipe: setting → values to try; empty where there is none.
+
+    Raises:
+        MissingFileError: no such file.
+        RequestError: not TOML, or no table.
+    """
+    table = _read_toml(name_or_path).get(SWEEP, {})
+    if not isinstance(table, dict):
+        raise RequestError(f"{name_or_path}: {SWEEP} = {table!r}: it must be a table, [{SWEEP}]")
+    return table
+
+
+def _read_toml(name_or_path: str | Path) -> dict[str, Any]:
     known = {path.stem: path for path in sorted(_RECIPES.glob("*.toml"))}
     path = known.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():

@@ -22,16 +22,18 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from lastword.embedding import Embedder
+from lastword.embedding.adapters import load_adapter
 from lastword.errors import (
     DivergenceError,
     ExistingOutputError,
+    MissingFileError,
     ModelError,
     RequestError,
     TableError,
     WorkError,
 )
 from lastword.training import train
-from lastword.training.adapter import add_adapter, load_adapter
+from lastword.training.adapter import add_adapter, save_adapter
 from tests.training.conftest import pair_columns
 
 Settings = dict[str, Any]
@@ -120,15 +122,17 @@ class StepScore:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, embedder: Embedder) -> float:
+    def __call__(self, embedder: Embedder) -> tuple[float, float]:
         self.calls += 1
-        return {1: 0.1, 2: 0.9, 3: 0.5}[self.calls]
+        return {1: 0.1, 2: 0.9, 3: 0.5}[self.calls], 0.01
 
 
 def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path, settings: Settings) -> None:
     result = train(tmp_path / "out", scorer=StepScore(), **settings)
     assert result.selection.step == 10
     assert result.selection.scores == {0: 0.1, 10: 0.9, 12: 0.5}
+    assert result.selection.bands == {0: 0.01, 10: 0.01, 12: 0.01}
+    assert result.selection.stopped is None
     base = Embedder.from_pretrained(settings["model"], template="ccw", pooling="lasttoken", dtype="float32")
     from lastword.config import train_config
 
@@ -144,9 +148,9 @@ def test_training_that_does_not_help_is_said(
     tmp_path: Path, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Worse(StepScore):
-        def __call__(self, embedder: Embedder) -> float:
+        def __call__(self, embedder: Embedder) -> tuple[float, float]:
             self.calls += 1
-            return 1.0 / self.calls
+            return 1.0 / self.calls, 0.01
 
     with caplog.at_level(logging.WARNING, logger="lastword"):
         train(tmp_path / "out", scorer=Worse(), **settings)
@@ -163,6 +167,23 @@ def test_an_adapter_that_does_not_fit_is_an_error(tmp_path: Path, settings: Sett
         WorkError, match=r"adapter_model.safetensors does not fit: 1 matrices, the model takes 24"
     ):
         load_adapter(embedder.backbone.model, tmp_path)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(WorkError, match=r"adapter_model.safetensors is damaged: "):
+        load_adapter(embedder.backbone.model, tmp_path)
+    with pytest.raises(MissingFileError, match=r"no file .*nowhere/adapter_model.safetensors: "):
+        load_adapter(embedder.backbone.model, tmp_path / "nowhere")
+
+
+def test_an_adapter_of_another_rank_is_an_error(tmp_path: Path, settings: Settings) -> None:
+    """A matrix of one row would be spread over all of them without a word."""
+    from lastword.config import train_config
+
+    small, large = (Embedder.from_pretrained(settings["model"], dtype="float32") for _ in range(2))
+    add_adapter(small.backbone.model, train_config({"rank": 1}))
+    add_adapter(large.backbone.model, train_config({"rank": 4}))
+    save_adapter(small.backbone.model, tmp_path, train_config({"rank": 1}))
+    with pytest.raises(WorkError, match=r" is \(.*1.*\), not \(.*4.*\)$"):
+        load_adapter(large.backbone.model, tmp_path)
 
 
 def test_divergence_names_the_step_and_a_text(tmp_path: Path, settings: Settings) -> None:

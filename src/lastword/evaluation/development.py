@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lastword.bundled import path_of
+from lastword.errors import RequestError
+from lastword.evaluation.local import BUNDLED
 from lastword.evaluation.scores import cluster_score, require_labels
+from lastword.tables import read_texts
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
 
+Development = Mapping[str, tuple[Sequence[str], Sequence[str]]]
+"""Name of a set → its texts and their labels."""
+BUNDLED_DEVELOPMENT = tuple(f"{name}:dev" for name in BUNDLED)
 _BOOTSTRAP_SIZE = 4096  # a quarter of mteb's: only differences between checkpoints matter here
 
 
@@ -21,16 +29,69 @@ class ClusterScorer:
         criterion: what it measures and on what.
     """
 
-    def __init__(self, sets: dict[str, tuple[Sequence[str], Sequence[str]]]) -> None:
+    def __init__(self, sets: Development) -> None:
         for name, (_, labels) in sets.items():
             require_labels(labels, "clustering", name)
         self.sets = sets
         self.criterion = f"V-measure on {' and '.join(sets)}"
 
-    def __call__(self, embedder: Embedder) -> float:
-        """Mean V-measure, 0 to 1."""
+    def __call__(self, embedder: Embedder) -> tuple[float, float]:
+        """Mean V-measure, 0 to 1, and its band: the spread over draws and starts of k-means.
+
+        The draws of different sets have nothing to do with each other, so their variances add up.
+        """
         scores = [
-            cluster_score(embedder, texts, labels, bootstrap_size=_BOOTSTRAP_SIZE).score
+            cluster_score(embedder, texts, labels, bootstrap_size=_BOOTSTRAP_SIZE)
             for texts, labels in self.sets.values()
         ]
-        return sum(scores) / len(scores)
+        band = sum(score.std**2 for score in scores) ** 0.5
+        return sum(score.score for score in scores) / len(scores), band / len(scores)
+
+
+def read_development(
+    given: Sequence[str],
+    *,
+    text_column: str = "text",
+    label_columns: Sequence[str] = ("label",),
+    split: str | None = None,
+    drop_empty: bool = False,
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Read labelled development texts; rows of other splits are left behind here.
+
+    Args:
+        given: files, or the bundled "topics" and "products"; `FILE:SPLIT` keeps the rows whose column
+            `split` has that value.
+        text_column: column of the texts.
+        label_columns: columns of labels; each makes a set of its own.
+        split: for files that are given without one.
+        drop_empty: leave out rows without text or label instead of refusing the file.
+
+    Returns:
+        Name → (texts, labels); the name is that of the file, with the split and, of several, the column.
+
+    Raises:
+        MissingFileError, TableError: see the message.
+        RequestError: two sets of one name, or labels that leave nothing to tell apart.
+    """
+    sets: dict[str, tuple[list[str], list[str]]] = {}
+    for one in given:
+        path, own_split = _file_and_split(one)
+        chosen = own_split or split
+        where = {"split": chosen} if chosen else None
+        for column in label_columns:
+            name = path.stem + (f" ({chosen})" if chosen else "")
+            name += f", {column}" if len(label_columns) > 1 else ""
+            if name in sets:
+                raise RequestError(f"two development sets are called {name!r}: rename a file")
+            cells = read_texts(path, [text_column, column], where=where, drop_empty=drop_empty)
+            require_labels(cells[column], "clustering", name)
+            sets[name] = (cells[text_column], cells[column])
+    return sets
+
+
+def _file_and_split(given: str) -> tuple[Path, str | None]:
+    """Take `FILE:SPLIT` apart; a file whose own name has a colon in it is one."""
+    name, colon, split = given.rpartition(":")
+    if not colon or Path(given).is_file():
+        name, split = given, ""
+    return (path_of(name) if name in BUNDLED else Path(name)), split or None

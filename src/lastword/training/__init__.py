@@ -1,6 +1,6 @@
-"""PAIRS → BETTER EMBEDDER; files in order: pairs, batches, loss, gradcache, adapter, plan, loop, select, run."""
+"""PAIRS → BETTER EMBEDDER; files in order: pairs, batches, loss, gradcache, adapter, plan, select, watch, loop, run."""
 
 from lastword.training.run import TrainResult, train
-from lastword.training.select import HeldOutPairs, Scorer, Selection
+from lastword.training.select import HeldOutPairs, LastStep, Measured, Scorer, Selection
 
-__all__ = ["HeldOutPairs", "Scorer", "Selection", "TrainResult", "train"]
+__all__ = ["HeldOutPairs", "LastStep", "Measured", "Scorer", "Selection", "TrainResult", "train"]

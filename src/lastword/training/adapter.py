@@ -1,4 +1,4 @@
-"""LoRA adapters: put into a model, saved without it, swapped in place.
+"""LoRA adapters: put into a model fresh, saved without it; `embedding/adapters.py` reads them.
 
 Source: LoRA, arXiv:2106.09685, through the peft library.
 """
@@ -10,14 +10,13 @@ from typing import Any
 
 import peft
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from lastword.config import TrainConfig
+from lastword.embedding.adapters import WEIGHTS, saved_name
 from lastword.embedding.weights import hash_tensors
-from lastword.errors import ModelError, WorkError
-
-WEIGHTS = "adapter_model.safetensors"
+from lastword.errors import ModelError
 
 
 def lora_config(config: TrainConfig) -> peft.LoraConfig:
@@ -79,28 +78,10 @@ def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
     """Write an adapter as peft does, so that peft can load it over the base model."""
     folder.mkdir(parents=True, exist_ok=True)
     renamed = {
-        f"base_model.model.{_saved_name(name)}": weight for name, weight in adapter_weights(model).items()
+        f"base_model.model.{saved_name(name)}": weight for name, weight in adapter_weights(model).items()
     }
     (folder / WEIGHTS).write_bytes(save(renamed))
     lora_config(config).save_pretrained(str(folder))
-
-
-def load_adapter(model: nn.Module, folder: Path) -> None:
-    """Swap the adapter's weights in place.
-
-    Raises:
-        WorkError: the file does not hold exactly the adapter's matrices.
-    """
-    saved = load_file(folder / WEIGHTS)
-    parameters = {name: p for name, p in model.named_parameters() if ".lora_" in name}
-    names = {f"base_model.model.{_saved_name(name)}": name for name in parameters}
-    if saved.keys() != names.keys():
-        raise WorkError(
-            f"{folder / WEIGHTS} does not fit: {len(saved)} matrices, the model takes {len(names)}"
-        )
-    with torch.no_grad():
-        for key, weight in saved.items():
-            parameters[names[key]].copy_(weight)
 
 
 def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
@@ -112,8 +93,3 @@ def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
         "projections": list(config.projections),
         "sha256": adapter_hash(model),
     }
-
-
-def _saved_name(name: str) -> str:
-    """Peft leaves the adapter's own name ("default") out of the file."""
-    return name.replace(".default.", ".")

@@ -19,14 +19,17 @@ from torch import Tensor, nn
 from lastword.config import TrainConfig
 from lastword.console import progress, say, warn
 from lastword.embedding import Embedder
+from lastword.embedding.adapters import load_adapter
 from lastword.embedding.memory import release_memory
 from lastword.embedding.tokens import Batch, Sequences
 from lastword.errors import DivergenceError, WorkError
 from lastword.noise import noisy
+from lastword.published import Published
 from lastword.training import adapter, gradcache
 from lastword.training.batches import checkpoint_steps, learning_rate_factor, step_rows
 from lastword.training.loss import false_negatives, info_nce
 from lastword.training.pairs import Pairs
+from lastword.training.watch import Watch
 
 OPTIMIZER = "optimizer.pt"
 T = TypeVar("T")
@@ -51,6 +54,7 @@ class Loop:
     folder: Path
     accelerator: Accelerator
     parameters: list[nn.Parameter]
+    published: Published = field(init=False)
     memory: gradcache.StepMemory = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     batch_tokens: int = field(init=False)
@@ -58,20 +62,28 @@ class Loop:
     def __post_init__(self) -> None:
         """Make the optimizer; peft keeps adapter weights in float32, so no scaler is needed."""
         config = self.config
+        self.published = Published.of(config.as_published)
         self.memory = gradcache.StepMemory(config.graph_gib * 2**30)
         self.batch_tokens = config.batch_tokens
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
 
-    def run(self) -> list[tuple[int, Path]]:
-        """Train from the latest checkpoint, or from the beginning; return all checkpoints."""
+    def run(self, watch: Watch) -> list[tuple[int, Path]]:
+        """Train from the latest checkpoint, or from the beginning, as long as the score rises.
+
+        Returns:
+            All checkpoints, (step, folder).
+        """
         done = self._resume()
+        self._score(watch, done)  # where the run was killed between a checkpoint and its score
         keep = set(checkpoint_steps(self.config.steps))
         self.embedder.backbone.model.train()
         with progress("training", self.config.steps) as advance, (self.folder / "log.jsonl").open("a") as log:
             advance(done)
             for step in range(done, self.config.steps):
+                if watch.flat:
+                    break
                 started = time.perf_counter()
                 facts = self.step(step)
                 facts["seconds"] = round(time.perf_counter() - started, 3)
@@ -80,10 +92,24 @@ class Loop:
                     print(json.dumps(facts), file=log, flush=True)
                     if step + 1 in keep:
                         self._save(step + 1)
+                if step + 1 in keep:
+                    self._score(watch, step + 1)
                 release_memory()
                 advance(1)
         self.embedder.backbone.model.eval()
         return self.checkpoints()
+
+    def _score(self, watch: Watch, step: int) -> None:
+        """Score the model after a step; all processes go by the first one's score, so that they stop together."""
+        if step in watch.scores or (measured := watch.measure()) is None:
+            return
+        if self.accelerator.num_processes > 1:
+            mine = torch.tensor([measured], dtype=torch.float64, device=self.accelerator.device)
+            score, band = self.accelerator.gather(mine)[0].tolist()
+            measured = score, band
+        watch.scores[step] = measured
+        if self.accelerator.is_main_process:
+            watch.save(self.folder)
 
     def step(self, step: int) -> dict[str, Any]:
         """One optimizer step."""
@@ -142,12 +168,14 @@ class Loop:
         rows = step_rows(len(self.pairs), self.config.batch_pairs, step, self.config.seed)
         batch = self.pairs.take(rows)
         candidates = batch.positives + [text for text in batch.negatives if text]
-        excluded = false_negatives(batch.anchors, candidates).to(self.embedder.backbone.device)
         n = len(rows)
+        owners = [*range(n), *(i for i, text in enumerate(batch.negatives) if text)]
+        excluded = false_negatives(batch.anchors, candidates) | self.published.apart(owners, n)
+        excluded, factor = excluded.to(self.embedder.backbone.device), self.published.factor(n)
         candidates = [self._noisy(text, step, i) if i < n else text for i, text in enumerate(candidates)]
 
         def loss_of(vectors: Tensor) -> Tensor:
-            return info_nce(vectors[:n], vectors[n:], self.config.temperature, excluded)
+            return factor * info_nce(vectors[:n], vectors[n:], self.config.temperature, excluded)
 
         return batch.anchors + candidates, loss_of
 
@@ -212,9 +240,10 @@ class Loop:
     def _resume(self) -> int:
         with_optimizer = [(step, path) for step, path in self.checkpoints() if (path / OPTIMIZER).exists()]
         if not with_optimizer:
+            _keep_log_lines(self.folder / "log.jsonl", 0)
             return 0
         step, path = with_optimizer[-1]
-        adapter.load_adapter(self.embedder.backbone.model, path)
+        load_adapter(self.embedder.backbone.model, path)
         device = self.embedder.backbone.device
         self.optimizer.load_state_dict(torch.load(path / OPTIMIZER, map_location=device, weights_only=True))
         _keep_log_lines(self.folder / "log.jsonl", step)

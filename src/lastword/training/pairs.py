@@ -36,12 +36,13 @@ class Pairs:
         return Pairs(*([column[row] for row in rows] for column in columns))
 
 
-def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False) -> Pairs:
+def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_rows: bool = False) -> Pairs:
     """Read and join files with the columns `anchor`, `positive` and perhaps `negative`.
 
     Args:
         files: Parquet, JSON lines, CSV or TSV files; "pairs" is the bundled one.
         drop_empty: leave out pairs with an empty side instead of refusing the file.
+        header_rows: take the first line of CSV and TSV files for a pair too (see `lastword.published`).
 
     Raises:
         MissingFileError, TableError: see the message.
@@ -50,6 +51,8 @@ def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False) -> Pair
     for file in files:
         path = path_of(str(file)) if str(file) in NAMES else file
         columns = read_texts(path, ["anchor", "positive"], optional=["negative"], drop_empty=drop_empty)
+        if header_rows and Path(path).suffix.lower() in (".csv", ".tsv"):
+            columns = {name: ["" if name == "negative" else name, *cells] for name, cells in columns.items()}
         joined.anchors.extend(columns["anchor"])
         joined.positives.extend(columns["positive"])
         joined.negatives.extend(columns.get("negative", [""] * len(columns["anchor"])))

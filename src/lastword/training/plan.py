@@ -12,6 +12,7 @@ from lastword.config import TrainConfig
 from lastword.console import say
 from lastword.embedding import Embedder
 from lastword.embedding.tokens import Batch
+from lastword.published import Published
 from lastword.training.gradcache import Embed, StepMemory
 from lastword.training.pairs import Pairs
 
@@ -75,6 +76,7 @@ def make_plan(
 ) -> Plan:
     """Count what can be counted and time one part of the first step forward and backward."""
     size = min(config.batch_pairs, len(pairs))
+    met = Published.of(config.as_published).met(size)
     sample = [*pairs.anchors[:1000], *pairs.positives[:1000]]
     sequences = embedder.tokenize(sample)
     hard = sum(map(bool, pairs.negatives)) / len(pairs)
@@ -88,7 +90,7 @@ def make_plan(
         frozen=sum(p.numel() for p in embedder.backbone.model.parameters())
         - sum(p.numel() for p in parameters),
         pairs=len(pairs),
-        negatives_per_anchor=size - 1 + round(size * hard),
+        negatives_per_anchor=met - 1 + round(met * hard),
         cut_share=sequences.cut / len(sample),
         tokens_per_step=tokens,
         kept_share=kept_share,

@@ -17,13 +17,17 @@ from accelerate.utils import set_seed
 from lastword.config import TrainConfig, train_config
 from lastword.console import say, warn
 from lastword.embedding import Embedder
+from lastword.embedding.adapters import load_adapter
 from lastword.embedding.backbone import preferred_device
+from lastword.errors import RequestError
 from lastword.noise import checked_noises
+from lastword.published import Published
 from lastword.training import adapter
 from lastword.training.loop import Loop
 from lastword.training.pairs import Pairs, hold_out, read_pairs
 from lastword.training.plan import Plan, clock, make_plan
-from lastword.training.select import HeldOutPairs, Scorer, Selection, choose
+from lastword.training.select import HeldOutPairs, LastStep, Scorer, Selection
+from lastword.training.watch import Watch
 from lastword.training.workplace import Workplace
 
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
@@ -51,7 +55,7 @@ class TrainResult:
 def train(
     out: str | Path,
     *,
-    scorer: Scorer | None = None,
+    scorer: Scorer | LastStep | None = None,
     resume: bool = False,
     overwrite: bool = False,
     drop_empty: bool = False,
@@ -65,7 +69,8 @@ def train(
 
     Args:
         out: folder to write.
-        scorer: development score that picks the checkpoint; None holds out a tenth of the pairs for it.
+        scorer: development score that picks the checkpoint; None holds out a tenth of the pairs for it,
+            `LastStep()` scores nothing and keeps the last.
         resume: go on with an interrupted run of the same settings.
         overwrite: replace `out`, and start over where an interrupted run lies.
         drop_empty: leave out pairs with an empty side.
@@ -83,13 +88,16 @@ def train(
     started = time.perf_counter()
     config = train_config(settings)
     checked_noises(config.noise)
+    published = Published.of(config.as_published)
     place = Workplace(Path(out), config, resume, overwrite)
     place.check()
+    if published.names:
+        say(str(published))
     pairs, scorer = _data(config, scorer, drop_empty)
-    embedder, accelerator = _loaded(config, device, trackers, place.trackers)
-    in_training = embedder.with_length(min(config.max_tokens, embedder.max_tokens))
+    loaded, accelerator = _loaded(config, device, trackers, place.trackers)
+    embedder, in_training = published.views(loaded, config.max_tokens)
     base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
-    base_score = scorer(embedder) if scorer else float("nan")
+    watch = _watch(embedder, scorer, place)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
     if accelerator.is_main_process:
         place.open()
@@ -99,10 +107,10 @@ def train(
     loop = Loop(in_training, pairs, config, place.checkpoints, accelerator, parameters)
     with embedder.backbone.attention(_attention(embedder)):
         plan = _planned(loop)
-        checkpoints = loop.run()
+        checkpoints = loop.run(watch)
     accelerator.end_training()
 
-    selection = _selected(embedder, checkpoints, scorer, base_score)
+    selection = watch.choose(checkpoints, config.steps)
     if config.quantize:
         embedder = _over_full_weights(config, str(embedder.backbone.device), checkpoints, selection)
         base = embedder.facts
@@ -116,18 +124,27 @@ def train(
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         place.finish(embedder, selection)
-        say(f"kept step {selection.step}: {selection.criterion} {base_score:.3f} → {selection.score:.3f}")
+        _tell(selection, config)
         say(f"wrote {out} after {clock(result.seconds)}")
     return result
 
 
-def _data(config: TrainConfig, scorer: Scorer | None, drop_empty: bool) -> tuple[Pairs, Scorer | None]:
+def _data(
+    config: TrainConfig, scorer: Scorer | LastStep | None, drop_empty: bool
+) -> tuple[Pairs, Scorer | LastStep]:
     """The pairs to train on, and what scores the checkpoints."""
-    pairs = read_pairs(config.pairs, drop_empty=drop_empty)
+    header_rows = Published.of(config.as_published).keeps_header_rows
+    pairs = read_pairs(config.pairs, drop_empty=drop_empty, header_rows=header_rows)
     if scorer is None:
         rest, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
+        scorer = LastStep("last step (too few pairs to hold any out)")
         if len(held_out) >= _HELD_OUT_LEAST:
             pairs, scorer = rest, HeldOutPairs(held_out)
+    if config.patience and isinstance(scorer, LastStep):
+        raise RequestError(
+            f"patience={config.patience}: there is no development score that could stop rising; "
+            "give labelled development texts, more pairs, or no patience"
+        )
     if len(pairs) < config.batch_pairs:
         warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
     return pairs, scorer
@@ -171,10 +188,11 @@ def _over_full_weights(
     config: TrainConfig, device: str, checkpoints: list[tuple[int, Path]], selection: Selection
 ) -> Embedder:
     """The kept adapter over the weights as they were before they were quantised, as QLoRA is deployed."""
-    embedder = _embedder(config, device, quantize=None)
+    loaded = _embedder(config, device, quantize=None)
+    embedder, _ = Published.of(config.as_published).views(loaded, config.max_tokens)
     embedder.facts = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
     adapter.add_adapter(embedder.backbone.model, config)
-    adapter.load_adapter(embedder.backbone.model, dict(checkpoints)[selection.step])
+    load_adapter(embedder.backbone.model, dict(checkpoints)[selection.step])
     return embedder
 
 
@@ -202,15 +220,30 @@ def _planned(loop: Loop) -> Plan:
     return plan
 
 
-def _selected(
-    embedder: Embedder, checkpoints: list[tuple[int, Path]], scorer: Scorer | None, base_score: float
-) -> Selection:
-    if scorer is None:
-        step = checkpoints[-1][0]
-        return Selection("last step (too few pairs to hold any out)", step, float("nan"), {})
-    selection = choose(embedder, checkpoints, scorer, base_score)
-    if selection.score <= base_score:
-        warn(
-            f"training did not help: {scorer.criterion} was {base_score:.3f} before and is {selection.score:.3f} now"
+def _watch(embedder: Embedder, scorer: Scorer | LastStep, place: Workplace) -> Watch:
+    """The scores so far: those of an interrupted run, or that of the model before training."""
+    watch = Watch(embedder, scorer, place.config.patience)
+    if place.resume:
+        watch.load(place.checkpoints)
+    if 0 not in watch.scores and (measured := watch.measure()):
+        watch.scores[0] = measured
+    return watch
+
+
+def _tell(selection: Selection, config: TrainConfig) -> None:
+    """Say what was kept and why."""
+    if selection.stopped:
+        say(
+            f"stopped after step {selection.stopped} of {config.steps}: {config.patience} checkpoints "
+            "without a rise beyond the noise"
         )
-    return selection
+    if not selection.scores:
+        say(f"kept step {selection.step}: {selection.criterion}")
+        return
+    before = selection.scores[0]
+    say(f"kept step {selection.step}: {selection.criterion} {before:.3f} → {selection.score:.3f}")
+    if selection.score <= before:
+        warn(
+            f"training did not help: {selection.criterion} was {before:.3f} before "
+            f"and is {selection.score:.3f} now"
+        )

@@ -7,17 +7,16 @@ of all other held-out anchors?
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from lastword.console import progress
 from lastword.embedding import Embedder
-from lastword.training.adapter import load_adapter
 from lastword.training.pairs import Pairs
+
+Measured = tuple[float, float]
+"""A development score and its noise band, one standard deviation in the unit of the score."""
 
 
 class Scorer(Protocol):
@@ -29,9 +28,20 @@ class Scorer(Protocol):
 
     criterion: str
 
-    def __call__(self, embedder: Embedder) -> float:
-        """Score the embedder as it is."""
+    def __call__(self, embedder: Embedder) -> Measured:
+        """Score the embedder as it is; gives the score and its band."""
         ...
+
+
+@dataclass(frozen=True)
+class LastStep:
+    """Instead of a scorer: nothing is scored, and the last step is kept.
+
+    Attributes:
+        criterion: why, in a few words.
+    """
+
+    criterion: str = "last step"
 
 
 @dataclass(frozen=True)
@@ -43,16 +53,25 @@ class Selection:
         step: the step that was kept.
         score: its score.
         scores: step → score; step 0 is the model before training.
+        bands: step → noise band of its score.
+        stopped: the step after which the training ended before its time, since the score no longer rose;
+            None if it did all its steps.
     """
 
     criterion: str
     step: int
     score: float
     scores: dict[int, float]
+    bands: dict[int, float] = field(default_factory=dict)
+    stopped: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
-        return {**asdict(self), "scores": {str(step): score for step, score in self.scores.items()}}
+        by_step = {
+            name: {str(step): value for step, value in getattr(self, name).items()}
+            for name in ("scores", "bands")
+        }
+        return {**asdict(self), **by_step}
 
 
 class HeldOutPairs:
@@ -62,32 +81,11 @@ class HeldOutPairs:
         self.pairs = pairs
         self.criterion = f"mean reciprocal rank on {len(pairs)} held-out pairs"
 
-    def __call__(self, embedder: Embedder) -> float:
-        """Score from 0 to 1."""
+    def __call__(self, embedder: Embedder) -> Measured:
+        """Score from 0 to 1, and its standard error: what the choice of held-out pairs is worth."""
         anchors = embedder.encode(self.pairs.anchors, normalize=True)
         positives = embedder.encode(self.pairs.positives, normalize=True)
         similarity = anchors @ positives.T
         rank = (similarity >= np.diag(similarity)[:, None]).sum(1)
-        return float((1.0 / rank).mean())
-
-
-def choose(
-    embedder: Embedder, checkpoints: Sequence[tuple[int, Path]], scorer: Scorer, base_score: float
-) -> Selection:
-    """Score every checkpoint, adapters swapped in place, and leave the best one in the model.
-
-    Args:
-        embedder: the model with its adapter.
-        checkpoints: (step, folder) in order of steps.
-        scorer: the development score.
-        base_score: its value before training, for the record; the base model is no candidate.
-    """
-    scores = {0: base_score}
-    with progress("scoring checkpoints", len(checkpoints)) as advance:
-        for step, folder in checkpoints:
-            load_adapter(embedder.backbone.model, folder)
-            scores[step] = scorer(embedder)
-            advance(1)
-    best = max((step for step, _ in checkpoints), key=lambda step: (scores[step], -step))
-    load_adapter(embedder.backbone.model, dict(checkpoints)[best])
-    return Selection(scorer.criterion, best, scores[best], scores)
+        reciprocal = 1.0 / rank
+        return float(reciprocal.mean()), float(reciprocal.std() / len(rank) ** 0.5)

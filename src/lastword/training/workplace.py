@@ -13,6 +13,7 @@ from lastword.embedding.folder import replace_folder
 from lastword.errors import ExistingOutputError
 from lastword.training.loop import OPTIMIZER
 from lastword.training.select import Selection
+from lastword.training.watch import SCORES
 
 RECIPE = "recipe.json"
 
@@ -78,7 +79,9 @@ class Workplace:
             leftover.unlink()
         model = embedder.save(self.partial / "model", overwrite=True)
         record = model / "training"
-        shutil.copytree(self.checkpoints, record)
+        shutil.copytree(
+            self.checkpoints, record, ignore=shutil.ignore_patterns(SCORES)
+        )  # the choice has them
         (record / "choice.json").write_text(json.dumps(selection.to_dict(), indent=2) + "\n")
         shutil.copy(self.partial / RECIPE, record / RECIPE)
         if self.trackers.exists():

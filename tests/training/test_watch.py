@@ -1,0 +1,197 @@
+"""Scores at checkpoints, and the early stop: it ends where it should and survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from lastword.embedding import Embedder
+from lastword.errors import RequestError
+from lastword.training import HeldOutPairs, LastStep, train
+from lastword.training.pairs import Pairs
+from lastword.training.watch import checkpoints_without_rise
+from lastword.training.workplace import Workplace
+from tests.training.conftest import pair_columns
+
+Settings = dict[str, Any]
+Refused = Callable[..., str]
+
+
+class AdapterSize:
+    """Grows with every step; what it says depends on the weights alone."""
+
+    criterion = "size of the adapter"
+
+    def __init__(self, band: float, stop_at: int | None = None) -> None:
+        self.band, self.stop_at, self.calls = band, stop_at, 0
+
+    def __call__(self, embedder: Embedder) -> tuple[float, float]:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        weights = [p for name, p in embedder.backbone.model.named_parameters() if "lora_B" in name]
+        return float(sum(weight.detach().abs().sum() for weight in weights)), self.band
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 0.3)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_scores_without_a_rise_are_counted_from_the_last_one(measured: list[tuple[float, float]]) -> None:
+    rises = [0]
+    for i, (score, band) in enumerate(measured):
+        if i and score > measured[rises[-1]][0] + band:
+            rises.append(i)
+    assert checkpoints_without_rise(measured) == len(measured) - 1 - rises[-1]
+
+
+def test_a_slow_climb_counts_once_its_sum_is_more_than_noise() -> None:
+    climb = [(0.30 + 0.01 * i, 0.025) for i in range(7)]
+    assert [checkpoints_without_rise(climb[:n]) for n in range(1, 8)] == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_a_flat_score_stops_the_training_and_is_written_down(tmp_path: Path, settings: Settings) -> None:
+    settings = {**settings, "steps": 150, "patience": 2}
+    stopped = train(tmp_path / "flat", scorer=AdapterSize(band=1e9), **settings)
+    assert stopped.selection.stopped == 20
+    assert list(stopped.selection.scores) == list(stopped.selection.bands) == [0, 10, 20]
+    assert len(stopped.losses) == 20
+    card = json.loads((tmp_path / "flat" / "lastword.json").read_text())
+    assert (card["selection"]["stopped"], card["selection"]["bands"]["20"]) == (20, 1e9)
+    assert card["recipe"]["patience"] == 2
+    choice = json.loads((tmp_path / "flat" / "training" / "choice.json").read_text())
+    assert choice == card["selection"]
+
+
+def test_a_rising_score_stops_nothing(tmp_path: Path, settings: Settings) -> None:
+    result = train(tmp_path / "out", scorer=AdapterSize(band=0), **{**settings, "steps": 25, "patience": 1})
+    assert result.selection.stopped is None
+    assert result.selection.step == 25
+
+
+def test_a_killed_run_stops_where_it_would_have(tmp_path: Path, settings: Settings) -> None:
+    pairs = tmp_path / "hundred.parquet"
+    pq.write_table(pa.table(pair_columns(100)), pairs)
+    settings = {
+        **settings, "pairs": [str(pairs)], "steps": 200, "patience": 3, "dropout": 0.1, "learning_rate": 1e-7,
+    }  # fmt: skip
+    whole = train(tmp_path / "whole", **settings)
+    assert whole.selection.criterion == "mean reciprocal rank on 10 held-out pairs"
+    assert whole.selection.stopped == 40
+    out, code = tmp_path / "killed", "from lastword.training import train; train({!r}, **{!r})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code.format(str(out), settings)], stderr=subprocess.DEVNULL
+    )
+    log = tmp_path / "killed.partial" / "checkpoints" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < 23):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists(), "the run ended before it was killed"
+    resumed = train(out, resume=True, **settings)
+    assert resumed.selection == whole.selection
+    assert resumed.losses == whole.losses
+    weights = [load_file(folder / "model.safetensors") for folder in (tmp_path / "whole", out)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_checkpoint_without_its_score_gets_it_on_resume(tmp_path: Path, settings: Settings) -> None:
+    settings = {**settings, "steps": 45, "patience": 2}
+    whole = train(tmp_path / "whole", scorer=AdapterSize(band=0), **settings)
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        train(out, scorer=AdapterSize(band=0, stop_at=3), **settings)
+    assert sorted(path.name for path in (tmp_path / "stopped.partial" / "checkpoints").glob("step-*")) == [
+        "step-000010",
+        "step-000020",
+    ]
+    again = AdapterSize(band=0)
+    resumed = train(out, scorer=again, resume=True, **settings)
+    assert resumed.selection == whole.selection
+    assert again.calls == 3, "steps 20, 40 and 45; what was scored before is read"
+
+
+def test_a_run_that_had_stopped_goes_no_further_on_resume(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, finish = {**settings, "steps": 45, "patience": 1}, Workplace.finish
+    monkeypatch.setattr(Workplace, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "out", scorer=AdapterSize(band=1e9), **settings)
+    monkeypatch.setattr(Workplace, "finish", finish)
+    result = train(tmp_path / "out", scorer=AdapterSize(band=1e9), resume=True, **settings)
+    assert (result.selection.stopped, len(result.losses)) == (10, 10)
+
+
+def test_a_resumed_run_chooses_by_the_same_score(
+    tmp_path: Path, settings: Settings, refused: Refused
+) -> None:
+    settings, out = {**settings, "steps": 45}, tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        train(out, scorer=AdapterSize(band=0, stop_at=3), **settings)
+    other = AdapterSize(band=0)
+    other.criterion = "something else"
+    assert refused(RequestError, train, out, scorer=other, resume=True, **settings) == (
+        "--resume: checkpoints were chosen by size of the adapter and are now by something else; "
+        "repeat the settings of the interrupted run or start over with --overwrite"
+    )
+
+
+def test_patience_without_a_score(tmp_path: Path, settings: Settings, refused: Refused) -> None:
+    message = (
+        "patience=2: there is no development score that could stop rising; "
+        "give labelled development texts, more pairs, or no patience"
+    )
+    for scorer in (None, LastStep()):
+        assert (
+            refused(RequestError, train, tmp_path / "out", scorer=scorer, **{**settings, "patience": 2})
+            == message
+        )
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_the_last_step_is_kept_where_nothing_is_scored(tmp_path: Path, settings: Settings) -> None:
+    result = train(tmp_path / "out", scorer=LastStep("all get the same"), **settings)
+    assert (result.selection.step, result.selection.criterion) == (12, "all get the same")
+    assert result.selection.scores == {}
+
+
+def test_scoring_in_the_middle_changes_nothing(tmp_path: Path, settings: Settings) -> None:
+    settings = {**settings, "dropout": 0.2, "noise": "delete"}
+    scored = train(tmp_path / "scored", scorer=AdapterSize(band=0), **settings)
+    blind = train(tmp_path / "blind", scorer=LastStep(), **settings)
+    assert scored.losses == blind.losses
+
+
+def test_held_out_pairs_have_the_standard_error_for_a_band(load: Any) -> None:
+    columns = pair_columns(20)
+    pairs = Pairs(columns["anchor"], columns["positive"], [""] * 20)
+    embedder = load(template="ccw", pooling="lasttoken")
+    score, band = HeldOutPairs(pairs)(embedder)
+    anchors, positives = embedder.encode(pairs.anchors), embedder.encode(pairs.positives)
+    reciprocal = []
+    for i in range(20):
+        similarity = [float(anchors[i] @ positives[j]) for j in range(20)]
+        reciprocal.append(1 / sum(value >= similarity[i] for value in similarity))
+    mean = sum(reciprocal) / 20
+    assert score == pytest.approx(mean, abs=1e-6)
+    assert band == pytest.approx((sum((one - mean) ** 2 for one in reciprocal) / 20 / 20) ** 0.5, abs=1e-6)
