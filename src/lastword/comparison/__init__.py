@@ -1,6 +1,9 @@
-"""WHICH PAIRS ARE WORTH IT: files in data order: sources, trials, picture."""
+"""WHICH CHOICE IS WORTH IT: files in data order: series, sources, trials, grid, sweep, defects, picture, table."""
 
+from lastword.comparison.defects import measure_defects
+from lastword.comparison.series import Comparison
 from lastword.comparison.sources import Source, read_sources
-from lastword.comparison.trials import Comparison, compare_pairs
+from lastword.comparison.sweep import sweep
+from lastword.comparison.trials import compare_pairs
 
-__all__ = ["Comparison", "Source", "compare_pairs", "read_sources"]
+__all__ = ["Comparison", "Source", "compare_pairs", "measure_defects", "read_sources", "sweep"]

@@ -1,14 +1,15 @@
-"""A comparison as a picture: one row for each source, a dot for each seed, a line for the mean."""
+"""A comparison as a picture: one row for each contestant, a dot for each seed, a line for the mean."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from statistics import fmean
 
-from lastword.comparison.trials import Comparison
+from lastword.comparison.series import Comparison
 from lastword.markup import Markup, tag
 
-LEFT, RIGHT, ROW, TOP, WIDTH = 190.0, 20.0, 26.0, 16.0, 640.0
+RIGHT, ROW, TOP, WIDTH, PLOT = 20.0, 26.0, 16.0, 640.0, 430.0
+LETTER = 6.7  # widest mean width of a letter at 12 px
 _STYLE = Markup(
     "text{font:12px system-ui,sans-serif;fill:#334}.g{stroke:#dde2ea}.b{stroke:#999;stroke-dasharray:4 3}"
     ".m{stroke:#1d4ed8;stroke-width:2.5}.d{fill:#1d4ed8;fill-opacity:.45}"
@@ -23,17 +24,16 @@ def write_picture(path: str | Path, found: Comparison) -> None:
 
 def render(found: Comparison) -> str:
     """The picture as a string."""
-    points = {
-        name: [100 * fmean(trial["scores"].values()) for trial in found.trials if trial["source"] == name]
-        for name in found.ranked
-    }
+    points = {name: [100 * mean for mean in found.means(name)] for name in found.ranked}
     base = 100 * fmean(found.base.values())
     every = [base, *(value for values in points.values() for value in values)]
     low, high = int(min(every)) - 1, int(max(every)) + 2
+    left = max(WIDTH - PLOT - RIGHT, 20 + LETTER * max(map(len, points)))
+    width = left + PLOT + RIGHT
     height = TOP + ROW * len(points) + 34
 
     def x(value: float) -> float:
-        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+        return left + (value - low) / (high - low) * PLOT
 
     bottom = TOP + ROW * len(points)
     step = max(1, (high - low) // 8)
@@ -46,23 +46,26 @@ def render(found: Comparison) -> str:
         tag(
             "text",
             "V-measure × 100; dashed: before training",
-            x=WIDTH - RIGHT,
+            x=width - RIGHT,
             y=height - 2,
             text_anchor="end",
         )
     )
     for row, (name, values) in enumerate(points.items()):
         y = TOP + ROW * (row + 0.5)
-        parts.append(tag("text", name, x=LEFT - 10, y=y + 4, text_anchor="end"))
+        parts.append(tag("text", name, x=left - 10, y=y + 4, text_anchor="end"))
         parts += [tag("circle", cx=x(value), cy=y, r=4, class_="d") for value in values]
-        middle = x(fmean(values))
-        parts.append(tag("line", x1=middle, x2=middle, y1=y - 8, y2=y + 8, class_="m"))
+        if not values:
+            parts.append(tag("text", "diverged", x=left + 8, y=y + 4))
+        else:
+            middle = x(fmean(values))
+            parts.append(tag("line", x1=middle, x2=middle, y1=y - 8, y2=y + 8, class_="m"))
     return str(
         tag(
             "svg",
             *parts,
             xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {WIDTH:g} {height:g}",
-            width=WIDTH,
+            viewBox=f"0 0 {width:g} {height:g}",
+            width=width,
         )
     )

@@ -1,0 +1,204 @@
+"""Trainings one after another, each done once whatever happens: what comparisons and sweeps are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from lastword.config import require_same_settings, train_config
+from lastword.embedding import Embedder
+from lastword.errors import ExistingOutputError
+from lastword.evaluation import cluster_score
+from lastword.evaluation.development import Development
+from lastword.published import scored_as_published
+from lastword.training import LastStep, Scorer, train
+
+Trial = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a series of trainings gave.
+
+    Attributes:
+        trials: one for each contestant and seed: the contestant's name (under the key that `subject` says),
+            seed, step, and scores (set → V-measure; empty where the training diverged).
+        base: set → V-measure of the model before any training.
+        settings: of all trainings.
+        subject: what is compared: "source", "settings" …
+    """
+
+    trials: list[Trial]
+    base: dict[str, float]
+    settings: dict[str, Any]
+    subject: str = "source"
+
+    def of(self, name: str) -> list[Trial]:
+        """The trials of one contestant."""
+        return [trial for trial in self.trials if trial[self.subject] == name]
+
+    def means(self, name: str) -> list[float]:
+        """Mean over the sets, for each seed of a contestant with which the training did not diverge."""
+        return [fmean(trial["scores"].values()) for trial in self.of(name) if trial["scores"]]
+
+    def mean_of(self, name: str) -> tuple[float, float]:
+        """Mean over sets and seeds of a contestant (-inf without any score), and the standard deviation over seeds."""
+        means = self.means(name) or [-math.inf]
+        return fmean(means), stdev(means) if len(means) > 1 else 0.0
+
+    @property
+    def ranked(self) -> list[str]:
+        """Contestants, the best first."""
+        names = dict.fromkeys(trial[self.subject] for trial in self.trials)
+        return sorted(names, key=lambda name: -self.mean_of(name)[0])
+
+    def level_with_best(self, name: str) -> bool:
+        """Whether the mean lies within the bands of both from the best one's."""
+        (top, top_band), (mean, band) = self.mean_of(self.ranked[0]), self.mean_of(name)
+        return top - mean <= top_band + band
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return {"settings": self.settings, "base": self.base, "trials": self.trials}
+
+
+@dataclass(frozen=True)
+class Series:
+    """The place of a series: `OUT.partial` until all is done, then `OUT`.
+
+    Attributes:
+        out: the folder that appears when everything is done.
+        kind: what to call it: "comparison", "sweep" …; the result is `OUT/KIND.json`.
+        settings: what must be the same when it is resumed.
+        resume: go on with what lies there.
+        overwrite: replace what lies there.
+    """
+
+    out: Path
+    kind: str
+    settings: dict[str, Any]
+    resume: bool = False
+    overwrite: bool = False
+
+    @property
+    def work(self) -> Path:
+        """The folder of the unfinished series."""
+        return self.out.with_name(self.out.name + ".partial")
+
+    def open(self) -> None:
+        """Make the folder, empty unless a series is resumed.
+
+        Raises:
+            ExistingOutputError: `out` exists, or an interrupted series lies there.
+            RequestError: the interrupted series had other settings.
+        """
+        if self.out.exists() and not self.overwrite:
+            raise ExistingOutputError(f"{self.out} exists: give another place or --overwrite")
+        record = self.work / "settings.json"
+        if record.exists() and not (self.resume or self.overwrite):
+            raise ExistingOutputError(
+                f"{self.work} holds an interrupted {self.kind}: "
+                "go on with --resume or start over with --overwrite"
+            )
+        if record.exists() and self.resume:
+            require_same_settings(json.loads(record.read_text()), self.settings, self.kind)
+            return
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        _write(record, self.settings)
+
+    def once(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Do the work of a name once; what it gave is read the next time."""
+        path = self.work / f"{name}.json"
+        if not path.exists():
+            _write(path, work())
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write the result and move the folder to its place."""
+        _write(self.work / f"{self.kind}.json", result)
+        if self.out.exists():
+            shutil.rmtree(self.out)
+        self.work.rename(self.out)
+
+
+def trained(
+    place: Path,
+    settings: dict[str, Any],
+    development: Development,
+    scorer: Scorer | LastStep | None = None,
+    device: str | None = None,
+    also: Sequence[str] = (),
+) -> Trial:
+    """One training: the model is scored on the development texts and thrown away.
+
+    Args:
+        place: folder for the model; an interrupted training there is gone on with.
+        settings: fields of `TrainConfig`.
+        development: what it is scored on.
+        scorer: what picks the checkpoint; None keeps the last step.
+        device: None takes the best there is.
+        also: switches of an evaluation as published, to score the same model with too.
+
+    Returns:
+        step that was kept, scores (set → V-measure, with the switches of `as_published`), and under "also"
+        switch → scores.
+    """
+    if not place.exists():  # otherwise the series was killed between the training and its scores
+        train(
+            place, scorer=scorer or LastStep(), resume=True, trackers="none", device=device, **settings
+        )  # fmt: skip
+    choice = json.loads((place / "training" / "choice.json").read_text())
+    embedder = Embedder.from_pretrained(place, device=device)
+    trial = {
+        "step": choice["step"],
+        "scores": scores_of(embedder, development, train_config(settings).as_published),
+    }
+    if also:
+        trial["also"] = {name: scores_of(embedder, development, (name,)) for name in also}
+    shutil.rmtree(place)
+    return trial
+
+
+def before_training(
+    settings: dict[str, Any], development: Development, device: str | None = None
+) -> dict[str, float]:
+    """Scores of the model as it is, set → V-measure."""
+    config = train_config(settings)
+    embedder = Embedder.from_pretrained(
+        config.model, template=config.template, pooling=config.pooling, device=device
+    )
+    return scores_of(embedder, development)
+
+
+def scores_of(
+    embedder: Embedder, development: Development, as_published: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """V-measure of each set."""
+    encoder = scored_as_published(embedder, as_published)
+    return {
+        name: round(cluster_score(encoder, texts, labels).score, 4)
+        for name, (texts, labels) in development.items()
+    }
+
+
+def fingerprint(development: Development) -> dict[str, str]:
+    """Name of each set → a hash of its texts and labels, so that a resumed series is scored on the same."""
+    return {
+        name: hashlib.sha256(json.dumps([list(texts), list(labels)]).encode()).hexdigest()[:16]
+        for name, (texts, labels) in development.items()
+    }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
