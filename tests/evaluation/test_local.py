@@ -129,7 +129,7 @@ def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
     [
         (
             {"task": "clusterin"},
-            "unknown task 'clusterin': did you mean 'clustering'? Known: clustering, classification",
+            "unknown task 'clusterin': did you mean 'clustering'? Known: clustering, classification, sts, retrieval",
         ),
         ({"max_texts": 0}, "max_texts=0: give 1 or more, or nothing for all"),
         ({"template": "eol"}, "template='eol': tfidf takes no template; leave it out"),

@@ -14,7 +14,13 @@ from sklearn.metrics import v_measure_score
 from threadpoolctl import threadpool_limits
 
 from lastword.errors import RequestError, WorkError
-from lastword.evaluation import Score, classification_score, cluster_score, vectors_cluster_score
+from lastword.evaluation import (
+    Score,
+    classification_score,
+    cluster_score,
+    vectors_classification_score,
+    vectors_cluster_score,
+)
 
 from .samples import TableEncoder, clouds
 
@@ -73,6 +79,9 @@ def test_classification_score_is_the_protocol(samples_per_label):
     assert score.std == pytest.approx(np.std(by_hand), abs=1e-9)
     assert 0.3 < score.score < 0.95
     assert (score.task, score.metric, score.n, score.experiments) == ("classification", "accuracy", 50, 10)
+    assert score == vectors_classification_score(
+        vectors[:70], labels[:70], vectors[70:], labels[70:], samples_per_label=samples_per_label
+    )
 
 
 def test_cluster_score_embeds_every_distinct_text_once_and_counts_every_row():

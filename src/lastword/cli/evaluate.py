@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+_OF_DATA = (
+    "text_column", "label_column", "score_column", "split", "task", "train_split", "samples_per_label",
+    "max_texts", "seed", "drop_empty", "as_published",
+)  # fmt: skip
+_OF_BENCHMARK = ("results", "data_dir", "no_store", "seeds")
 
 
 @click.command()
 @click.option(
     "--model", required=True, help="name or folder of a model; mini; tfidf; sentence-transformers:NAME"
 )
-@click.option("--data", required=True, help="file of labelled texts, or the bundled topics or products")
-@click.option("--text-column", default="text", show_default=True, help="column of the texts")
+@click.option("--data", help="file of texts, folder of a retrieval, or the bundled topics or products")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    help="paper-clustering, paper-eight, paper-classification, or tasks of MTEB: A,B,…; repeatable",
+)
+@click.option("--text-column", help="column of the texts; two with a comma for sts  [default: text]")
 @click.option("--label-column", default="label", show_default=True, help="column of the labels")
+@click.option("--score-column", default="score", show_default=True, help="column of the scores of pairs")
 @click.option("--split", help="keep the rows whose column `split` has this value")
-@click.option("--task", default="clustering", show_default=True, help="clustering or classification")
+@click.option(
+    "--task", default="clustering", show_default=True, help="clustering, classification, sts or retrieval"
+)
 @click.option("--template", help="template of a base model: a name or a string with {text}")
 @click.option("--pooling", help="pooling of a base model")
 @click.option("--train-split", default="train", show_default=True, help="split a classification learns from")
@@ -26,31 +44,152 @@ import click
 @click.option("--batch-tokens", type=int, help="padded tokens in one pass; bounds the memory")
 @click.option("--seed", default=0, show_default=True, help="of that sample")
 @click.option("--drop-empty", is_flag=True, help="leave out rows without text or label")
+@click.option(
+    "--data-dir", type=Path, help="folder with local copies of the benchmark's data sets, in place of the Hub"
+)
+@click.option(
+    "--results", type=Path, help="folder of a benchmark's results; the user's cache folder by default"
+)
+@click.option(
+    "--seeds", default=1, show_default=True, help="score each task of a benchmark with so many seeds"
+)
+@click.option("--store", type=Path, help="folder of kept vectors; a benchmark's default is the user's cache")
+@click.option("--no-store", is_flag=True, help="keep no vectors of a benchmark")
 @click.option("--dtype", help="float32 or bfloat16; what the device does best by default")
 @click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
+@click.option("--as-published", default="", metavar="A,B,…", help="score as the paper's own code does")
 @click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
-def evaluate(model: str, data: str, as_json: bool, **settings: Any) -> None:
-    """Score a model on labelled texts, by the protocols of MTEB.
+def evaluate(
+    model: str, data: str | None, benchmarks: tuple[str, ...], as_json: bool, **settings: Any
+) -> None:
+    """Score a model on texts of your own or on tasks of MTEB, by the protocols of MTEB.
 
     \b
     lastword evaluate --model adapted --data tickets.csv --label-column topic
     lastword evaluate --model tfidf --data tickets.csv --label-column topic
+    lastword evaluate --model adapted --data pairs.csv --task sts
+    lastword evaluate --model adapted --benchmark paper-eight
 
     Clustering gives the V-measure of k-means against the labels; classification the accuracy of a
-    logistic regression on a few texts of each label. tfidf is the baseline to beat.
+    logistic regression on a few texts of each label; sts Spearman's correlation of cosine and score;
+    retrieval nDCG@10. tfidf is the baseline to beat.
+
+    A benchmark gets its texts from the Hub or from --data-dir, goes on where an earlier run ended, and
+    names the tasks whose texts are missing.
     """
+    _refuse_mixture(data, benchmarks)
+    if data is not None:
+        _evaluate_data(model, data, as_json, {k: v for k, v in settings.items() if k not in _OF_BENCHMARK})
+    else:
+        _evaluate_benchmark(
+            model, benchmarks, as_json, {k: v for k, v in settings.items() if k not in _OF_DATA}
+        )
+
+
+def _refuse_mixture(data: str | None, benchmarks: tuple[str, ...]) -> None:
+    if (data is None) == (not benchmarks):
+        raise click.UsageError("give either --data (texts of your own) or --benchmark (tasks of MTEB)")
+    context = click.get_current_context()
+    foreign = _OF_BENCHMARK if data is not None else _OF_DATA
+    given = [name for name in foreign if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        flag, other = f"--{given[0].replace('_', '-')}", "--benchmark" if data is not None else "--data"
+        raise click.UsageError(f"{flag} belongs to {other}: leave it out")
+
+
+def _evaluate_data(model: str, data: str, as_json: bool, settings: dict[str, Any]) -> None:
     from lastword.evaluation import evaluate as run
 
-    result = run(_path_or_name(model), data, **settings)
+    switches = [name.strip() for name in settings.pop("as_published").split(",") if name.strip()]
+    result = run(_path_or_name(model), data, as_published=switches, **settings)
     if as_json:
         click.echo(json.dumps(result))
         return
-    how = " ".join(str(result[key]) for key in ("template", "pooling") if result[key])
     metric = result["metric"].replace("_", "-")
-    click.echo(f"{result['model']} {how}".rstrip())
+    what = {"sts": "pairs", "retrieval": "queries"}.get(result["task"], "texts")
+    click.echo(_model_line(result))
     click.echo(
-        f"{metric} {100 * result['score']:.1f} ± {100 * result['std']:.1f} on {result['n']:,} texts of {data}"
+        f"{metric} {100 * result['score']:.1f} ± {100 * result['std']:.1f} on {result['n']:,} {what} of {data}"
     )
+
+
+def _evaluate_benchmark(
+    model: str, benchmarks: tuple[str, ...], as_json: bool, settings: dict[str, Any]
+) -> None:
+    from lastword.evaluation import benchmark
+
+    store, no_store = settings.pop("store"), settings.pop("no_store")
+    if store and no_store:
+        raise click.UsageError("--store and --no-store: give one of them")
+    keeps: Path | bool = False if no_store else store or True
+    result = benchmark(_path_or_name(model), benchmarks, store=keeps, **settings)
+    click.echo(json.dumps(result) if as_json else _report(result))
+    if not result["tasks"]:
+        sys.exit(1)
+
+
+def _report(result: dict[str, Any]) -> str:
+    """The table of a benchmark: tasks that are there, those that are missing, and the average."""
+    lines = [_model_line(result)]
+    if result["tasks"]:
+        lines += ["", *_aligned([_HEAD, *(_row(task) for task in result["tasks"])])]
+    if any(task["few_documents"] for task in result["tasks"]):
+        lines.append(
+            "* few documents: mteb scores a draw of fewer than 100, so small differences mean nothing"
+        )
+    for missing in result["missing"]:
+        name = missing["task"] + (f" ({missing['subset']})" if missing["subset"] else "")
+        lines += ["", f"missing: {name}", f"  {missing['reason']}"]
+        lines += [f"  its texts: {missing['dataset']}", f"  to get them {missing['how']}"]
+    return "\n".join([*lines, "", *_closing(result)])
+
+
+_HEAD = ("task", "metric", "score", "±", "texts", "seeds", "texts are")
+
+
+def _row(task: dict[str, Any]) -> tuple[str, ...]:
+    subset = "" if task["subset"] == "default" else f" ({task['subset']})"
+    spread = task["spread"]
+    return (
+        f"{task['task']}{subset}{' *' if task['few_documents'] else ''}",
+        task["metric"].replace("_", "-"),
+        f"{100 * task['score']:.1f}",
+        f"{100 * task['std']:.1f}",
+        f"{task['n']:,}" + (f" of {task['documents']:,}" if task["n"] < task["documents"] else ""),
+        f"{len(task['seed_scores'])}" + (f" (± {100 * spread:.1f})" if spread is not None else ""),
+        task["texts"],
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if column in (2, 3) else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _closing(result: dict[str, Any]) -> list[str]:
+    lines = []
+    present, asked, mean = result["present"], result["asked"], result["average_of_present"]
+    if result["average"] is not None:
+        lines.append(f"average of {asked} tasks: {100 * result['average']:.1f}")
+    elif mean is not None:
+        lines.append(f"no average: {asked - present} of {asked} tasks are not complete")
+        lines.append(f"average of the {present} that are: {100 * mean:.1f} (does not compare with the whole)")
+    else:
+        lines.append(f"no average: none of {asked} tasks is complete")
+    if result["encoded"] is not None:
+        lines.append(f"texts embedded: {result['encoded']:,}; found in the store: {result['from_store']:,}")
+    return [*lines, f"results: {result['results']}"]
+
+
+def _model_line(result: dict[str, Any]) -> str:
+    how = " ".join(str(result[key]) for key in ("template", "pooling") if result[key])
+    return f"{result['model']} {how}".rstrip()
 
 
 def _path_or_name(model: str) -> str | Path:

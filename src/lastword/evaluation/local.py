@@ -1,21 +1,20 @@
-"""Score a model on a file of labelled texts: the function behind `lastword evaluate`."""
+"""Score a model on a file of the user: the function behind `lastword evaluate --data`."""
 
 from __future__ import annotations
 
 import importlib
-import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from lastword.bundled import path_of
 from lastword.errors import RequestError, unknown_name
-from lastword.evaluation.baselines import SentenceTransformerEncoder, TfidfEncoder
+from lastword.evaluation.baselines import TfidfEncoder
 from lastword.evaluation.encoder import TextEncoder
+from lastword.evaluation.inputs import Collection, LabelledTexts, ScoredPairs, two_columns
+from lastword.evaluation.models import batched, description, load_encoder
+from lastword.evaluation.pair_scores import retrieval_score, sts_score
 from lastword.evaluation.scores import (
     Score,
     classification_score,
@@ -23,41 +22,21 @@ from lastword.evaluation.scores import (
     require_labels,
     require_samples,
 )
-from lastword.tables import read_texts
+from lastword.evaluation.stored import StoredEncoder
+from lastword.store import EmbeddingStore
 
-if TYPE_CHECKING:
-    from lastword.embedding import Embedder
-
-TASKS = ("clustering", "classification")
+TASKS = ("clustering", "classification", "sts", "retrieval")
 BUNDLED = ("topics", "products")
-_SENTENCE_TRANSFORMERS = "sentence-transformers:"
-
-
-@dataclass(frozen=True)
-class LabelledTexts:
-    """Texts, their labels, and the words that tell a person where they are from."""
-
-    texts: list[str]
-    labels: list[str]
-    where: str
-
-    def sample(self, most: int | None, seed: int) -> LabelledTexts:
-        """Draw at most so many, always the same ones, and keep their order."""
-        if most is None or most >= len(self.texts):
-            return self
-        if most < 1:
-            raise RequestError(f"max_texts={most}: give 1 or more, or nothing for all")
-        rows = sorted(random.Random(seed).sample(range(len(self.texts)), most))
-        texts, labels = [self.texts[row] for row in rows], [self.labels[row] for row in rows]
-        return LabelledTexts(texts, labels, f"the sample of {most} texts from {self.where}")
+Scorer = Callable[[TextEncoder], Score]
 
 
 def evaluate(
     model: str | Path | TextEncoder,
     data: str | Path,
     *,
-    text_column: str = "text",
+    text_column: str | None = None,
     label_column: str = "label",
+    score_column: str = "score",
     split: str | None = None,
     task: str = "clustering",
     template: str | None = None,
@@ -68,34 +47,41 @@ def evaluate(
     max_texts: int | None = None,
     seed: int = 0,
     drop_empty: bool = False,
+    store: str | Path | None = None,
     dtype: str | None = None,
     device: str | None = None,
+    as_published: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Score a model on labelled texts, by the protocols of MTEB.
+    """Score a model on texts of one's own, by the protocols of MTEB.
 
     Args:
         model: a decoder's name or folder, "tfidf", "sentence-transformers:NAME_OR_FOLDER", or an object with
             `encode` and `identity`, such as an `Embedder`.
-        data: a file, or the bundled "topics" or "products".
-        text_column: column of the texts.
+        data: a file, or the bundled "topics" or "products"; for a retrieval a folder in the layout of BEIR
+            (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv).
+        text_column: column of the texts; None is "text", and "sentence1,sentence2" for sts.
         label_column: column of the labels.
-        split: keep the rows whose column `split` has this value. None takes all rows for a clustering, the
-            split "test" for a classification.
-        task: "clustering" (V-measure) or "classification" (accuracy).
+        score_column: column of the scores of pairs.
+        split: keep the rows whose column `split` has this value. None takes all rows for a clustering or
+            sts, the split "test" for a classification or retrieval.
+        task: "clustering" (V-measure), "classification" (accuracy), "sts" (Spearman's correlation of
+            cosine and score) or "retrieval" (nDCG@10).
         template: of a decoder; None takes the folder's own, or none.
         pooling: of a decoder; None takes the folder's own, or mean.
         train_split: split that a classification draws its training texts from.
         samples_per_label: training texts of each label in a classification.
         batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
-        max_texts: score a fixed sample of at most so many texts.
+        max_texts: score a fixed sample of at most so many texts or pairs.
         seed: of that sample; the protocol itself keeps mteb's seed.
         drop_empty: leave out rows without text or label instead of refusing the file.
+        store: folder of vectors that are kept from call to call; None keeps none.
         dtype: precision of the model; None is what its kind does by default.
         device: None is the best there is.
+        as_published: score as the paper's own code does: "padding=left-assumed", see `lastword.published`.
 
     Returns:
-        task, metric, score and std (0 … 1), n texts scored, model, template and pooling (None where the model
-        has none), seconds for embedding and scoring, data.
+        task, metric, score and std (0 … 1), n texts, pairs or queries scored, model, template and pooling
+        (None where the model has none), seconds for embedding and scoring, data.
 
     Raises:
         MissingFileError, TableError, ModelError, RequestError: see the message.
@@ -103,47 +89,97 @@ def evaluate(
     if task not in TASKS:
         raise RequestError(unknown_name("task", task, TASKS))
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
-    columns = (text_column, label_column)
-    test_split = split or ("test" if task == "classification" else None)
-    train: LabelledTexts | None = None
-    if task == "classification":
-        train = _read_train(path, columns, train_split, test_split, samples_per_label, drop_empty)
-    test = _read(path, columns, test_split, drop_empty).sample(max_texts, seed)
-    if train is None:
-        require_labels(test.labels, task, test.where)
-    encoder = _encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
-    importlib.import_module("lastword.evaluation.tasks")  # seconds that are not the model's
+    if task == "sts":
+        scorer = _sts(path, text_column, score_column, split, max_texts, seed)
+    elif task == "retrieval":
+        scorer = _retrieval(path, split or "test", max_texts)
+    else:
+        columns = (text_column or "text", label_column)
+        test_split = split or ("test" if task == "classification" else None)
+        train: LabelledTexts | None = None
+        if task == "classification":
+            train = _read_train(path, columns, train_split, test_split, samples_per_label, drop_empty)
+        test = LabelledTexts.read(path, columns, test_split, drop_empty).sample(max_texts, seed)
+        scorer = _clustering(test) if train is None else _classification(train, test, samples_per_label)
+    encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
+    importlib.import_module("lastword.evaluation.pair_tasks")  # seconds that are not the model's
     started = time.perf_counter()
-    score = _score(_batched(encoder, batch_tokens), test, train, samples_per_label)
+    if as_published:  # nothing of it is kept: vectors depend on their batch mates
+        score = scorer(_as_published(encoder, as_published))
+    else:
+        score = scorer(_kept(batched(encoder, batch_tokens), store))
     return {
         "task": score.task,
         "metric": score.metric,
         "score": score.score,
         "std": score.std,
         "n": score.n,
-        **_description(encoder),
+        **description(encoder),
         "seconds": round(time.perf_counter() - started, 3),
         "data": str(data),
     }
 
 
-def _score(
-    encoder: TextEncoder, test: LabelledTexts, train: LabelledTexts | None, samples_per_label: int
-) -> Score:
-    if train is None:
-        return cluster_score(encoder, test.texts, test.labels)
+def _as_published(encoder: TextEncoder, names: Sequence[str]) -> TextEncoder:
+    from lastword.embedding import Embedder
+    from lastword.published import checked_switches, scored_as_published
+
+    checked = checked_switches(names, where=["evaluation"])
+    if not isinstance(encoder, Embedder):
+        raise RequestError(f"as_published={','.join(names)!r}: only a decoder can be scored so; leave it out")
+    return scored_as_published(encoder, checked)
+
+
+def _kept(encoder: TextEncoder, store: str | Path | None) -> TextEncoder:
+    if store is None or isinstance(encoder, TfidfEncoder):
+        return encoder
+    return StoredEncoder(encoder, EmbeddingStore(store))
+
+
+def _clustering(test: LabelledTexts) -> Scorer:
+    require_labels(test.labels, "clustering", test.where)
+    return lambda encoder: cluster_score(encoder, test.texts, test.labels)
+
+
+def _classification(train: LabelledTexts, test: LabelledTexts, samples_per_label: int) -> Scorer:
+    def score(encoder: TextEncoder) -> Score:
+        _fit(encoder, train.texts)  # all of them, and not only the few that are drawn
+        return classification_score(
+            encoder, train.texts, train.labels, test.texts, test.labels, samples_per_label=samples_per_label
+        )
+
+    return score
+
+
+def _sts(
+    path: Path, text_column: str | None, score_column: str, split: str | None, most: int | None, seed: int
+) -> Scorer:
+    columns = two_columns(text_column or "sentence1,sentence2")
+    pairs = ScoredPairs.read(path, columns, score_column, split).sample(most, seed)
+
+    def score(encoder: TextEncoder) -> Score:
+        _fit(encoder, [*pairs.first, *pairs.second])
+        return sts_score(encoder, pairs)
+
+    return score
+
+
+def _retrieval(folder: Path, split: str, most: int | None) -> Scorer:
+    if most is not None:
+        raise RequestError(f"max_texts={most}: a retrieval needs all documents; leave it out")
+    collection = Collection.read(folder, split)
+
+    def score(encoder: TextEncoder) -> Score:
+        _fit(encoder, [f"{title} {text}".strip() for title, text in collection.documents.values()])
+        return retrieval_score(encoder, collection)
+
+    return score
+
+
+def _fit(encoder: TextEncoder, texts: list[str]) -> None:
+    """Let word counts know the texts before they are asked for one."""
     if isinstance(encoder, TfidfEncoder):
-        encoder.fit(train.texts)  # all of them, and not only the few that are drawn
-    return classification_score(
-        encoder, train.texts, train.labels, test.texts, test.labels, samples_per_label=samples_per_label
-    )
-
-
-def _read(path: Path, columns: tuple[str, str], split: str | None, drop_empty: bool) -> LabelledTexts:
-    where = {"split": split} if split else None
-    cells = read_texts(path, columns, where=where, drop_empty=drop_empty)
-    place = f"{path} (split {split!r})" if split else str(path)
-    return LabelledTexts(cells[columns[0]], cells[columns[1]], place)
+        encoder.fit(texts)
 
 
 def _read_train(
@@ -156,71 +192,7 @@ def _read_train(
 ) -> LabelledTexts:
     if train_split == test_split:
         raise RequestError(f"split and train_split are both {train_split!r}: give two different splits")
-    train = _read(path, columns, train_split, drop_empty)
+    train = LabelledTexts.read(path, columns, train_split, drop_empty)
     require_labels(train.labels, "classification", train.where)
     require_samples(train.labels, samples_per_label, train.where)
     return train
-
-
-def _encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
-    """Load what a name stands for; settings that the model cannot follow are refused."""
-    if not isinstance(model, str | Path):
-        _refuse(settings, ("template", "pooling", "dtype", "device"), "a loaded model")
-        return model
-    name = str(model)
-    if name == "tfidf":
-        _refuse(settings, ("template", "pooling", "dtype", "device"), name)
-        return TfidfEncoder()
-    if name.startswith(_SENTENCE_TRANSFORMERS):
-        _refuse(settings, ("template", "pooling"), "a sentence-transformers model")
-        folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
-        if not folder:
-            raise RequestError(f"{name} names no model: write {name}FOLDER or {name}NAME_ON_THE_HUB")
-        return SentenceTransformerEncoder(folder, dtype=settings["dtype"], device=settings["device"])
-    from lastword.embedding import Embedder
-
-    return Embedder.from_pretrained(
-        model,
-        template=settings["template"],
-        pooling=settings["pooling"],
-        dtype=settings["dtype"],
-        device=settings["device"],
-    )
-
-
-def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) -> None:
-    for name in names:
-        if settings[name] is not None:
-            raise RequestError(f"{name}={settings[name]!r}: {kind} takes no {name}; leave it out")
-
-
-@dataclass(frozen=True)
-class _Batched:
-    """An embedder that makes batches of a given size."""
-
-    embedder: Embedder
-    batch_tokens: int
-
-    @property
-    def identity(self) -> str:
-        return self.embedder.identity
-
-    def encode(self, texts: Sequence[str], /) -> np.ndarray:
-        return self.embedder.encode(texts, batch_tokens=self.batch_tokens)
-
-
-def _batched(encoder: TextEncoder, batch_tokens: int | None) -> TextEncoder:
-    if batch_tokens is None:
-        return encoder
-    from lastword.embedding import Embedder
-
-    return _Batched(encoder, batch_tokens) if isinstance(encoder, Embedder) else encoder
-
-
-def _description(encoder: TextEncoder) -> dict[str, str | None]:
-    template, pooling = getattr(encoder, "template", None), getattr(encoder, "pooling", None)
-    return {
-        "model": getattr(encoder, "name", None) or encoder.identity,
-        "template": getattr(template, "name", None),
-        "pooling": getattr(pooling, "spec", None),
-    }

@@ -158,6 +158,38 @@ def classification_score(
     return _summary("classification", "accuracy", values, len(test_texts), seed)
 
 
+def vectors_classification_score(
+    train_vectors: np.ndarray,
+    train_labels: Sequence[Label],
+    test_vectors: np.ndarray,
+    test_labels: Sequence[Label],
+    seed: int = SEED,
+    *,
+    samples_per_label: int = 8,
+) -> Score:
+    """Score vectors that exist already, such as several poolings from one pass; see `classification_score`.
+
+    Args:
+        train_vectors: (train, dim), to draw from.
+        train_labels: a label for each.
+        test_vectors: (n, dim), to classify.
+        test_labels: a label for each.
+        seed: of the draws.
+        samples_per_label: training vectors of each label.
+    """
+    cut = len(train_vectors)
+    rows = VectorRows(np.concatenate([train_vectors, test_vectors]))
+    return classification_score(
+        rows,
+        rows.texts[:cut],
+        train_labels,
+        rows.texts[cut:],
+        test_labels,
+        seed,
+        samples_per_label=samples_per_label,
+    )
+
+
 def require_labels(labels: Sequence[Label], task: str, where: object = "the list of labels") -> None:
     """Refuse labels that leave nothing to tell apart."""
     distinct = list(dict.fromkeys(labels))

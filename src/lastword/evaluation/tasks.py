@@ -31,13 +31,19 @@ def undisturbed() -> Iterator[None]:
     torch = sys.modules.get("torch")
     torch_state = torch.get_rng_state() if torch else None
     cuda_states = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_initialized() else []
+    datasets = sys.modules.get("datasets")
+    had_bars = datasets is not None and not datasets.are_progress_bars_disabled()
     logger.setLevel(logging.ERROR)
+    if datasets and had_bars:
+        datasets.disable_progress_bars()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"(mteb|sklearn|datasets)\b")
             yield
     finally:
         logger.setLevel(level)
+        if datasets and had_bars:
+            datasets.enable_progress_bars()
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         if torch:
@@ -49,7 +55,7 @@ def undisturbed() -> Iterator[None]:
 with undisturbed(), warnings.catch_warnings(action="ignore"):
     import mteb
     from datasets import Dataset, DatasetDict
-    from mteb.abstasks import AbsTaskClassification, AbsTaskClustering
+    from mteb.abstasks import AbsTask, AbsTaskClassification, AbsTaskClustering
     from mteb.models import ModelMeta
     from mteb.models.abs_encoder import AbsEncoder
     from sklearn.linear_model import LogisticRegression
@@ -149,14 +155,24 @@ class MtebModel(AbsEncoder):  # type: ignore[misc]
         return encode_distinct(self.encoder, [text for batch in inputs for text in batch["text"]])
 
 
-def run(task: LocalClustering | LocalClassification, encoder: TextEncoder) -> dict[str, Any]:
+DATA_LOADING = {"batch_size": 1024, "show_progress_bar": False}
+"""Of mteb's data loader and search; the encoder makes its own batches."""
+
+
+def task_types() -> dict[str, str]:
+    """Name of every task of mteb → its type."""
+    from mteb.get_tasks import TASK_LIST
+
+    return {str(kind.metadata.name): str(kind.metadata.type) for kind in TASK_LIST}
+
+
+def run(task: AbsTask, encoder: TextEncoder) -> dict[str, Any]:
     """Evaluate and return mteb's scores.
 
     Straight from the task and not through `mteb.evaluate`: no result cache can hand out another model's
     score, and sentence-transformers need not be imported.
     """
-    data_loading = {"batch_size": 1024}  # of mteb's data loader; the encoder makes its own batches
-    scores: dict[str, Any] = task.evaluate(MtebModel(encoder), encode_kwargs=data_loading)["default"]
+    scores: dict[str, Any] = task.evaluate(MtebModel(encoder), encode_kwargs=DATA_LOADING)["default"]
     return scores
 
 

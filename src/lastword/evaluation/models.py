@@ -1,0 +1,97 @@
+"""What a name stands for: the model that is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lastword.errors import RequestError
+from lastword.evaluation.baselines import SentenceTransformerEncoder, TfidfEncoder
+from lastword.evaluation.encoder import TextEncoder
+
+if TYPE_CHECKING:
+    from lastword.embedding import Embedder, Pooling, Template
+
+_SENTENCE_TRANSFORMERS = "sentence-transformers:"
+
+
+def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
+    """Load what a name stands for; settings that the model cannot follow are refused."""
+    if not isinstance(model, str | Path):
+        _refuse(settings, ("template", "pooling", "dtype", "device"), "a loaded model")
+        return model
+    name = str(model)
+    if name == "tfidf":
+        _refuse(settings, ("template", "pooling", "dtype", "device"), name)
+        return TfidfEncoder()
+    if name.startswith(_SENTENCE_TRANSFORMERS):
+        _refuse(settings, ("template", "pooling"), "a sentence-transformers model")
+        folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
+        if not folder:
+            raise RequestError(f"{name} names no model: write {name}FOLDER or {name}NAME_ON_THE_HUB")
+        return SentenceTransformerEncoder(folder, dtype=settings["dtype"], device=settings["device"])
+    from lastword.embedding import Embedder
+
+    return Embedder.from_pretrained(
+        model,
+        template=settings["template"],
+        pooling=settings["pooling"],
+        dtype=settings["dtype"],
+        device=settings["device"],
+    )
+
+
+def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) -> None:
+    for name in names:
+        if settings[name] is not None:
+            raise RequestError(f"{name}={settings[name]!r}: {kind} takes no {name}; leave it out")
+
+
+@dataclass(frozen=True)
+class _Batched:
+    """An embedder that makes batches of a given size."""
+
+    embedder: Embedder
+    batch_tokens: int
+
+    @property
+    def identity(self) -> str:
+        return self.embedder.identity
+
+    @property
+    def name(self) -> str:
+        return self.embedder.name
+
+    @property
+    def template(self) -> Template:
+        return self.embedder.template
+
+    @property
+    def pooling(self) -> Pooling:
+        return self.embedder.pooling
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        return self.embedder.encode(texts, batch_tokens=self.batch_tokens)
+
+
+def batched(encoder: TextEncoder, batch_tokens: int | None) -> TextEncoder:
+    """Make an embedder's batches of a given size; other models have none."""
+    if batch_tokens is None:
+        return encoder
+    from lastword.embedding import Embedder
+
+    return _Batched(encoder, batch_tokens) if isinstance(encoder, Embedder) else encoder
+
+
+def description(encoder: TextEncoder) -> dict[str, str | None]:
+    """Name, template and pooling of a model, None where it has none."""
+    template, pooling = getattr(encoder, "template", None), getattr(encoder, "pooling", None)
+    return {
+        "model": getattr(encoder, "name", None) or encoder.identity,
+        "template": getattr(template, "name", None),
+        "pooling": getattr(pooling, "spec", None),
+    }

@@ -1,0 +1,109 @@
+"""An encoder that remembers: each text is embedded once, for all tasks and all later runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lastword.console import progress
+from lastword.evaluation.encoder import TextEncoder, encode_distinct
+from lastword.store import EmbeddingStore, Shelf
+
+_LOOKED_UP = 512  # texts in one question to the store
+_FIRST_BATCH = 256  # texts; later batches are as long as takes `_BATCH_S`
+_MOST_TEXTS = 16_384
+_BATCH_S = 20.0  # what a kill may cost
+
+
+class StoredEncoder:
+    """A text encoder in front of a store.
+
+    Each vector must depend on its own text alone, as those of a model do; word counts that fit themselves to
+    the texts they see do not.
+
+    Attributes:
+        encoder: what is asked for the texts that the store does not hold.
+        store: where vectors are looked up and kept.
+        encoded: texts that the encoder embedded so far.
+        found: texts whose vector was there.
+    """
+
+    def __init__(self, encoder: TextEncoder, store: EmbeddingStore) -> None:
+        self.encoder, self.store = encoder, store
+        self.encoded = self.found = 0
+
+    @property
+    def identity(self) -> str:
+        """The encoder's own."""
+        return self.encoder.identity
+
+    @property
+    def name(self) -> str | None:
+        """The encoder's own, if it has one."""
+        return getattr(self.encoder, "name", None)
+
+    @property
+    def template(self) -> Any:
+        """The encoder's own, if it has one."""
+        return getattr(self.encoder, "template", None)
+
+    @property
+    def pooling(self) -> Any:
+        """The encoder's own, if it has one."""
+        return getattr(self.encoder, "pooling", None)
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        """Return (n, dim) float32, in the order of the texts.
+
+        What is embedded is kept batch by batch, so that an interrupted run does not begin again.
+        """
+        row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        distinct = list(row_of)
+        if not distinct:
+            return self.encoder.encode(distinct)
+        with self.store.shelf(self.identity, self.name or self.identity) as shelf:
+            vectors, missing = _look_up(shelf, distinct)
+            self.found += len(distinct) - len(missing)
+            with progress("embedding", len(missing)) as advance:
+                # Longest first, so that batches of one length stay together and the time left is no promise
+                # that the long texts break.
+                missing.sort(key=lambda row: -len(distinct[row]))
+                start, size = 0, _FIRST_BATCH
+                while start < len(missing):
+                    rows, began = missing[start : start + size], time.monotonic()
+                    batch = [distinct[row] for row in rows]
+                    fresh = np.asarray(encode_distinct(self.encoder, batch), np.float32)
+                    shelf.put(batch, fresh)
+                    vectors = (
+                        np.empty((len(distinct), fresh.shape[1]), np.float32) if vectors is None else vectors
+                    )
+                    vectors[rows] = fresh
+                    self.encoded += len(rows)
+                    advance(len(rows))
+                    start, size = start + size, _next_size(len(rows), time.monotonic() - began)
+        assert vectors is not None
+        return vectors[[row_of[text] for text in texts]]
+
+
+def _look_up(shelf: Shelf, texts: Sequence[str]) -> tuple[np.ndarray | None, list[int]]:
+    """Vectors of the texts, (n, dim) with undefined rows for the missing ones, and which rows these are."""
+    vectors: np.ndarray | None = None
+    missing = []
+    for start in range(0, len(texts), _LOOKED_UP):
+        asked = texts[start : start + _LOOKED_UP]
+        found = shelf.get(asked)
+        for row, text in enumerate(asked, start):
+            if (vector := found.get(text)) is None:
+                missing.append(row)
+                continue
+            if vectors is None:
+                vectors = np.empty((len(texts), len(vector)), np.float32)
+            vectors[row] = vector
+    return vectors, missing
+
+
+def _next_size(texts: int, seconds: float) -> int:
+    return max(32, min(_MOST_TEXTS, int(texts * _BATCH_S / max(seconds, 1e-3))))

@@ -1,0 +1,179 @@
+"""Similarity and retrieval: mteb's numbers, checked against plain computations; files that do not serve."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from lastword.errors import MissingFileError, RequestError, TableError
+from lastword.evaluation import Collection, ScoredPairs, evaluate, retrieval_score, sts_score
+
+from .samples import WordEncoder, topic_texts
+
+
+def pairs() -> ScoredPairs:
+    first, second = topic_texts(20, seed=1)[0], topic_texts(20, seed=2)[0][::-1]
+    scores = [
+        len({*a.split()} & {*b.split()}) + number / 100
+        for number, (a, b) in enumerate(zip(first, second, strict=True))
+    ]
+    return ScoredPairs(first, second, scores, "here")
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_sts_is_spearmans_correlation_of_cosine_and_score():
+    given = pairs()
+    encoder = WordEncoder()
+    cosines = (unit(encoder.encode(given.first)) * unit(encoder.encode(given.second))).sum(axis=1)
+    score = sts_score(encoder, given)
+    assert score.score == pytest.approx(spearmanr(cosines, given.scores)[0], abs=1e-9)
+    assert (score.task, score.metric, score.n, score.experiments) == ("sts", "cosine_spearman", 60, 200)
+    rows = np.random.default_rng(42).integers(0, 60, (200, 60))
+    by_hand = [spearmanr(cosines[one], np.array(given.scores)[one])[0] for one in rows]
+    assert score.std == pytest.approx(np.std(by_hand), abs=1e-9)
+
+
+def test_pairs_of_one_score_have_no_order():
+    given = pairs()
+    flat = ScoredPairs(given.first, given.second, [1.0] * 60, "here")
+    with pytest.raises(RequestError) as caught:
+        sts_score(WordEncoder(), flat)
+    assert str(caught.value) == "here: all pairs have one score; give pairs that are more and less alike"
+
+
+@pytest.fixture
+def beir(tmp_path):
+    """60 documents of three topics, a query for each of nine; grades 1 and 2, and a query without answers."""
+    folder = tmp_path / "collection"
+    (folder / "qrels").mkdir(parents=True)
+    documents, topics = topic_texts(20, seed=3)
+    documents = [f"{text} number{number}" for number, text in enumerate(documents)]
+    queries, query_topics = topic_texts(3, seed=4)
+    corpus = [{"_id": f"d{n}", "title": "the", "text": text} for n, text in enumerate(documents)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
+    asked = [{"_id": f"q{n}", "text": text} for n, text in enumerate([*queries, "no answer"])]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    lines = [
+        f"q{q}\td{d}\t{1 + d % 2}"
+        for q, wanted in enumerate(query_topics)
+        for d, topic in enumerate(topics)
+        if topic == wanted and d % 4 == q % 4
+    ]
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
+    return folder
+
+
+def slow_ndcg(ranking, grades):
+    gain = sum(grades.get(d, 0) / np.log2(place + 2) for place, d in enumerate(ranking[:10]))
+    best = sum(g / np.log2(place + 2) for place, g in enumerate(sorted(grades.values(), reverse=True)[:10]))
+    return gain / best
+
+
+def test_retrieval_is_ndcg_of_ranking_by_cosine(beir):
+    collection = Collection.read(beir, "test")
+    assert len(collection.queries) == 9
+    encoder = WordEncoder()
+    ids = list(collection.documents)
+    documents = unit(encoder.encode([f"{t} {x}" for t, x in collection.documents.values()]))
+    values = []
+    for query, text in collection.queries.items():
+        cosines = documents @ unit(encoder.encode([text]))[0]
+        ranking = [ids[place] for place in np.argsort(-cosines, kind="stable")]
+        values.append(slow_ndcg(ranking, collection.relevant[query]))
+    score = retrieval_score(encoder, collection)
+    assert score.score == pytest.approx(np.mean(values), abs=1e-5)  # mteb rounds to five digits
+    assert (score.task, score.metric, score.n) == ("retrieval", "ndcg_at_10", 9)
+    assert 0 < score.std < 0.5
+
+
+def test_a_file_of_pairs_and_a_folder_of_documents(beir, tmp_path):
+    given = pairs()
+    path = tmp_path / "pairs.jsonl"
+    rows = [
+        {"a": a, "b": b, "alike": s, "split": "test" if n % 2 else "dev"}
+        for n, (a, b, s) in enumerate(zip(given.first, given.second, given.scores, strict=True))
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"task": "sts", "text_column": "a, b", "score_column": "alike"}
+    report = evaluate(WordEncoder(), path, **columns, split="test")
+    odd = ScoredPairs(given.first[1::2], given.second[1::2], given.scores[1::2], "")
+    assert (report["n"], report["score"]) == (30, sts_score(WordEncoder(), odd).score)
+    assert evaluate("tfidf", path, **columns)["n"] == 60
+    assert evaluate(WordEncoder(), path, **columns, max_texts=12)["n"] == 12
+
+    report = evaluate(WordEncoder(), beir, task="retrieval")
+    assert (report["metric"], report["n"], report["data"]) == ("ndcg_at_10", 9, str(beir))
+    assert evaluate("tfidf", beir, task="retrieval")["score"] > 0.2
+
+
+def test_judged_documents_that_are_not_there_are_never_found(beir, said):
+    whole = retrieval_score(WordEncoder(), Collection.read(beir, "test"))
+    path = beir / "qrels" / "test.tsv"
+    path.write_text(path.read_text() + "".join(f"q{query}\tx9\t2\n" for query in range(9)))
+    poorer = retrieval_score(WordEncoder(), Collection.read(beir, "test"))
+    assert poorer.score < whole.score
+    assert said == [
+        f"1 of 46 documents that {path} judges are not in the corpus (such as 'x9'): they count as never found"
+    ]
+
+
+def test_vectors_are_kept_where_one_asks_for_it(beir, tmp_path):
+    encoders = [WordEncoder(), WordEncoder()]
+    scores = [
+        evaluate(encoder, beir, task="retrieval", store=tmp_path / "store")["score"] for encoder in encoders
+    ]
+    assert scores[0] == scores[1]
+    assert len(encoders[0].asked) == 69
+    assert encoders[1].asked == []
+
+
+NOTHING = "{} has no query of queries.jsonl with a relevant document of corpus.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("corpus.jsonl", None, "no file {}: retrieval needs corpus.jsonl, queries.jsonl and qrels"),
+        ("queries.jsonl", "{\n", "{}, line 1: give an object with the texts _id and text"),
+        ("qrels/test.tsv", None, "no file {}: choose another split (--split); there are: none"),
+        ("qrels/test.tsv", "q1\td1\n", "{}, line 1: give query-id, corpus-id and a whole score"),
+        ("qrels/test.tsv", "q1\tx9\t1\n", NOTHING),
+        ("qrels/test.tsv", "q1\td1\t0\n", NOTHING),
+        ("qrels/test.tsv", "x1\td1\t1\n", NOTHING),
+    ],
+)
+def test_collections_that_do_not_serve(beir, file, content, message):
+    path = beir / file
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises((MissingFileError, TableError)) as caught:
+        evaluate("tfidf", beir, task="retrieval")
+    assert str(caught.value) == message.format(path)
+
+
+def test_requests_that_cannot_be_met(beir, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("sentence1,sentence2,score\none text,other text,1.5\none text,third text,many\n")
+    for settings, message in (
+        ({"data": path}, f"{path}: 'score' of row 1 is 'many', not a number (rows counted from 0)"),
+        (
+            {"data": path, "text_column": "sentence1"},
+            "text_column='sentence1': give the two columns of a pair, such as sentence1,sentence2",
+        ),
+        (
+            {"data": tmp_path / "no", "task": "retrieval"},
+            f"no folder {tmp_path / 'no'}: retrieval needs one with corpus.jsonl, queries.jsonl and qrels/test.tsv",
+        ),
+        (
+            {"data": beir, "task": "retrieval", "max_texts": 5},
+            "max_texts=5: a retrieval needs all documents; leave it out",
+        ),
+    ):
+        with pytest.raises(RequestError) as caught:
+            evaluate("tfidf", **{"task": "sts", **settings})
+        assert str(caught.value) == message

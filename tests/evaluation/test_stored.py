@@ -1,0 +1,99 @@
+"""An encoder before a store gives the vectors of the encoder, and asks for each text once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lastword.errors import WorkError
+from lastword.evaluation import StoredEncoder
+from lastword.evaluation.stored import _next_size
+from lastword.store import EmbeddingStore
+
+from .samples import WordEncoder, topic_texts
+
+
+@pytest.fixture
+def store(tmp_path):
+    return EmbeddingStore(tmp_path / "store")
+
+
+def test_vectors_are_those_of_the_encoder_in_the_order_of_the_texts(store):
+    texts, _ = topic_texts(40)
+    texts = [*texts, texts[3], "a much longer text " * 5, texts[3]]
+    plain = WordEncoder().encode(texts)
+    for _ in range(2):
+        np.testing.assert_array_equal(StoredEncoder(WordEncoder(), store).encode(texts), plain)
+        np.testing.assert_array_equal(StoredEncoder(WordEncoder(), store).encode(texts[::-1]), plain[::-1])
+
+
+def test_each_text_is_embedded_once(store):
+    encoder = WordEncoder()
+    first = StoredEncoder(encoder, store)
+    first.encode(["one", "two", "one"])
+    first.encode(["two", "three"])
+    assert sorted(encoder.asked) == ["one", "three", "two"]
+    assert (first.encoded, first.found) == (3, 1)
+    later = WordEncoder()
+    StoredEncoder(later, store).encode(["three", "one"])
+    assert later.asked == []
+    other = WordEncoder("words-2")
+    StoredEncoder(other, store).encode(["three", "one"])
+    assert sorted(other.asked) == ["one", "three"]
+
+
+def test_no_texts_are_no_vectors(store):
+    assert len(StoredEncoder(WordEncoder(), store).encode([])) == 0
+
+
+def test_a_model_that_changes_gets_another_shelf(store):
+    encoder = WordEncoder()
+    stored = StoredEncoder(encoder, store)
+    before = stored.encode(["a text"])
+    encoder.identity = "words-2"
+    assert not np.array_equal(stored.encode(["a text"]), before)
+    encoder.identity = "words-1"
+    np.testing.assert_array_equal(stored.encode(["a text"]), before)
+    assert len(encoder.asked) == 2
+
+
+def test_vectors_that_are_no_numbers_are_not_kept(store):
+    class Broken(WordEncoder):
+        def encode(self, texts):
+            return super().encode(texts) * np.nan
+
+    with pytest.raises(WorkError, match="not finite"):
+        StoredEncoder(Broken(), store).encode(["a text"])
+    assert [one.vectors for one in store.info()] == [0]
+
+
+def test_what_was_embedded_before_an_error_is_kept(store):
+    class Failing(WordEncoder):
+        def encode(self, texts):
+            if len(self.asked) >= 256:
+                raise KeyboardInterrupt
+            return super().encode(texts)
+
+    texts = [f"text number {number}" for number in range(600)]
+    with pytest.raises(KeyboardInterrupt):
+        StoredEncoder(Failing(), store).encode(texts)
+    again = WordEncoder()
+    StoredEncoder(again, store).encode(texts)
+    assert len(again.asked) == 600 - 256
+
+
+def test_name_template_and_pooling_are_those_of_the_encoder(store, load):
+    embedder = load(template="ccw", pooling="lasttoken")
+    stored = StoredEncoder(embedder, store)
+    assert (stored.name, stored.identity) == (embedder.name, embedder.identity)
+    assert (stored.template, stored.pooling) == (embedder.template, embedder.pooling)
+    assert StoredEncoder(WordEncoder(), store).template is None
+    texts = ["a man is driving a car", "the river was low"]
+    np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
+    np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
+
+
+def test_batches_take_about_as_long_as_a_kill_may_cost():
+    assert _next_size(256, 1.0) == 5120
+    assert _next_size(256, 0.0) == 16_384
+    assert _next_size(256, 1000.0) == 32
