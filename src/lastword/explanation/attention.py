@@ -1,9 +1,9 @@
-"""Where the last token looks: its attention in the last layer, for every token of template and text."""
+"""Where the last token looks: its attention in every layer and head, and token by token in the last layer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from lastword.embedding import Embedder
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.embedding.tokens import Batch, Sequences
-from lastword.errors import ModelError
+from lastword.errors import ModelError, RequestError
 
 Part = Literal["bos", "template", "text", "suffix"]
 PARTS: tuple[Part, ...] = ("bos", "template", "text", "suffix")
@@ -52,13 +52,13 @@ def token_attention(embedder: Embedder, text: str) -> list[TokenAttention]:
 
     Raises:
         RequestError: something that is no string, or a text without a single token.
-        ModelError: a model whose last layer gives no attention weights.
+        ModelError: a model that does not give attention weights for all its layers.
     """
     sequences = embedder.tokenize([text])
     (batch,) = embedder.batches(sequences)
-    weights = _last_row(_last_layer(embedder, batch))
+    weights = last_attention(embedder, batch)[-1, 0].mean(0)
     pieces = _pieces(sequences.ids[0], embedder.tokenizer)
-    parts = _parts(sequences, embedder.compiled.bos)
+    parts = parts_of(sequences, 0, embedder.compiled.bos)
     return [
         TokenAttention(piece, part, weight)
         for piece, part, weight in zip(pieces, parts, weights.tolist(), strict=True)
@@ -66,30 +66,77 @@ def token_attention(embedder: Embedder, text: str) -> list[TokenAttention]:
 
 
 @torch.inference_mode()
-def _last_layer(embedder: Embedder, batch: Batch) -> Tensor:
-    """(heads, seq, seq) of the last layer; only plain products ("eager") give the weights out."""
+def last_attention(embedder: Embedder, batch: Batch) -> Tensor:
+    """Attention of each row's last token, from one pass of the model.
+
+    Of the weights of a layer, which grow with the square of the length, one row is kept.
+
+    Args:
+        embedder: its attention is computed as plain products ("eager") meanwhile; only these give weights.
+        batch: padded on the right.
+
+    Returns:
+        (layers, batch, heads, seq) float64 on the CPU, 0 on padding; over seq each sums to 1, which weights
+        in half precision do not quite. Layers above a pooled lower one are left out.
+
+    Raises:
+        ModelError: a model that does not give attention weights for all its layers.
+        RequestError: an embedder that pools the token embeddings, below all attention.
+    """
     backbone = embedder.backbone
+    pooled = backbone.layers if embedder.layer is None else embedder.layer
+    if pooled == 0:
+        raise RequestError("layer=0: the token embeddings come before all attention; use layer 1 or higher")
+    ends = torch.tensor(batch.lengths, device=backbone.device) - 1
+    rows = torch.arange(len(ends), device=backbone.device)
+    kept: list[Tensor] = []
+
+    def keep(module: Any, args: Any, output: Any) -> None:
+        weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+        if isinstance(weights, Tensor) and weights.ndim == 4:
+            kept.append(weights[rows, :, ends].double().cpu())
+
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}
     with backbone.attention("eager"):
-        output = backbone.model(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask.long(),
-            output_attentions=True,
-            use_cache=False,
-        )
-    attentions = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
-    if len(attentions) < backbone.layers:
+        hooks = [module.register_forward_hook(keep) for module in _attention_modules(backbone.model)]
+        try:
+            backbone.model(**inputs, use_cache=False, **_old_request(backbone.model))
+        finally:
+            for hook in hooks:
+                hook.remove()
+    if len(kept) < backbone.layers:
         raise ModelError(
-            f"{backbone.name} gives attention weights for {len(attentions)} of {backbone.layers} layers: "
+            f"{backbone.name} gives attention weights for {len(kept)} of {backbone.layers} layers: "
             "use a model whose layers all have softmax attention"
         )
-    last: Tensor = attentions[-1][0]
-    return last
+    weights = torch.stack(kept[:pooled])
+    return weights / weights.sum(-1, keepdim=True)
 
 
-def _last_row(attention: Tensor) -> Tensor:
-    """(heads, seq, seq) → (seq,) float64 that sums to 1, which half-precision weights do not quite."""
-    row = attention[:, -1].double().mean(0).cpu()
-    return row / row.sum()
+def _attention_modules(model: Any) -> list[Any]:
+    """Where attention is computed; transformers names the class so in every decoder it has."""
+    return [module for module in model.modules() if type(module).__name__.endswith("Attention")]
+
+
+def _old_request(model: Any) -> dict[str, bool]:
+    """Models of an older build keep their weights to themselves unless asked.
+
+    Newer ones are not asked: transformers would leave a hook in each of their layers, and the fused forward
+    steps back for hooks.
+    """
+    return {} if getattr(model, "_can_record_outputs", None) else {"output_attentions": True}
+
+
+def parts_of(sequences: Sequences, row: int, bos: bool) -> list[Part]:
+    """Part of each token of a sequence."""
+    length, (start, end) = len(sequences.ids[row]), sequences.spans[row]
+    lengths: dict[Part, int] = {
+        "bos": int(bos),
+        "template": start - bos,
+        "text": end - start,
+        "suffix": length - end,
+    }
+    return [part for part in PARTS for _ in range(lengths[part])]
 
 
 def _pieces(ids: list[int], tokenizer: TextTokenizer) -> list[str]:
@@ -104,14 +151,3 @@ def _pieces(ids: list[int], tokenizer: TextTokenizer) -> list[str]:
         if not unfinished:
             pending = []
     return pieces
-
-
-def _parts(sequences: Sequences, bos: bool) -> list[Part]:
-    length, (start, end) = len(sequences.ids[0]), sequences.spans[0]
-    lengths: dict[Part, int] = {
-        "bos": int(bos),
-        "template": start - bos,
-        "text": end - start,
-        "suffix": length - end,
-    }
-    return [part for part in PARTS for _ in range(lengths[part])]

@@ -1,0 +1,397 @@
+"""`explain` from a file and models to numbers, a picture and a page: a real training of the tiny model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.training.conftest import pair_columns
+
+from lastword import explain, geometry, train
+from lastword.embedding import Embedder
+from lastword.embedding.adapters import place_adapter
+from lastword.errors import (
+    ExistingOutputError,
+    MissingFileError,
+    ModelError,
+    RequestError,
+    TableError,
+    WorkError,
+)
+from lastword.explanation import Explanation, token_attention
+from lastword.explanation.models import find_run
+from lastword.explanation.page import render_page
+from lastword.explanation.picture import render_picture
+from lastword.explanation.shares import KINDS, attention_shares
+from lastword.explanation.table import explanation_table
+from lastword.explanation.words import english_stop_words
+
+Load = Callable[..., Embedder]
+EVIL = '<script>alert("x")</script> & a car'
+TINY = {"dtype": "float32", "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory, llama_folder: Path) -> Path:
+    """What `train` leaves: a folder with the checkpoints of steps 10 and 12."""
+    place = tmp_path_factory.mktemp("explained")
+    pq.write_table(pa.table(pair_columns()), place / "pairs.parquet")
+    train(place / "adapted", model=str(llama_folder), pairs=[str(place / "pairs.parquet")], max_tokens=64,
+          steps=12, batch_pairs=8, learning_rate=1e-2, warmup_steps=2, rank=4, alpha=8.0, trackers="none",
+          **TINY)  # fmt: skip
+    return place / "adapted"
+
+
+@pytest.fixture
+def texts_file(tmp_path: Path) -> Path:
+    texts = [f"the {noun} number {i} was low" for i in range(8) for noun in ("river", "price")]
+    columns = {"text": texts, "positive": texts[1:] + texts[:1], "label": ["water", "money"] * 8}
+    pq.write_table(pa.table(columns), tmp_path / "texts.parquet")
+    return tmp_path / "texts.parquet"
+
+
+@pytest.fixture
+def found(adapted: Path, texts_file: Path, llama_folder: Path, tmp_path: Path) -> Explanation:
+    return explain(
+        texts_file,
+        [llama_folder, adapted],
+        checkpoints=adapted,
+        texts=[EVIL, "a man is driving a car"],
+        positive_column="positive",
+        clusters=2,
+        words=3,
+        out=tmp_path / "explained",
+        **TINY,
+    )
+
+
+def test_models_and_checkpoints_stand_side_by_side(
+    found: Explanation, llama_folder: Path, adapted: Path
+) -> None:
+    assert [(model.name, model.step) for model in found.models] == [
+        (str(llama_folder), 0), (str(adapted), None), ("step 10", 10), ("step 12", 12),
+    ]  # fmt: skip
+    assert {(model.template, model.pooling) for model in found.models} == {("ccw", "lasttoken")}
+    assert found.reference is found.models[0]
+    assert (found.texts, found.held) == (16, 16)
+
+
+def test_numbers_are_those_of_each_model_by_itself(
+    found: Explanation, texts_file: Path, adapted: Path, llama_folder: Path, load: Load
+) -> None:
+    columns = pq.read_table(texts_file).to_pydict()
+    for model in found.models:
+        embedder = load(llama_folder, template="ccw", pooling="lasttoken")
+        if model.step:
+            place_adapter(embedder.backbone.model, adapted / "training" / f"step-{model.step:06d}")
+        elif model.step is None:
+            embedder = load(adapted)
+        shares = attention_shares(embedder, columns["text"], english_stop_words())
+        assert model.shares.kinds == pytest.approx(shares.kinds, abs=1e-6)
+        assert model.shares.content == pytest.approx(shares.content, abs=1e-6)
+        vectors = embedder.encode(columns["text"])
+        assert model.geometry["mean_cosine"] == pytest.approx(geometry.mean_cosine(vectors), abs=1e-5)
+        assert model.geometry["effective_rank"] == pytest.approx(geometry.effective_rank(vectors), rel=1e-3)
+        assert model.geometry["uniformity"] == pytest.approx(geometry.uniformity(vectors), abs=1e-4)
+        others = embedder.encode(columns["positive"])
+        assert model.geometry["alignment"] == pytest.approx(geometry.alignment(vectors, others), abs=1e-5)
+        tokens = token_attention(embedder, "a man is driving a car")
+        assert [one.token for one in model.shown[1].tokens] == [one.token for one in tokens]
+        assert [one.weight for one in model.shown[1].tokens] == pytest.approx(
+            [one.weight for one in tokens], abs=1e-6
+        )
+    base, kept = found.models[0].shares.content, found.models[1].shares.content
+    assert np.abs(base - kept).max() > 1e-3
+
+
+def test_the_kept_checkpoint_is_the_adapted_model(found: Explanation, adapted: Path) -> None:
+    kept = json.loads((adapted / "training" / "choice.json").read_text())["step"]
+    own = next(model for model in found.models if model.step == kept)
+    assert own.shares.content == pytest.approx(found.models[1].shares.content, abs=1e-4)
+
+
+def test_shown_tokens_know_their_content_words(found: Explanation) -> None:
+    tokens = found.models[0].shown[1].tokens
+    joined = "".join(one.token for one in tokens if one.content)
+    assert joined.replace(" ", "") == "mandrivingcar"
+    assert all(one.part == "text" for one in tokens if one.content)
+    assert sum(one.weight for one in tokens) == pytest.approx(1)
+
+
+def test_the_gain_is_taken_text_by_text(found: Explanation) -> None:
+    base, model = found.models[0], found.models[2]
+    gain = model.gain(base)
+    assert gain.mean == pytest.approx(model.content.mean - base.content.mean)
+    assert gain.low <= gain.mean <= gain.high
+    assert base.gain(base).mean == base.gain(base).high == 0
+
+
+def test_json_has_everything_and_no_nan(found: Explanation, tmp_path: Path) -> None:
+    told = json.loads((tmp_path / "explained" / "explain.json").read_text())
+    assert told == json.loads(json.dumps(found.to_dict()))
+    assert told.keys() == {
+        "data", "texts", "held", "seed", "bands", "kinds", "reference", "models",
+    }  # fmt: skip
+    for model in told["models"]:
+        assert model.keys() == {
+            "name", "step", "template", "pooling", "content", "level", "evenness", "kinds", "layers", "heads",
+            "geometry", "texts", "groups", "gain",
+        }  # fmt: skip
+        assert np.shape(model["heads"]) == (2, 4, len(KINDS))
+        assert np.sum(model["heads"], axis=-1) == pytest.approx(np.ones((2, 4)))
+        assert sum(one["mean"] for one in model["kinds"].values()) == pytest.approx(1)
+        assert [layer.keys() for layer in model["layers"]] == [{"content", "evenness", "kinds"}] * 2
+        assert model["layers"][-1]["content"] == model["content"]
+        assert model["content"].keys() == {"mean", "low", "high", "n"}
+        assert [len(text["words"]) for text in model["texts"]] == [3, 3]
+        assert sum(group["size"] for group in model["groups"]) == 16
+
+
+def test_what_is_not_defined_is_null(tmp_path: Path, llama_folder: Path) -> None:
+    (tmp_path / "one.txt").write_text("it is what it is\n")
+    found = explain(tmp_path / "one.txt", llama_folder, **TINY)
+    (model,) = found.to_dict()["models"]
+    assert model["content"] == {"mean": None, "low": None, "high": None, "n": 0}
+    assert model["level"] is None
+    assert set(model["geometry"].values()) == {None}
+    assert model["texts"][0]["apart"] == []
+    assert "–" in explanation_table(found)
+    assert "NaN" not in json.dumps(found.to_dict())
+    for drawn in (render_page(found), render_picture(found)):
+        assert "nan" not in drawn.replace("wonan", "").lower()
+
+
+class Page(HTMLParser):
+    """Fails where tags do not close in order; keeps what it saw."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.seen.append(tag)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_well_formed_and_escapes_texts(found: Explanation, tmp_path: Path) -> None:
+    written = (tmp_path / "explained" / "explain.html").read_text()
+    assert written == render_page(found)
+    page = Page(written)
+    assert "script" not in page.seen
+    assert EVIL in page.text
+    assert "img" not in page.seen
+    assert re.findall(r"https?://[^\"]+", written) == ["http://www.w3.org/2000/svg"]
+    for title in (
+        "Content words",
+        "Layers and heads",
+        "Token by token",
+        "How the vectors lie",
+        "Nearest words",
+    ):
+        assert title in page.text
+    assert page.text.count("step 10") >= 5
+
+
+def test_the_picture_is_xml_with_a_bar_for_each_model(found: Explanation, tmp_path: Path) -> None:
+    root = ElementTree.fromstring((tmp_path / "explained" / "attention.svg").read_text())
+    space = "{http://www.w3.org/2000/svg}"
+    bars = [
+        float(rect.get("width", 0))
+        for rect in root.iter(f"{space}rect")
+        if rect.find(f"{space}title") is not None
+    ]
+    assert len(bars) == len(found.models) * len(KINDS)
+    assert sum(bars) == pytest.approx(len(found.models) * 430, abs=0.5)
+    texts = {text.text for text in root.iter(f"{space}text")}
+    assert {"adapted", "step 10", "step 12", "content words"} <= texts
+
+
+def test_the_table_names_models_kinds_and_words(found: Explanation) -> None:
+    table = explanation_table(found)
+    for name in (
+        "content words",
+        "last token itself",
+        "mean cosine",
+        "alignment",
+        "step 12",
+        "groups of step 10",
+    ):
+        assert name in table
+    row = next(line for line in table.splitlines() if line.startswith("  step 10"))
+    shares = [float(cell) for cell in row.split()[2:]]
+    assert sum(shares) == pytest.approx(100, abs=0.4)
+
+
+def test_nothing_about_the_result_depends_on_the_batches(texts_file: Path, llama_folder: Path) -> None:
+    one, other = (
+        explain(texts_file, llama_folder, batch_tokens=size, label_column="label", **TINY)
+        for size in (1, 4096)
+    )
+    (mine,), (theirs,) = one.to_dict()["models"], other.to_dict()["models"]
+    assert [group["apart"] for group in mine["groups"]] == [group["apart"] for group in theirs["groups"]]
+    assert mine["content"] == pytest.approx(theirs["content"], abs=1e-6)
+
+
+def test_a_sample_is_the_same_for_every_call(texts_file: Path, llama_folder: Path) -> None:
+    one, other, third = (
+        explain(texts_file, llama_folder, max_texts=5, seed=seed, **TINY) for seed in (3, 3, 4)
+    )
+    assert (one.texts, one.held) == (5, 16)
+    assert one.to_dict() == other.to_dict()
+    assert one.to_dict()["models"][0]["texts"] != third.to_dict()["models"][0]["texts"]
+
+
+def test_checkpoints_alone_bring_their_base_model(
+    adapted: Path, texts_file: Path, llama_folder: Path
+) -> None:
+    found = explain(texts_file, checkpoints=adapted, **TINY)
+    assert [(model.name, model.step) for model in found.models] == [
+        (f"{llama_folder} (step 0)", 0), ("step 10", 10), ("step 12", 12),
+    ]  # fmt: skip
+
+
+def test_checkpoints_of_a_run_that_is_not_finished(adapted: Path, tmp_path: Path) -> None:
+    partial = tmp_path / "adapted.partial"
+    shutil.copytree(adapted / "training", partial / "checkpoints")
+    shutil.move(partial / "checkpoints" / "recipe.json", partial / "recipe.json")
+    (partial / "checkpoints" / ".step-000013.partial").mkdir()
+    run = find_run(partial)
+    assert [step for step, _ in run.steps] == [10, 12]
+    assert run.recipe["template"] == "ccw"
+    assert run.base == find_run(adapted).base == find_run(adapted / "training").base
+
+
+def test_a_base_model_gets_the_settings_of_the_others(
+    texts_file: Path, llama_folder: Path, load: Load, tmp_path: Path
+) -> None:
+    folder = load(template="eol", pooling="lasttoken").save(tmp_path / "eol")
+    found = explain(texts_file, [llama_folder, folder], max_texts=2, **TINY)
+    assert [model.template for model in found.models] == ["eol"]  # the same model then, and shown once
+    other = explain(texts_file, [llama_folder], template="sum", pooling="mean", max_texts=2, **TINY)
+    assert [(model.template, model.pooling) for model in other.models] == [("sum", "mean")]
+
+
+def test_poolings_that_read_more_are_told(texts_file: Path, llama_folder: Path, said: list[str]) -> None:
+    explain(texts_file, llama_folder, pooling="mean", max_texts=2, **TINY)
+    assert (
+        f"{llama_folder} pools by mean, which reads more tokens than the last: "
+        "the attention shown is the last token's alone"
+    ) in said
+
+
+def test_what_holds_for_all_checkpoints_is_said_once(adapted: Path, tmp_path: Path, said: list[str]) -> None:
+    (tmp_path / "long.txt").write_text("the river " * 100 + "\nthe house was low\n")
+    explain(tmp_path / "long.txt", checkpoints=adapted, **TINY)
+    assert (
+        said.count("1 of 2 texts are longer than 127 tokens and lost their end") <= 2
+    )  # the sample, and what is shown
+
+
+def test_loaded_models_are_taken_as_they_are(texts_file: Path, load: Load) -> None:
+    embedder = load(template="eol", pooling="lasttoken")
+    found = explain(texts_file, embedder, max_texts=3)
+    assert found.models[0].template == "eol"
+    assert dataclasses.asdict(found)["texts"] == 3
+
+
+# What is wrong, and how it is said.
+
+
+def test_models_of_other_tokens_are_refused(
+    texts_file: Path, llama_folder: Path, load: Load, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(llama_folder, other)
+    definition = json.loads((other / "tokenizer.json").read_text())
+    definition["model"]["merges"] = definition["model"]["merges"][:20]
+    (other / "tokenizer.json").write_text(json.dumps(definition))
+    assert refused(
+        RequestError, explain, texts_file, [llama_folder, other], max_texts=2, pooling="mean", **TINY
+    ) == (
+        f"{other} splits the texts into other tokens than {llama_folder}: attention compares between models of "
+        "one tokenizer only; explain them apart"
+    )
+
+
+def test_folders_without_checkpoints_are_refused(
+    texts_file: Path, llama_folder: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    assert refused(MissingFileError, explain, texts_file, checkpoints=tmp_path / "no") == (
+        f"no folder {tmp_path / 'no'}: give one that lastword train wrote, or its OUT.partial"
+    )
+    assert refused(RequestError, explain, texts_file, checkpoints=llama_folder) == (
+        f"{llama_folder} holds no checkpoint (step-000010 and so on): give a folder that lastword train wrote, or "
+        "its OUT.partial"
+    )
+
+
+def test_a_broken_checkpoint_is_an_error_and_nothing_is_written(
+    adapted: Path, texts_file: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(adapted / "training", broken)
+    path = broken / "step-000012" / "adapter_model.safetensors"
+    path.write_bytes(b"\0" * 100)
+    out = tmp_path / "out"
+    said = refused(WorkError, explain, texts_file, checkpoints=broken, max_texts=2, out=out, **TINY)
+    assert said.startswith(f"{path} is damaged: ")
+    assert not out.exists()
+    assert not list(tmp_path.glob(".out*"))
+    (broken / "recipe.json").write_text("{")
+    assert refused(ModelError, explain, texts_file, checkpoints=broken).startswith(
+        f"{broken / 'recipe.json'} is damaged: "
+    )
+
+
+def test_requests_that_cannot_be_met_say_so(
+    texts_file: Path, llama_folder: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    assert refused(RequestError, explain, texts_file) == (
+        "nothing to explain: give a model, or the folder of a training as checkpoints"
+    )
+    assert (
+        refused(RequestError, explain, texts_file, llama_folder, max_texts=0) == "max_texts=0: give 1 or more"
+    )
+    assert refused(RequestError, explain, texts_file, llama_folder, words=0) == "words=0: give 1 or more"
+    (tmp_path / "empty.csv").write_text("")
+    assert refused(TableError, explain, tmp_path / "empty.csv", llama_folder) == (
+        f"{tmp_path / 'empty.csv'} is empty: it needs at least one row"
+    )
+    (tmp_path / "there").mkdir()
+    assert refused(ExistingOutputError, explain, texts_file, llama_folder, out=tmp_path / "there") == (
+        f"{tmp_path / 'there'} exists: give another place or --overwrite"
+    )
+    said = refused(MissingFileError, explain, texts_file, "nowhere")
+    assert said == "no model 'nowhere': give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+
+
+def test_an_older_folder_is_replaced_when_asked(texts_file: Path, llama_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("old")
+    explain(texts_file, llama_folder, max_texts=2, out=tmp_path / "out", overwrite=True, **TINY)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "attention.svg", "explain.html", "explain.json",
+    ]  # fmt: skip

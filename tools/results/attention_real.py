@@ -1,0 +1,159 @@
+"""Does the last token turn to content words as training goes on, and does the score go with it?
+
+    python tools/results/attention_real.py          # writes results/attention.json and a picture; call again to go on
+
+Two kinds of trainings of the bundled model: those that `real_texts.py` reports (100 steps on a mixture of pairs,
+several seeds; trained here if they are not there), and one by the recipe `mini`, on the bundled pairs, for five
+times its steps at a constant learning rate. At each checkpoint: the attention of the last
+token over a sample of real public texts (LASTWORD_DATA or ../shared/data), and the V-measure on the development
+splits of the bundled topics and products that the training itself recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from real_texts import ROOT, adapt, bundled_development, data_folder
+
+from lastword import Embedder, console, explain, train
+from lastword.config import read_recipe
+from lastword.explanation.picture import render_picture
+from lastword.tables import read_texts
+
+RESULTS = ROOT / "results" / "attention.json"
+PICTURE = ROOT / "docs" / "assets" / "attention.svg"
+MIXTURE = "mixture of pairs, 100 steps"
+SETS = ("stackoverflow_titles", "agnews", "arxiv_s2s", "twentynewsgroups_subject", "walmart_amazon_category")
+TEXTS_OF_EACH = 40
+# Figure 1 of arXiv:2507.22729: Llama-3.2-1B, template ccw, "a man is driving a car"; last layer, mean over
+# heads, without begin-of-text; the last entry is the last token itself.
+CONTENT = (5, 7, 9)  # man, driving, car
+FIGURE = {
+    "before training": (
+        0.0028, 0.00946, 0.01233, 0.01367, 0.01075, 0.00693, 0.00172, 0.00711, 0.00317, 0.01307, 0.01187, 0.00935,
+        0.02036, 0.02036, 0.01558, 0.04964, 0.18441,
+    ),
+    "100 steps": (
+        0.00092, 0.00204, 0.00393, 0.00602, 0.00771, 0.01245, 0.00542, 0.02487, 0.01281, 0.0363, 0.00628, 0.00327,
+        0.0174, 0.01283, 0.00861, 0.0265, 0.1532,
+    ),
+    "20,000 steps": (
+        0.00414, 0.00394, 0.00498, 0.00496, 0.00661, 0.0108, 0.00777, 0.00974, 0.00661, 0.01009, 0.02452, 0.0323,
+        0.03006, 0.0314, 0.03317, 0.04575, 0.0754,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie: public texts, the trainings of `real_texts.py`, and the work of this script."""
+
+    data: Path
+    adapted: Path
+    work: Path
+    base: str
+
+
+def published() -> dict[str, dict[str, float]]:
+    """The paper's three bars by the measures of `lastword explain`."""
+    found = {}
+    for name, weights in FIGURE.items():
+        rest = np.array(weights[:-1]) / sum(weights[:-1])
+        evenness = float(np.exp(-(rest * np.log(rest)).sum()) / len(rest))
+        found[name] = {"content": float(rest[list(CONTENT)].sum()), "evenness": evenness}
+    return found
+
+
+def write_sample(data: Path, target: Path) -> Path:
+    """Equal numbers of texts of each set."""
+    texts = []
+    for name in SETS:
+        column = read_texts(data / "clustering" / f"{name}.parquet", ["text"], drop_empty=True)["text"]
+        texts += random.Random(0).sample(sorted(set(column)), TEXTS_OF_EACH)
+    pq.write_table(pa.table({"text": texts}), target)
+    return target
+
+
+def trainings(steps: int, seeds: int) -> list[tuple[str, int]]:
+    """Kind and seed of every training."""
+    return [(MIXTURE, seed) for seed in range(seeds)] + [(f"recipe mini, {steps} steps", 0)]
+
+
+def trained(kind: str, seed: int, steps: int, places: Places) -> Path:
+    """The folder of a training, done now if it is not there."""
+    if kind == MIXTURE:
+        return adapt(places.data, places.adapted / places.base, seed, mixed=True)
+    out = places.work / f"{places.base}-{steps}"
+    if not out.exists():
+        settings = {**read_recipe("mini"), "steps": steps, "schedule": "constant", "graph_gib": 2.0}
+        train(out, scorer=bundled_development(), resume=True, trackers="none", **settings)
+    return out
+
+
+def looked_at(sample: Path, run: Path, picture: Path | None) -> list[dict[str, Any]]:
+    """Every checkpoint of a run, in the order of the steps."""
+    found = explain(sample, checkpoints=run, max_texts=TEXTS_OF_EACH * len(SETS))
+    if picture:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_text(f"{render_picture(found)}\n", encoding="utf-8")
+    scores = json.loads((run / "training" / "choice.json").read_text(encoding="utf-8"))["scores"]
+    kept = ("step", "content", "gain", "evenness", "level", "kinds", "geometry")
+    return [
+        {**{name: model[name] for name in kept}, "score": scores[str(model["step"])]}
+        for model in found.to_dict()["models"]
+    ]
+
+
+def measure(places: Places, seeds: int, steps: int) -> None:
+    places.work.mkdir(parents=True, exist_ok=True)
+    sample = write_sample(places.data, places.work / "sample.parquet")
+    told: dict[str, Any] = {
+        "about": __doc__.splitlines()[0], "base": places.base, "sets": list(SETS),
+        "texts": TEXTS_OF_EACH * len(SETS), "criterion": bundled_development().criterion, "published": published(),
+        "runs": [],
+    }  # fmt: skip
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    known = before.get("runs", []) if before.get("base") == places.base else []
+    for kind, seed in trainings(steps, seeds):
+        found = next((run for run in known if (run["kind"], run["seed"]) == (kind, seed)), None)
+        if found is None:
+            run = trained(kind, seed, steps, places)
+            picture = PICTURE if (kind, seed) == (MIXTURE, 0) else None
+            found = {"kind": kind, "seed": seed, "models": looked_at(sample, run, picture)}
+        told["runs"].append(found)
+        temporary = RESULTS.with_suffix(".tmp")
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(RESULTS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "attention_real")
+    parser.add_argument(
+        "--adapted", type=Path, default=ROOT / "runs" / "real_texts", help="as in real_texts.py"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=100, help="of the long training")
+    parser.add_argument(
+        "--fresh", action="store_true", help="forget all earlier cells, train the long one again"
+    )
+    args = parser.parse_args()
+    console.talk()
+    if args.fresh:
+        RESULTS.unlink(missing_ok=True)
+        shutil.rmtree(args.work, ignore_errors=True)
+    base = Embedder.from_pretrained("mini").weights_hash[:12]
+    measure(Places(data_folder(), args.adapted, args.work, base), args.seeds, args.steps)
+
+
+if __name__ == "__main__":
+    main()
