@@ -29,6 +29,7 @@ docs: .venv/.installed-dev  ## write the generated parts of the documentation
 
 bench: .venv/.installed-dev  ## side-by-side timings: encoding, training, grids, growth; about an hour
 	$(BIN)/python bench/encode.py
+	$(BIN)/python bench/compile.py
 	$(BIN)/python bench/train.py
 	$(BIN)/python bench/grid.py
 	$(BIN)/python bench/quantize.py
@@ -45,8 +46,14 @@ results: .venv/.installed-dev  ## measure again what the documentation tells: th
 	$(BIN)/lastword demo --overwrite && cp lastword-demo/scores.json results/demo.json
 	$(BIN)/python tools/results/real_texts.py
 	$(BIN)/python tools/results/products_why.py
+	$(BIN)/python tools/results/benchmark_local.py
+	$(BIN)/python tools/results/store_rates.py
 	$(BIN)/python tools/results/pair_findings.py
 	$(BIN)/python tools/results/pair_sources.py
+	$(BIN)/python tools/results/attention_real.py
+	$(BIN)/python tools/results/defects.py
+	$(BIN)/lastword reproduce all --data-dir $${LASTWORD_DATA:-../shared/data} --out results/reproduction --overwrite
+	$(BIN)/python tools/results/probe_real.py
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -144,6 +144,69 @@ def test_source_table_ranks_by_the_mean_over_sets_and_trainings(tmp_path: Path) 
     ]
 
 
+def test_probe_tables_mark_the_best_and_order_scores_by_their_mean(tmp_path: Path) -> None:
+    def scores(a: float, b: float) -> dict[str, Any]:
+        return {
+            "correlations": {"x": a, "y": None},
+            "picks": {"x": b, "y": 0.2},
+            "best": {"x": 0.5, "y": 0.3},
+        }
+
+    extremes = {"median": 0.1, "median of the last layer": 0.15, "none mean": 0.12}
+    answers = {
+        "templates": {"none": {"mean": 0.3, "eos": 0.2}, "ccw": {"mean": 0.25, "eos": 0.21}},
+        "band": 0.007,
+        "label_free": {"last layer": {"worse": scores(-0.5, 0.4), "better": scores(0.5, 0.3)}},
+        "sets": {"x": extremes, "y": extremes},
+    }
+    path = tmp_path / "probe.json"
+    path.write_text(json.dumps({"answers": answers}))
+    assert generate.template_table(path).splitlines()[2:] == [
+        "| none | **30.0** | 20.0 |",
+        "| ccw | 25.0 | **21.0** |",
+        "",
+        "The bootstraps make a noise of about 0.7 in each of these means; other sets would make more.",
+    ]
+    lines = generate.label_free_table(path).splitlines()
+    assert lines[2:4] == ["| better | **+0.25** | +0.50 | +0.00 |", "| worse | **-0.25** | -0.50 | +0.00 |"]
+    assert lines[7:10] == [
+        "| *(the best option)* | **40.0** | 50.0 | 30.0 |",
+        "| worse | **30.0** | 40.0 | 20.0 |",
+        "| better | **25.0** | 30.0 | 20.0 |",
+    ]
+    assert generate.layer_table(tmp_path / "none.json") == "Not measured in this version."
+
+
+def test_cost_table_sets_each_switch_against_its_counterpart(tmp_path: Path) -> None:
+    trials = [
+        {"switch": switch, "against": against, "seed": seed, "scores": {"a": score, "b": score}}
+        for switch, against, scores in [
+            ("plain", None, [0.3, 0.32]),
+            ("negatives=micro", "plain", [0.2, 0.2]),
+        ]
+        for seed, score in enumerate(scores)
+    ]
+    facts = {
+        "texts": 60,
+        "texts_over_100_tokens": 0,
+        "longest_tokens": 31,
+        "trainings_that_draw_the_header_row": 1,
+    }
+    settings = {"seeds": 2, "steps": 20, "batch_pairs": 40}
+    path = tmp_path / "defects.json"
+    path.write_text(
+        json.dumps({"settings": settings, "base": {"a": 0, "b": 0}, "facts": facts, "trials": trials})
+    )
+    assert "Not measured: `accumulation=sum`, " in generate.cost_table(path)
+    assert generate.cost_table(path).splitlines()[4:] == [
+        "| training | score | change | beyond twice its deviation |",
+        "| --- | ---: | ---: | ---: |",
+        "| **plain** | 31.0 ± 1.4 |  |  |",
+        "| negatives=micro | 20.0 ± 0.0 | -11.0 ± 1.4 | yes |",
+    ]
+    assert generate.cost_table(tmp_path / "none") == "Not measured in this version."
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_relative_links_lead_somewhere(page: str) -> None:
     broken = []

@@ -13,33 +13,55 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lastword.comparison import sweep
     from lastword.config import TrainConfig
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, Pooling, Template
     from lastword.errors import LastwordError
-    from lastword.evaluation import Score, evaluate
+    from lastword.evaluation import Score, StoredEncoder, TaskScore, benchmark, differs, evaluate
+    from lastword.explanation import explain
+    from lastword.probing import ProbeResult, probe
+    from lastword.reproduction import reproduce
     from lastword.showcase import demo
+    from lastword.store import EmbeddingStore
     from lastword.training import TrainResult, train
 
 __all__ = [
     "POOLINGS",
     "TEMPLATES",
     "Embedder",
+    "EmbeddingStore",
     "LastwordError",
     "Pooling",
+    "ProbeResult",
     "Score",
+    "StoredEncoder",
+    "TaskScore",
     "Template",
     "TrainConfig",
     "TrainResult",
+    "benchmark",
     "demo",
+    "differs",
     "evaluate",
+    "explain",
+    "probe",
+    "reproduce",
+    "sweep",
     "train",
 ]
 
 _HOME = {
     **dict.fromkeys(("POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"), "lastword.embedding"),
     **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
-    **dict.fromkeys(("Score", "evaluate"), "lastword.evaluation"),
+    **dict.fromkeys(
+        ("Score", "StoredEncoder", "TaskScore", "benchmark", "differs", "evaluate"), "lastword.evaluation"
+    ),
+    "EmbeddingStore": "lastword.store",
+    **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
     "demo": "lastword.showcase",
+    "explain": "lastword.explanation",
+    "sweep": "lastword.comparison",
+    "reproduce": "lastword.reproduction",
     "LastwordError": "lastword.errors",
     "TrainConfig": "lastword.config",
 }

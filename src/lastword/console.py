@@ -14,6 +14,7 @@ from contextlib import contextmanager
 logger = logging.getLogger("lastword")
 _SHOW_AFTER_S = 2.0
 _talking = False
+_showing = False
 
 
 def talk() -> None:
@@ -53,10 +54,13 @@ def quiet() -> Iterator[None]:
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar with the time left, for work of more than two seconds; silent away from a terminal.
 
+    Work inside work that has a bar already shows none of its own.
+
     Yields:
         A function to call with the number of units just done.
     """
-    if not (_talking and sys.stderr.isatty()):
+    global _showing
+    if _showing or not (_talking and sys.stderr.isatty()):
         yield lambda done: None
         return
     import time
@@ -73,7 +77,9 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         if not bar.live.is_started and time.monotonic() - started > _SHOW_AFTER_S:
             bar.start()
 
+    _showing = True
     try:
         yield advance
     finally:
+        _showing = False
         bar.stop()

@@ -58,7 +58,7 @@ def test_train_then_evaluate(
                   "--dev-split", "train", "--out", out, *TINY, "--json")  # fmt: skip
     assert trained.exit_code == 0, trained.output
     facts = json.loads(trained.stdout.splitlines()[-1])
-    assert facts["selection"]["criterion"] == "V-measure on labelled"
+    assert facts["selection"]["criterion"] == "V-measure on labelled (train)"
     assert len(facts["losses"]) == 3
     scored = run("evaluate", "--model", out, "--data", labelled_file, "--split", "test", "--json")
     assert scored.exit_code == 0, scored.output
@@ -99,6 +99,17 @@ def test_train_then_evaluate(
          "template 'no place' has no {text}: write {text} where the text goes"),
         (["train", "--out", "x", "--temperature", "0"], "temperature=0.0: it must be above 0"),
         (["train", "--out", "x", "--recipe", "papre"], "no recipe papre: give a TOML file that exists, or one of"),
+        (["train", "--out", "x", "--patience", "0"], "patience=0: it must be at least 1, or nothing"),
+        (["train", "--out", "x", "--as-published", "negatives"],
+         "unknown switch 'negatives': did you mean 'negatives=micro'? Known: negatives=micro, accumulation=sum"),
+        (["train", "--out", "x", "--dev", "{labelled}:tset"],
+         "has no row with split = 'tset'; the values there are: test, train"),
+        (["train", "--out", "x", "--dev", "{labelled}", "--dev", "{labelled}"],
+         "two development sets are called 'labelled': rename a file"),
+        (["evaluate", "--model", "tfidf", "--data", "{labelled}", "--as-published", "padding=left-assumed"],
+         "as_published='padding=left-assumed': only a decoder can be scored so; leave it out"),
+        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--as-published", "negatives=micro"],
+         "as_published='negatives=micro' changes the training and not the evaluation: leave it out"),
         (["train", "--out", "{existing}"], "exists: give another place or --overwrite"),
         (["train", "--out", "x", "--pairs", "{labelled}"], "has no column 'anchor'; its columns are: text, label"),
         (["train", "--out", "x", "--model", "{llama}", "--max-tokens", "8"], "no room for a text; raise max_tokens"),
@@ -118,7 +129,7 @@ def test_a_wrong_request_is_one_line_and_code_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "existing").mkdir()
     places = {"{labelled}": labelled_file, "{llama}": llama_folder, "{existing}": tmp_path / "existing"}
-    result = run(*(places.get(arg, arg) for arg in args))
+    result = run(*(places.get(arg, arg.replace("{labelled}", str(labelled_file))) for arg in args))
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     last = result.stderr.strip().splitlines()[-1]
@@ -133,6 +144,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
         ["train", "--help"],
         ["evaluate", "--help"],
         ["demo", "--help"],
+        ["sweep", "--help"],
         ["pairs", "noise", "--help"],
         ["--version"],
     ):

@@ -15,9 +15,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from attention_tables import attention_table, published_table
+from benchmark_tables import benchmark_tables, copies_table, rates_table
+from defect_tables import cost_table, switch_table
 from file_map import file_map
 from pair_tables import findings_tables, source_table
+from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
+from reproduction_tables import reproduction_report
 from score_tables import known_table, score_table
 from speed_tables import speed_tables
 
@@ -25,6 +30,7 @@ from lastword.showcase.table import scores_table
 from lastword.training.plan import clock
 
 ROOT = Path(__file__).resolve().parents[2]
+PROBE = ROOT / "results" / "probe.json"
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli_page,
@@ -39,8 +45,27 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
         ROOT / "results" / "products_why.json"
     ),
     ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
+    ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
+    ("docs/how-to/run-a-benchmark.md", "copies"): copies_table,
+    ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "store.json"),
     ("docs/reference/pairs.md", "findings"): lambda: findings_tables(ROOT / "results" / "pair_findings.json"),
     ("docs/reference/pairs.md", "sources"): lambda: source_table(ROOT / "results" / "pair_sources.json"),
+    ("docs/reference/attention.md", "attention"): lambda: attention_table(
+        ROOT / "results" / "attention.json"
+    ),
+    ("docs/reference/attention.md", "published"): lambda: published_table(
+        ROOT / "results" / "attention.json"
+    ),
+    ("docs/reference/as-published.md", "switches"): switch_table,
+    ("docs/reference/as-published.md", "costs"): lambda: cost_table(ROOT / "results" / "defects.json"),
+    ("docs/reference/reproduction.md", "reproduction"): lambda: reproduction_report(
+        ROOT / "results" / "reproduction" / "report.md"
+    ),
+    ("docs/reference/probe.md", "templates"): lambda: template_table(PROBE),
+    ("docs/reference/probe.md", "layers"): lambda: layer_table(PROBE),
+    ("docs/reference/probe.md", "best"): lambda: best_table(PROBE),
+    ("docs/reference/probe.md", "sets"): lambda: set_table(PROBE),
+    ("docs/reference/probe.md", "label-free"): lambda: label_free_table(PROBE),
     ("docs/reference/speed.md", "speed"): lambda: speed_tables(ROOT / "results" / "bench"),
 }
 

@@ -12,21 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
-import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from real_texts import CLUSTERING, MOST_TEXTS, ROOT, data_folder
+from real_texts import ROOT, data_folder, unreported
 
 from lastword import console
 from lastword.bundled import path_of
 from lastword.comparison import compare_pairs, read_sources
 from lastword.comparison.picture import write_picture
 from lastword.config import read_recipe
-from lastword.evaluation.local import LabelledTexts
 from lastword.pairing import Crop, Import, Noise, SameLabel, SameText, make_pairs
 from lastword.pairing.method import Method
 from lastword.tables import read_texts
@@ -95,14 +93,7 @@ def development() -> dict[str, tuple[list[str], list[str]]]:
     for name in ("topics", "products"):
         columns = read_texts(path_of(name), ["text", "label"], where={"split": "dev"})
         sets[name] = (columns["text"], columns["label"])
-    for name in PUBLIC_SETS:
-        label = CLUSTERING[name].get("label_column", "label")
-        columns = read_texts(data_folder() / "clustering" / f"{name}.parquet", ["text", label])
-        texts, labels = columns["text"], columns[label]
-        reported = set(LabelledTexts(texts, labels, name).sample(MOST_TEXTS, seed=0).texts)
-        free = [row for row, text in enumerate(texts) if text not in reported]
-        rows = random.Random(1).sample(free, DEVELOPMENT_TEXTS)
-        sets[name] = ([texts[row] for row in rows], [labels[row] for row in rows])
+    sets |= {name: unreported(name, DEVELOPMENT_TEXTS, seed=1) for name in PUBLIC_SETS}
     return sets
 
 

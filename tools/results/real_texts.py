@@ -27,6 +27,7 @@ from lastword import Embedder, console, evaluate, train
 from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.evaluation import ClusterScorer
+from lastword.evaluation.local import sample_rows
 from lastword.tables import read_texts
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,19 @@ def data_folder() -> Path:
             f"no folder {folder}: set LASTWORD_DATA to the folder with clustering/, classification/, pairs/"
         )
     return folder
+
+
+def unreported(name: str, most: int, seed: int) -> tuple[list[str], list[str]]:
+    """Texts and labels of a clustering set that nothing here reports on: at most so many, drawn by the seed."""
+    options = CLUSTERING[name]
+    path, label = data_folder() / "clustering" / f"{name}.parquet", options.get("label_column", "label")
+    where = {"split": options["split"]} if "split" in options else None
+    scored = read_texts(path, ["text", label], where=where)["text"]
+    reported = {scored[row] for row in sample_rows(len(scored), MOST_TEXTS, seed=0)}
+    columns = read_texts(path, ["text", label])
+    free = [row for row, text in enumerate(columns["text"]) if text not in reported]
+    rows = random.Random(seed).sample(free, min(most, len(free)))
+    return [columns["text"][row] for row in rows], [columns[label][row] for row in rows]
 
 
 def write_pairs(data: Path, target: Path, most: int = 6000) -> None:
@@ -76,12 +90,17 @@ def adapt(data: Path, work: Path, seed: int, mixed: bool) -> Path:
     if mixed:
         write_pairs(data, mixture)
         settings |= {"pairs": [str(mixture)], "steps": 100, "max_tokens": 160}
+    train(out, scorer=bundled_development(), resume=True, trackers="none", **settings)
+    return out
+
+
+def bundled_development() -> ClusterScorer:
+    """What chooses the checkpoint: none of the public texts."""
     development = {}
     for name in ("topics", "products"):
         columns = read_texts(path_of(name), ["text", "label"], where={"split": "dev"})
         development[f"{name} (dev)"] = (columns["text"], columns["label"])
-    train(out, scorer=ClusterScorer(development), resume=True, trackers="none", **settings)
-    return out
+    return ClusterScorer(development)
 
 
 def tasks(data: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:

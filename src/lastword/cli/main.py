@@ -16,8 +16,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS = {
     "demo": "adapt the bundled model on the bundled pairs and score it before and after",
     "pairs": "make positive pairs of texts: rewriting, translation, noise, crops, labels, import, dropout",
+    "probe": "rank templates, poolings and layers of a model on your texts",
     "train": "adapt a decoder to embed, by contrastive training on pairs",
-    "evaluate": "score a model on a file of labelled texts",
+    "sweep": "train with many settings of a recipe and say which are worth it",
+    "evaluate": "score a model on a file of texts, or on the tasks of MTEB",
+    "explain": "show what models look at and how their vectors lie, checkpoints side by side",
+    "reproduce": "measure tables of the paper again and judge their claims",
+    "store": "look at the vectors that are kept, and throw some away",
 }
 
 

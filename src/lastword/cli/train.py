@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lastword.cli.options import given, options_of
+from lastword.cli.options import development_options, given, options_of, read_sets
 from lastword.config import TrainConfig, read_recipe
 
 
@@ -16,10 +16,7 @@ from lastword.config import TrainConfig, read_recipe
 @click.option("--out", type=Path, required=True, help="folder to write")
 @click.option("--recipe", help="mini, paper, or a TOML file of the settings below; flags go before it")
 @options_of(TrainConfig)
-@click.option("--dev", type=Path, help="labelled development texts that choose the checkpoint")
-@click.option("--dev-text-column", default="text", show_default=True, help="their column of texts")
-@click.option("--dev-label-column", default="label", show_default=True, help="their column of labels")
-@click.option("--dev-split", help="keep their rows whose column `split` has this value")
+@development_options("that choose the checkpoint; without any, a tenth of the pairs is held out for it")
 @click.option("--drop-empty", is_flag=True, help="leave out pairs with an empty side")
 @click.option("--resume", is_flag=True, help="go on with an interrupted run of the same settings")
 @click.option("--overwrite", is_flag=True, help="replace the output folder")
@@ -29,7 +26,7 @@ from lastword.config import TrainConfig, read_recipe
 def train(
     out: Path,
     recipe: str | None,
-    dev: Path | None,
+    dev: tuple[str, ...],
     dev_text_column: str,
     dev_label_column: str,
     dev_split: str | None,
@@ -51,14 +48,10 @@ def train(
     The folder loads in sentence-transformers as it is.
     """
     from lastword.evaluation.development import ClusterScorer
-    from lastword.tables import read_texts
 
     settings = {**(read_recipe(recipe) if recipe else {}), **given(flags)}
-    scorer = None
-    if dev:
-        where = {"split": dev_split} if dev_split else None
-        columns = read_texts(dev, [dev_text_column, dev_label_column], where=where, drop_empty=drop_empty)
-        scorer = ClusterScorer({dev.stem: (columns[dev_text_column], columns[dev_label_column])})
+    sets = read_sets(dev, dev_text_column, dev_label_column, dev_split, drop_empty=drop_empty)
+    scorer = ClusterScorer(sets) if sets else None
 
     from lastword.training import train as run
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from lastword.cli.options import development_options, read_sets
+
 
 @click.command()
 @click.argument("file", type=Path)
@@ -113,12 +115,7 @@ def mine(
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--out", type=Path, required=True, help="folder to write")
-@click.option(
-    "--dev", type=Path, multiple=True, help="labelled development texts; the bundled ones by default"
-)
-@click.option("--dev-text-column", default="text", show_default=True, help="their column of texts")
-@click.option("--dev-label-column", default="label", show_default=True, help="their column of labels")
-@click.option("--dev-split", help="keep their rows whose column `split` has this value")
+@development_options("that compare the sources; the bundled ones by default")
 @click.option(
     "--recipe",
     default="mini",
@@ -135,7 +132,7 @@ def mine(
 def compare(
     sources: tuple[str, ...],
     out: Path,
-    dev: tuple[Path, ...],
+    dev: tuple[str, ...],
     dev_text_column: str,
     dev_label_column: str,
     dev_split: str | None,
@@ -153,22 +150,13 @@ def compare(
     \b
     lastword pairs compare noise.parquet crops.parquet noise.parquet+crops.parquet --out compared
     """
-    from lastword.bundled import path_of
     from lastword.comparison import compare_pairs, read_sources
-    from lastword.comparison.picture import write_picture
     from lastword.comparison.table import comparison_table
     from lastword.config import read_recipe
-    from lastword.tables import read_texts
+    from lastword.evaluation.development import BUNDLED_DEVELOPMENT
 
     found_sources = read_sources(sources)
-    files = [(path.stem, path, dev_split) for path in dev] or [
-        (name, path_of(name), "dev") for name in ("topics", "products")
-    ]
-    development = {}
-    for name, path, split in files:
-        where = {"split": split} if split else None
-        columns = read_texts(path, [dev_text_column, dev_label_column], where=where)
-        development[name] = (columns[dev_text_column], columns[dev_label_column])
+    development = read_sets(dev or BUNDLED_DEVELOPMENT, dev_text_column, dev_label_column, dev_split)
     settings = {name: value for name, value in read_recipe(recipe).items() if name not in ("pairs", "seed")}
     settings |= {name: value for name, value in (("model", model), ("steps", steps)) if value is not None}
     found = compare_pairs(
@@ -181,7 +169,6 @@ def compare(
         overwrite=overwrite,
         **settings,
     )
-    write_picture(out / "comparison.svg", found)
     click.echo(json.dumps(found.to_dict()) if as_json else comparison_table(found))
 
 
