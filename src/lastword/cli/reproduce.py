@@ -45,7 +45,7 @@ def reproduce(
     """Measure tables of arXiv:2507.22729 again and judge their claims.
 
     \b
-    lastword reproduce table4                            # the bundled model, about a minute
+    lastword reproduce table4                            # the bundled model, a few minutes
     lastword reproduce all --data-dir DATA --out report
     lastword reproduce table6 --scale paper --pairs nli=nli.parquet --pairs wiki-prompt=rewritten.parquet
 
