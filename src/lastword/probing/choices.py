@@ -21,7 +21,7 @@ Layers = str | int | Sequence[int]
 
 @dataclass(frozen=True)
 class Choices:
-    """The sides of the grid; nothing in them stands twice."""
+    """The sides of a grid, or of the part of it that is embedded, scored and let go at once; nothing stands twice."""
 
     templates: list[Template]
     poolings: list[Pooling]

@@ -8,10 +8,10 @@ layers stops early; then by templates; by poolings last.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
-from lastword.embedding import Embedder, Pooling, Template
+from lastword.embedding import Embedder
 from lastword.embedding.grid import families
 from lastword.errors import RequestError
 from lastword.probing.choices import Choices
@@ -20,21 +20,7 @@ Item = TypeVar("Item")
 _BYTES = 8  # of a number: float32, and its copy while vectors are scaled
 
 
-@dataclass(frozen=True)
-class Group:
-    """A part of the grid that is embedded, scored and let go."""
-
-    templates: list[Template]
-    poolings: list[Pooling]
-    layers: list[int]
-
-    @property
-    def options(self) -> int:
-        """Combinations."""
-        return len(self.templates) * len(self.poolings) * len(self.layers)
-
-
-def groups(embedder: Embedder, choices: Choices, texts: int, memory_gib: float) -> Iterator[Group]:
+def groups(embedder: Embedder, choices: Choices, texts: int, memory_gib: float) -> Iterator[Choices]:
     """Cut the grid so that the vectors of a part take at most `memory_gib`, or are those of one option.
 
     Args:
@@ -50,7 +36,7 @@ def groups(embedder: Embedder, choices: Choices, texts: int, memory_gib: float) 
         raise RequestError(f"memory_gib={memory_gib}: give more than 0")
     most = max(1, int(memory_gib * 2**30 / (texts * embedder.dim * _BYTES)))
     for family in families(embedder, choices.templates, choices.poolings):
-        whole = Group(family.templates, choices.poolings, choices.layers)
+        whole = Choices(family.templates, choices.poolings, choices.layers)
         by_layers = max(1, most // (len(whole.templates) * len(whole.poolings)))
         by_templates = max(1, most // len(whole.poolings))
         for templates in _parts(whole.templates, by_templates):

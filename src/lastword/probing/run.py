@@ -26,7 +26,7 @@ from lastword.probing.choices import (
     read_poolings,
     read_templates,
 )
-from lastword.probing.groups import Group, groups
+from lastword.probing.groups import groups
 from lastword.probing.measures import BOOTSTRAP_SIZE, Judge, measure_names, ranking
 from lastword.probing.result import Option, ProbeResult
 from lastword.probing.texts import ProbeTexts, read_file, sampled
@@ -176,7 +176,7 @@ def _settings(
 
 
 def _scored(
-    embedder: Embedder, part: Group, given: ProbeTexts, judge: Judge, batch_tokens: int | None, title: str
+    embedder: Embedder, part: Choices, given: ProbeTexts, judge: Judge, batch_tokens: int | None, title: str
 ) -> list[Option]:
     """Embed a part of the grid, texts and damaged copies together, and score each of its options."""
     grid = embedder.encode_grid(
