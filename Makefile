@@ -27,10 +27,11 @@ fix: .venv/.installed-dev  ## mend what can be mended by itself
 docs: .venv/.installed-dev  ## write the generated parts of the documentation
 	$(BIN)/python tools/docs/generate.py
 
-bench: .venv/.installed-dev  ## side-by-side timings: encoding, training, grids, growth; about an hour
+bench: .venv/.installed-dev  ## side-by-side timings: encoding, training, a whole job, grids, growth; about two hours
 	$(BIN)/python bench/encode.py
 	$(BIN)/python bench/compile.py
 	$(BIN)/python bench/train.py
+	$(BIN)/python bench/job.py
 	$(BIN)/python bench/grid.py
 	$(BIN)/python bench/quantize.py
 	$(BIN)/python bench/growth.py

@@ -103,8 +103,9 @@ def plot(rows: list[dict[str, Any]]) -> None:
     )  # fmt: skip
     for axis, shape in zip(axes[0], shapes, strict=True):
         for turn, (kind, color) in enumerate(zip(kinds, ("#1d4ed8", "#60a5fa", "#bfdbfe"), strict=False)):
-            multiples = [speed[shape, kind, name] / speed[shape, kind, REFERENCE] for name in names]
-            places = [row + 0.27 * (turn - 1) for row in range(len(names))]
+            own = [name for name in names if (shape, kind, name) in speed]
+            multiples = [speed[shape, kind, name] / speed[shape, kind, REFERENCE] for name in own]
+            places = [names.index(name) + 0.27 * (turn - 1) for name in own]
             axis.barh(places, multiples, height=0.25, color=color, label=f"{kind} texts")
         axis.axvline(1, color="#999", linewidth=0.8)
         axis.set(title=SHAPES[shape].name, xlabel="times sentence-transformers' default")

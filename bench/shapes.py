@@ -34,7 +34,7 @@ class Shape:
 
 
 SHAPES = {
-    "mini": Shape("bundled (8.5 M)", 60_000),
+    "mini": Shape("bundled (8.5 M)", 30_000),
     "small": Shape("SmolLM-135M shape", 6_000),
     "qwen": Shape("Qwen3-0.6B shape", 2_000),
     "llama": Shape("Llama-3.2-1B shape", 1_000),

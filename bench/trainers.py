@@ -49,9 +49,12 @@ def lastword(
 
 
 def cached(folder: Path, dtype: torch.dtype, mini_batch: int = 32) -> Encode:
+    return cached_step(peer(folder, dtype), mini_batch)
+
+
+def cached_step(model: torch.nn.Module, mini_batch: int = 32) -> Encode:
     from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
 
-    model = _peer(folder, dtype)
     loss = CachedMultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE, mini_batch_size=mini_batch)
     return _stepper(model, loss)
 
@@ -59,7 +62,7 @@ def cached(folder: Path, dtype: torch.dtype, mini_batch: int = 32) -> Encode:
 def whole(folder: Path, dtype: torch.dtype) -> Encode:
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-    model = _peer(folder, dtype)
+    model = peer(folder, dtype)
     return _stepper(model, MultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE))
 
 
@@ -67,11 +70,12 @@ def accumulated(folder: Path, dtype: torch.dtype, part: int = 12) -> Encode:
     """The paper's code: gradients of small batches added up, which is another objective."""
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-    model = _peer(folder, dtype)
+    model = peer(folder, dtype)
     return _stepper(model, MultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE), part)
 
 
-def _peer(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+def peer(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """The folder in sentence-transformers, an adapter of the same size in it."""
     from peft import LoraConfig
     from sentence_transformers import SentenceTransformer
 

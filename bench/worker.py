@@ -26,9 +26,10 @@ def main() -> None:
 
     torch.set_num_threads(threads)
     from contestants import CONTESTANTS, GRIDS
+    from jobs import JOBS
     from trainers import TRAINERS
 
-    encode = {"encode": CONTESTANTS, "grid": GRIDS, "train": TRAINERS}[kind][name](folder)
+    encode = {"encode": CONTESTANTS, "grid": GRIDS, "train": TRAINERS, "job": JOBS}[kind][name](folder)
     answer(startup_s=time.perf_counter() - STARTED)
     for line in sys.stdin:
         request = json.loads(line)

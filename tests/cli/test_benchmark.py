@@ -106,6 +106,14 @@ def test_few_documents_are_marked(tmp_path: Path, llama_folder: Path) -> None:
             "--store and --no-store: give one of them",
         ),
         (
+            ["--benchmark", "paper-eight", "--also-pooling", "mean", "--no-store"],
+            "--also-pooling fills the store: leave out --no-store",
+        ),
+        (
+            ["--data", "x.csv", "--also-pooling", "mean"],
+            "--also-pooling belongs to --benchmark: leave it out",
+        ),
+        (
             ["--benchmark", "paper-nine"],
             "unknown benchmark or task 'paper-nine': "
             "did you mean paper-eight or paper-clustering or paper-classification? "

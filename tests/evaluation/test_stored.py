@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lastword.errors import WorkError
+from lastword.errors import RequestError, WorkError
 from lastword.evaluation import StoredEncoder
+from lastword.evaluation.models import served
 from lastword.evaluation.stored import _next_size
 from lastword.store import EmbeddingStore
 
@@ -91,6 +92,23 @@ def test_name_template_and_pooling_are_those_of_the_encoder(store, load):
     texts = ["a man is driving a car", "the river was low"]
     np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
     np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
+
+
+def test_one_pass_keeps_the_vectors_of_other_poolings_too(store, load):
+    embedder = load(template="ccw", pooling="lasttoken")
+    texts = ["a man is driving a car", "the river was low", "a man is driving a car"]
+    stored = StoredEncoder(served(embedder, 64, ["mean", "eos", "lasttoken"]), store)
+    np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
+    assert sorted(one.vectors for one in store.info()) == [2, 2, 2]
+    for pooling in ("mean", "eos"):
+        later = StoredEncoder(load(template="ccw", pooling=pooling), store)
+        np.testing.assert_allclose(later.encode(texts), later.encoder.encode(texts), atol=1e-6)
+        assert (later.encoded, later.found) == (0, 2)
+
+
+def test_a_model_without_poolings_cannot_keep_others():
+    with pytest.raises(RequestError, match=r"also_poolings=\['mean'\]: words has no poolings; leave it out"):
+        served(WordEncoder(), None, ["mean"])
 
 
 def test_batches_take_about_as_long_as_a_kill_may_cost():

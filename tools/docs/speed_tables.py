@@ -20,6 +20,7 @@ def speed_tables(folder: Path) -> str:
         "encode": _encoding,
         "compile": _compiled,
         "train": _training,
+        "job": _jobs,
         "grid": _grids,
         "quantize": _quantized,
         "growth": _growth,
@@ -110,6 +111,25 @@ def _training(content: Content) -> str:
             ))  # fmt: skip
         parts += [f"### {shape}, {pairs} pairs", "\n".join(lines)]
     return "\n\n".join(parts)
+
+
+def _jobs(content: Content) -> str:
+    rows = content["rows"]
+    base = next(row["seconds"]["median"] for row in rows if row["contestant"] == PEER)
+    lines = [_line("", "seconds", "faster", "start-up", "peak memory"), _line("---", *["---:"] * 4)]
+    for row in rows:
+        seconds = row["seconds"]["median"]
+        lines.append(_line(
+            row["contestant"], f"{seconds:.0f}", f"{base / seconds:.1f}×", f"{row['startup_s']:.1f} s",
+            f"{row['peak_mib']:,} MiB",
+        ))  # fmt: skip
+    return "\n\n".join([
+        "## A whole job",
+        f"The bundled model: load it, embed {rows[0]['texts']:,} texts, adapt it ({rows[0]['steps']} steps of "
+        f"{rows[0]['pairs']} pairs, LoRA of rank 64), write it, load it again, embed the texts again. Start-up (the "
+        "libraries' import) comes on top.",
+        "\n".join(lines),
+    ])  # fmt: skip
 
 
 def _grids(content: Content) -> str:

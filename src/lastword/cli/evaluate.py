@@ -13,9 +13,9 @@ from click.core import ParameterSource
 
 _OF_DATA = (
     "text_column", "label_column", "score_column", "split", "task", "train_split", "samples_per_label",
-    "max_texts", "seed", "drop_empty", "as_published",
+    "max_texts", "seed", "drop_empty",
 )  # fmt: skip
-_OF_BENCHMARK = ("results", "data_dir", "no_store", "seeds")
+_OF_BENCHMARK = ("results", "data_dir", "no_store", "seeds", "also_poolings")
 
 
 @click.command()
@@ -54,6 +54,12 @@ _OF_BENCHMARK = ("results", "data_dir", "no_store", "seeds")
     "--seeds", default=1, show_default=True, help="score each task of a benchmark with so many seeds"
 )
 @click.option("--store", type=Path, help="folder of kept vectors; a benchmark's default is the user's cache")
+@click.option(
+    "--also-pooling",
+    "also_poolings",
+    multiple=True,
+    help="keep this pooling's vectors too, from the same passes, for a later benchmark; repeatable",
+)
 @click.option("--no-store", is_flag=True, help="keep no vectors of a benchmark")
 @click.option("--dtype", help="float32 or bfloat16; what the device does best by default")
 @click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
@@ -78,6 +84,7 @@ def evaluate(
     names the tasks whose texts are missing.
     """
     _refuse_mixture(data, benchmarks)
+    settings["as_published"] = [name.strip() for name in settings["as_published"].split(",") if name.strip()]
     if data is not None:
         _evaluate_data(model, data, as_json, {k: v for k, v in settings.items() if k not in _OF_BENCHMARK})
     else:
@@ -93,15 +100,15 @@ def _refuse_mixture(data: str | None, benchmarks: tuple[str, ...]) -> None:
     foreign = _OF_BENCHMARK if data is not None else _OF_DATA
     given = [name for name in foreign if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
-        flag, other = f"--{given[0].replace('_', '-')}", "--benchmark" if data is not None else "--data"
+        name = "also_pooling" if given[0] == "also_poolings" else given[0]
+        flag, other = f"--{name.replace('_', '-')}", "--benchmark" if data is not None else "--data"
         raise click.UsageError(f"{flag} belongs to {other}: leave it out")
 
 
 def _evaluate_data(model: str, data: str, as_json: bool, settings: dict[str, Any]) -> None:
     from lastword.evaluation import evaluate as run
 
-    switches = [name.strip() for name in settings.pop("as_published").split(",") if name.strip()]
-    result = run(_path_or_name(model), data, as_published=switches, **settings)
+    result = run(_path_or_name(model), data, **settings)
     if as_json:
         click.echo(json.dumps(result))
         return
@@ -121,6 +128,8 @@ def _evaluate_benchmark(
     store, no_store = settings.pop("store"), settings.pop("no_store")
     if store and no_store:
         raise click.UsageError("--store and --no-store: give one of them")
+    if no_store and settings["also_poolings"]:
+        raise click.UsageError("--also-pooling fills the store: leave out --no-store")
     keeps: Path | bool = False if no_store else store or True
     result = benchmark(_path_or_name(model), benchmarks, store=keeps, **settings)
     click.echo(json.dumps(result) if as_json else _report(result))
@@ -182,6 +191,8 @@ def _closing(result: dict[str, Any]) -> list[str]:
         lines.append(f"average of the {present} that are: {100 * mean:.1f} (does not compare with the whole)")
     else:
         lines.append(f"no average: none of {asked} tasks is complete")
+    if result["average_as_published"] is not None:
+        lines.append(f"average as the paper's code takes it: {100 * result['average_as_published']:.1f}")
     if result["encoded"] is not None:
         lines.append(f"texts embedded: {result['encoded']:,}; found in the store: {result['from_store']:,}")
     return [*lines, f"results: {result['results']}"]

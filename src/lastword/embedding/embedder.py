@@ -302,6 +302,10 @@ class Embedder:
         """The same model behind another template; weights are shared."""
         return self._variant(template=template)
 
+    def with_pooling(self, pooling: str | Pooling) -> Embedder:
+        """The same model, pooled otherwise; weights are shared."""
+        return self._variant(pooling=pooling)
+
     def with_layer(self, layer: int) -> Embedder:
         """The same model, pooled over another hidden state; weights are shared."""
         return self._variant(layer=layer)

@@ -22,6 +22,17 @@ class TextEncoder(Protocol):
         """Return (n, dim) float32, in the order of the texts."""
 
 
+class ManyPooled(TextEncoder, Protocol):
+    """An encoder whose one pass gives the vectors of other encoders too: the same model, pooled otherwise."""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Their identities, as each of them would give it."""
+
+    def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
+        """Return identity → (n, dim) float32: its own and those of the others."""
+
+
 class VectorRows:
     """Vectors that exist already, as an encoder whose texts are the numbers of their rows.
 
@@ -58,15 +69,25 @@ def encode_distinct(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
         WorkError: the encoder gave another number of vectors than texts, or numbers that are not finite.
     """
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    vectors = np.asarray(encoder.encode(list(row_of)))
-    if vectors.ndim != 2 or len(vectors) != len(row_of):
+    vectors = checked(encoder.encode(list(row_of)), len(row_of))
+    return vectors[[row_of[text] for text in texts]]
+
+
+def checked(vectors: np.ndarray, texts: int) -> np.ndarray:
+    """Give the vectors back if there is a finite one for each of so many texts.
+
+    Raises:
+        WorkError: as for `encode_distinct`.
+    """
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or len(vectors) != texts:
         raise WorkError(
-            f"the model gave an array of shape {vectors.shape} for {len(row_of)} texts, not one row each"
+            f"the model gave an array of shape {vectors.shape} for {texts} texts, not one row each"
         )
     spoilt = ~np.isfinite(vectors).all(axis=1)
     if spoilt.any():
         raise WorkError(
-            f"the model gave {spoilt.sum()} of {len(row_of)} vectors with numbers that are not finite: "
+            f"the model gave {spoilt.sum()} of {texts} vectors with numbers that are not finite: "
             "try dtype float32, or an earlier checkpoint"
         )
-    return vectors[[row_of[text] for text in texts]]
+    return vectors

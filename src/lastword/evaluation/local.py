@@ -13,7 +13,7 @@ from lastword.errors import RequestError, unknown_name
 from lastword.evaluation.baselines import TfidfEncoder
 from lastword.evaluation.encoder import TextEncoder
 from lastword.evaluation.inputs import Collection, LabelledTexts, ScoredPairs, two_columns
-from lastword.evaluation.models import batched, description, load_encoder
+from lastword.evaluation.models import as_the_papers_code, description, load_encoder, served
 from lastword.evaluation.pair_scores import retrieval_score, sts_score
 from lastword.evaluation.scores import (
     Score,
@@ -105,9 +105,9 @@ def evaluate(
     importlib.import_module("lastword.evaluation.pair_tasks")  # seconds that are not the model's
     started = time.perf_counter()
     if as_published:  # nothing of it is kept: vectors depend on their batch mates
-        score = scorer(_as_published(encoder, as_published))
+        score = scorer(as_the_papers_code(encoder, as_published, ["evaluation"])[0])
     else:
-        score = scorer(_kept(batched(encoder, batch_tokens), store))
+        score = scorer(_kept(served(encoder, batch_tokens), store))
     return {
         "task": score.task,
         "metric": score.metric,
@@ -118,16 +118,6 @@ def evaluate(
         "seconds": round(time.perf_counter() - started, 3),
         "data": str(data),
     }
-
-
-def _as_published(encoder: TextEncoder, names: Sequence[str]) -> TextEncoder:
-    from lastword.embedding import Embedder
-    from lastword.published import checked_switches, scored_as_published
-
-    checked = checked_switches(names, where=["evaluation"])
-    if not isinstance(encoder, Embedder):
-        raise RequestError(f"as_published={','.join(names)!r}: only a decoder can be scored so; leave it out")
-    return scored_as_published(encoder, checked)
 
 
 def _kept(encoder: TextEncoder, store: str | Path | None) -> TextEncoder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -51,16 +51,40 @@ def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) ->
             raise RequestError(f"{name}={settings[name]!r}: {kind} takes no {name}; leave it out")
 
 
+def as_the_papers_code(
+    encoder: TextEncoder, names: Sequence[str], where: Sequence[Literal["evaluation", "report"]]
+) -> tuple[TextEncoder, tuple[str, ...]]:
+    """The model as the switches have it scored, and the switches by their full names.
+
+    Raises:
+        RequestError: an unknown switch, one that changes nothing here, or a model that is no decoder.
+    """
+    from lastword.embedding import Embedder
+    from lastword.published import SWITCHES, checked_switches, scored_as_published
+
+    checked = checked_switches(names, where)
+    if all(SWITCHES[name].where == "report" for name in checked):
+        return encoder, checked
+    if not isinstance(encoder, Embedder):
+        raise RequestError(f"as_published={','.join(names)!r}: only a decoder can be scored so; leave it out")
+    return scored_as_published(encoder, checked), checked
+
+
 @dataclass(frozen=True)
-class _Batched:
-    """An embedder that makes batches of a given size."""
+class _Served:
+    """An embedder with batches of a given size, and other poolings beside its own."""
 
     embedder: Embedder
-    batch_tokens: int
+    batch_tokens: int | None
+    siblings: tuple[Embedder, ...]
 
     @property
     def identity(self) -> str:
         return self.embedder.identity
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(sibling.identity for sibling in self.siblings)
 
     @property
     def name(self) -> str:
@@ -77,14 +101,35 @@ class _Batched:
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         return self.embedder.encode(texts, batch_tokens=self.batch_tokens)
 
+    def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
+        each = (self.embedder, *self.siblings)
+        poolings = [one.pooling for one in each]
+        vectors = self.embedder.encode_poolings(texts, poolings, batch_tokens=self.batch_tokens)
+        return {one.identity: vectors[one.pooling.spec] for one in each}
 
-def batched(encoder: TextEncoder, batch_tokens: int | None) -> TextEncoder:
-    """Make an embedder's batches of a given size; other models have none."""
-    if batch_tokens is None:
-        return encoder
+
+def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequence[str] = ()) -> TextEncoder:
+    """Make an embedder's batches of a given size and let its passes serve other poolings too.
+
+    Other models have no batches to size.
+
+    Raises:
+        RequestError: other poolings of a model that has none.
+    """
     from lastword.embedding import Embedder
 
-    return _Batched(encoder, batch_tokens) if isinstance(encoder, Embedder) else encoder
+    if not isinstance(encoder, Embedder):
+        if also_poolings:
+            raise RequestError(
+                f"also_poolings={list(also_poolings)}: {getattr(encoder, 'name', 'this model')} has no poolings; "
+                "leave it out"
+            )
+        return encoder
+    siblings = [encoder.with_pooling(pooling) for pooling in also_poolings]
+    new = {one.pooling.spec: one for one in siblings if one.pooling != encoder.pooling}
+    if batch_tokens is None and not new:
+        return encoder
+    return _Served(encoder, batch_tokens, tuple(new.values()))
 
 
 def description(encoder: TextEncoder) -> dict[str, str | None]:

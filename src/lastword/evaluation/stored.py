@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, cast
 
 import numpy as np
 
 from lastword.console import progress
-from lastword.evaluation.encoder import TextEncoder, encode_distinct
+from lastword.evaluation.encoder import ManyPooled, TextEncoder, checked, encode_distinct
 from lastword.store import EmbeddingStore, Shelf
 
 _LOOKED_UP = 512  # texts in one question to the store
@@ -24,8 +25,11 @@ class StoredEncoder:
     Each vector must depend on its own text alone, as those of a model do; word counts that fit themselves to
     the texts they see do not.
 
+    What an encoder of many poolings gives beside its own vectors is kept for the encoders that ask for it later.
+
     Attributes:
-        encoder: what is asked for the texts that the store does not hold.
+        encoder: what is asked for the texts that the store does not hold; a `ManyPooled` fills the shelves of
+            others as well.
         store: where vectors are looked up and kept.
         encoded: texts that the encoder embedded so far.
         found: texts whose vector was there.
@@ -64,7 +68,8 @@ class StoredEncoder:
         distinct = list(row_of)
         if not distinct:
             return self.encoder.encode(distinct)
-        with self.store.shelf(self.identity, self.name or self.identity) as shelf:
+        with ExitStack() as stack:
+            shelf, *others = (stack.enter_context(self._shelf(identity)) for identity in self._identities())
             vectors, missing = _look_up(shelf, distinct)
             self.found += len(distinct) - len(missing)
             with progress("embedding", len(missing)) as advance:
@@ -75,7 +80,7 @@ class StoredEncoder:
                 while start < len(missing):
                     rows, began = missing[start : start + size], time.monotonic()
                     batch = [distinct[row] for row in rows]
-                    fresh = np.asarray(encode_distinct(self.encoder, batch), np.float32)
+                    fresh = self._embed(batch, others)
                     shelf.put(batch, fresh)
                     vectors = (
                         np.empty((len(distinct), fresh.shape[1]), np.float32) if vectors is None else vectors
@@ -86,6 +91,21 @@ class StoredEncoder:
                     start, size = start + size, _next_size(len(rows), time.monotonic() - began)
         assert vectors is not None
         return vectors[[row_of[text] for text in texts]]
+
+    def _identities(self) -> tuple[str, ...]:
+        return (self.identity, *getattr(self.encoder, "others", ()))
+
+    def _shelf(self, identity: str) -> Shelf:
+        return self.store.shelf(identity, self.name or identity)
+
+    def _embed(self, texts: Sequence[str], others: Sequence[Shelf]) -> np.ndarray:
+        """The encoder's own vectors of distinct texts, (n, dim) float32; the others' go to their shelves."""
+        if not others:
+            return np.asarray(encode_distinct(self.encoder, texts), np.float32)
+        vectors = cast(ManyPooled, self.encoder).encode_all(texts)
+        for shelf in others:
+            shelf.put(texts, checked(vectors[shelf.identity], len(texts)))
+        return np.asarray(checked(vectors[self.identity], len(texts)), np.float32)
 
 
 def _look_up(shelf: Shelf, texts: Sequence[str]) -> tuple[np.ndarray | None, list[int]]:

@@ -1,7 +1,7 @@
 """The vectors of one model: an SQLite file that processes may share and that no kill can spoil.
 
 A row is found by the hash of its text, and carries a checksum of its vector. Every batch of rows is one
-transaction in write-ahead mode, so a process that dies leaves whole batches behind. docs/adr/0013 says why
+transaction in write-ahead mode, so a process that dies leaves whole batches behind. docs/adr/0014 says why
 SQLite, and what it costs.
 """
 

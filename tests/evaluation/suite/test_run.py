@@ -101,6 +101,22 @@ def test_other_results_take_their_vectors_from_the_store(settings, tmp_path):
     assert result["from_store"] == 205
 
 
+def test_one_run_fills_the_store_for_another_pooling(settings, tmp_path, load):
+    benchmark(load(pooling="lasttoken"), TWO, also_poolings=["mean"], **settings)
+    result = benchmark(load(pooling="mean"), TWO, **settings | {"results": tmp_path / "others"})
+    assert (result["encoded"], result["from_store"]) == (0, 205)
+    alone = benchmark(load(pooling="mean"), TWO, **settings | {"results": tmp_path / "alone", "store": False})
+    assert [row["score"] for row in alone["tasks"]] == pytest.approx(
+        [row["score"] for row in result["tasks"]]
+    )
+
+
+def test_the_papers_average_stands_beside_the_honest_one(settings):
+    result = benchmark(WordEncoder(), TWO, as_published=["average=test-only"], **settings)
+    assert result["average_as_published"] == result["average"]
+    assert benchmark(WordEncoder(), TWO, **settings)["average_as_published"] is None
+
+
 def test_without_a_store_nothing_is_kept(settings, tmp_path):
     benchmark(WordEncoder(), TWO, **settings | {"store": False})
     assert not (tmp_path / "store").exists()

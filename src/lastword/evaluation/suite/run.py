@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Iterable, Sequence
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lastword.console import say, warn
-from lastword.errors import MissingFileError
+from lastword.errors import MissingFileError, RequestError
 from lastword.evaluation.baselines import TfidfEncoder
 from lastword.evaluation.encoder import TextEncoder
-from lastword.evaluation.models import batched, description, load_encoder
+from lastword.evaluation.models import as_the_papers_code, description, load_encoder, served
 from lastword.evaluation.stored import StoredEncoder
 from lastword.evaluation.suite.hub import MissingDataError, where_from
 from lastword.evaluation.suite.names import seeds_from, task_names
@@ -32,9 +33,11 @@ def benchmark(
     seeds: int = 1,
     template: str | None = None,
     pooling: str | None = None,
+    also_poolings: Sequence[str] = (),
     batch_tokens: int | None = None,
     dtype: str | None = None,
     device: str | None = None,
+    as_published: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score a model on tasks of MTEB by mteb's own code, going on where an earlier call ended.
 
@@ -51,15 +54,20 @@ def benchmark(
         seeds: how many seeds each task is scored with, mteb's own first.
         template: of a decoder; None takes the folder's own, or none.
         pooling: of a decoder; None takes the folder's own, or mean.
+        also_poolings: of a decoder; the store keeps the vectors of these too, from the same passes, so that a
+            later call with one of them embeds nothing.
         batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
         dtype: precision of the model; None is what its kind does by default.
         device: None is the best there is.
+        as_published: score and average as the paper's own code does, see `lastword.published`. Vectors that
+            such a switch changes depend on their batch mates, so none is kept.
 
     Returns:
         model, template and pooling; tasks (see `TaskScore`), each with the verdict on its texts; missing
         (task, subset, reason, dataset, how to get it); average over all tasks, 0 … 1, None if anything is
         missing; average_of_present, over the present tasks that have all their subsets, and how many these
-        are; texts that were encoded and found in the store; results, the folder; seconds.
+        are; average_as_published, of what the paper's code would average, None without its switches; texts that
+        were encoded and found in the store; results, the folder; seconds.
 
     Raises:
         RequestError, ModelError, MissingFileError: see the message.
@@ -69,19 +77,22 @@ def benchmark(
     if folder and not folder.is_dir():
         raise MissingFileError(f"no folder {folder}: give one with copies of the data sets (--data-dir)")
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
-    encoder = batched(encoder, batch_tokens)
-    if store is not False and not isinstance(encoder, TfidfEncoder):
-        encoder = StoredEncoder(encoder, EmbeddingStore(None if store is True else store))
+    scored, switches = as_the_papers_code(encoder, as_published, ["evaluation", "report"])
+    if scored is encoder:
+        scored = served(encoder, batch_tokens, also_poolings)
+        if store is not False and not isinstance(encoder, TfidfEncoder):
+            scored = StoredEncoder(scored, EmbeddingStore(None if store is True else store))
     started = time.perf_counter()
-    run = _Run(encoder, folder, Path(results) if results is not None else cache_folder("results"), seed_list)
+    run = _Run(scored, folder, Path(results) if results is not None else cache_folder("results"), seed_list)
     run.score_all(names)
     return {
         **description(encoder),
         "tasks": [row.as_dict() | {"texts": run.verdicts[row.task]} for row in run.rows],
         "missing": run.missing,
         **_averages(names, run.rows, run.missing),
-        "encoded": getattr(encoder, "encoded", None),
-        "from_store": getattr(encoder, "found", None),
+        "average_as_published": _published_average(run, switches) if switches else None,
+        "encoded": getattr(scored, "encoded", None),
+        "from_store": getattr(scored, "found", None),
         "results": str(run.results_folder),
         "seconds": round(time.perf_counter() - started, 3),
     }
@@ -102,11 +113,13 @@ class _Run:
         self.rows: list[TaskScore] = []
         self.missing: list[dict[str, str | None]] = []
         self.verdicts: dict[str, str] = {}
+        self.splits: dict[str, Sequence[str]] = {}
 
     def score_all(self, names: Sequence[str]) -> None:
         from lastword.evaluation.suite.scoring import make_task
 
         plain = {name: make_task(name, self.seeds[0]) for name in names}  # all of them, before any work
+        self.splits = {name: task.eval_splits for name, task in plain.items()}
         left = {name: _cost(task) for name, task in plain.items()}
         spent = done = 0.0
         for place, (name, task) in enumerate(plain.items(), 1):
@@ -204,6 +217,16 @@ def _averages(
         "present": len(means),
         "asked": len(names),
     }
+
+
+def _published_average(run: _Run, switches: Sequence[str]) -> float | None:
+    """Mean over the rows there are, those of other splits left out if a switch says so; None if nothing is left."""
+    from lastword.published import average_score
+
+    rows = [{"score": row.score, "split": split} for row in run.rows for split in run.splits[row.task]]
+    with contextlib.suppress(RequestError):
+        return average_score(rows, switches)
+    return None
 
 
 def _cost(task: Any) -> float:
