@@ -113,20 +113,6 @@ def _require(config: TrainConfig, name: str, holds: bool, allowed: str) -> None:
         raise RequestError(f"{name}={getattr(config, name)!r}: it must be {allowed}")
 
 
-def require_same_settings(before: dict[str, Any], now: dict[str, Any], run: str = "run") -> None:
-    """Refuse to go on with work that was begun with other settings, naming the first that differs.
-
-    Raises:
-        RequestError: a setting was another.
-    """
-    for key, value in now.items():
-        if before.get(key) != value:
-            raise RequestError(
-                f"--resume: {key} was {before.get(key)!r} and is now {value!r}; "
-                f"repeat the settings of the interrupted {run} or start over with --overwrite"
-            )
-
-
 def train_config(values: dict[str, Any], source: str = "settings") -> TrainConfig:
     """Build a `TrainConfig` from plain values, such as a parsed recipe.
 

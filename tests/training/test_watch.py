@@ -25,7 +25,7 @@ from lastword.errors import RequestError
 from lastword.training import HeldOutPairs, LastStep, train
 from lastword.training.pairs import Pairs
 from lastword.training.watch import checkpoints_without_rise
-from lastword.training.workplace import Workplace
+from lastword.workplace import Workplace
 from tests.training.conftest import pair_columns
 
 Settings = dict[str, Any]

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from lastword.bundled import path_of
-from lastword.comparison.series import Comparison, Series, Trial, before_training, fingerprint, trained
+from lastword.comparison.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.config import read_recipe, train_config
 from lastword.console import say
 from lastword.embedding import Embedder
@@ -29,6 +29,7 @@ from lastword.published import SWITCHES
 from lastword.tables import read_texts
 from lastword.training.batches import step_rows
 from lastword.training.pairs import read_pairs
+from lastword.workplace import Workplace, write_json
 
 FIXED = "as lastword does"
 TOGETHER = ("negatives=micro", "accumulation=sum", "template=split")
@@ -118,8 +119,8 @@ def measure_defects(
     common = {key: value for key, value in {**read_recipe(recipe), **settings}.items() if key != "seed"}
     sets = read_development(development)
     resolved = train_config(common).to_dict() | {"seeds": seeds, "development": fingerprint(sets)}
-    series = Series(Path(out), "defects", resolved, resume, overwrite)
-    series.open()
+    series = Workplace(Path(out), "defects", resume, overwrite)
+    series.open(resolved)
     base = series.once("base", lambda: before_training(common, sets, device))
     facts = series.once("facts", lambda: _facts(common, seeds, device))
     inputs = {"csv": _pairs_as_csv, "begins": _model_that_begins}
@@ -127,17 +128,18 @@ def measure_defects(
     chosen = contestants(facts)
     order = [name for one in chosen for name in (one.name, *one.also)]
     for one in chosen:
-        run = {**common, **one.settings, **(inputs[one.input](common, series.work) if one.input else {})}
+        run = {**common, **one.settings, **(inputs[one.input](common, series.partial) if one.input else {})}
         for seed in range(seeds):
-            place = series.work / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{seed}"
+            place = series.partial / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{seed}"
             work = partial(trained, place, {**run, "seed": seed}, sets, None, device, one.also)
             trials += _rows(one, seed, series.once(place.name, work))
             say(f"{one.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
     trials.sort(key=lambda trial: order.index(trial["switch"]))
     result = {"settings": resolved, "base": base, "facts": facts, "trials": trials}
     for leftover in ("begins", "pairs.csv"):
-        _remove(series.work / leftover)
-    series.finish(result)
+        _remove(series.partial / leftover)
+    write_json(series.partial / "defects.json", result)
+    series.finish(series.partial)
     return result
 
 

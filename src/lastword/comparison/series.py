@@ -6,15 +6,14 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from lastword.config import require_same_settings, train_config
+from lastword.config import train_config
 from lastword.embedding import Embedder
-from lastword.errors import ExistingOutputError
 from lastword.evaluation import cluster_score
 from lastword.evaluation.development import Development
 from lastword.published import scored_as_published
@@ -67,67 +66,6 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
         return {"settings": self.settings, "base": self.base, "trials": self.trials}
-
-
-@dataclass(frozen=True)
-class Series:
-    """The place of a series: `OUT.partial` until all is done, then `OUT`.
-
-    Attributes:
-        out: the folder that appears when everything is done.
-        kind: what to call it: "comparison", "sweep" …; the result is `OUT/KIND.json`.
-        settings: what must be the same when it is resumed.
-        resume: go on with what lies there.
-        overwrite: replace what lies there.
-    """
-
-    out: Path
-    kind: str
-    settings: dict[str, Any]
-    resume: bool = False
-    overwrite: bool = False
-
-    @property
-    def work(self) -> Path:
-        """The folder of the unfinished series."""
-        return self.out.with_name(self.out.name + ".partial")
-
-    def open(self) -> None:
-        """Make the folder, empty unless a series is resumed.
-
-        Raises:
-            ExistingOutputError: `out` exists, or an interrupted series lies there.
-            RequestError: the interrupted series had other settings.
-        """
-        if self.out.exists() and not self.overwrite:
-            raise ExistingOutputError(f"{self.out} exists: give another place or --overwrite")
-        record = self.work / "settings.json"
-        if record.exists() and not (self.resume or self.overwrite):
-            raise ExistingOutputError(
-                f"{self.work} holds an interrupted {self.kind}: "
-                "go on with --resume or start over with --overwrite"
-            )
-        if record.exists() and self.resume:
-            require_same_settings(json.loads(record.read_text()), self.settings, self.kind)
-            return
-        shutil.rmtree(self.work, ignore_errors=True)
-        self.work.mkdir(parents=True)
-        _write(record, self.settings)
-
-    def once(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Do the work of a name once; what it gave is read the next time."""
-        path = self.work / f"{name}.json"
-        if not path.exists():
-            _write(path, work())
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-
-    def finish(self, result: dict[str, Any]) -> None:
-        """Write the result and move the folder to its place."""
-        _write(self.work / f"{self.kind}.json", result)
-        if self.out.exists():
-            shutil.rmtree(self.out)
-        self.work.rename(self.out)
 
 
 def trained(
@@ -196,9 +134,3 @@ def fingerprint(development: Development) -> dict[str, str]:
         name: hashlib.sha256(json.dumps([list(texts), list(labels)]).encode()).hexdigest()[:16]
         for name, (texts, labels) in development.items()
     }
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -11,12 +11,13 @@ from typing import Any
 
 from lastword.comparison.grid import Point, label, points, read_grid
 from lastword.comparison.picture import write_picture
-from lastword.comparison.series import Comparison, Series, Trial, before_training, fingerprint, trained
+from lastword.comparison.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.config import read_recipe, read_sweep, train_config
 from lastword.console import say, warn
 from lastword.errors import DivergenceError, RequestError
 from lastword.evaluation import ClusterScorer
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, Development, read_development
+from lastword.workplace import Workplace, write_json
 
 
 def sweep(
@@ -69,14 +70,14 @@ def sweep(
         "sweep": [{"name": label(point, choices), **point} for point in tried],
         "development": fingerprint(sets),
     }
-    series = Series(Path(out), "sweep", resolved, resume, overwrite)
-    series.open()
+    series = Workplace(Path(out), "sweep", resume, overwrite)
+    series.open(resolved)
     fixed = {key: one[0] for key, one in choices.items() if isinstance(one, tuple) and len(one) == 1}
     base = series.once("base", lambda: before_training({**settings, **fixed}, sets, device))
     found = []
     for number, point in enumerate(tried):
         for seed in range(seeds):
-            place = series.work / f"trial-{number:03d}-{seed}"
+            place = series.partial / f"trial-{number:03d}-{seed}"
             run = {**settings, **point, "seed": seed}
             work = partial(_trial, label(point, choices), run, place, sets, device)
             found.append(series.once(place.name, work))
@@ -84,8 +85,9 @@ def sweep(
                 score = 100 * fmean(found[-1]["scores"].values())
                 say(f"{label(point, choices)}, seed {seed}: {score:.1f}")
     result = Comparison(found, base, resolved, subject="settings")
-    write_picture(series.work / "sweep.svg", result)
-    series.finish(result.to_dict())
+    write_picture(series.partial / "sweep.svg", result)
+    write_json(series.partial / "sweep.json", result.to_dict())
+    series.finish(series.partial)
     return result
 
 

@@ -12,12 +12,13 @@ from statistics import fmean
 from typing import Any
 
 from lastword.comparison.picture import write_picture
-from lastword.comparison.series import Comparison, Series, Trial, before_training, fingerprint, trained
+from lastword.comparison.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.comparison.sources import Source, write_sample
 from lastword.config import train_config
 from lastword.console import say
 from lastword.errors import RequestError
 from lastword.evaluation.development import Development
+from lastword.workplace import Workplace, write_json
 
 
 def compare_pairs(
@@ -55,19 +56,20 @@ def compare_pairs(
         "most_pairs": pairs,
         "development": fingerprint(development),
     }
-    series = Series(Path(out), "comparison", resolved, resume, overwrite)
-    series.open()
+    series = Workplace(Path(out), "comparison", resume, overwrite)
+    series.open(resolved)
     base = series.once("base", lambda: before_training(settings, development))
     trials = []
     for source in sources:
         for seed in range(seeds):
-            place = series.work / f"{source.name.replace('/', '_')}-{seed}"
+            place = series.partial / f"{source.name.replace('/', '_')}-{seed}"
             work = partial(_trial, source, seed, place, pairs, settings, development)
             trials.append(series.once(place.name, work))
             say(f"{source.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
     found = Comparison(trials, base, resolved)
-    write_picture(series.work / "comparison.svg", found)
-    series.finish(found.to_dict())
+    write_picture(series.partial / "comparison.svg", found)
+    write_json(series.partial / "comparison.json", found.to_dict())
+    series.finish(series.partial)
     return found
 
 

@@ -26,6 +26,7 @@ from lastword.embedding.golden import GOLDEN, write_golden
 from lastword.embedding.template import CompiledTemplate, Template
 from lastword.embedding.weights import write_weights
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
+from lastword.workplace import replace
 
 if TYPE_CHECKING:
     from lastword.embedding.embedder import Embedder
@@ -110,7 +111,7 @@ def write(embedder: Embedder, folder: Path, *, overwrite: bool, dtype: str) -> P
         _write_card(embedder, partial)
         write_golden(embedder, partial, dtype)
         _let_others_read(partial)
-        replace_folder(partial, folder)
+        replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -121,22 +122,6 @@ def _let_others_read(folder: Path) -> None:
     ordinary = (folder / CARD).stat().st_mode
     for path in folder.glob("*.safetensors"):
         path.chmod(ordinary)
-
-
-def replace_folder(new: Path, target: Path) -> None:
-    """Move a finished folder to its place; what was there goes only when the new one stands."""
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    if old.is_file():
-        old.unlink()
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def push(embedder: Embedder, repo_id: str, *, private: bool, token: str | None) -> str:

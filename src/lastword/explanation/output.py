@@ -7,10 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from lastword.embedding.folder import replace_folder
 from lastword.explanation.page import render_page
 from lastword.explanation.picture import render_picture
 from lastword.explanation.record import Explanation
+from lastword.workplace import replace
 
 
 def write_folder(out: Path, found: Explanation) -> None:
@@ -26,6 +26,6 @@ def write_folder(out: Path, found: Explanation) -> None:
         }
         for name, content in files.items():
             (partial / name).write_bytes(content.encode("utf-8", errors="replace"))
-        replace_folder(partial, out)
+        replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -14,14 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from lastword.config import require_same_settings
 from lastword.console import progress, say
-from lastword.errors import ExistingOutputError, TableError
+from lastword.errors import TableError
 from lastword.pairing.method import Method
 from lastword.pairing.record import NO_TEXT, Pair, Rejected, require_writable, table_of, write_joined
 from lastword.pairing.rows import Chunk, chunks
-
-SETTINGS = "settings.json"
+from lastword.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -156,22 +154,11 @@ def _fingerprint(file: Path) -> str:
 
 def _opened(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> Path:
     """The folder of the unfinished run, empty unless one is resumed."""
-    partial = out.with_name(out.name + ".partial")
-    if out.exists() and not overwrite:
-        raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
-    begun = any(partial.glob("part-*.parquet"))
-    if begun and not (resume or overwrite):
-        raise ExistingOutputError(
-            f"{partial} holds an interrupted run: go on with --resume or start over with --overwrite"
-        )
-    if begun and resume:
-        require_same_settings(json.loads((partial / SETTINGS).read_text()), settings)
-        say(f"resuming after {sum(1 for _ in partial.glob('part-*.parquet')):,} chunks")
-        return partial
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
-    return partial
+    place = Workplace(out, resume=resume, overwrite=overwrite, evidence="part-*.parquet")
+    place.open(settings)
+    if done := sum(1 for _ in place.partial.glob(place.evidence)):
+        say(f"resuming after {done:,} chunks")
+    return place.partial
 
 
 def _count(file: Path) -> int:

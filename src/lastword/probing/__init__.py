@@ -1,5 +1,5 @@
 """WHICH TEMPLATE, POOLING AND LAYER: files in data order: texts, choices, groups, labelfree, measures, result, table,
-picture, workplace, run.
+picture, run.
 """
 
 from lastword.probing.result import Option, ProbeResult

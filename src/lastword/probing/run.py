@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,10 @@ from lastword.probing.choices import (
 )
 from lastword.probing.groups import groups
 from lastword.probing.measures import BOOTSTRAP_SIZE, Judge, measure_names, ranking
+from lastword.probing.picture import write_picture
 from lastword.probing.result import Option, ProbeResult
 from lastword.probing.texts import ProbeTexts, read_file, sampled
-from lastword.probing.workplace import Workplace
+from lastword.workplace import Workplace, write_json
 
 
 def probe(
@@ -100,7 +102,7 @@ def probe(
         ExistingOutputError: `out` exists.
         MissingFileError, TableError, ModelError, TemplateError, RequestError: see the message.
     """
-    place = Workplace(Path(out), resume=resume, overwrite=overwrite) if out else None
+    place = Workplace(Path(out), "probe", resume, overwrite, evidence="part-*.json") if out else None
     if place:
         place.check()
     if isinstance(data, str | Path):
@@ -130,15 +132,35 @@ def probe(
     for number, part in enumerate(parts, 1):
         title = f"scoring {number}/{len(parts)}"
         work = partial(_scored, embedder, part, given, judge, batch_tokens, title)
-        found |= {option.point: option for option in (place.kept(number, work) if place else work())}
+        options = _kept(place, number, work) if place else work()
+        found |= {option.point: option for option in options}
     result = ProbeResult(
         tuple(found[point] for point in _points(choices)),
         ranked_by,
         {**_facts(embedder, given, judge, seed), "seconds": round(time.perf_counter() - started, 1)},
     )
     if place:
-        place.finish(result)
+        _write(place, result)
     return result
+
+
+def _kept(place: Workplace, number: int, work: Callable[[], list[Option]]) -> list[Option]:
+    """Do a part of the grid once; what it gave is read the next time."""
+    rows = place.once(f"part-{number:04}", lambda: [option.to_dict() for option in work()])
+    return [
+        Option(GridPoint(one["template"], one["pooling"], one["layer"]), one["scores"], one["bands"])
+        for one in rows
+    ]
+
+
+def _write(place: Workplace, found: ProbeResult) -> None:
+    """Write `probe.json` and `heatmap.svg`, and move them to their place at once."""
+    finished = place.partial / "finished"
+    shutil.rmtree(finished, ignore_errors=True)
+    finished.mkdir()
+    write_json(finished / "probe.json", found.to_dict())
+    write_picture(finished / "heatmap.svg", found)
+    place.finish(finished)
 
 
 def _facts(embedder: Embedder, given: ProbeTexts, judge: Judge, seed: int) -> dict[str, Any]:

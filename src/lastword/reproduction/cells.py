@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from lastword.comparison.series import Series
 from lastword.config import read_recipe
 from lastword.console import say
 from lastword.embedding import Embedder
@@ -19,6 +18,7 @@ from lastword.reproduction.pairs import Sources
 from lastword.reproduction.scale import Scale
 from lastword.reproduction.suite import Suite, TaskScores
 from lastword.training import train
+from lastword.workplace import Workplace
 
 POOLING = {"mean": "mean", "last": "lasttoken", "eos": "eos"}
 EMOTION_TOKENS = 128
@@ -75,7 +75,7 @@ class Laboratory:
         device: None takes the best there is.
     """
 
-    series: Series
+    series: Workplace
     scale: Scale
     sources: Sources
     device: str | None = None
@@ -118,7 +118,7 @@ class Laboratory:
                 )
                 return suite.score(embedder)
             return self._trained(
-                self.series.work / f"{name}.model", model, row, template, pooling, suite, seed
+                self.series.partial / f"{name}.model", model, row, template, pooling, suite, seed
             )
 
         found: TaskScores = self.series.once(name, work)

@@ -17,7 +17,7 @@ def defects_page(laboratory: Laboratory) -> Page:
 
     def work() -> dict[str, Any]:
         return measure_defects(
-            series.work / "defects",
+            series.partial / "defects",
             recipe=scale.recipe,
             seeds=max(2, scale.seeds),
             resume=True,

@@ -58,7 +58,7 @@ def _looked(laboratory: Laboratory, model: str, steps: int, sentence: str) -> Tr
             model, template="ccw", pooling="lasttoken", device=laboratory.device
         )
         return {"tokens": _weights(embedder, sentence)}
-    place = laboratory.series.work / f"figure1-{steps}.model"
+    place = laboratory.series.partial / f"figure1-{steps}.model"
     if not place.exists():
         settings = {**read_recipe(laboratory.scale.recipe), **laboratory.scale.settings, "model": model}
         settings |= {"template": "ccw", "pooling": "lasttoken", "steps": steps, "seed": 0}

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from lastword.comparison.series import Series
 from lastword.console import say
 from lastword.errors import MissingFileError, RequestError, unknown_name
 from lastword.reproduction.cells import Laboratory, Row
@@ -24,6 +23,7 @@ from lastword.reproduction.settings import settings_page
 from lastword.reproduction.suite import Suite, local_suite, task_suite
 from lastword.reproduction.tasks import tasks_page
 from lastword.reproduction.verdict import Cells, judge
+from lastword.workplace import Workplace, write_json
 
 NAMES = (*TABLES, "defects")
 KEPT = ("report.md", "cells.csv", "reproduction.json")
@@ -81,9 +81,9 @@ def reproduce(
         "tables": chosen, **asdict(plan), "data_dir": str(data) if data else None,
         "pairs": {name: str(file) for name, file in given.items()}, "peers": list(peers),
     }))  # fmt: skip
-    series = Series(Path(out), "reproduction", resolved, resume, overwrite)
-    laboratory = Laboratory(series, plan, Sources(series.work, data, given), device)
-    series.open()
+    series = Workplace(Path(out), "reproduction", resume, overwrite)
+    laboratory = Laboratory(series, plan, Sources(series.partial, data, given), device)
+    series.open(resolved)
     pages, files = [], list(given.values())
     for name in chosen:
         suite = _suite(name, plan, data)
@@ -97,8 +97,9 @@ def reproduce(
         "not_measured": [name for name in chosen if name not in {one.name for one in pages}],
         "manifest": manifest(resolved, list(plan.models.values()), files),
     }
-    _write(series.work, pages, plan)
-    series.finish(result)
+    _write(series.partial, pages, plan)
+    write_json(series.partial / "reproduction.json", result)
+    series.finish(series.partial)
     _tidy(series.out)
     return result
 

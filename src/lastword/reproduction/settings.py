@@ -38,7 +38,7 @@ def _swept(laboratory: Laboratory, model: str, setting: str, values: list[Any]) 
     fixed = {"model": [model], **{key: [value] for key, value in scale.settings.items()}}
 
     def work() -> dict[str, Any]:
-        place = series.work / f"sweep-{setting}"
+        place = series.partial / f"sweep-{setting}"
         grid = {**fixed, setting: values}
         return sweep(
             scale.recipe, place, grid=grid, seeds=scale.seeds, resume=True, device=laboratory.device

@@ -17,7 +17,6 @@ from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.console import say
 from lastword.embedding import Embedder
-from lastword.embedding.folder import replace_folder
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.evaluation import ClusterScorer, Score, cluster_score, vectors_cluster_score
 from lastword.evaluation.baselines import TfidfEncoder
@@ -25,6 +24,7 @@ from lastword.showcase.summary import write_summary
 from lastword.showcase.table import Row
 from lastword.tables import read_texts
 from lastword.training import TrainResult, train
+from lastword.workplace import replace
 
 SETS = ("topics", "products")
 ZERO_SHOT_TEMPLATES = ("none", "ccw")
@@ -95,7 +95,7 @@ def demo(
     }  # fmt: skip
     write_summary(work, result, runs, settings, test["products"].texts, test["products"].labels)
     (work / "scores.json").write_text(json.dumps(result, indent=2) + "\n")
-    replace_folder(work, out)
+    replace(work, out)
     return result
 
 

@@ -28,7 +28,7 @@ from lastword.training.pairs import Pairs, hold_out, read_pairs
 from lastword.training.plan import Plan, clock, make_plan
 from lastword.training.select import HeldOutPairs, LastStep, Scorer, Selection
 from lastword.training.watch import Watch
-from lastword.training.workplace import Workplace
+from lastword.training.workplace import TrainingPlace
 
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
@@ -89,18 +89,19 @@ def train(
     config = train_config(settings)
     checked_noises(config.noise)
     published = Published.of(config.as_published)
-    place = Workplace(Path(out), config, resume, overwrite)
+    place = TrainingPlace(Path(out), resume=resume, overwrite=overwrite)
     place.check()
+    place.require(config.to_dict())
     if published.names:
         say(str(published))
     pairs, scorer = _data(config, scorer, drop_empty)
     loaded, accelerator = _loaded(config, device, trackers, place.trackers)
     embedder, in_training = published.views(loaded, config.max_tokens)
     base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
-    watch = _watch(embedder, scorer, place)
+    watch = _watch(embedder, scorer, config.patience, place)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
     if accelerator.is_main_process:
-        place.open()
+        place.begin(config)
     accelerator.wait_for_everyone()
     accelerator.init_trackers("lastword")  # it writes into the place
 
@@ -123,7 +124,7 @@ def train(
     result = TrainResult(place.out, selection, loop.losses(), plan, time.perf_counter() - started)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        place.finish(embedder, selection)
+        place.write(embedder, selection)
         _tell(selection, config)
         say(f"wrote {out} after {clock(result.seconds)}")
     return result
@@ -220,9 +221,11 @@ def _planned(loop: Loop) -> Plan:
     return plan
 
 
-def _watch(embedder: Embedder, scorer: Scorer | LastStep, place: Workplace) -> Watch:
+def _watch(
+    embedder: Embedder, scorer: Scorer | LastStep, patience: int | None, place: TrainingPlace
+) -> Watch:
     """The scores so far: those of an interrupted run, or that of the model before training."""
-    watch = Watch(embedder, scorer, place.config.patience)
+    watch = Watch(embedder, scorer, patience)
     if place.resume:
         watch.load(place.checkpoints)
     if 0 not in watch.scores and (measured := watch.measure()):
