@@ -40,13 +40,11 @@ class TrainingPlace(Workplace):
 
     def write(self, embedder: Embedder, selection: Selection) -> None:
         """Write the model, put the record of the run inside it, and move both to their place at once."""
-        for leftover in self.checkpoints.glob(f"step-*/{OPTIMIZER}"):
-            leftover.unlink()
         model = embedder.save(self.partial / "model", overwrite=True)
         record = model / "training"
-        shutil.copytree(
-            self.checkpoints, record, ignore=shutil.ignore_patterns(SCORES)
-        )  # the choice has them
+        # The choice has the scores, and nobody goes on from a finished training. Here the optimizer stays: a
+        # training that is killed from now on must not begin again.
+        shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(SCORES, OPTIMIZER))
         write_json(record / "choice.json", selection.to_dict())
         shutil.copy(self.partial / RECIPE, record / RECIPE)
         if self.trackers.exists():
