@@ -23,9 +23,11 @@ SHAPES = ("mini", "small")
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(temporary) / "cache")  # workers inherit it
         for shape in SHAPES:
             rows = []
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
+                Path(temporary) / f"cache-{shape}"
+            )  # workers inherit it
             cold, warm = (
                 {
                     (row["texts"], row["contestant"]): row

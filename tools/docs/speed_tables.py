@@ -84,7 +84,7 @@ def _compiled(content: Content) -> str:
         pays = f"{row['cold_s'] / saved / 1e6:,.1f} M tokens" if saved > 0 else "never"
         lines.append(_line(
             f"{row['shape']}, {row['texts']} texts", f"{usual:,.0f}", f"{faster:,.0f}", f"{faster / usual - 1:+.0%}",
-            f"{row['cold_s']:.0f} s", f"{row['warm_s']:.0f} s", pays,
+            f"{max(row['cold_s'], 0):.1f} s", f"{max(row['warm_s'], 0):.1f} s", pays,
         ))  # fmt: skip
     return "\n\n".join([
         "### Compiled",
