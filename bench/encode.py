@@ -111,7 +111,7 @@ def plot(rows: list[dict[str, Any]]) -> None:
         axis.set(title=SHAPES[shape].name, xlabel="times sentence-transformers' default")
         axis.set_yticks(range(len(names)), names)
     axes[0][0].invert_yaxis()
-    axes[0][-1].legend(loc="lower right", fontsize=8, frameon=False)
+    axes[0][-1].legend(loc="center right", fontsize=8, frameon=False)
     PLOT.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PLOT)
 
