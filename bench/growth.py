@@ -113,13 +113,13 @@ def main() -> None:
     parser.add_argument("--most-texts", type=int, default=1_000_000)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    rows = []
+    rows: list[dict[str, Any]] = []
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         for row in measure(args.most_texts, args.threads, Path(temporary)):
             print(json.dumps(row), flush=True)
             rows.append(row)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+            RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     plot(rows)
 
 
