@@ -100,8 +100,8 @@ def _refuse_mixture(data: str | None, benchmarks: tuple[str, ...]) -> None:
     foreign = _OF_BENCHMARK if data is not None else _OF_DATA
     given = [name for name in foreign if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
-        name = "also_pooling" if given[0] == "also_poolings" else given[0]
-        flag, other = f"--{name.replace('_', '-')}", "--benchmark" if data is not None else "--data"
+        flag = next(option.opts[0] for option in context.command.params if option.name == given[0])
+        other = "--benchmark" if data is not None else "--data"
         raise click.UsageError(f"{flag} belongs to {other}: leave it out")
 
 

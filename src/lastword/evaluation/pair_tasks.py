@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import mteb
 from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskRetrieval
 from mteb.abstasks.sts import AbsTaskSTS
 
 from lastword.evaluation.inputs import Collection, ScoredPairs
+from lastword.evaluation.tasks import local_metadata
 
 
 class LocalPairs(AbsTaskSTS):  # type: ignore[misc]
@@ -19,14 +19,8 @@ class LocalPairs(AbsTaskSTS):  # type: ignore[misc]
         cosines: of the pairs, once evaluated.
     """
 
-    metadata = mteb.TaskMetadata(
-        name="LocalPairs",
-        description="Pairs of the user with a score.",
-        type="STS",
-        category="t2t",
-        dataset={"path": "local/texts", "revision": "none"},
-        eval_langs=["eng-Latn"],
-        main_score="cosine_spearman",
+    metadata = local_metadata(
+        "LocalPairs", "Pairs of the user with a score.", "STS", "t2t", "cosine_spearman"
     )
 
     def __init__(self, pairs: ScoredPairs, seed: int) -> None:
@@ -50,15 +44,7 @@ class LocalRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
         ndcg_of: query → its nDCG@10, once evaluated.
     """
 
-    metadata = mteb.TaskMetadata(
-        name="LocalRetrieval",
-        description="A collection of the user.",
-        type="Retrieval",
-        category="t2t",
-        dataset={"path": "local/texts", "revision": "none"},
-        eval_langs=["eng-Latn"],
-        main_score="ndcg_at_10",
-    )
+    metadata = local_metadata("LocalRetrieval", "A collection of the user.", "Retrieval", "t2t", "ndcg_at_10")
 
     def __init__(self, collection: Collection, seed: int) -> None:
         super().__init__(seed=seed)

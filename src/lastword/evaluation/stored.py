@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -72,25 +72,29 @@ class StoredEncoder:
             shelf, *others = (stack.enter_context(self._shelf(identity)) for identity in self._identities())
             vectors, missing = _look_up(shelf, distinct)
             self.found += len(distinct) - len(missing)
-            with progress("embedding", len(missing)) as advance:
-                # Longest first, so that batches of one length stay together and the time left is no promise
-                # that the long texts break.
-                missing.sort(key=lambda row: -len(distinct[row]))
-                start, size = 0, _FIRST_BATCH
-                while start < len(missing):
-                    rows, began = missing[start : start + size], time.monotonic()
-                    batch = [distinct[row] for row in rows]
-                    fresh = self._embed(batch, others)
-                    shelf.put(batch, fresh)
-                    vectors = (
-                        np.empty((len(distinct), fresh.shape[1]), np.float32) if vectors is None else vectors
-                    )
-                    vectors[rows] = fresh
-                    self.encoded += len(rows)
-                    advance(len(rows))
-                    start, size = start + size, _next_size(len(rows), time.monotonic() - began)
+            for rows, fresh in self._fresh(distinct, missing, [shelf, *others]):
+                if vectors is None:
+                    vectors = np.empty((len(distinct), fresh.shape[1]), np.float32)
+                vectors[rows] = fresh
         assert vectors is not None
         return vectors[[row_of[text] for text in texts]]
+
+    def _fresh(
+        self, texts: Sequence[str], missing: Sequence[int], shelves: Sequence[Shelf]
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Embed the missing rows of distinct texts, batch by batch, each kept before it is given."""
+        # Longest first, so that batches of one length stay together and the time left is no promise
+        # that the long texts break.
+        missing = sorted(missing, key=lambda row: -len(texts[row]))
+        start, size = 0, _FIRST_BATCH
+        with progress("embedding", len(missing)) as advance:
+            while start < len(missing):
+                rows, began = missing[start : start + size], time.monotonic()
+                fresh = self._embed([texts[row] for row in rows], shelves)
+                self.encoded += len(rows)
+                yield rows, fresh
+                advance(len(rows))
+                start, size = start + size, _next_size(len(rows), time.monotonic() - began)
 
     def _identities(self) -> tuple[str, ...]:
         return (self.identity, *getattr(self.encoder, "others", ()))
@@ -98,14 +102,16 @@ class StoredEncoder:
     def _shelf(self, identity: str) -> Shelf:
         return self.store.shelf(identity, self.name or identity)
 
-    def _embed(self, texts: Sequence[str], others: Sequence[Shelf]) -> np.ndarray:
-        """The encoder's own vectors of distinct texts, (n, dim) float32; the others' go to their shelves."""
-        if not others:
-            return np.asarray(encode_distinct(self.encoder, texts), np.float32)
-        vectors = cast(ManyPooled, self.encoder).encode_all(texts)
-        for shelf in others:
-            shelf.put(texts, checked(vectors[shelf.identity], len(texts)))
-        return np.asarray(checked(vectors[self.identity], len(texts)), np.float32)
+    def _embed(self, texts: list[str], shelves: Sequence[Shelf]) -> np.ndarray:
+        """The encoder's own vectors of distinct texts, (n, dim) float32; they and the others' go to their shelves."""
+        if len(shelves) == 1:
+            vectors = {self.identity: encode_distinct(self.encoder, texts)}
+        else:
+            vectors = cast(ManyPooled, self.encoder).encode_all(texts)
+        for shelf in shelves:
+            vectors[shelf.identity] = np.asarray(checked(vectors[shelf.identity], len(texts)), np.float32)
+            shelf.put(texts, vectors[shelf.identity])
+        return vectors[self.identity]
 
 
 def _look_up(shelf: Shelf, texts: Sequence[str]) -> tuple[np.ndarray | None, list[int]]:

@@ -64,6 +64,21 @@ with undisturbed(), warnings.catch_warnings(action="ignore"):
 from lastword.evaluation.encoder import TextEncoder, VectorRows, encode_distinct  # noqa: E402
 
 
+def local_metadata(
+    name: str, description: str, kind: str, category: str, main_score: str
+) -> mteb.TaskMetadata:
+    """What mteb wants to know of a task, for texts of the user."""
+    return mteb.TaskMetadata(
+        name=name,
+        description=description,
+        type=kind,
+        category=category,
+        dataset={"path": "local/texts", "revision": "none"},
+        eval_langs=["eng-Latn"],
+        main_score=main_score,
+    )
+
+
 class LocalClustering(AbsTaskClustering):  # type: ignore[misc]
     """Texts and labels under mteb's clustering protocol; an object serves one evaluation.
 
@@ -71,14 +86,8 @@ class LocalClustering(AbsTaskClustering):  # type: ignore[misc]
     the same object would score other draws.
     """
 
-    metadata = mteb.TaskMetadata(
-        name="LocalClustering",
-        description="Labelled texts of the user.",
-        type="Clustering",
-        category="t2c",
-        dataset={"path": "local/texts", "revision": "none"},
-        eval_langs=["eng-Latn"],
-        main_score="v_measure",
+    metadata = local_metadata(
+        "LocalClustering", "Labelled texts of the user.", "Clustering", "t2c", "v_measure"
     )
     max_fraction_of_documents_to_embed = None  # mteb's default embeds 4 % of the texts
 
@@ -102,14 +111,8 @@ class SerialRegression(LogisticRegression):  # type: ignore[misc]
 class LocalClassification(AbsTaskClassification):  # type: ignore[misc]
     """Texts and labels, each for training and for test, under mteb's classification protocol."""
 
-    metadata = mteb.TaskMetadata(
-        name="LocalClassification",
-        description="Labelled texts of the user.",
-        type="Classification",
-        category="t2c",
-        dataset={"path": "local/texts", "revision": "none"},
-        eval_langs=["eng-Latn"],
-        main_score="accuracy",
+    metadata = local_metadata(
+        "LocalClassification", "Labelled texts of the user.", "Classification", "t2c", "accuracy"
     )
 
     def __init__(

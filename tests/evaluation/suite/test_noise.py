@@ -9,7 +9,7 @@ import pytest
 
 from lastword.evaluation import TaskScore, differs
 
-PLAIN = TaskScore("Task", "default", "v_measure", 0.5, 0.01, 2000, 2000, (0.5,))
+PLAIN = TaskScore("default", "v_measure", 0.5, 0.01, 2000, 2000, "Task", (0.5,))
 
 
 def scored(score: float, **changes: object) -> TaskScore:

@@ -14,28 +14,37 @@ _ENOUGH_SEEDS = 3  # whose spread can be trusted alone
 
 
 @dataclass(frozen=True)
-class TaskScore:
-    """The score of one subset of a task.
+class SubsetScore:
+    """The score of one subset of a task with one seed.
 
     Attributes:
-        task: mteb's name.
         subset: mteb's name of it; "default" where a task has only one.
         metric: mteb's main score of the task.
-        score: mean over the experiments and the splits, with mteb's own seed; 0 … 1.
+        score: mean over the experiments and the splits; 0 … 1.
         std: standard deviation over the experiments; the mean of those of the splits.
         n: texts that were scored.
         documents: texts that there are; a task may draw fewer.
-        seed_scores: the score with each seed, mteb's first; each seed draws other documents, training texts
-            and starts of k-means.
     """
 
-    task: str
     subset: str
     metric: str
     score: float
     std: float
     n: int
     documents: int
+
+
+@dataclass(frozen=True)
+class TaskScore(SubsetScore):
+    """The same with mteb's own seed, and how it fares with others.
+
+    Attributes:
+        task: mteb's name.
+        seed_scores: the score with each seed, mteb's first; each seed draws other documents, training texts
+            and starts of k-means.
+    """
+
+    task: str
     seed_scores: tuple[float, ...]
 
     @property
@@ -64,7 +73,7 @@ class TaskScore:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, with what follows from the rest."""
-        facts = {**asdict(self), "seed_scores": list(self.seed_scores)}
+        facts = {"task": self.task, **asdict(self), "seed_scores": list(self.seed_scores)}
         return facts | {
             "spread": self.spread,
             "few_documents": self.few_documents,

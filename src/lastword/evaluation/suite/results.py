@@ -25,7 +25,7 @@ from lastword.evaluation import tasks
 from lastword.evaluation.encoder import TextEncoder
 from lastword.evaluation.scores import SEED
 from lastword.evaluation.suite.hub import where_from
-from lastword.evaluation.suite.scoring import SubsetScore
+from lastword.evaluation.suite.noise import SubsetScore
 from lastword.evaluation.suite.statistics import EQUAL
 
 _FORMAT = 1

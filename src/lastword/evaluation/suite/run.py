@@ -6,6 +6,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def benchmark(
         "tasks": [row.as_dict() | {"texts": run.verdicts[row.task]} for row in run.rows],
         "missing": run.missing,
         **_averages(names, run.rows, run.missing),
-        "average_as_published": _published_average(run, switches) if switches else None,
+        "average_as_published": _published_average(run) if "average=test-only" in switches else None,
         "encoded": getattr(scored, "encoded", None),
         "from_store": getattr(scored, "found", None),
         "results": str(run.results_folder),
@@ -158,16 +159,7 @@ class _Run:
         self.verdicts[name] = finished[0].verdict
         rows_of_seeds = zip(*(one.rows for one in finished), strict=True)
         return [
-            TaskScore(
-                name,
-                rows[0].subset,
-                rows[0].metric,
-                rows[0].score,
-                rows[0].std,
-                rows[0].n,
-                rows[0].documents,
-                tuple(row.score for row in rows),
-            )
+            TaskScore(**asdict(rows[0]), task=name, seed_scores=tuple(row.score for row in rows))
             for rows in rows_of_seeds
         ], computed
 
@@ -219,13 +211,13 @@ def _averages(
     }
 
 
-def _published_average(run: _Run, switches: Sequence[str]) -> float | None:
-    """Mean over the rows there are, those of other splits left out if a switch says so; None if nothing is left."""
+def _published_average(run: _Run) -> float | None:
+    """Mean over the rows there are, those of other splits than "test" left out; None if nothing is left."""
     from lastword.published import average_score
 
     rows = [{"score": row.score, "split": split} for row in run.rows for split in run.splits[row.task]]
     with contextlib.suppress(RequestError):
-        return average_score(rows, switches)
+        return average_score(rows, ["average=test-only"])
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,8 @@ from lastword.evaluation.encoder import TextEncoder
 from lastword.evaluation.suite.copies import hash_copy, load_copy, local_copy
 from lastword.evaluation.suite.hub import Hub, MissingDataError
 from lastword.evaluation.suite.names import LANGUAGE
+from lastword.evaluation.suite.noise import SubsetScore
 from lastword.evaluation.suite.statistics import columns_of, splits_of, verdict
-
-
-@dataclass(frozen=True)
-class SubsetScore:
-    """The score of one subset with one seed; its fields are those of `TaskScore`."""
-
-    subset: str
-    metric: str
-    score: float
-    std: float
-    n: int
-    documents: int
 
 
 def make_task(name: str, seed: int) -> Any:
