@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastword.comparison.grid import Range, label, points, read_grid
+from lastword.comparison.grid import Range, changes, label, points, read_grid
 from lastword.errors import RequestError
 
 Refused = Callable[..., str]
@@ -103,3 +103,20 @@ def test_a_range_of_whole_numbers_stays_within_itself() -> None:
 
     drawn = {Range(2, 5, whole=True).draw(random.Random(seed)) for seed in range(200)}
     assert drawn == {2, 3, 4, 5}
+
+
+def test_one_setting_at_a_time() -> None:
+    """The recipe comes once, however many lists of values hold its own."""
+    grid = read_grid({"temperature": "0.05,0.1,0.2", "rank": "4,8", "alpha": "16,32"})
+    tried = changes(grid, {"temperature": 0.05, "rank": 16, "alpha": 16.0})
+    assert tried == [{}, {"temperature": 0.1}, {"temperature": 0.2}, {"rank": 4}, {"rank": 8}, {"alpha": 32.0}]
+    assert [label(point, grid) for point in tried][:2] == ["recipe", "temperature=0.1"]
+
+
+def test_one_setting_at_a_time_needs_lists_and_something_new(refused: Refused) -> None:
+    own = {"rank": 4, "learning_rate": 1e-3}
+    message = refused(RequestError, changes, read_grid({"learning_rate": "1e-5..1e-3"}), own)
+    assert message == "sweep: learning_rate is a range: one setting at a time needs a list of its values"
+    assert refused(RequestError, changes, read_grid({"rank": "4"}), own) == (
+        "sweep: no value differs from the recipe's: give others, such as --set rank=8,32"
+    )

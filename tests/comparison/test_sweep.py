@@ -72,6 +72,15 @@ def test_every_combination_with_every_seed(recipe: Path, dev: Path, tmp_path: Pa
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [], "models are not kept"
 
 
+def test_one_setting_at_a_time(recipe: Path, dev: Path, tmp_path: Path) -> None:
+    found = lastword.sweep(
+        recipe, tmp_path / "swept", grid={"temperature": [0.05, 0.5], "rank": [4, 2], "steps": 2},
+        development=[str(dev)], seeds=1, one_at_a_time=True, device="cpu",
+    )  # fmt: skip
+    assert [trial["settings"] for trial in found.trials] == ["recipe", "temperature=0.5", "rank=2"]
+    assert (found.settings["steps"], found.settings["rank"]) == (2, 4)
+
+
 def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path) -> None:
     """The trials of a whole sweep and of one killed in its third training are the same, number for number."""
     settings = {"development": [str(dev)], "seeds": 2, "device": "cpu"}
@@ -176,6 +185,7 @@ def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
         (["--set", "rank=4", "--set", "rank=8"], "--set rank stands there twice: give all its values at once"),
         (["--set", "temperature=0.1"], "sweep: 1 combination of settings: give two values or more"),
         (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: say how many values to draw with --trials"),
+        (["--trials", "2", "--one-at-a-time"], "one_at_a_time and trials: choose one"),
         (["--seeds", "0"], "seeds=0: give 1 or more"),
         (["--set", "patience=1,2", "--dev", "no.csv"], "no file no.csv: give a .parquet, .csv"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ from lastword.errors import MissingFileError, RequestError
 from lastword.evaluation import evaluate
 from lastword.reproduction import cells as cells_module
 from lastword.reproduction import reproduce
+from lastword.reproduction.scale import SCALES
 from tests.training.conftest import pair_columns
 
 TINY = {"steps": 2, "batch_pairs": 8, "rank": 4, "max_tokens": 64, "dtype": "float32"}
@@ -144,6 +146,24 @@ def test_pairs_that_are_not_there_leave_their_cells_missing(
     page = (tmp_path / "out" / "report.md").read_text()
     assert "nli: not there." in page
     assert "| not measured |" in page
+
+
+def test_settings_share_the_trainings_with_the_recipes_own(
+    tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = {"temperature": [0.05, 0.5], "dropout": [0.0, 0.5], "batch_pairs": [4, 8]}
+    monkeypatch.setitem(SCALES, "mini", dataclasses.replace(SCALES["mini"], sweep=tried))
+    out = tmp_path / "out"
+    result = reproduce("table7", out, models=[str(llama_folder)], seeds=2, device="cpu", **TINY)
+    (page,) = result["pages"]
+    rows = {(row["row"], row["column"]): row for row in page["cells"]}
+    assert rows.keys() == {
+        ("temperature", "0.05"), ("temperature", "0.5"), ("dropout", "0"), ("dropout", "0.5"),
+    }, "batch_pairs was given, so it is not varied"  # fmt: skip
+    assert {row["model"] for row in rows.values()} == {str(llama_folder)}
+    assert rows["temperature", "0.05"]["score"] == rows["dropout", "0"]["score"], "the same two trainings"
+    report = (out / "report.md").read_text()
+    assert "**temperature**: the paper tried 1, 0.5, 0.2, 0.1, 0.05 and kept 0.2; the recipe `mini` has 0.05." in report
 
 
 def test_a_table_without_texts_is_named(tmp_path: Path, llama_folder: Path) -> None:

@@ -21,6 +21,9 @@ from lastword.errors import RequestError
 )  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="trainings of each combination")
 @click.option("--trials", type=int, help="draw so many combinations at random; all by default")
+@click.option(
+    "--one-at-a-time", is_flag=True, help="instead of all combinations, the recipe and each other value alone"
+)
 @development_options("that choose; the bundled ones by default")
 @click.option("--resume", is_flag=True, help="go on with an interrupted sweep of the same recipe")
 @click.option("--overwrite", is_flag=True, help="replace the output folder")
@@ -32,6 +35,7 @@ def sweep(
     given: tuple[str, ...],
     seeds: int,
     trials: int | None,
+    one_at_a_time: bool,
     dev: tuple[str, ...],
     dev_text_column: str,
     dev_label_column: str,
@@ -45,6 +49,7 @@ def sweep(
 
     \b
     lastword sweep mini --set temperature=0.05,0.1,0.2 --set rank=8,32 --out swept
+    lastword sweep mini --set rank=4,16,64 --set batch_pairs=20,40,80 --one-at-a-time --out swept
     lastword sweep my.toml --set learning_rate=1e-5..1e-3 --trials 20 --dev tickets.csv:dev --out swept
 
     Every combination is trained with every seed and scored on development texts, which also choose its
@@ -62,6 +67,7 @@ def sweep(
         development=read_sets(dev or BUNDLED_DEVELOPMENT, dev_text_column, dev_label_column, dev_split),
         seeds=seeds,
         trials=trials,
+        one_at_a_time=one_at_a_time,
         resume=resume,
         overwrite=overwrite,
         device=device,

@@ -1,4 +1,4 @@
-"""Which settings a sweep tries: all combinations of the values, or some drawn at random."""
+"""Which settings a sweep tries: all combinations of the values, one value at a time, or some drawn at random."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Range:
 
 Choice = Values | Range
 Point = dict[str, Any]
+UNCHANGED = "recipe"
+"""Name of the combination with the recipe's own values."""
 
 
 def read_grid(given: Mapping[str, Any]) -> dict[str, Choice]:
@@ -90,10 +92,30 @@ def points(grid: Mapping[str, Choice], trials: int | None, seed: int = 0) -> lis
     return every
 
 
+def changes(grid: Mapping[str, Choice], own: Mapping[str, Any]) -> list[Point]:
+    """The recipe's own values, and then each other value alone.
+
+    Args:
+        grid: what `read_grid` gives.
+        own: all settings of the recipe.
+
+    Raises:
+        RequestError: a range, or nothing that differs from the recipe.
+    """
+    tried: list[Point] = [{}]
+    for key, choice in grid.items():
+        if isinstance(choice, Range):
+            raise RequestError(f"sweep: {key} is a range: one setting at a time needs a list of its values")
+        tried += [{key: value} for value in choice if shown(value) != shown(own[key])]
+    if len(tried) == 1:
+        raise RequestError("sweep: no value differs from the recipe's: give others, such as --set rank=8,32")
+    return tried
+
+
 def label(point: Point, grid: Mapping[str, Choice]) -> str:
     """The values of a combination, of the settings that are not the same in all."""
-    varied = {key: choice for key, choice in grid.items() if isinstance(choice, Range) or len(choice) > 1}
-    return " ".join(f"{key}={_shown(point[key])}" for key in varied)
+    varied = [key for key, choice in grid.items() if isinstance(choice, Range) or len(choice) > 1]
+    return " ".join(f"{key}={shown(point[key])}" for key in varied if key in point) or UNCHANGED
 
 
 def _drawn(grid: Mapping[str, Choice], every: list[Point], trials: int, seed: int) -> list[Point]:
@@ -124,7 +146,7 @@ def _choice(key: str, value: Any, kind: Any) -> Choice:
     values = tuple(_value(key, part, kind, number) for part in parts)
     for one in values:
         train_config({key: one}, "sweep")  # refuses what cannot be
-    if len(set(map(_shown, values))) < len(values):
+    if len(set(map(shown, values))) < len(values):
         raise RequestError(f"sweep: {key} = {value!r}: a value stands there twice")
     return values
 
@@ -158,7 +180,8 @@ def _range(key: str, value: str, number: type) -> Range:
     return found
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value in a combination's name."""
     if isinstance(value, list):
         return "+".join(value) or "none"
     if isinstance(value, float):

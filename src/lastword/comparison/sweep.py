@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from lastword.comparison.grid import Point, label, points, read_grid
+from lastword.comparison.grid import Choice, Point, changes, label, points, read_grid
 from lastword.comparison.picture import write_picture
 from lastword.comparison.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.config import read_recipe, read_sweep, train_config
@@ -28,11 +28,12 @@ def sweep(
     development: Development | Sequence[str] = BUNDLED_DEVELOPMENT,
     seeds: int = 3,
     trials: int | None = None,
+    one_at_a_time: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     device: str | None = None,
 ) -> Comparison:
-    """Train with every combination of some settings and every seed; score on development texts.
+    """Train with many settings of a recipe and every seed; score on development texts.
 
     Each training is what `train` does with such settings: its checkpoint is chosen by the development
     texts. So the score of the best is a little too good to be true; report another one, on test texts.
@@ -45,6 +46,7 @@ def sweep(
         development: labelled texts, as files with a split ("tickets.csv:dev") or as name → (texts, labels).
         seeds: trainings of each combination.
         trials: draw so many combinations at random; None tries all.
+        one_at_a_time: instead of all combinations, the recipe as it is and each other value alone.
         resume: go on with an interrupted sweep of the same recipe and settings.
         overwrite: replace `out`.
         device: None takes the best there is.
@@ -58,22 +60,23 @@ def sweep(
     """
     if seeds < 1:
         raise RequestError(f"seeds={seeds}: give 1 or more")
-    settings = {key: value for key, value in read_recipe(recipe).items() if key != "seed"}
-    choices = read_grid({**read_sweep(recipe), **(grid or {})})
-    tried = points(choices, trials)
+    settings, choices = _asked(recipe, grid or {})
+    if one_at_a_time and trials is not None:
+        raise RequestError("one_at_a_time and trials: choose one, a value at a time is not drawn")
+    own = train_config(settings).to_dict()
+    tried = changes(choices, own) if one_at_a_time else points(choices, trials)
     for point in tried:  # what cannot be is said before the first training
         train_config({**settings, **point})
     sets = development if isinstance(development, Mapping) else read_development(development)
     resolved = {
-        **train_config(settings).to_dict(),
+        **own,
         "seeds": seeds,
         "sweep": [{"name": label(point, choices), **point} for point in tried],
         "development": fingerprint(sets),
     }
     series = Workplace(Path(out), "sweep", resume, overwrite)
     series.open(resolved)
-    fixed = {key: one[0] for key, one in choices.items() if isinstance(one, tuple) and len(one) == 1}
-    base = series.once("base", lambda: before_training({**settings, **fixed}, sets, device))
+    base = series.once("base", lambda: before_training(settings, sets, device))
     found = []
     for number, point in enumerate(tried):
         for seed in range(seeds):
@@ -89,6 +92,14 @@ def sweep(
     write_json(series.partial / "sweep.json", result.to_dict())
     series.finish(series.partial)
     return result
+
+
+def _asked(recipe: str | Path, grid: Mapping[str, Any]) -> tuple[Point, dict[str, Choice]]:
+    """The settings that are the same in all trainings, and the choices for the others."""
+    settings = {key: value for key, value in read_recipe(recipe).items() if key != "seed"}
+    choices = read_grid({**read_sweep(recipe), **grid})
+    same = {key: one[0] for key, one in choices.items() if isinstance(one, tuple) and len(one) == 1}
+    return settings | same, {key: choice for key, choice in choices.items() if key not in same}
 
 
 def _trial(name: str, settings: Point, place: Path, development: Development, device: str | None) -> Trial:

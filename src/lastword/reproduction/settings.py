@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lastword.comparison import Comparison, sweep
+from lastword.comparison.grid import UNCHANGED, shown
 from lastword.config import read_recipe
 from lastword.reproduction.cells import Laboratory
 from lastword.reproduction.published import figures
@@ -18,13 +19,14 @@ def settings_page(laboratory: Laboratory) -> Page:
     """Train with every value of every setting, and say which are level with the best."""
     facts, scale = figures()["table7"], laboratory.scale
     (model,) = list(scale.models.values())[:1]
+    whole = _swept(laboratory, model)
     parts, records, found = [], [], {}
-    for setting, values in scale.sweep.items():
-        swept = found[setting] = _swept(laboratory, model, setting, values)
+    for setting in (one for one in scale.sweep if one not in scale.settings):
+        swept = found[setting] = _of_one(setting, whole)
         parts.append(_section(setting, swept, scale.recipe, facts))
         records += _records(setting, swept)
     notes = [
-        f"Model: {model}. Development texts: {' and '.join(next(iter(found.values())).base)}. "
+        f"Model: {model}. Development texts: {' and '.join(whole.base)}. "
         f"{scale.seeds} trainings of each value; ± is the spread over them.",
         facts["note"],
     ]
@@ -33,19 +35,29 @@ def settings_page(laboratory: Laboratory) -> Page:
     return Page("table7", facts["title"], body, records, plain)
 
 
-def _swept(laboratory: Laboratory, model: str, setting: str, values: list[Any]) -> Comparison:
+def _swept(laboratory: Laboratory, model: str) -> Comparison:
+    """The recipe and every value alone; what the user has fixed is not varied."""
     series, scale = laboratory.series, laboratory.scale
     fixed = {"model": [model], **{key: [value] for key, value in scale.settings.items()}}
 
     def work() -> dict[str, Any]:
-        place = series.partial / f"sweep-{setting}"
-        grid = {**fixed, setting: values}
         return sweep(
-            scale.recipe, place, grid=grid, seeds=scale.seeds, resume=True, device=laboratory.device
-        ).to_dict()
+            scale.recipe, series.partial / "sweep", grid={**scale.sweep, **fixed}, one_at_a_time=True,
+            seeds=scale.seeds, resume=True, device=laboratory.device,
+        ).to_dict()  # fmt: skip
 
-    found = series.once(f"table7-{setting}", work)
+    found = series.once("table7", work)
     return Comparison(found["trials"], found["base"], found["settings"], subject="settings")
+
+
+def _of_one(setting: str, whole: Comparison) -> Comparison:
+    """The trainings in which one setting differs, and those with the recipe's own value of it."""
+    own = f"{setting}={shown(whole.settings[setting])}"
+    named = [
+        {**trial, "settings": own if trial["settings"] == UNCHANGED else trial["settings"]} for trial in whole.trials
+    ]
+    trials = [trial for trial in named if trial["settings"].startswith(f"{setting}=")]
+    return Comparison(trials, whole.base, whole.settings, subject="settings")
 
 
 def _section(setting: str, found: Comparison, recipe: str, facts: dict[str, Any]) -> str:
