@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "pair_sources")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--sources", nargs="+", help="only these, to look at; nothing is stored")
     args = parser.parse_args()
     console.talk()
@@ -111,7 +111,7 @@ def main() -> None:
     names = args.sources or [*single, "rewritings", *STYLES, *MIXTURES]
     files = ["+".join(str(args.work / f"{part}.parquet") for part in name.split("+")) for name in names]
     settings = {key: value for key, value in read_recipe("mini").items() if key not in ("pairs", "seed")}
-    settings |= {"steps": args.steps}
+    settings |= {"steps": args.steps, "graph_gib": 2.0}  # no need to be small here; the gradients are the same
     out = args.work / "compared"
     shutil.rmtree(out, ignore_errors=True)
     found = compare_pairs(read_sources(files), development(), out, seeds=args.seeds, resume=True, **settings)

@@ -27,7 +27,7 @@ from lastword import Embedder, console, evaluate, train
 from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.evaluation import ClusterScorer
-from lastword.evaluation.local import sample_rows
+from lastword.evaluation.inputs import sample_rows
 from lastword.tables import read_texts
 
 ROOT = Path(__file__).parents[2]
