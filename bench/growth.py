@@ -1,6 +1,7 @@
 """Time and memory as the work grows: texts, their length, pairs of a step, templates, size of the model.
 
     python bench/growth.py                       # writes results/bench/growth.json and the plot
+    python bench/growth.py --only "pairs of a step"    # measures that again; the other rows stay
 
 Each size runs in a process of its own, so that its peak memory is its own.
 """
@@ -11,7 +12,8 @@ import argparse
 import json
 import lzma
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PLOT = ROOT / "results" / "bench" / "growth.json", ROOT / "docs" / "assets" / "growth.svg"
 COUNTS, PAIRS = (1_000, 10_000, 100_000, 1_000_000), (30, 60, 120, 250, 500)
 LENGTHS = (16, 64, 256, 1024, 2048)
+Row = tuple[int, dict[str, Any]]
+"""Size, and what it took."""
 WORDS = 5  # of each of a million texts: more would take half an hour and show the same line
 
 
@@ -47,45 +51,66 @@ def of_length(embedder: Embedder, tokens: int, total: int) -> list[str]:
     return [" ".join(words[i * per_text : (i + 1) * per_text]) for i in range(max(1, total // tokens))]
 
 
-def timed(kind: str, name: str, folder: Path, threads: int, request: dict[str, Any]) -> dict[str, Any]:
-    with workers(kind, [name], folder, threads) as one:
-        seconds = one[name].seconds(request)
-        return {"seconds": seconds, "peak_mib": one[name].peak_mib, "tokens": request["tokens"]}
+@dataclass(frozen=True)
+class Bench:
+    """What every kind of growth is measured with."""
 
+    threads: int
+    parent: Path
+    mini: Path
+    embedder: Embedder
 
-def measure(most: int, threads: int, parent: Path) -> Iterator[dict[str, Any]]:
-    mini = folder_of("mini", parent)
-    embedder = Embedder.from_pretrained(mini, device="cpu")
-
-    def saved(name: str, given: list[str], reader: Embedder = embedder) -> dict[str, Any]:
-        path = parent / f"{name}.json"
+    def saved(self, given: list[str], reader: Embedder | None = None) -> dict[str, Any]:
+        path = self.parent / "texts.json"
         path.write_text(json.dumps(given), encoding="utf-8")
-        return {"texts": str(path), "tokens": sum(map(len, reader.tokenize(given).ids))}
+        return {"texts": str(path), "tokens": sum(map(len, (reader or self.embedder).tokenize(given).ids))}
 
-    for count in (count for count in COUNTS if count <= most):
-        row = timed("encode", "lastword", mini, threads, saved("count", sentences(count)))
-        yield {"what": "number of texts", "size": count, **row}
-    small = folder_of("small", parent, max_tokens=max(LENGTHS))  # the bundled model has 512 positions
-    long = Embedder.from_pretrained(small, device="cpu")
+    def timed(self, kind: str, name: str, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+        with workers(kind, [name], folder, self.threads) as one:
+            seconds = one[name].seconds(request)
+            return {"seconds": seconds, "peak_mib": one[name].peak_mib, "tokens": request["tokens"]}
+
+
+def by_count(bench: Bench) -> Iterator[Row]:
+    for count in COUNTS:
+        yield count, bench.timed("encode", "lastword", bench.mini, bench.saved(sentences(count)))
+
+
+def by_length(bench: Bench) -> Iterator[Row]:
+    small = folder_of("small", bench.parent, max_tokens=max(LENGTHS))  # the bundled model has 512 positions
+    reader = Embedder.from_pretrained(small, device="cpu")
     for length in LENGTHS:
-        given = saved("length", of_length(embedder, length, 8_192), long)
-        row = timed("encode", "lastword", small, threads, given)
-        yield {"what": "tokens of a text (135M shape)", "size": length, **row}
+        given = bench.saved(of_length(bench.embedder, length, 8_192), reader)
+        yield length, bench.timed("encode", "lastword", small, given)
+
+
+def by_pairs(bench: Bench) -> Iterator[Row]:
     for pairs in PAIRS:
-        row = timed("train", "lastword", mini, threads, pairs_request(embedder, pairs, parent))
-        yield {"what": "pairs of a step", "size": pairs, **row}
-    some = saved("templates", texts.read("short", 1_000))
+        given = pairs_request(bench.embedder, pairs, bench.parent)
+        yield pairs, bench.timed("train", "lastword", bench.mini, given)
+
+
+def by_templates(bench: Bench) -> Iterator[Row]:
+    some = bench.saved(texts.read("short", 1_000))
     for count in TEMPLATES:
-        row = timed("grid", f"{count} templates", mini, threads, some)
-        yield {"what": "templates that begin alike", "size": count, **row}
-    for shape in SHAPES:
-        if shape != "llama":
-            folder = folder_of(shape, parent)
-            parameters = sum(p.numel() for p in Embedder.from_pretrained(folder).backbone.model.parameters())
-            row = timed(
-                "encode", "lastword", folder, threads, saved("shape", texts.with_tokens("short", 6000))
-            )
-            yield {"what": "weights of the model", "size": parameters, **row}
+        yield count, bench.timed("grid", f"{count} templates", bench.mini, some)
+
+
+def by_size(bench: Bench) -> Iterator[Row]:
+    for shape in (one for one in SHAPES if one != "llama"):
+        folder = folder_of(shape, bench.parent)
+        parameters = sum(p.numel() for p in Embedder.from_pretrained(folder).backbone.model.parameters())
+        given = bench.saved(texts.with_tokens("short", 6000))
+        yield parameters, bench.timed("encode", "lastword", folder, given)
+
+
+KINDS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "number of texts": by_count,
+    "tokens of a text (135M shape)": by_length,
+    "pairs of a step": by_pairs,
+    "templates that begin alike": by_templates,
+    "weights of the model": by_size,
+}
 
 
 def plot(rows: list[dict[str, Any]]) -> None:
@@ -110,19 +135,30 @@ def plot(rows: list[dict[str, Any]]) -> None:
     figure.savefig(PLOT)
 
 
+def kept(only: list[str]) -> list[dict[str, Any]]:
+    """The rows that are not measured again."""
+    before = json.loads(RESULTS.read_text())["rows"] if only and RESULTS.exists() else []
+    return [row for row in before if row["what"] not in only]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--most-texts", type=int, default=1_000_000)
+    parser.add_argument("--only", nargs="+", default=[], choices=KINDS, metavar="WHAT", help=", ".join(KINDS))
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    rows = kept(args.only)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        for row in measure(args.most_texts, args.threads, Path(temporary)):
-            print(json.dumps(row), flush=True)
-            rows.append(row)
-            RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    plot(rows)
+        parent = Path(temporary)
+        mini = folder_of("mini", parent)
+        bench = Bench(args.threads, parent, mini, Embedder.from_pretrained(mini, device="cpu"))
+        for kind in args.only or KINDS:
+            for size, facts in KINDS[kind](bench):
+                rows.append({"what": kind, "size": size, **facts})
+                print(json.dumps(rows[-1]), flush=True)
+                ordered = sorted(rows, key=lambda row: (list(KINDS).index(row["what"]), row["size"]))
+                RESULTS.write_text(json.dumps({"machine": machine(), "rows": ordered}, indent=1) + "\n")
+    plot(ordered)
 
 
 if __name__ == "__main__":
