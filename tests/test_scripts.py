@@ -18,8 +18,16 @@ def test_scripts_find_what_they_import(folder: str) -> None:
     names = sorted(path.stem for path in (ROOT / folder).glob("*.py"))
     assert names
     code = f"import importlib\nfor name in {names}: importlib.import_module(name)"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), "."]))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), "."])),
+    }
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT / folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -107,6 +107,12 @@ class TrainConfig:
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return plain
 
+    @property
+    def before_training(self) -> str:
+        """The settings on which the model depends before its first step, as a key."""
+        names = ("model", "template", "pooling", "max_tokens", "as_published", "dtype", "quantize")
+        return json.dumps([getattr(self, name) for name in names])
+
 
 def _require(config: TrainConfig, name: str, holds: bool, allowed: str) -> None:
     if not holds:

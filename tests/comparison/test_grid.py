@@ -109,7 +109,14 @@ def test_one_setting_at_a_time() -> None:
     """The recipe comes once, however many lists of values hold its own."""
     grid = read_grid({"temperature": "0.05,0.1,0.2", "rank": "4,8", "alpha": "16,32"})
     tried = changes(grid, {"temperature": 0.05, "rank": 16, "alpha": 16.0})
-    assert tried == [{}, {"temperature": 0.1}, {"temperature": 0.2}, {"rank": 4}, {"rank": 8}, {"alpha": 32.0}]
+    assert tried == [
+        {},
+        {"temperature": 0.1},
+        {"temperature": 0.2},
+        {"rank": 4},
+        {"rank": 8},
+        {"alpha": 32.0},
+    ]
     assert [label(point, grid) for point in tried][:2] == ["recipe", "temperature=0.1"]
 
 

@@ -163,7 +163,10 @@ def test_settings_share_the_trainings_with_the_recipes_own(
     assert {row["model"] for row in rows.values()} == {str(llama_folder)}
     assert rows["temperature", "0.05"]["score"] == rows["dropout", "0"]["score"], "the same two trainings"
     report = (out / "report.md").read_text()
-    assert "**temperature**: the paper tried 1, 0.5, 0.2, 0.1, 0.05 and kept 0.2; the recipe `mini` has 0.05." in report
+    assert (
+        "**temperature**: the paper tried 1, 0.5, 0.2, 0.1, 0.05 and kept 0.2; the recipe `mini` has 0.05."
+        in report
+    )
 
 
 def test_a_table_without_texts_is_named(tmp_path: Path, llama_folder: Path) -> None:

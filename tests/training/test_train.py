@@ -144,6 +144,22 @@ def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path, settings: Sett
     assert np.abs(base.encode(text) - kept).max() <= 1e-5
 
 
+def test_a_series_scores_its_common_beginning_once(tmp_path: Path, settings: Settings) -> None:
+    class Counted(StepScore):
+        def __call__(self, embedder: Embedder) -> tuple[float, float]:
+            self.calls += 1
+            return float(self.calls), 0.5
+
+    scorer, known = Counted(), dict[str, tuple[float, float]]()
+    changes: list[Settings] = [{}, {"seed": 1, "temperature": 0.2}, {"template": "none"}]
+    runs = [
+        train(tmp_path / f"out-{i}", scorer=scorer, known=known, **{**settings, "steps": 1, **change})
+        for i, change in enumerate(changes)
+    ]
+    assert [run.selection.scores for run in runs] == [{0: 1, 1: 2}, {0: 1, 1: 3}, {0: 4, 1: 5}]
+    assert {run.selection.bands[0] for run in runs} == {0.5}
+
+
 def test_training_that_does_not_help_is_said(
     tmp_path: Path, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -111,7 +111,10 @@ def main() -> None:
     names = args.sources or [*single, "rewritings", *STYLES, *MIXTURES]
     files = ["+".join(str(args.work / f"{part}.parquet") for part in name.split("+")) for name in names]
     settings = {key: value for key, value in read_recipe("mini").items() if key not in ("pairs", "seed")}
-    settings |= {"steps": args.steps, "graph_gib": 2.0}  # no need to be small here; the gradients are the same
+    settings |= {
+        "steps": args.steps,
+        "graph_gib": 2.0,
+    }  # no need to be small here; the gradients are the same
     out = args.work / "compared"
     shutil.rmtree(out, ignore_errors=True)
     found = compare_pairs(read_sources(files), development(), out, seeds=args.seeds, resume=True, **settings)

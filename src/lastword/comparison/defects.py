@@ -131,7 +131,7 @@ def measure_defects(
         run = {**common, **one.settings, **(inputs[one.input](common, series.partial) if one.input else {})}
         for seed in range(seeds):
             place = series.partial / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{seed}"
-            work = partial(trained, place, {**run, "seed": seed}, sets, None, device, one.also)
+            work = partial(trained, place, {**run, "seed": seed}, sets, device=device, also=one.also)
             trials += _rows(one, seed, series.once(place.name, work))
             say(f"{one.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
     trials.sort(key=lambda trial: order.index(trial["switch"]))

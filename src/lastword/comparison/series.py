@@ -17,7 +17,7 @@ from lastword.embedding import Embedder
 from lastword.evaluation import cluster_score
 from lastword.evaluation.development import Development
 from lastword.published import scored_as_published
-from lastword.training import LastStep, Scorer, train
+from lastword.training import LastStep, Measured, Scorer, train
 
 Trial = dict[str, Any]
 
@@ -73,6 +73,7 @@ def trained(
     settings: dict[str, Any],
     development: Development,
     scorer: Scorer | LastStep | None = None,
+    known: dict[str, Measured] | None = None,
     device: str | None = None,
     also: Sequence[str] = (),
 ) -> Trial:
@@ -83,6 +84,7 @@ def trained(
         settings: fields of `TrainConfig`.
         development: what it is scored on.
         scorer: what picks the checkpoint; None keeps the last step.
+        known: what it gave before training; see `train`.
         device: None takes the best there is.
         also: switches of an evaluation as published, to score the same model with too.
 
@@ -91,9 +93,8 @@ def trained(
         switch → scores.
     """
     if not place.exists():  # otherwise the series was killed between the training and its scores
-        train(
-            place, scorer=scorer or LastStep(), resume=True, trackers="none", device=device, **settings
-        )  # fmt: skip
+        how: dict[str, Any] = {"scorer": scorer or LastStep(), "known": known, "device": device}
+        train(place, resume=True, trackers="none", **how, **settings)
     choice = json.loads((place / "training" / "choice.json").read_text())
     embedder = Embedder.from_pretrained(place, device=device)
     trial = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +17,7 @@ from lastword.console import say, warn
 from lastword.errors import DivergenceError, RequestError
 from lastword.evaluation import ClusterScorer
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, Development, read_development
+from lastword.training import Measured
 from lastword.workplace import Workplace, write_json
 
 
@@ -77,12 +78,13 @@ def sweep(
     series = Workplace(Path(out), "sweep", resume, overwrite)
     series.open(resolved)
     base = series.once("base", lambda: before_training(settings, sets, device))
-    found = []
+    found, scorer, known = [], ClusterScorer(sets), dict[str, Measured]()
     for number, point in enumerate(tried):
         for seed in range(seeds):
             place = series.partial / f"trial-{number:03d}-{seed}"
             run = {**settings, **point, "seed": seed}
-            work = partial(_trial, label(point, choices), run, place, sets, device)
+            training = partial(trained, place, run, sets, scorer, known, device)
+            work = partial(_trial, label(point, choices), seed, place, training)
             found.append(series.once(place.name, work))
             if found[-1]["scores"]:
                 score = 100 * fmean(found[-1]["scores"].values())
@@ -102,12 +104,12 @@ def _asked(recipe: str | Path, grid: Mapping[str, Any]) -> tuple[Point, dict[str
     return settings | same, {key: choice for key, choice in choices.items() if key not in same}
 
 
-def _trial(name: str, settings: Point, place: Path, development: Development, device: str | None) -> Trial:
+def _trial(name: str, seed: int, place: Path, training: Callable[[], Trial]) -> Trial:
     """One training; settings that make it diverge are a finding and not the end of the sweep."""
-    facts = {"settings": name, "seed": settings["seed"]}
+    facts = {"settings": name, "seed": seed}
     try:
-        return facts | trained(place, settings, development, ClusterScorer(development), device)
+        return facts | training()
     except DivergenceError as error:
-        warn(f"{name}, seed {settings['seed']}: {error}")
+        warn(f"{name}, seed {seed}: {error}")
         shutil.rmtree(place.with_name(f"{place.name}.partial"))
         return facts | {"step": None, "scores": {}, "diverged": str(error)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -17,7 +17,7 @@ from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_developmen
 from lastword.reproduction.pairs import Sources
 from lastword.reproduction.scale import Scale
 from lastword.reproduction.suite import Suite, TaskScores
-from lastword.training import train
+from lastword.training import Measured, train
 from lastword.workplace import Workplace
 
 POOLING = {"mean": "mean", "last": "lasttoken", "eos": "eos"}
@@ -73,12 +73,14 @@ class Laboratory:
         scale: models, recipe, seeds.
         sources: pairs by name.
         device: None takes the best there is.
+        known: development scores of models before training; see `train`.
     """
 
     series: Workplace
     scale: Scale
     sources: Sources
     device: str | None = None
+    known: dict[str, Measured] = field(default_factory=dict)
 
     def value(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Value | None:
         """A cell, measured or read; None if its pairs are not there.
@@ -137,7 +139,8 @@ class Laboratory:
             if row.template == "emotion":  # a template longer than the others
                 settings["max_tokens"] = max(settings["max_tokens"], EMOTION_TOKENS)
             scorer = ClusterScorer(read_development(BUNDLED_DEVELOPMENT))
-            train(place, scorer=scorer, resume=True, trackers="none", device=self.device, **settings)
+            how: dict[str, Any] = {"scorer": scorer, "known": self.known, "device": self.device}
+            train(place, resume=True, trackers="none", **how, **settings)
         scores = suite.score(Embedder.from_pretrained(place, device=self.device))
         shutil.rmtree(place)
         return scores

@@ -54,7 +54,8 @@ def _of_one(setting: str, whole: Comparison) -> Comparison:
     """The trainings in which one setting differs, and those with the recipe's own value of it."""
     own = f"{setting}={shown(whole.settings[setting])}"
     named = [
-        {**trial, "settings": own if trial["settings"] == UNCHANGED else trial["settings"]} for trial in whole.trials
+        {**trial, "settings": own if trial["settings"] == UNCHANGED else trial["settings"]}
+        for trial in whole.trials
     ]
     trials = [trial for trial in named if trial["settings"].startswith(f"{setting}=")]
     return Comparison(trials, whole.base, whole.settings, subject="settings")

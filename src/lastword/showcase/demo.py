@@ -23,7 +23,7 @@ from lastword.evaluation.baselines import TfidfEncoder
 from lastword.showcase.summary import write_summary
 from lastword.showcase.table import Row
 from lastword.tables import read_texts
-from lastword.training import TrainResult, train
+from lastword.training import Measured, TrainResult, train
 from lastword.workplace import replace
 
 SETS = ("topics", "products")
@@ -80,8 +80,11 @@ def demo(
     rows = zero_shot_rows(settings["model"], test) + tfidf_rows(test)
     say(f"2 of 3  training, {seeds} seeds")
     scorer = ClusterScorer({f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()})
+    known: dict[str, Measured] = {}
     runs = [
-        train(work / f"seed-{seed}", scorer=scorer, trackers="none", **{**settings, "seed": seed})
+        train(
+            work / f"seed-{seed}", scorer=scorer, known=known, trackers="none", **{**settings, "seed": seed}
+        )
         for seed in range(seeds)
     ]
     say("3 of 3  scoring the adapted models and writing the report")

@@ -26,7 +26,7 @@ from lastword.training import adapter
 from lastword.training.loop import Loop
 from lastword.training.pairs import Pairs, hold_out, read_pairs
 from lastword.training.plan import Plan, clock, make_plan
-from lastword.training.select import HeldOutPairs, LastStep, Scorer, Selection
+from lastword.training.select import HeldOutPairs, LastStep, Measured, Scorer, Selection
 from lastword.training.watch import Watch
 from lastword.training.workplace import TrainingPlace
 
@@ -56,6 +56,7 @@ def train(
     out: str | Path,
     *,
     scorer: Scorer | LastStep | None = None,
+    known: dict[str, Measured] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     drop_empty: bool = False,
@@ -71,6 +72,8 @@ def train(
         out: folder to write.
         scorer: development score that picks the checkpoint; None holds out a tenth of the pairs for it,
             `LastStep()` scores nothing and keeps the last.
+        known: what `scorer` gave for models before training: a series of trainings with one scorer hands the
+            same dict to each, so that their common beginning is scored once.
         resume: go on with an interrupted run of the same settings.
         overwrite: replace `out`, and start over where an interrupted run lies.
         drop_empty: leave out pairs with an empty side.
@@ -98,7 +101,7 @@ def train(
     loaded, accelerator = _loaded(config, device, trackers, place.trackers)
     embedder, in_training = published.views(loaded, config.max_tokens)
     base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
-    watch = _watch(embedder, scorer, config.patience, place)
+    watch = _watch(embedder, scorer, config, place, {} if known is None else known)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
     if accelerator.is_main_process:
         place.begin(config)
@@ -222,14 +225,18 @@ def _planned(loop: Loop) -> Plan:
 
 
 def _watch(
-    embedder: Embedder, scorer: Scorer | LastStep, patience: int | None, place: TrainingPlace
+    embedder: Embedder,
+    scorer: Scorer | LastStep,
+    config: TrainConfig,
+    place: TrainingPlace,
+    known: dict[str, Measured],
 ) -> Watch:
     """The scores so far: those of an interrupted run, or that of the model before training."""
-    watch = Watch(embedder, scorer, patience)
+    watch = Watch(embedder, scorer, config.patience)
     if place.resume:
         watch.load(place.checkpoints)
-    if 0 not in watch.scores and (measured := watch.measure()):
-        watch.scores[0] = measured
+    if 0 not in watch.scores and (measured := known.get(config.before_training) or watch.measure()):
+        watch.scores[0] = known[config.before_training] = measured
     return watch
 
 
