@@ -3,7 +3,8 @@
     python tools/results/products_why.py          # writes results/products_why.json
 
 On the development split. Clusters are one way to look; a classifier with labels and the nearest
-neighbours tell whether the kind of goods is in the vectors at all.
+neighbours tell whether the kind of goods is in the vectors at all. Word vectors counted in the text of the
+pretraining (LASTWORD_DATA or ../shared/data) tell whether it was there to be learned.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from real_texts import ROOT, minilm_folder
+from real_texts import ROOT, data_folder, minilm_folder
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 
@@ -24,6 +25,7 @@ from lastword.config import read_recipe
 from lastword.evaluation import vectors_cluster_score
 from lastword.evaluation.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.tables import read_texts
+from word_vectors import WordVectors
 
 RESULTS = ROOT / "results" / "products_why.json"
 NEIGHBOURS = 5
@@ -39,6 +41,8 @@ def contestants(texts: list[str], work: Path) -> Iterator[tuple[str, np.ndarray]
     out = work / "adapted"
     train(out, trackers="none", **read_recipe("mini"))
     yield "mini, adapted", Embedder.from_pretrained(out).encode(texts)
+    text = data_folder() / "text" / "wiki_docs.txt.xz"
+    yield "word vectors from the pretraining text", WordVectors(text).encode(texts)
     if folder := minilm_folder():
         yield "all-MiniLM-L6-v2", SentenceTransformerEncoder(folder).encode(texts)
 
