@@ -114,22 +114,34 @@ KINDS: dict[str, Callable[[Bench], Iterator[Row]]] = {
 
 
 def plot(rows: list[dict[str, Any]]) -> None:
-    """One picture for each kind of growth: seconds on the left axis, memory on the right."""
+    """One picture for each kind of growth: time on the left axis, memory on the right."""
     import matplotlib
 
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
     kinds = list(dict.fromkeys(row["what"] for row in rows))
     figure, axes = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds), 3.0), layout="constrained")
     for axis, kind in zip(axes, kinds, strict=True):
         own = [row for row in rows if row["what"] == kind]
         sizes = [row["size"] for row in own]
-        axis.loglog(sizes, [row["seconds"] for row in own], "o-", color="#2563eb")
-        axis.set(xlabel=kind, ylabel="seconds")
+        per_token = kind.startswith(
+            "tokens"
+        )  # texts of these lengths do not add up to the same number of tokens
+        time = [1000 * row["seconds"] / row["tokens"] if per_token else row["seconds"] for row in own]
+        axis.loglog(sizes, time, "o-", color="#2563eb")
+        axis.set(xlabel=kind, ylabel="ms per token" if per_token else "seconds")
+        brief = EngFormatter(sep="", places=0)
+        axis.set_xticks(sizes, [brief(size) if size >= 10_000 else str(size) for size in sizes], fontsize=8)
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter("{x:g}")
         memory = axis.twinx()
-        memory.semilogx(sizes, [row["peak_mib"] / 1024 for row in own], "s--", color="#d97706")
-        memory.set(ylabel="GiB", ylim=(0, None))
+        gib = [row["peak_mib"] / 1024 for row in own]
+        memory.plot(sizes, gib, "s--", color="#d97706")
+        memory.set(ylabel="GiB", ylim=(0, 1.15 * max(gib)))
     figure.suptitle("time (solid) and peak memory (dashed)", fontsize=10)
     PLOT.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PLOT)

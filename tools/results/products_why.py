@@ -18,6 +18,7 @@ import numpy as np
 from real_texts import ROOT, data_folder, minilm_folder
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
+from word_vectors import WordVectors
 
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
@@ -25,7 +26,6 @@ from lastword.config import read_recipe
 from lastword.evaluation import vectors_cluster_score
 from lastword.evaluation.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.tables import read_texts
-from word_vectors import WordVectors
 
 RESULTS = ROOT / "results" / "products_why.json"
 NEIGHBOURS = 5

@@ -41,7 +41,10 @@ class WordVectors:
         self.number_of = {word: row for row, (word, _) in enumerate(counts.most_common(WORDS))}
         gap = [-1] * WINDOW  # words of different documents are no neighbours
         stream = np.concatenate(
-            [np.array([self.number_of.get(word, -1) for word in one] + gap, dtype=np.int32) for one in documents]
+            [
+                np.array([self.number_of.get(word, -1) for word in one] + gap, dtype=np.int32)
+                for one in documents
+            ]
         )
         together = neighbours(stream, len(self.number_of))
         self.share = np.asarray(together.sum(axis=1)).ravel() / together.sum()
