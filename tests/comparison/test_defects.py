@@ -70,12 +70,12 @@ def test_every_switch_is_measured_once(
 ) -> None:
     real, done = module.trained, []
 
-    def counted(place: Path, *rest: Any) -> Any:
+    def counted(place: Path, *rest: Any, **how: Any) -> Any:
         if len(done) == 5:
             done.append("stop")
             raise KeyboardInterrupt
         done.append(place.name)
-        return real(place, *rest)
+        return real(place, *rest, **how)
 
     monkeypatch.setattr(module, "trained", counted)
     out = tmp_path / "defects"
