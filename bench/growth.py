@@ -28,9 +28,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PLOT = ROOT / "results" / "bench" / "growth.json", ROOT / "docs" / "assets" / "growth.svg"
 COUNTS, PAIRS = (1_000, 10_000, 100_000, 1_000_000), (30, 60, 120, 250, 500)
 LENGTHS = (16, 64, 256, 1024, 2048)
+WORDS = 5  # of each of a million texts: more would take half an hour and show the same line
 Row = tuple[int, dict[str, Any]]
 """Size, and what it took."""
-WORDS = 5  # of each of a million texts: more would take half an hour and show the same line
 
 
 def sentences(count: int) -> list[str]:

@@ -108,7 +108,7 @@ class TrainConfig:
         return plain
 
     @property
-    def before_training(self) -> str:
+    def base_key(self) -> str:
         """The settings on which the model depends before its first step, as a key."""
         names = ("model", "template", "pooling", "max_tokens", "as_published", "dtype", "quantize")
         return json.dumps([getattr(self, name) for name in names])

@@ -93,8 +93,9 @@ def trained(
         switch → scores.
     """
     if not place.exists():  # otherwise the series was killed between the training and its scores
-        how: dict[str, Any] = {"scorer": scorer or LastStep(), "known": known, "device": device}
-        train(place, resume=True, trackers="none", **how, **settings)
+        train(
+            place, scorer=scorer or LastStep(), known=known, resume=True, trackers="none", device=device, **settings
+        )  # fmt: skip
     choice = json.loads((place / "training" / "choice.json").read_text())
     embedder = Embedder.from_pretrained(place, device=device)
     trial = {

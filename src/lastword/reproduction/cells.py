@@ -139,8 +139,9 @@ class Laboratory:
             if row.template == "emotion":  # a template longer than the others
                 settings["max_tokens"] = max(settings["max_tokens"], EMOTION_TOKENS)
             scorer = ClusterScorer(read_development(BUNDLED_DEVELOPMENT))
-            how: dict[str, Any] = {"scorer": scorer, "known": self.known, "device": self.device}
-            train(place, resume=True, trackers="none", **how, **settings)
+            train(
+                place, scorer=scorer, known=self.known, resume=True, trackers="none", device=self.device, **settings
+            )  # fmt: skip
         scores = suite.score(Embedder.from_pretrained(place, device=self.device))
         shutil.rmtree(place)
         return scores

@@ -235,8 +235,8 @@ def _watch(
     watch = Watch(embedder, scorer, config.patience)
     if place.resume:
         watch.load(place.checkpoints)
-    if 0 not in watch.scores and (measured := known.get(config.before_training) or watch.measure()):
-        watch.scores[0] = known[config.before_training] = measured
+    if 0 not in watch.scores and (measured := known.get(config.base_key) or watch.measure()):
+        watch.scores[0] = known[config.base_key] = measured
     return watch
 
 
