@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from lastword.embedding.fused import Blocks, Layout, end_states, hidden_states, read_blocks
+from lastword.embedding.memory import bound_kept_products
 from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.embedding.tokens import Batch
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
@@ -82,6 +83,7 @@ class Backbone:
             ModelError: no model there, a damaged one, one that needs code of its own, or one that is no decoder.
             RequestError: a dtype or device that there is not.
         """
+        bound_kept_products()
         name = str(name_or_folder)
         _require_loadable(name, revision)
         place = _place(device or preferred_device())
