@@ -123,6 +123,29 @@ def test_a_fix_leaves_out_and_mends(tmp_path: Path) -> None:
     assert set(counts(check_pairs(tmp_path / "fixed.parquet")).values()) == {0}
 
 
+def test_a_name_has_its_own_language_and_a_title_tells_none(tmp_path: Path) -> None:
+    pairs = [
+        (
+            "Grzegorzowice Małe",
+            "Grzegorzowice Małe is a village in the district of Kraków, in southern Poland.",
+        ),
+        ("Italy's new party has the catchy name Forza Italia.", "Silvio Berlusconi is in Forza Italia."),
+    ]
+    assert counts(check_pairs(write(tmp_path / "pairs.parquet", pairs)))["two languages"] == 0
+
+
+def test_what_is_allowed_stays(tmp_path: Path, refused: Refused) -> None:
+    file = write(tmp_path / "pairs.parquet", [*GOOD, PLANTED["length drift"], PLANTED["tiny sides"]])
+    checkup = check_pairs(file, allow=["length drift"])
+    assert counts(checkup)["length drift"] == 1
+    assert write_fixed(checkup, tmp_path / "fixed.csv") == len(GOOD) + 1
+    assert refused(RequestError, check_pairs, file, allow=["lenght drift"]) == (
+        "unknown finding to allow 'lenght drift': did you mean 'length drift'? Known: leftovers of a chat, "
+        "identical sides, nearly identical sides, tiny sides, length drift, two languages, copied instruction, "
+        "repeated pairs"
+    )
+
+
 def test_a_fix_that_leaves_nothing_is_refused(tmp_path: Path, refused: Refused) -> None:
     file = write(tmp_path / "pairs.parquet", [PLANTED["tiny sides"]])
     assert refused(RequestError, write_fixed, check_pairs(file), tmp_path / "fixed.csv") == (

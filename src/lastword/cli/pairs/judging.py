@@ -27,6 +27,9 @@ from lastword.cli.options import development_options, read_sets
 @click.option("--anchor-column", default="anchor", show_default=True, help="column of the anchors")
 @click.option("--positive-column", default="positive", show_default=True, help="column of the positives")
 @click.option("--fix", type=Path, help="write the pairs that are left, mended, to this file")
+@click.option(
+    "--allow", multiple=True, metavar="FINDING", help="what --fix shall do nothing about; repeatable"
+)
 @click.option("--report", type=Path, help="write the findings as an HTML page")
 @click.option("--overwrite", is_flag=True, help="replace what --fix and --report name")
 @click.option("--json", "as_json", is_flag=True, help="print the findings as JSON")
@@ -42,6 +45,7 @@ def check(
     anchor_column: str,
     positive_column: str,
     fix: Path | None,
+    allow: tuple[str, ...],
     report: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -51,6 +55,7 @@ def check(
     \b
     lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html
     lastword pairs check pairs.parquet --fix better.parquet
+    lastword pairs check titles.parquet --fix better.parquet --allow "length drift"
     """
     from lastword.bundled import NAMES, path_of
     from lastword.errors import ExistingOutputError
@@ -76,6 +81,7 @@ def check(
         evaluation=texts,
         embedder=embedder,
         batch_pairs=batch_pairs,
+        allow=allow,
         anchor_column=anchor_column,
         positive_column=positive_column,
     )

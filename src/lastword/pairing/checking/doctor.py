@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from lastword.errors import RequestError
+from lastword.errors import RequestError, unknown_name
 from lastword.pairing.checking.likeness import leaked, repeated
 from lastword.pairing.checking.rules import LEFT_OUT, MENDED, RULES, words
 from lastword.pairing.checking.similarity import TRIVIAL, Encoder, Similarity, similarity
@@ -91,6 +91,7 @@ def check_pairs(
     evaluation: Sequence[str] = (),
     embedder: Encoder | None = None,
     batch_pairs: int = 120,
+    allow: Sequence[str] = (),
     anchor_column: str = "anchor",
     positive_column: str = "positive",
 ) -> Checkup:
@@ -101,10 +102,13 @@ def check_pairs(
         evaluation: texts that a model trained on these pairs will be scored on: none may be among them.
         embedder: measures how close the two sides are; None leaves that out.
         batch_pairs: size of a training batch, for what its pairs have in common.
+        allow: names of findings that a fix shall do nothing about, such as "length drift" where the anchors
+            are titles.
         anchor_column, positive_column: their names.
 
     Raises:
         MissingFileError, TableError: see the message.
+        RequestError: `allow` names no finding that was looked for.
     """
     sides, methods = _read(Path(file), anchor_column, positive_column)
     findings = [
@@ -135,6 +139,7 @@ def check_pairs(
                      close.trivial, sides, ""),
         ]  # fmt: skip
     shared = _expected_shared([positive for _, positive in sides], batch_pairs)
+    findings = _allowing(allow, findings)
     return Checkup(Path(file), len(sides), methods, findings, shared, batch_pairs, close)
 
 
@@ -162,6 +167,14 @@ def _among_each_other(sides: Sequence[Sides]) -> list[Finding]:
         _finding("shared positives", "the positive stands in an earlier pair too: false negatives where both are in a "
                  "batch (lastword's training masks them)", positives, sides, ""),
     ]  # fmt: skip
+
+
+def _allowing(allowed: Sequence[str], findings: list[Finding]) -> list[Finding]:
+    names = [finding.name for finding in findings if finding.fix]
+    for name in allowed:
+        if name not in names:
+            raise RequestError(unknown_name("finding to allow", name, names))
+    return [replace(finding, fix="") if finding.name in allowed else finding for finding in findings]
 
 
 def _later(texts: Iterable[str]) -> list[int]:

@@ -21,7 +21,9 @@ table { border-collapse: collapse; width: 100%; } td, th { text-align: left; pad
 .dim { color: var(--dim); } blockquote { margin: .3rem 0; padding-left: .7rem; border-left: 3px solid var(--line); }
 .bars { display: flex; align-items: flex-end; height: 9rem; gap: 2px; border-bottom: 1px solid var(--line); }
 .bar { flex: 1; display: flex; align-items: flex-end; height: 100%; } .bar i { flex: 1; min-height: 1px; }
-.bar i.p { background: var(--pair); } .bar i.u { background: var(--other); }
+i.p { background: var(--pair); } i.u { background: var(--other); }
+.ticks { display: flex; gap: 2px; font-size: .8rem; } .ticks span { flex: 1; } i.key { display: inline-block;
+  width: .7em; height: .7em; margin-right: .3em; }
 """)
 
 
@@ -88,13 +90,17 @@ def _similarity(close: Similarity) -> Markup:
         )
         for one in bins
     ]
-    told = (
-        f"Cosines from {bins[0]['from']:.2f} to 1: pairs (first bar) beside each anchor with the positive of another "
-        f"pair (second). A pair is closer than an unrelated one in {close.separation:.1%} of the cases."
-    )
-    return join(
-        [tag("h2", "How close the sides are"), tag("div", *bars, class_="bars"), tag("p", told, class_="dim")]
-    )
+    # Every fourth bin says where it begins.
+    ticks = [tag("span", f"{one['from']:.2f}" if number % 4 == 0 else "") for number, one in enumerate(bins)]
+    legend = tag(
+        "p", tag("i", class_="key p"), "cosine of the two sides of a pair  ",
+        tag("i", class_="key u"), "of an anchor and the positive of another pair",
+    )  # fmt: skip
+    told = f"A pair is closer than an unrelated one in {close.separation:.1%} of the cases."
+    return join([
+        tag("h2", "How close the sides are"), legend, tag("div", *bars, class_="bars"),
+        tag("div", *ticks, class_="ticks dim"), tag("p", told, class_="dim"),
+    ])  # fmt: skip
 
 
 def _examples(finding: Finding) -> Markup:

@@ -30,6 +30,7 @@ _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "„": "�
 LONGEST = 12  # times the length of the text, and LEAST characters on top of that
 LEAST = 600
 _SURE = 10.0  # nats by which a language must be likelier than the other
+_TELLING = 12  # bytes of common words that tell a language: four Chinese signs, or two short English words
 
 
 def cleaned(answer: str) -> str:
@@ -67,11 +68,26 @@ def echoes(answer: str, instruction: str) -> bool:
 
 
 def other_language(answer: str, text: str) -> bool:
-    """Whether the answer is surely in another language than the text: each far likelier in its own."""
+    """Whether the answer is surely in another language than the text: each far likelier in its own.
+
+    It must be so without the words with a capital too, for a name has its own language; where little else is
+    left, as in most titles, nothing is sure.
+    """
+    lower = _common_words(text), _common_words(answer)
+    if min(len(words.encode()) for words in lower) < _TELLING:
+        return False
+    return _far_apart(text, answer) and _far_apart(*lower)
+
+
+def _far_apart(text: str, answer: str) -> bool:
     langid: Any = needed("py3langid", "pairs", "telling languages apart")
     of_text, of_answer = dict(langid.rank(text)), dict(langid.rank(answer))
     mine, other = (max(scores, key=scores.__getitem__) for scores in (of_text, of_answer))
     return bool(of_answer[other] - of_answer[mine] > _SURE and of_text[mine] - of_text[other] > _SURE)
+
+
+def _common_words(text: str) -> str:
+    return " ".join(word for word in re.findall(r"\w+", text) if not word[0].isupper())
 
 
 def _folded(text: str) -> str:
