@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -131,6 +132,26 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
     whole = make_pairs(Noise(), file, tmp_path / "whole.jsonl", seed=5)
     assert out.read_bytes() == whole.out.read_bytes()
     assert not partial.exists()
+
+
+def test_a_full_disk_keeps_what_was_done(tmp_path: Path) -> None:
+    """A file size limit stands in for the full disk: the parts fit, the file of all of them does not."""
+    file, out = write(tmp_path / "texts.txt", texts(20_000)), tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "lastword", "pairs", "noise", str(file), "--output", str(out)]
+    done = subprocess.run(
+        command, capture_output=True, text=True,
+        preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        "lastword: the disk is full (or a file may not grow): free some space; what was finished is kept"
+    )
+    assert not out.exists()
+    assert list((tmp_path / "out.jsonl.partial").glob("part-*"))
+    resumed = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
+    assert "resuming after" in resumed.stderr
+    assert len(out.read_text().splitlines()) == 20_000
 
 
 def test_rows_without_text(tmp_path: Path, refused: Refused) -> None:
