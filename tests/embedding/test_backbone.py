@@ -13,7 +13,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lastword.embedding.backbone import Backbone, Norm, preferred_dtype
+from lastword.embedding.backbone import Backbone, Norm
+from lastword.embedding.device import preferred_dtype
 from lastword.embedding.tokens import Batch
 from lastword.errors import MissingFileError, ModelError, RequestError
 

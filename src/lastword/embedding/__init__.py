@@ -1,5 +1,5 @@
-"""TEXT → VECTOR; files in data order: template, tokenizer, tokens, backbone, pooling, embedder, encoding, memory,
-grid, folder, weights, golden, card.
+"""TEXT → VECTOR; files in data order: template, tokenizer, tokens, device, loading, backbone, pooling, embedder,
+encoding, memory, grid, folder, weights, golden, card.
 """
 
 from lastword.embedding.embedder import Embedder

@@ -6,27 +6,22 @@ token must not change with what comes after it, since suffixes and poolings rely
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
+from lastword.embedding.device import place_of, precision_of
 from lastword.embedding.fused import Blocks, Layout, end_states, hidden_states, read_blocks
-from lastword.embedding.memory import bound_kept_products
-from lastword.embedding.quantization import keep_unpacked, quantization_config
+from lastword.embedding.loading import load_decoder
 from lastword.embedding.tokens import Batch
-from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+from lastword.errors import ModelError
 
 Norm = Literal["post", "pre"]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it shows one for every load, however small
 # Where decoders keep the norm after their last layer: Llama, Qwen, Mistral, Gemma | GPT-2 | GPT-NeoX, OPT.
 _FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 
@@ -83,42 +78,9 @@ class Backbone:
             ModelError: no model there, a damaged one, one that needs code of its own, or one that is no decoder.
             RequestError: a dtype or device that there is not.
         """
-        bound_kept_products()
-        name = str(name_or_folder)
-        _require_loadable(name, revision)
-        place = _place(device or preferred_device())
-        if dtype is not None and dtype not in DTYPES:
-            raise RequestError(unknown_name("dtype", dtype, DTYPES))
-        precision = DTYPES[dtype] if dtype else preferred_dtype(place)
-        quantized: dict[str, Any] = {}  # placed while they are read; they cannot be moved afterwards
-        if quantize:
-            quantized["quantization_config"] = quantization_config(quantize, precision)
-            quantized["device_map"] = {"": place}
-        verbosity = transformers_logging.get_verbosity()
-        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would report the head, which is left out on purpose
-        try:
-            model, report = AutoModel.from_pretrained(
-                name,
-                revision=revision,
-                dtype=precision,
-                use_safetensors=True,
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                **quantized,
-            )
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise ModelError(f"{name} does not load as a model: {str(error).splitlines()[0]}") from error
-        finally:
-            transformers_logging.set_verbosity(verbosity)
-        if quantize:
-            keep_unpacked(model)
-        backbone = cls(model if quantize else model.to(place), name, fused=fused, quantize=quantize)
-        missing = sorted(report["missing_keys"])
-        if missing:  # transformers filled them with random numbers
-            raise ModelError(
-                f"{name} lacks {len(missing)} of its weights, {missing[0]} first: fetch it again"
-            )
-        return backbone
+        name, place = str(name_or_folder), place_of(device)
+        model = load_decoder(name, place, precision_of(dtype, place), revision, quantize)
+        return cls(model, name, fused=fused, quantize=quantize)
 
     @property
     def device(self) -> torch.device:
@@ -282,61 +244,3 @@ def _two_rows(vocabulary: int, device: torch.device) -> Batch:
 def _differ(mine: Tensor, theirs: Tensor) -> float:
     """Largest difference of two computations, relative to the largest state."""
     return float((mine - theirs).abs().max()) / float(theirs.abs().max())
-
-
-def _place(device: str) -> torch.device:
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise RequestError(f"no device {device!r} here: {reason}; use cpu, cuda, cuda:1 or mps") from error
-    return place
-
-
-def preferred_device() -> str:
-    """CUDA, else Apple's GPU, else the CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def preferred_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
-
-
-def _require_loadable(name: str, revision: str | None) -> None:
-    """Say in one line why a name cannot be a model, before any weights are touched."""
-    folder = Path(name)
-    if folder.exists() and not (folder / "config.json").is_file():
-        found = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
-        raise ModelError(
-            f"{name} is no model folder: it has no config.json (found: {', '.join(found) or 'nothing'})"
-        )
-    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
-        raise MissingFileError(
-            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
-        )
-    try:
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
-        if "trust_remote_code" in str(error):
-            raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code") from error
-        raise ModelError(f"no model {name!r}: {str(error).splitlines()[0]}") from error
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(
-            f"{name} ({config.model_type}) is an encoder-decoder: lastword needs a decoder-only model"
-        )
-    if _has_remote_code(config):
-        raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code")
-
-
-def _has_remote_code(config: Any) -> bool:
-    """Whether the model class, not only a helper, is defined in the repository's own files."""
-    own = getattr(config, "auto_map", None) or {}
-    return "AutoModel" in own and type(config) not in AutoModel._model_mapping

@@ -20,8 +20,8 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from tokenizers import Tokenizer, processors
 
-from lastword.embedding.backbone import DTYPES
 from lastword.embedding.card import model_card
+from lastword.embedding.device import DTYPES
 from lastword.embedding.golden import GOLDEN, write_golden
 from lastword.embedding.template import CompiledTemplate, Template
 from lastword.embedding.weights import write_weights

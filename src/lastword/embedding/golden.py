@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lastword.console import quiet
-from lastword.embedding.backbone import DTYPES
+from lastword.embedding.device import DTYPES
 from lastword.errors import ParityError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from lastword.embedding.backbone import preferred_device
+from lastword.embedding.device import place_of
 from lastword.errors import ModelError, RequestError, unknown_name
 from lastword.extras import needed
 
@@ -52,7 +52,7 @@ class SequenceToSequence:
             raise ModelError(
                 f"{self.model} does not load as a translation model: {str(error).splitlines()[0]}"
             ) from error
-        self._model = self._model.to(self.device or preferred_device()).eval()
+        self._model = self._model.to(place_of(self.device)).eval()
 
     def __call__(self, texts: Sequence[str]) -> list[str | None]:
         """See `Translator`."""

@@ -18,7 +18,7 @@ from lastword.config import TrainConfig, train_config
 from lastword.console import say, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
-from lastword.embedding.backbone import preferred_device
+from lastword.embedding.device import preferred_device
 from lastword.errors import RequestError
 from lastword.noise import checked_noises
 from lastword.published import Published

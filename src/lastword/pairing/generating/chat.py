@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
-from lastword.embedding.backbone import DTYPES, preferred_device, preferred_dtype
+from lastword.embedding.device import place_of, precision_of
 from lastword.errors import ModelError, RequestError
 from lastword.pairing.generating.engine import CUT, Answer, Prompt
 
@@ -42,8 +42,8 @@ class LocalChat:
 
     def __post_init__(self) -> None:
         """Load model and tokenizer; no remote code is run."""
-        place = torch.device(self.device or preferred_device())
-        precision = DTYPES[self.dtype] if self.dtype else preferred_dtype(place)
+        place = place_of(self.device)
+        precision = precision_of(self.dtype, place)
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(self.model)
             self._model = AutoModelForCausalLM.from_pretrained(

@@ -1,0 +1,97 @@
+"""A name or a folder to a Hugging Face decoder: safetensors only, no remote code, no head, every weight there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from lastword.embedding.memory import bound_kept_products
+from lastword.embedding.quantization import keep_unpacked, quantization_config
+from lastword.errors import MissingFileError, ModelError
+
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it shows one for every load, however small
+
+
+def load_decoder(
+    name: str, place: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
+) -> PreTrainedModel:
+    """Load the weights of a decoder onto a device.
+
+    Args:
+        name: of a model on the Hub, or a folder with config.json.
+        place: device.
+        precision: of the weights.
+        revision: branch, tag or commit on the Hub.
+        quantize: "int8" or "nf4" stores the weights of the layers in 8 or 4 bits.
+
+    Raises:
+        MissingFileError: no such folder.
+        ModelError: no model there, a damaged one, one that needs code of its own, or an encoder-decoder.
+    """
+    bound_kept_products()
+    _require_loadable(name, revision)
+    quantized: dict[str, Any] = {}  # placed while they are read; they cannot be moved afterwards
+    if quantize:
+        quantized["quantization_config"] = quantization_config(quantize, precision)
+        quantized["device_map"] = {"": place}
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would report the head, which is left out on purpose
+    try:
+        model, report = AutoModel.from_pretrained(
+            name,
+            revision=revision,
+            dtype=precision,
+            use_safetensors=True,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            **quantized,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"{name} does not load as a model: {str(error).splitlines()[0]}") from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers filled them with random numbers
+        raise ModelError(f"{name} lacks {len(missing)} of its weights, {missing[0]} first: fetch it again")
+    if quantize:
+        keep_unpacked(model)
+    decoder: PreTrainedModel = model if quantize else model.to(place)
+    return decoder
+
+
+def _require_loadable(name: str, revision: str | None) -> None:
+    """Say in one line why a name cannot be a model, before any weights are touched."""
+    folder = Path(name)
+    if folder.exists() and not (folder / "config.json").is_file():
+        found = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
+        raise ModelError(
+            f"{name} is no model folder: it has no config.json (found: {', '.join(found) or 'nothing'})"
+        )
+    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+        raise MissingFileError(
+            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+        )
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError, json.JSONDecodeError) as error:
+        if "trust_remote_code" in str(error):
+            raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code") from error
+        raise ModelError(f"no model {name!r}: {str(error).splitlines()[0]}") from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"{name} ({config.model_type}) is an encoder-decoder: lastword needs a decoder-only model"
+        )
+    if _has_remote_code(config):
+        raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code")
+
+
+def _has_remote_code(config: Any) -> bool:
+    """Whether the model class, not only a helper, is defined in the repository's own files."""
+    own = getattr(config, "auto_map", None) or {}
+    return "AutoModel" in own and type(config) not in AutoModel._model_mapping
