@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -77,11 +78,19 @@ def test_both_passes_drop_the_same(load: Load) -> None:
     )
 
 
+def graphs() -> int:
+    """How many tensors with a history there are."""
+    gc.collect()
+    return sum(type(one) is torch.Tensor and one.grad_fn is not None for one in gc.get_objects())
+
+
 def test_memory_is_measured_and_decides(load: Load) -> None:
     embedder, _ = adapted(load)
     parts = list(embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100))
     memory = StepMemory(limit_bytes=1e12)
+    before = graphs()
     memory.measure(lambda part: embedder.pooled(part)["lasttoken"], parts[0])
+    assert graphs() == before, "what was measured is let go"
     assert memory.bytes_per_token is not None
     assert memory.bytes_per_token > 32 * 4, "less than one hidden state of one token cannot be"
     assert memory.kept(parts) == len(parts) > 2
