@@ -126,9 +126,8 @@ def plot(rows: list[dict[str, Any]]) -> None:
     for axis, kind in zip(axes, kinds, strict=True):
         own = [row for row in rows if row["what"] == kind]
         sizes = [row["size"] for row in own]
-        per_token = kind.startswith(
-            "tokens"
-        )  # texts of these lengths do not add up to the same number of tokens
+        # Texts of these lengths do not add up to the same number of tokens.
+        per_token = kind.startswith("tokens")
         time = [1000 * row["seconds"] / row["tokens"] if per_token else row["seconds"] for row in own]
         axis.loglog(sizes, time, "o-", color="#2563eb")
         axis.set(xlabel=kind, ylabel="ms per token" if per_token else "seconds")

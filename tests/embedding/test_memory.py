@@ -9,8 +9,8 @@ import pytest
 # Forty shapes that never come again, as batches of forty numbers of tokens are; prints the growth in MiB.
 WORK = """
 import torch
-from lastword.embedding.memory import bound_kept_products, release_memory
-bound_kept_products()
+from lastword.embedding.memory import bound_primitive_cache, release_memory
+bound_primitive_cache()
 def resident():
     release_memory()
     line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))

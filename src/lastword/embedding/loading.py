@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from lastword.embedding.memory import bound_kept_products
+from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.errors import MissingFileError, ModelError
 
@@ -34,7 +34,7 @@ def load_decoder(
         MissingFileError: no such folder.
         ModelError: no model there, a damaged one, one that needs code of its own, or an encoder-decoder.
     """
-    bound_kept_products()
+    bound_primitive_cache()
     _require_loadable(name, revision)
     quantized: dict[str, Any] = {}  # placed while they are read; they cannot be moved afterwards
     if quantize:

@@ -6,11 +6,11 @@ import ctypes
 import os
 import sys
 
-KEPT_PRODUCTS = 256
+CACHED_PRIMITIVES = 256
 
 
-def bound_kept_products() -> None:
-    """Let oneDNN keep no more compiled matrix products than a few batches need.
+def bound_primitive_cache() -> None:
+    """Let oneDNN cache no more primitives, its compiled matrix products, than a few batches need.
 
     It compiles one for each shape and keeps 1,024 of them, some 0.3 GiB. Batches of other numbers of tokens are
     other shapes, which hardly come again; the layers of one batch share theirs. To be called before the
@@ -18,7 +18,7 @@ def bound_kept_products() -> None:
 
     Source: oneDNN, "Primitive Cache", https://oneapi-src.github.io/oneDNN/dev_guide_primitive_cache.html
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_PRODUCTS))
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(CACHED_PRIMITIVES))
 
 
 def release_memory() -> None:

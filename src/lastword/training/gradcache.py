@@ -102,9 +102,8 @@ def _measured_bytes_per_token(embed: Embed, part: Batch) -> float:
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         held[storage.data_ptr()] = storage.nbytes()
-        return (
-            tensor.detach()
-        )  # itself, where an operation made it, would hold the operation that holds it: for ever
+        # The tensor itself would hold the operation that made it, which holds the tensor: for ever.
+        return tensor.detach()
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         embed(part)
