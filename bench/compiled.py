@@ -32,7 +32,7 @@ def _added_and_normed(x: Tensor, more: Tensor, weight: Tensor, epsilon: float) -
 @torch.compile(dynamic=True)
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, -1)
-    return x * cos + torch.cat([-second, first], -1) * sin
+    return x * cos + torch.cat([second, first], -1) * sin
 
 
 @torch.compile(dynamic=True)

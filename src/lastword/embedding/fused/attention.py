@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lastword.embedding.fused.layout import Layout, Parts
+from lastword.embedding.fused.layout import Layout, Parts, added
 from lastword.embedding.fused.tree import Tree
 
 PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CPU
@@ -17,13 +17,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
     """(tokens, heads, head_dim) queries, (tokens, kv_heads, head_dim) keys and values → (tokens, heads * head_dim)."""
     (queries, keys, values), parts = (layout.parts(states) for states in (q, k, v)), []
     if layout.shared:
-        parts.append(_causal(queries.shared, keys.shared, values.shared, scale).flatten(0, 1))
+        parts.append(_causal(queries.shared, keys.shared, values.shared, layout, scale).flatten(0, 1))
     if _few(layout):
         return torch.cat([*parts, _together(q, k, v, layout, scale)])
     for number, segment in enumerate(layout.segments):
         if segment.length:
             k, v = (_seen(states, number, segment.rows) for states in (keys, values))
-            parts.append(_causal(queries.rows[number], k, v, scale).flatten(0, 1))
+            parts.append(_causal(queries.rows[number], k, v, layout, scale).flatten(0, 1))
     if layout.tree is not None and len(layout.tree):
         parts += _from_trees(queries, keys, values, layout, layout.tree, scale)
     return torch.cat(parts)
@@ -45,7 +45,7 @@ def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> 
         torch.cat([states[: layout.shared].expand(len(layout.own), -1, -1, -1), layout.rows(states)], dim=1)
         for states in (k, v)
     )
-    return _causal(layout.rows(q), keys, values, scale).flatten(0, 1)[layout.places]
+    return _causal(layout.rows(q), keys, values, layout, scale).flatten(0, 1)[layout.places]
 
 
 def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
@@ -56,7 +56,9 @@ def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale:
             torch.cat([_seen(states, number, segment.rows), states.nodes[number]], dim=1) for states in (k, v)
         )
         mask = torch.cat([sees.new_ones(len(tree), layout.shared + segment.length), sees], dim=1)
-        mixed.append(_attention(q.nodes[number], keys, values, scale, mask).flatten(0, 1))
+        mixed.append(
+            _attention(q.nodes[number], keys, values, scale, added(mask, q.shared.dtype)).flatten(0, 1)
+        )
     return mixed
 
 
@@ -75,7 +77,8 @@ def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int
             v = torch.cat([v, values.nodes[number]], dim=1)
             sees = tree.sees(q.device)[nodes]
             sees = torch.cat([sees.new_zeros(1, len(tree)), sees])
-            mask = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
+            sees = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
+            mask = added(sees, q.dtype)
         mixed.append(_attention(query, k, v, scale, mask))
     return torch.cat(mixed)
 
@@ -85,37 +88,36 @@ def _seen(states: Parts, number: int, rows: int) -> Tensor:
     return torch.cat([states.shared.expand(rows, -1, -1, -1), states.rows[number]], dim=1)
 
 
-def _causal(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+def _causal(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
     """(rows, queries, heads, head_dim); the last query sees every key → (rows, queries, heads * head_dim)."""
     queries, keys = q.shape[1], k.shape[1]
-    mask = None
-    if 1 < queries < keys:
-        mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+    mask = layout.causal_mask(queries, keys, q.dtype) if queries > 1 else None
     return _attention(q, k, v, scale, mask, causal=queries == keys > 1)
 
 
 def _attention(
     q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, *, causal: bool = False
 ) -> Tensor:
-    """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
+    """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim).
+
+    `causal` says that the mask is the one that the kernel knows by itself.
+    """
     q, k, v = (states.transpose(1, 2) for states in (q, k, v))
     if q.device.type == "cpu" and k.shape[2] <= PLAIN_MOST:
-        mixed = _plain(q, k, v, scale, mask, causal)
+        mixed = _plain(q, k, v, scale, mask)
     else:
         gqa = q.shape[1] != k.shape[1]
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
+            q, k, v, attn_mask=None if causal else mask, is_causal=causal, scale=scale, enable_gqa=gqa
         )
     return mixed.transpose(1, 2).flatten(2)
 
 
-def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, causal: bool) -> Tensor:
+def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
     """The formula as it stands: on a CPU and for few keys faster than the kernel, above all backwards."""
     if q.shape[1] != k.shape[1]:
         k, v = (states.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for states in (k, v))
     scores = (q * scale) @ k.transpose(-1, -2)
-    if causal:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
-    if mask is not None:  # added, not filled in: a sum has nothing to do backwards
-        scores = scores + scores.new_zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+    if mask is not None:
+        scores = scores + mask
     return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v

@@ -62,12 +62,16 @@ def _queries_keys_values(block: Block, x: Tensor, rotation: Rotation) -> list[Te
 
 
 def _rotations(blocks: Blocks, layout: Layout, x: Tensor) -> dict[str | None, Rotation]:
-    """Cosines and sines, each (tokens, 1, head_dim), of every rotary embedding that the layers name."""
+    """Cosines and sines, each (tokens, 1, head_dim), of every rotary embedding that the layers name.
+
+    The first half of the sines is negative: the sign that `_rotated` needs, set once for all layers.
+    """
     at = layout.positions[None]
     rotations = {}
     for name in {block.rotary for block in blocks.layers}:
         cos, sin = blocks.rotary(x, at) if name is None else blocks.rotary(x, at, name)
-        rotations[name] = (cos[0, :, None], sin[0, :, None])
+        first, second = sin[0, :, None].chunk(2, dim=-1)
+        rotations[name] = (cos[0, :, None], torch.cat([-first, second], dim=-1))
     return rotations
 
 
@@ -78,4 +82,4 @@ def _rotated(x: Tensor, rotation: Rotation) -> Tensor:
     """
     cos, sin = rotation
     first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-second, first], dim=-1) * sin
+    return x * cos + torch.cat([second, first], dim=-1) * sin

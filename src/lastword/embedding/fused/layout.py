@@ -110,6 +110,18 @@ class Layout:
         out[self.own] = states[self.shared : self.tree_start]
         return out
 
+    def causal_mask(self, queries: int, keys: int, dtype: torch.dtype) -> Tensor:
+        """(queries, keys) to add to scores, so that the last query sees every key; made once for all layers."""
+        size = (queries, keys, dtype)
+        if size not in self._masks:
+            ones = torch.ones(queries, keys, dtype=torch.bool, device=self.ids.device)
+            self._masks[size] = added(ones.tril(keys - queries), dtype)
+        return self._masks[size]
+
+    @cached_property
+    def _masks(self) -> dict[tuple[int, int, torch.dtype], Tensor]:
+        return {}
+
     @cached_property
     def places(self) -> Tensor:
         """(own tokens,) where each row's own tokens lie in a flat (batch * longest own) array."""
@@ -136,6 +148,11 @@ class Layout:
         """(tokens, dim) → (batch, nodes, dim), the states of every row's tree."""
         count = 0 if self.tree is None else len(self.tree)
         return states[self.tree_start :].view(len(self.own), count, states.shape[-1])
+
+
+def added(sees: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask of what is seen as numbers: added, not filled in, for a sum has nothing to do backwards."""
+    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, float("-inf"))
 
 
 def _segments(lengths: list[int], shared: int) -> Iterator[Segment]:
