@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lastword.evaluation import evaluate
 from lastword.reproduction import cells as cells_module
 from lastword.reproduction import reproduce
 from lastword.reproduction.scale import SCALES
+from lastword.reproduction.suite import task_suite
 from tests.training.conftest import pair_columns
 
 TINY = {"steps": 2, "batch_pairs": 8, "rank": 4, "max_tokens": 64, "dtype": "float32"}
@@ -75,6 +77,7 @@ def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> No
     facts = result["manifest"]
     assert facts["weights"] == {str(llama_folder): Embedder.from_pretrained(llama_folder).weights_hash}
     assert set(facts["files"]) == {"sib200_eng.parquet"}
+    assert facts["tasks"] == {}
 
 
 def test_trained_rows_go_on_after_an_interruption(
@@ -113,6 +116,14 @@ def test_trained_rows_go_on_after_an_interruption(
         "emotion + labels",
     ]
     assert all(cell["score"] is not None for cell in table["cells"])
+    assert set(result["manifest"]["files"]) == {"emotion.parquet", "pairs.parquet"}
+
+
+def test_the_manifest_names_the_texts_of_mtebs_tasks(data: Path) -> None:
+    (hub,) = task_suite("emotion", None).revisions.values()
+    assert re.fullmatch(r"mteb/emotion@[0-9a-f]{40}", hub)
+    (local,) = task_suite("emotion", data).revisions.values()
+    assert re.fullmatch(r"local-[0-9a-f]+", local)
 
 
 def _pairs(folder: Path) -> Path:

@@ -22,13 +22,16 @@ PACKAGES = (
 _CHUNK = 1 << 20
 
 
-def manifest(settings: dict[str, Any], models: list[str], files: list[Path]) -> dict[str, Any]:
+def manifest(
+    settings: dict[str, Any], models: list[str], files: list[Path], tasks: dict[str, str]
+) -> dict[str, Any]:
     """Collect the facts.
 
     Args:
         settings: of the reproduction.
         models: names or folders of base models, each loaded to hash its weights.
         files: texts and pairs that were read.
+        tasks: task of MTEB → which texts it has.
     """
     from lastword.embedding import Embedder
 
@@ -39,6 +42,7 @@ def manifest(settings: dict[str, Any], models: list[str], files: list[Path]) -> 
         "machine": machine(),
         "weights": {name: Embedder.from_pretrained(name).weights_hash for name in models},
         "files": {path.name: sha256(path) for path in files if path.is_file()},
+        "tasks": tasks,
     }
 
 

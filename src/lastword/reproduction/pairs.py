@@ -41,6 +41,7 @@ STAND_INS = {
         "two wordings of a Wikipedia sentence (WikiSplit), in place of back-translations",
     ),
 }
+EMOTION = "classification/emotion.parquet"
 BUNDLED = "the bundled rewritings, in the paper's five styles"
 
 
@@ -76,6 +77,16 @@ class Sources:
             return "training texts of EmotionClassification, those of one label each other's positives"
         return STAND_INS[name].told
 
+    def origin(self, name: str) -> Path | None:
+        """The file that the pairs are made of, for the manifest."""
+        if name in self.given:
+            return self.given[name]
+        if name == "wiki-prompt":
+            return path_of("pairs")
+        if self.data is None:
+            return None
+        return self.data / (EMOTION if name == "labels" else STAND_INS[name].file)
+
     def file(self, name: str) -> Path:
         """The file, made when it is asked for first."""
         if name in self.given:
@@ -103,7 +114,7 @@ class Sources:
     def _emotion(self) -> Path | None:
         """The training split of the task alone: its test texts must not be trained on."""
         assert self.data is not None
-        path, part = self.data / "classification" / "emotion.parquet", self.work / "emotion-train.parquet"
+        path, part = self.data / EMOTION, self.work / "emotion-train.parquet"
         if not path.is_file():
             return None
         if not part.exists():

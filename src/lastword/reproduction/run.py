@@ -16,7 +16,7 @@ from lastword.reproduction.defects import defects_page
 from lastword.reproduction.figure import figure_page
 from lastword.reproduction.manifest import manifest
 from lastword.reproduction.pairs import Sources
-from lastword.reproduction.published import SOURCE, TABLES, Table, read_table
+from lastword.reproduction.published import SCORED, SOURCE, TABLES, Table, read_table
 from lastword.reproduction.report import Outcome, Page, as_csv, page
 from lastword.reproduction.scale import SCALES, Scale
 from lastword.reproduction.settings import settings_page
@@ -84,18 +84,19 @@ def reproduce(
     series = Workplace(Path(out), "reproduction", resume, overwrite)
     laboratory = Laboratory(series, plan, Sources(series.partial, data, given), device)
     series.open(resolved)
-    pages, files = [], list(given.values())
+    pages, files, tasks = [], list(given.values()), dict[str, str]()
     for name in chosen:
         suite = _suite(name, plan, data)
         if suite is None:
             say(f"{name}: its texts are not there; give --data-dir")
             continue
         pages.append(_page(name, laboratory, suite, list(peers)))
-        files += list(getattr(suite, "sets", ()))
+        files += [*suite.files, *_pair_files(name, laboratory.sources)]
+        tasks |= suite.revisions
     result = {
         "pages": [{"table": one.name, "cells": one.records, **one.facts} for one in pages],
         "not_measured": [name for name in chosen if name not in {one.name for one in pages}],
-        "manifest": manifest(resolved, list(plan.models.values()), files),
+        "manifest": manifest(resolved, list(plan.models.values()), files, tasks),
     }
     _write(series.partial, pages, plan)
     write_json(series.partial / "reproduction.json", result)
@@ -135,6 +136,13 @@ def _measured(table: Table, laboratory: Laboratory, suite: Suite) -> Outcome:
         there = laboratory.sources.has(name)
         told.append(f"{name}: {laboratory.sources.told(name) if there else 'not there'}.")
     return Outcome(table, ours, {name: judge(table, cells) for name, cells in ours.items()}, told)
+
+
+def _pair_files(name: str, sources: Sources) -> list[Path]:
+    """What the pairs of a table were made of."""
+    rows = read_table(name).rows if name in SCORED else ()
+    origins = [sources.origin(source) for row in rows if (source := Row.parse(row).source)]
+    return [path for path in origins if path]
 
 
 def _missing(suite: Suite, ours: dict[str, Cells]) -> list[str]:

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from lastword.embedding import Embedder
 from lastword.evaluation import benchmark, evaluate
+from lastword.evaluation.scores import SEED
 from lastword.evaluation.suite.names import task_names
+from lastword.evaluation.suite.scoring import Texts, make_task
 
 TaskScores = dict[str, dict[str, Any]]
 """Task → score and std (0 … 1), n."""
@@ -31,6 +33,16 @@ class Suite(Protocol):
     @property
     def wanted(self) -> list[str]:
         """Names of the tasks there should be."""
+        ...
+
+    @property
+    def files(self) -> list[Path]:
+        """What it reads by itself, for the manifest."""
+        ...
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        """Task of MTEB → which texts it has, for the manifest."""
         ...
 
     def score(self, model: Embedder | str) -> TaskScores:
@@ -100,6 +112,16 @@ class LocalSuite:
         """See `Suite`."""
         return [one.name for one in self.sets.values()]
 
+    @property
+    def files(self) -> list[Path]:
+        """See `Suite`."""
+        return list(self.sets)
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        """See `Suite`."""
+        return {}
+
     def score(self, model: Embedder | str) -> TaskScores:
         """See `Suite`."""
         return {one.name: self._score(model, path, one) for path, one in self.sets.items()}
@@ -133,6 +155,17 @@ class TaskSuite:
     def wanted(self) -> list[str]:
         """See `Suite`."""
         return list(self.tasks)
+
+    @property
+    def files(self) -> list[Path]:
+        """See `Suite`."""
+        return []
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        """See `Suite`."""
+        texts = Texts(self.data)
+        return {name: texts.origin_of(make_task(name, SEED)) for name in self.tasks}
 
     def score(self, model: Embedder | str) -> TaskScores:
         """See `Suite`; subsets of a task count as its mean does in MTEB."""

@@ -17,7 +17,7 @@ from lastword.evaluation import tasks
 from lastword.evaluation.baselines import TfidfEncoder
 from lastword.evaluation.encoder import TextEncoder
 from lastword.evaluation.suite.copies import hash_copy, load_copy, local_copy
-from lastword.evaluation.suite.hub import Hub, MissingDataError
+from lastword.evaluation.suite.hub import Hub, MissingDataError, where_from
 from lastword.evaluation.suite.names import LANGUAGE
 from lastword.evaluation.suite.noise import SubsetScore
 from lastword.evaluation.suite.statistics import columns_of, splits_of, verdict
@@ -54,6 +54,11 @@ class Texts:
         """What changes when the local copy does; None for the Hub, whose revision is fixed."""
         copy = self.copy_of(task)
         return hash_copy(copy) if copy else None
+
+    def origin_of(self, task: Any) -> str:
+        """Which texts they are: a hash of the local copy, or where they lie on the Hub."""
+        copy = self.hash_of(task)
+        return f"local-{copy}" if copy else where_from(task)
 
     def load(self, task: Any) -> str:
         """Give a task its texts; how they compare with what mteb knows of them.
