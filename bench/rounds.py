@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from shapes import SHAPES
+
 HERE = Path(__file__).parent
 
 
@@ -88,7 +90,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def keep(path: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Write the rows of a shape as soon as they are measured; those of other shapes stay if the machine is the same.
 
-    Contestants of one shape are compared within one run, so shapes may come from several.
+    Contestants of one shape are compared within one run, so shapes may come from several; the smallest stands first.
 
     Returns:
         All rows that the file holds now.
@@ -99,7 +101,7 @@ def keep(path: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     others = (
         [row for row in stored["rows"] if row["shape"] not in shapes] if stored["machine"] == facts else []
     )
-    together = [*others, *rows]
+    together = sorted([*others, *rows], key=lambda row: list(SHAPES).index(row["shape"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps({"machine": facts, "rows": together}, indent=1) + "\n")
