@@ -11,7 +11,6 @@ from lastword.embedding import Embedder
 from lastword.evaluation import benchmark, evaluate
 from lastword.evaluation.scores import SEED
 from lastword.evaluation.suite.names import task_names
-from lastword.evaluation.suite.scoring import Texts, make_task
 
 TaskScores = dict[str, dict[str, Any]]
 """Task → score and std (0 … 1), n."""
@@ -164,6 +163,8 @@ class TaskSuite:
     @property
     def revisions(self) -> dict[str, str]:
         """See `Suite`."""
+        from lastword.evaluation.suite.scoring import Texts, make_task  # they import mteb, for seconds
+
         texts = Texts(self.data)
         return {name: texts.origin_of(make_task(name, SEED)) for name in self.tasks}
 

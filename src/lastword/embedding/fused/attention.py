@@ -91,26 +91,30 @@ def _seen(states: Parts, number: int, rows: int) -> Tensor:
 def _causal(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
     """(rows, queries, heads, head_dim); the last query sees every key → (rows, queries, heads * head_dim)."""
     queries, keys = q.shape[1], k.shape[1]
-    mask = layout.causal_mask(queries, keys, q.dtype) if queries > 1 else None
-    return _attention(q, k, v, scale, mask, causal=queries == keys > 1)
+    known = queries == keys and not _plain_pays(k)  # to the kernel, which needs no mask then
+    mask = None if known or queries == 1 else layout.causal_mask(queries, keys, q.dtype)
+    return _attention(q, k, v, scale, mask, causal=known)
 
 
 def _attention(
     q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, *, causal: bool = False
 ) -> Tensor:
-    """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim).
-
-    `causal` says that the mask is the one that the kernel knows by itself.
-    """
+    """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
+    plain = _plain_pays(k)
     q, k, v = (states.transpose(1, 2) for states in (q, k, v))
-    if q.device.type == "cpu" and k.shape[2] <= PLAIN_MOST:
+    if plain:
         mixed = _plain(q, k, v, scale, mask)
     else:
         gqa = q.shape[1] != k.shape[1]
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if causal else mask, is_causal=causal, scale=scale, enable_gqa=gqa
+            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
         )
     return mixed.transpose(1, 2).flatten(2)
+
+
+def _plain_pays(k: Tensor) -> bool:
+    """Whether the formula is faster than the kernel for these keys, (rows, keys, heads, head_dim)."""
+    return k.device.type == "cpu" and k.shape[1] <= PLAIN_MOST
 
 
 def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
