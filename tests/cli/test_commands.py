@@ -245,6 +245,18 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
         ),
         (["noise", "{labelled}", "--output", "x.txt"], "write .parquet, .jsonl, .csv, not .txt"),
         (["crop", "nowhere.csv", "--output", "x.csv"], "no file nowhere.csv"),
+        (
+            [
+                *"generate {labelled} --model m --endpoint http://localhost:1 --output x.csv".split(),
+                "--request",
+                "think=no",
+            ],
+            "--request 'think=no' is not JSON: ",
+        ),
+        (
+            ["generate", "{labelled}", "--model", "m", "--request", "{}", "--output", "x.csv"],
+            "--request is for an endpoint: give its address with --endpoint too",
+        ),
     ],
 )
 def test_pairs_that_cannot_be_made(

@@ -24,6 +24,7 @@ class Behaviour:
         seen: how often each prompt came.
         together: the most requests that were under way at a time.
         arrivals: when requests came.
+        fields: what they held beside model and messages.
     """
 
     answer: Callable[[str], str]
@@ -33,6 +34,7 @@ class Behaviour:
     seen: Counter[str] = field(default_factory=Counter)
     together: int = 0
     arrivals: list[float] = field(default_factory=list)
+    fields: list[dict[str, Any]] = field(default_factory=list)
     finish: str = "stop"
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,6 +69,7 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
             prompt = request["messages"][0]["content"]
             turn = behaviour.enter(prompt)
+            behaviour.fields.append({k: v for k, v in request.items() if k not in ("model", "messages")})
             try:
                 time.sleep(behaviour.slow_s)
                 if self.headers["authorization"] != f"Bearer {behaviour.key}":

@@ -25,6 +25,8 @@ TEXT = "The river was so low in August that nobody could row on it."
         ("Assistant: The water fell.", "The water fell."),
         ("<|im_start|>The water fell.<|im_end|>", "The water fell."),
         ("<think>They want another wording.</think>\nThe water fell.", "The water fell."),
+        ("They want another wording.\n</think>\n\nThe water fell.", "The water fell."),
+        ("<think>They want another", ""),
         ('Sure! Here is the rewritten sentence:\n\n"The water fell."', "The water fell."),
         ("Here's a simpler version: The water fell.", "The water fell."),
         ("Metaphor: The river was a thread.", "The river was a thread."),

@@ -56,6 +56,16 @@ def test_the_prompt_ends_where_the_answer_begins(chat_folder: Path) -> None:
     assert said.count("<s>") == 2, "no second begin-of-text token"
 
 
+def test_a_model_is_told_not_to_think(chat_folder: Path) -> None:
+    """As Qwen3's template has it: it thinks unless told not to, and would spend all its tokens on that."""
+    engine = chat(chat_folder)
+    engine._tokenizer.chat_template = TEMPLATE.replace(
+        "assistant: ",
+        "assistant: {% if enable_thinking is defined and enable_thinking is false %}no thought{% endif %}",
+    )
+    assert engine._tokenizer.decode(engine._ids("the river")).replace(" ", "").endswith("nothought")
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_answers_do_not_depend_on_company(chat_folder: Path, temperature: float) -> None:
     together = chat(chat_folder, temperature=temperature).answers(prompts(12))

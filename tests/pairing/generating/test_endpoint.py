@@ -101,6 +101,33 @@ def test_a_refused_text_costs_one_pair(tmp_path: Path) -> None:
     assert (made.pairs, made.rejected) == (2, {"refused by the endpoint (400)": 1})
 
 
+def test_a_request_that_no_text_can_mend_stops_the_run(refused: Refused) -> None:
+    poison = [Prompt(f"poison number {i}", i) for i in range(40)]
+    behaviour = Behaviour(upper)
+    with serving(behaviour) as url:
+        message = refused(RequestError, endpoint(url, concurrency=2).answers, poison)
+        assert len(behaviour.seen) < 20, "it did not stop"
+        late = endpoint(url, concurrency=1)
+        assert sum(not answer.problem for answer in late.answers([*prompts(1), *poison])) == 1
+    assert message == (
+        f"{url}/ refused the first 10 texts (400): this prompt breaks our policy; "
+        "--request changes the fields of a request"
+    )
+
+
+def test_fields_of_a_request(tmp_path: Path) -> None:
+    """Servers differ: some want another name for the limit, some a word against thinking."""
+    behaviour = Behaviour(upper)
+    with serving(behaviour) as url:
+        endpoint(url).answers(prompts(1))
+        changed = endpoint(url, request={"max_tokens": None, "max_completion_tokens": 99, "seed": 7})
+        changed.answers(prompts(1))
+    usual, own = behaviour.fields
+    assert usual == {"temperature": 0.7, "max_tokens": 256, "seed": 0}
+    assert own == {"temperature": 0.7, "max_completion_tokens": 99, "seed": 7}
+    assert changed.settings() != endpoint(url).settings(), "a resumed run must ask the same"
+
+
 def test_a_cut_answer_is_rejected() -> None:
     with serving(Behaviour(upper, finish="length")) as url:
         (answer,) = endpoint(url).answers(prompts(1))

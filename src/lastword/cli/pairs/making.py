@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastword.errors import RequestError
 from lastword.noise import NOISES
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def _run(method: Method, file: Path, output: Path, seed: int, as_json: bool, **h
 @click.option("--every", is_flag=True, help="use every instruction for each text, not one drawn for it")
 @click.option("--temperature", default=0.7, show_default=True, help="0 takes the likeliest token always")
 @click.option("--max-tokens", default=256, show_default=True, help="longest answer; a longer one is rejected")
+@click.option(
+    "--request", metavar="JSON", help="further fields of each request to the endpoint; null leaves one out"
+)
 @click.option("--concurrency", default=8, show_default=True, help="requests under way at a time")
 @click.option("--per-minute", type=float, help="most requests a minute")
 @click.option("--batch-prompts", default=16, show_default=True, help="prompts in one pass of a local model")
@@ -83,6 +87,7 @@ def generate(text_column: str, **options: Any) -> None:
             "endpoint",
             "temperature",
             "max_tokens",
+            "request",
             "concurrency",
             "per_minute",
             "batch_prompts",
@@ -98,17 +103,29 @@ def generate(text_column: str, **options: Any) -> None:
 
 
 def _engine(
-    model: str, endpoint: str | None, temperature: float, max_tokens: int, concurrency: int,
-    per_minute: float | None, batch_prompts: int,
+    model: str, endpoint: str | None, temperature: float, max_tokens: int, request: str | None,
+    concurrency: int, per_minute: float | None, batch_prompts: int,
 ) -> Engine:  # fmt: skip
     from lastword.pairing.generating import Endpoint, LocalChat
 
     if endpoint:
         return Endpoint(
             model, endpoint, concurrency=concurrency, per_minute=per_minute, temperature=temperature,
-            max_tokens=max_tokens,
+            max_tokens=max_tokens, request=_fields(request),
         )  # fmt: skip
+    if request is not None:
+        raise RequestError("--request is for an endpoint: give its address with --endpoint too")
     return LocalChat(model, max_tokens, temperature, batch_prompts)
+
+
+def _fields(request: str | None) -> dict[str, Any]:
+    try:
+        fields = json.loads(request or "{}")
+    except json.JSONDecodeError as error:
+        raise RequestError(f"--request {request!r} is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise RequestError(f'--request {request!r}: write fields, such as {{"reasoning_effort": "none"}}')
+    return fields
 
 
 class _NoEngine:

@@ -12,7 +12,8 @@ from lastword.extras import needed
 
 _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot|system|user)\s*(?::|\n)\s*", re.IGNORECASE)
 _MARKS = re.compile(r"<\|[^|>\n]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+# Some prompts end with the opening tag themselves, so that an answer has the closing one alone.
+_THOUGHT = re.compile(r"\A.*</think>|<think>.*\Z", re.DOTALL)
 _PREAMBLE = re.compile(
     r"^(?:(?:sure|certainly|of course|absolutely|okay|ok)[!,. ]*)?"
     r"(?:here(?:'s| is| are)\b[^\n:]{0,60}\b(?:version|sentence|text|rewrit\w*|paraphras\w*|rephras\w*|explanation"

@@ -85,7 +85,12 @@ class LocalChat:
 
     def _ids(self, prompt: str) -> list[int]:
         message = [{"role": "user", "content": prompt}]
-        text = self._tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+        text = self._tokenizer.apply_chat_template(
+            message,
+            add_generation_prompt=True,
+            tokenize=False,
+            enable_thinking=False,  # templates that know it would spend the tokens on thoughts; others ignore it
+        )
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from lastword.extras import needed
 from lastword.pairing.generating.engine import CUT, Answer, Prompt
 
 PURPOSE = "an endpoint"
+PATIENCE = 10  # texts that may be refused before the first answer; then the request is wrong, not the texts
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Endpoint:
         per_minute: most requests a minute; None sets no limit.
         temperature: of the answers.
         max_tokens: longest answer; one that is cut is rejected.
+        request: further fields of each request, such as {"reasoning_effort": "none"}; None leaves a field out.
         attempts: how often a request is tried before the run stops.
         timeout_s: how long one request may take.
         longest_wait_s: longest pause between two attempts.
@@ -41,10 +43,13 @@ class Endpoint:
     per_minute: float | None = None
     temperature: float = 0.7
     max_tokens: int = 256
+    request: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 6
     timeout_s: float = 120.0
     longest_wait_s: float = 60.0
     _client: Any = field(init=False, repr=False)
+    _answered: bool = field(init=False, default=False, repr=False)
+    _refusals: int = field(init=False, default=0, repr=False)
     _next: float = field(init=False, default=0.0, repr=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False)
     _stop: threading.Event = field(init=False, default_factory=threading.Event, repr=False)
@@ -67,13 +72,14 @@ class Endpoint:
 
     def settings(self) -> dict[str, Any]:
         """See `Engine`."""
-        return {"model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens}
+        settings = {"model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens}
+        return settings | ({"request": dict(self.request)} if self.request else {})
 
     def answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
         """See `Engine`.
 
         Raises:
-            RequestError: a wrong key, or a model that the server does not have.
+            RequestError: a wrong key, a model that the server does not have, or a request it takes from no text.
             WorkError: the endpoint failed `attempts` times in a row.
         """
         with ThreadPoolExecutor(self.concurrency) as threads:
@@ -120,16 +126,17 @@ class Endpoint:
         if self._stop.is_set():
             raise _MalformedAnswerError("the run has stopped")
         self._wait_for_turn()
+        fields = {"temperature": self.temperature, "max_tokens": self.max_tokens, "seed": prompt.seed}
+        fields |= self.request
         completion = self._client.chat.completions.create(
             model=self.model,
             messages=[{"role": "user", "content": prompt.text}],
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            seed=prompt.seed,
+            extra_body={name: value for name, value in fields.items() if value is not None},
         )
         choices = getattr(completion, "choices", None)
         if not choices or getattr(choices[0], "message", None) is None:
             raise _MalformedAnswerError("the answer is no chat completion")
+        self._answered = True
         text = choices[0].message.content
         if choices[0].finish_reason == "length":
             return Answer("", CUT)
@@ -145,6 +152,13 @@ class Endpoint:
         if error.status_code == 404:
             raise RequestError(
                 f"{self._client.base_url} has no model {self.model!r}; it has: {self._models()}"
+            ) from error
+        with self._lock:
+            self._refusals += 1
+        if self._refusals >= PATIENCE and not self._answered:
+            raise RequestError(
+                f"{self._client.base_url} refused the first {PATIENCE} texts ({error.status_code}): {told}; "
+                "--request changes the fields of a request"
             ) from error
         warn(f"one text was refused ({error.status_code}): {told}")
         return Answer("", f"refused by the endpoint ({error.status_code})")
@@ -163,7 +177,7 @@ class Endpoint:
             now = time.monotonic()
             turn = max(self._next, now)
             self._next = turn + 60.0 / self.per_minute
-        time.sleep(turn - now)
+        self._stop.wait(turn - now)
 
 
 class _MalformedAnswerError(Exception):
@@ -181,5 +195,7 @@ def _retry_after(error: Any) -> float | None:
 
 
 def _told(error: BaseException) -> str:
-    text = str(getattr(error, "message", "") or error or type(error).__name__)
+    body = getattr(error, "body", None)  # what the server said, without the client's own words around it
+    said = body.get("message") if isinstance(body, dict) else None
+    text = str(said or getattr(error, "message", "") or error or type(error).__name__)
     return text.splitlines()[0][:200]
