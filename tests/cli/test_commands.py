@@ -247,7 +247,16 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
         (["crop", "nowhere.csv", "--output", "x.csv"], "no file nowhere.csv"),
         (
             [
-                *"generate {labelled} --model m --endpoint http://localhost:1 --output x.csv".split(),
+                *[
+                    "generate",
+                    "{labelled}",
+                    "--model",
+                    "m",
+                    "--endpoint",
+                    "http://localhost:1",
+                    "--output",
+                    "x.csv",
+                ],
                 "--request",
                 "think=no",
             ],

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 
 from lastword.bundled import path_of
 from lastword.embedding import Embedder
@@ -16,11 +15,6 @@ from tests.pairing.checking.test_doctor import GOOD, write
 from tests.pairing.test_methods import rows
 
 Refused = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def mini() -> Embedder:
-    return Embedder.from_pretrained("mini", template="ccw", pooling="mean", device="cpu", dtype="float32")
 
 
 def test_negatives_are_near_and_no_positives(mini: Embedder, tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from click.testing import CliRunner
 
 from lastword.bundled import path_of
 from lastword.cli import main
+from lastword.embedding import Embedder
 from lastword.errors import RequestError, TableError
 from lastword.pairing.checking import Checkup, check_pairs, write_fixed, write_page
 from lastword.pairing.checking.likeness import leaked, repeated
-from lastword.pairing.checking.similarity import Similarity
+from lastword.pairing.checking.similarity import Similarity, similarity
 
 Refused = Callable[..., str]
 GOOD = [
@@ -108,6 +109,28 @@ def test_similarity_is_told_beside_chance() -> None:
     assert close.trivial == [1]
     assert close.separation == pytest.approx(13.5 / 16, abs=0.04)
     assert sum(one["pairs"] for one in close.histogram()) == 4
+
+
+def test_rewritings_side_by_side_are_no_strangers(mini: Embedder) -> None:
+    """Chance is measured against positives of other anchors, wherever a file has them."""
+    anchors = [anchor for anchor, _ in GOOD for _ in range(5)]
+    positives = [positive for _, positive in GOOD for _ in range(5)]
+    close = similarity(mini, anchors, positives)
+    assert close is not None
+    vectors = mini.encode([anchor for anchor, _ in GOOD]) @ mini.encode([positive for _, positive in GOOD]).T
+    own, strangers = np.diag(vectors), vectors[~np.eye(4, dtype=bool)]
+    assert close.pairs == pytest.approx(np.repeat(own, 5), abs=1e-4)
+    distance = np.abs(close.unrelated[:, None] - strangers[None]).min(1)
+    assert distance.max() < 1e-4, "a pair of the same anchor was taken for a stranger"
+    assert similarity(mini, anchors[:5], positives[:5]) is None
+
+
+def test_sides_without_text_are_findings_and_no_end(mini: Embedder, tmp_path: Path) -> None:
+    checkup = check_pairs(
+        write(tmp_path / "pairs.parquet", [*GOOD, ("", "Winter came early.")]), embedder=mini
+    )
+    assert counts(checkup)["tiny sides"] == 1
+    assert checkup.similarity is not None
 
 
 def test_a_fix_leaves_out_and_mends(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lastword.console import progress
 from lastword.errors import RequestError, unknown_name
 from lastword.pairing.checking.likeness import leaked, repeated
 from lastword.pairing.checking.rules import LEFT_OUT, MENDED, RULES, words
@@ -111,17 +112,7 @@ def check_pairs(
         RequestError: `allow` names no finding that was looked for.
     """
     sides, methods = _read(Path(file), anchor_column, positive_column)
-    findings = [
-        _finding(
-            rule.name,
-            rule.about,
-            (row for row, pair in enumerate(sides) if rule.broken(*pair)),
-            sides,
-            rule.fix,
-        )
-        for rule in RULES
-    ]
-    findings += _among_each_other(sides)
+    findings = [*_by_themselves(sides), *_among_each_other(sides)]
     if evaluation:
         found = leaked([text for pair in sides for text in pair], evaluation)
         rows = sorted({number // 2 for number in found})
@@ -155,9 +146,21 @@ def _read(file: Path, anchor_column: str, positive_column: str) -> tuple[list[Si
     return list(zip(cells[0], cells[1], strict=True)), dict(methods.most_common())
 
 
+def _by_themselves(sides: Sequence[Sides]) -> list[Finding]:
+    """What shows in a pair alone."""
+    broken: dict[str, list[int]] = {rule.name: [] for rule in RULES}
+    with progress("pairs by themselves", len(sides)) as advance:
+        for row, pair in enumerate(sides):
+            for rule in RULES:
+                if rule.broken(*pair):
+                    broken[rule.name].append(row)
+            advance(1)
+    return [_finding(rule.name, rule.about, broken[rule.name], sides, rule.fix) for rule in RULES]
+
+
 def _among_each_other(sides: Sequence[Sides]) -> list[Finding]:
     """What only shows when pairs are compared with each other."""
-    again = repeated(f"{anchor} | {positive}" for anchor, positive in sides)
+    again = repeated([f"{anchor} | {positive}" for anchor, positive in sides])
     anchors = _later([" ".join(words(anchor)) for anchor, _ in sides])
     positives = _later([" ".join(words(positive)) for _, positive in sides])
     return [
@@ -183,9 +186,8 @@ def _later(texts: Iterable[str]) -> list[int]:
     return [number for number, text in enumerate(texts) if text in seen or seen.add(text)]  # type: ignore[func-returns-value]
 
 
-def _finding(name: str, about: str, rows: Iterable[int], sides: Sequence[Sides], fix: str) -> Finding:
-    found = list(rows)
-    return Finding(name, about, found, [sides[row] for row in found[:EXAMPLES]], fix)
+def _finding(name: str, about: str, rows: list[int], sides: Sequence[Sides], fix: str) -> Finding:
+    return Finding(name, about, rows, [sides[row] for row in rows[:EXAMPLES]], fix)
 
 
 def _expected_shared(positives: Sequence[str], batch_pairs: int) -> float:

@@ -6,43 +6,53 @@ Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", ch. 3; both throug
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from lastword.console import progress
 from lastword.extras import needed
 from lastword.pairing.checking.rules import words
 
 LIKE, PERMUTATIONS, RUN = 0.7, 64, 3
 
 
+@dataclass(frozen=True)
+class Signed:
+    """A text's runs of words, and their MinHash."""
+
+    runs: frozenset[str]
+    hashed: Any
+
+
 class Near:
     """Texts to be found again by texts like them."""
 
     def __init__(self) -> None:
-        self._datasketch: Any = needed("datasketch", "pairs", "comparing many texts")
-        self._index = self._datasketch.MinHashLSH(threshold=LIKE, num_perm=PERMUTATIONS)
+        datasketch: Any = needed("datasketch", "pairs", "comparing many texts")
+        self._index = datasketch.MinHashLSH(threshold=LIKE, num_perm=PERMUTATIONS)
+        self._empty = datasketch.MinHash(num_perm=PERMUTATIONS, seed=1)  # drawing permutations takes a while
         self._runs: dict[int, frozenset[str]] = {}
 
-    def add(self, number: int, text: str) -> None:
+    def add(self, number: int, text: Signed) -> None:
         """Remember a text under a number."""
-        runs = runs_of(text)
-        if runs:
-            self._runs[number] = runs
-            self._index.insert(number, self._hash(runs))
+        if text.runs:
+            self._runs[number] = text.runs
+            self._index.insert(number, text.hashed)
 
-    def like(self, text: str) -> Iterator[int]:
+    def like(self, text: Signed) -> Iterator[int]:
         """Numbers of the texts of which seven of ten runs are in common; candidates are checked exactly."""
-        runs = runs_of(text)
-        if runs:
-            for number in self._index.query(self._hash(runs)):
+        if text.runs:
+            for number in self._index.query(text.hashed):
                 other = self._runs[number]
-                if len(runs & other) >= LIKE * len(runs | other):
+                if len(text.runs & other) >= LIKE * len(text.runs | other):
                     yield number
 
-    def _hash(self, runs: Iterable[str]) -> Any:
-        made = self._datasketch.MinHash(num_perm=PERMUTATIONS, seed=1)
-        made.update_batch([run.encode() for run in sorted(runs)])
-        return made
+    def sign(self, text: str) -> Signed:
+        """A text as this index compares it."""
+        runs, hashed = runs_of(text), self._empty.copy()
+        hashed.update_batch([run.encode() for run in sorted(runs)])
+        return Signed(runs, hashed)
 
 
 def runs_of(text: str) -> frozenset[str]:
@@ -53,20 +63,28 @@ def runs_of(text: str) -> frozenset[str]:
     return frozenset(" ".join(found[i : i + RUN]) for i in range(len(found) - RUN + 1))
 
 
-def repeated(texts: Iterable[str]) -> list[int]:
+def repeated(texts: Sequence[str]) -> list[int]:
     """Numbers of the texts that are nearly an earlier one."""
     near, found = Near(), []
-    for number, text in enumerate(texts):
-        if next(near.like(text), None) is None:
-            near.add(number, text)
-        else:
-            found.append(number)
+    with progress("repeated pairs", len(texts)) as advance:
+        for number, text in enumerate(texts):
+            signed = near.sign(text)
+            if next(near.like(signed), None) is None:
+                near.add(number, signed)
+            else:
+                found.append(number)
+            advance(1)
     return found
 
 
-def leaked(texts: Iterable[str], evaluation: Iterable[str]) -> list[int]:
+def leaked(texts: Sequence[str], evaluation: Iterable[str]) -> list[int]:
     """Numbers of the texts that are nearly one of the evaluation texts."""
-    near = Near()
+    near, found = Near(), []
     for number, text in enumerate(dict.fromkeys(evaluation)):
-        near.add(number, text)
-    return [number for number, text in enumerate(texts) if next(near.like(text), None) is not None]
+        near.add(number, near.sign(text))
+    with progress("evaluation texts among the pairs", len(texts)) as advance:
+        for number, text in enumerate(texts):
+            if next(near.like(near.sign(text)), None) is not None:
+                found.append(number)
+            advance(1)
+    return found

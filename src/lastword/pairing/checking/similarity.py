@@ -20,11 +20,11 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Similarity:
-    """Cosines of the pairs, and of each anchor with the positive of another pair.
+    """Cosines of the pairs, and of anchors with the positives of others.
 
     Attributes:
         pairs: (n,) cosine of each pair.
-        unrelated: (n,) cosine of each anchor with the positive of another pair.
+        unrelated: (m,) cosines of anchors with positives of other anchors.
     """
 
     pairs: np.ndarray
@@ -45,7 +45,7 @@ class Similarity:
         """How often a pair is closer than an unrelated one, from 0 to 1 (the area under the ROC curve)."""
         ranks = np.concatenate([self.pairs, self.unrelated]).argsort(kind="stable").argsort(kind="stable")
         n = len(self.pairs)
-        return float((ranks[:n].sum() - n * (n - 1) / 2) / (n * n))
+        return float((ranks[:n].sum() - n * (n - 1) / 2) / (n * len(self.unrelated)))
 
     def histogram(self) -> list[dict[str, float]]:
         """Counts of both kinds in bins from the least cosine to 1."""
@@ -65,7 +65,15 @@ class Similarity:
         }  # fmt: skip
 
 
-def similarity(embedder: Encoder, anchors: Sequence[str], positives: Sequence[str]) -> Similarity:
-    """Embed both sides and compare; the unrelated pairs are made by shifting the positives by one."""
-    one, other = embedder.encode(anchors), embedder.encode(positives)
-    return Similarity((one * other).sum(1), (one * np.roll(other, 1, axis=0)).sum(1))
+def similarity(embedder: Encoder, anchors: Sequence[str], positives: Sequence[str]) -> Similarity | None:
+    """Embed both sides and compare; None where all pairs have one anchor, so that none are unrelated.
+
+    Unrelated pairs are drawn by a permutation, not taken from neighbours: rewritings of one text often lie
+    side by side in a file.
+    """
+    other = np.random.default_rng(0).permutation(len(anchors))
+    unrelated = np.flatnonzero(np.asarray(anchors) != np.asarray(anchors)[other])
+    if not len(unrelated):
+        return None
+    one, two = embedder.encode(anchors), embedder.encode(positives)
+    return Similarity((one * two).sum(1), (one[unrelated] * two[other[unrelated]]).sum(1))

@@ -6,6 +6,7 @@ Each answer is judged by itself: one bad answer costs one pair, not a batch.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from lastword.extras import needed
@@ -63,9 +64,14 @@ def problem(answer: str, text: str, instruction: str) -> str:
 
 def echoes(answer: str, instruction: str) -> bool:
     """Whether six words of the instruction in a row stand in the answer."""
-    words = _folded(instruction.partition("{text}")[0]).split()
     said = f" {_folded(answer)} "
-    return any(f" {' '.join(words[i : i + 6])} " in said for i in range(max(1, len(words) - 5)) if words)
+    return any(run in said for run in _runs_of_six(instruction))
+
+
+@cache
+def _runs_of_six(instruction: str) -> list[str]:
+    words = _folded(instruction.partition("{text}")[0]).split()
+    return [f" {' '.join(words[i : i + 6])} " for i in range(max(1, len(words) - 5)) if words]
 
 
 def other_language(answer: str, text: str) -> bool:
