@@ -128,19 +128,21 @@ Public texts.
 
 
 def test_source_table_ranks_by_the_mean_over_sets_and_trainings(tmp_path: Path) -> None:
-    trials = [
-        {"source": source, "seed": seed, "scores": {"a": a, "b": b}}
-        for source, seed, a, b in [("noise", 0, 0.1, 0.2), ("noise", 1, 0.1, 0.4), ("crop", 0, 0.3, 0.3)]
-    ]
-    content = {"base": {"a": 0.05, "b": 0.15}, "trials": trials, "settings": {"steps": 6, "batch_pairs": 4}}
-    path = tmp_path / "pair_sources.json"
-    path.write_text(json.dumps(content))
-    assert generate.source_table(path).splitlines()[2:] == [
-        "| pairs | mean | a | b |",
-        "| --- | ---: | ---: | ---: |",
-        "| crop | **30.0** | 30.0 | 30.0 |",
-        "| noise | **20.0 ± 7.1** | 10.0 ± 0.0 | 30.0 ± 14.1 |",
-        "| before any training | 10.0 | 5.0 | 15.0 |",
+    scored = [("noise", 0, 0.1, 0.2), ("noise", 1, 0.1, 0.4), ("crop", 0, 0.3, 0.3)]
+    for steps, less in ((6, 0.0), (2, 0.05)):
+        trials = [
+            {"source": source, "seed": seed, "scores": {"a": a - less, "b": b - less}}
+            for source, seed, a, b in scored
+        ]
+        settings = {"steps": steps, "batch_pairs": 4}
+        content = {"base": {"a": 0.05, "b": 0.15}, "trials": trials, "settings": settings}
+        (tmp_path / f"{steps}.json").write_text(json.dumps(content))
+    assert generate.source_table(tmp_path / "6.json", tmp_path / "2.json").splitlines()[2:] == [
+        "| pairs | 6 steps: mean | a | b | 2 steps: mean |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| crop | **30.0** | 30.0 | 30.0 | 25.0 |",
+        "| noise | **20.0 ± 7.1** | 10.0 ± 0.0 | 30.0 ± 14.1 | 15.0 ± 7.1 |",
+        "| before any training | 10.0 | 5.0 | 15.0 | 10.0 |",
     ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from lastword.cli import main
-from lastword.comparison import Comparison, compare_pairs, read_sources
+from lastword.comparison import Comparison, compare_pairs, enough_steps, read_sources
 from lastword.comparison import trials as trials_module
 from lastword.comparison.picture import render
 from lastword.comparison.sources import write_sample
@@ -129,6 +129,10 @@ def test_what_cannot_be_compared(files: list[str], refused: Refused) -> None:
     )
 
 
+def test_a_recipe_of_few_steps_is_given_more() -> None:
+    assert [enough_steps(recipe) for recipe in ({}, {"steps": 20}, {"steps": 150})] == [100, 60, 150]
+
+
 def test_the_command(files: list[str], llama_folder: Path, tmp_path: Path) -> None:
     labelled = tmp_path / "labelled.csv"
     labelled.write_text(
@@ -136,11 +140,9 @@ def test_the_command(files: list[str], llama_folder: Path, tmp_path: Path) -> No
     )
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('batch_pairs = 8\nrank = 4\nmax_tokens = 64\ndtype = "float32"\n')
-    done = CliRunner().invoke(
-        main,
-        ["pairs", "compare", *files, "--out", str(tmp_path / "out"), "--dev", str(labelled), "--recipe", str(recipe),
-         "--model", str(llama_folder), "--steps", "2", "--seeds", "1"],
-    )  # fmt: skip
+    command = ["pairs", "compare", *files, "--dev", str(labelled), "--recipe", str(recipe), "--model",
+               str(llama_folder), "--seeds", "1"]  # fmt: skip
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out"), "--steps", "2"])
     assert done.exit_code == 0, done.output
     assert {"good", "shifted"} <= {line.split()[0] for line in done.stdout.splitlines()}
     assert (tmp_path / "out" / "comparison.svg").exists()

@@ -49,7 +49,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/how-to/run-a-benchmark.md", "copies"): copies_table,
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "store.json"),
     ("docs/reference/pairs.md", "findings"): lambda: findings_tables(ROOT / "results" / "pair_findings.json"),
-    ("docs/reference/pairs.md", "sources"): lambda: source_table(ROOT / "results" / "pair_sources.json"),
+    ("docs/reference/pairs.md", "sources"): lambda: source_table(
+        ROOT / "results" / "pair_sources_60.json", ROOT / "results" / "pair_sources_20.json"
+    ),
     ("docs/reference/attention.md", "attention"): lambda: attention_table(
         ROOT / "results" / "attention.json"
     ),

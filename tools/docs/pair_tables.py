@@ -37,34 +37,39 @@ def _share(one: dict[str, Any], name: str) -> str:
     return f"{count / one['pairs']:.1%}" if count else "0"
 
 
-def source_table(path: Path) -> str:
-    """Sources by their mean score; one column for each development set."""
-    if not path.exists():
+def source_table(path: Path, shorter: Path) -> str:
+    """Sources by their mean score, with the mean after a shorter training; a column for each development set."""
+    if not path.exists() or not shorter.exists():
         return NONE
-    content = json.loads(path.read_text(encoding="utf-8"))
-    sets = list(content["base"])
-    rows = {
-        name: [trial["scores"] for trial in content["trials"] if trial["source"] == name]
-        for name in dict.fromkeys(trial["source"] for trial in content["trials"])
-    }
-    means = {name: [fmean(scores.values()) for scores in trials] for name, trials in rows.items()}
-    lines = [_line("pairs", "mean", *sets), _line("---", *["---:"] * (1 + len(sets)))]
-    for name in sorted(rows, key=lambda one: -fmean(means[one])):
+    content, short = (json.loads(one.read_text(encoding="utf-8")) for one in (path, shorter))
+    sets, rows, before = list(content["base"]), _by_source(content), _by_source(short)
+    steps, fewer = (one["settings"]["steps"] for one in (content, short))
+    lines = [
+        _line("pairs", f"{steps} steps: mean", *sets, f"{fewer} steps: mean"),
+        _line("---", *["---:"] * (2 + len(sets))),
+    ]
+    for name in sorted(rows, key=lambda one: -fmean(_means(rows[one]))):
         cells = [_cell([scores[one] for scores in rows[name]]) for one in sets]
-        lines.append(_line(name, f"**{_cell(means[name])}**", *cells))
-    base = content["base"]
-    lines.append(
-        _line(
-            "before any training",
-            f"{100 * fmean(base.values()):.1f}",
-            *(f"{100 * base[one]:.1f}" for one in sets),
-        )
-    )
-    settings, trials = content["settings"], len(next(iter(rows.values())))
-    budget = f"{settings['steps']} steps of {settings['batch_pairs']} pairs"
-    return f"V-measure × 100, mean ± standard deviation over {trials} trainings of {budget}.\n\n" + "\n".join(
-        lines
-    )
+        lines.append(_line(name, f"**{_cell(_means(rows[name]))}**", *cells, _cell(_means(before[name]))))
+    base = [content["base"][one] for one in sets]
+    untrained = [f"{100 * score:.1f}" for score in (fmean(base), *base, fmean(base))]
+    lines.append(_line("before any training", *untrained))
+    trials, pairs = len(next(iter(rows.values()))), content["settings"]["batch_pairs"]
+    about = f"V-measure × 100, mean ± standard deviation over {trials} trainings with {pairs} pairs a step."
+    return about + "\n\n" + "\n".join(lines)
+
+
+def _by_source(content: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
+    """Source → the scores of each training."""
+    trials = content["trials"]
+    return {
+        name: [trial["scores"] for trial in trials if trial["source"] == name]
+        for name in dict.fromkeys(trial["source"] for trial in trials)
+    }
+
+
+def _means(trainings: list[dict[str, float]]) -> list[float]:
+    return [fmean(scores.values()) for scores in trainings]
 
 
 def _cell(values: list[float]) -> str:

@@ -1,6 +1,7 @@
 """Which source of pairs is worth it: trainings of the bundled model with equal budgets, a source each.
 
-    python tools/results/pair_sources.py          # writes results/pair_sources.json and a picture; resumable
+    python tools/results/pair_sources.py              # writes results/pair_sources_60.json and a picture; resumable
+    python tools/results/pair_sources.py --steps 20   # results/pair_sources_20.json: what the recipe's own steps give
 
 Sources from public text (LASTWORD_DATA or ../shared/data), the bundled rewritings, and mixtures. The
 scores are those of development texts: the bundled development splits, and parts of public sets that the
@@ -29,7 +30,7 @@ from lastword.pairing import Crop, Import, Noise, SameLabel, SameText, make_pair
 from lastword.pairing.method import Method
 from lastword.tables import read_texts
 
-RESULTS = ROOT / "results" / "pair_sources.json"
+STEPS = 60
 PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
 TEXTS, DEVELOPMENT_TEXTS = 6000, 500
 STYLES = ("detail", "simple", "teacher", "metaphor", "question")
@@ -101,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "pair_sources")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--sources", nargs="+", help="only these, to look at; nothing is stored")
     args = parser.parse_args()
     console.talk()
@@ -115,13 +116,14 @@ def main() -> None:
         "steps": args.steps,
         "graph_gib": 2.0,
     }  # no need to be small here; the gradients are the same
-    out = args.work / "compared"
+    out = args.work / f"compared_{args.steps}"
     shutil.rmtree(out, ignore_errors=True)
     found = compare_pairs(read_sources(files), development(), out, seeds=args.seeds, resume=True, **settings)
     if not args.sources:
-        RESULTS.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(PICTURE, found)
+        results = ROOT / "results" / f"pair_sources_{args.steps}.json"
+        results.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+        if args.steps == STEPS:
+            write_picture(PICTURE, found)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Source: the question of arXiv:2507.22729, Table 6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -14,11 +14,19 @@ from typing import Any
 from lastword.comparison.picture import write_picture
 from lastword.comparison.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.comparison.sources import Source, write_sample
-from lastword.config import train_config
+from lastword.config import TrainConfig, train_config
 from lastword.console import say
 from lastword.errors import RequestError
 from lastword.evaluation.development import Development
 from lastword.workplace import Workplace, write_json
+
+STEPS = 60  # fewer hardly tell sources apart: see the two means in docs/reference/pairs.md
+
+
+def enough_steps(recipe: Mapping[str, Any]) -> int:
+    """The steps of a recipe, or `STEPS` if it has fewer."""
+    own: int = recipe.get("steps", TrainConfig.steps)
+    return max(STEPS, own)
 
 
 def compare_pairs(

@@ -129,7 +129,9 @@ def mine(
     help="settings of the trainings: mini, paper or a TOML file",
 )
 @click.option("--model", help="base model, instead of the recipe's")
-@click.option("--steps", type=int, help="steps of each training, instead of the recipe's")
+@click.option(
+    "--steps", type=int, help="steps of each training; the recipe's by default, or 60 if it has fewer"
+)
 @click.option("--seeds", default=3, show_default=True, help="trainings of each source")
 @click.option("--most-pairs", default=3000, show_default=True, help="pairs of each training at most")
 @click.option("--resume", is_flag=True, help="go on with an interrupted comparison")
@@ -156,7 +158,7 @@ def compare(
     \b
     lastword pairs compare noise.parquet crops.parquet noise.parquet+crops.parquet --out compared
     """
-    from lastword.comparison import compare_pairs, read_sources
+    from lastword.comparison import compare_pairs, enough_steps, read_sources
     from lastword.comparison.table import comparison_table
     from lastword.config import read_recipe
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
@@ -164,7 +166,9 @@ def compare(
     found_sources = read_sources(sources)
     development = read_sets(dev or BUNDLED_DEVELOPMENT, dev_text_column, dev_label_column, dev_split)
     settings = {name: value for name, value in read_recipe(recipe).items() if name not in ("pairs", "seed")}
-    settings |= {name: value for name, value in (("model", model), ("steps", steps)) if value is not None}
+    settings["steps"] = enough_steps(settings) if steps is None else steps
+    if model is not None:
+        settings["model"] = model
     found = compare_pairs(
         found_sources,
         development,
