@@ -36,6 +36,8 @@ TEXTS, DEVELOPMENT_TEXTS = 6000, 500
 STYLES = ("detail", "simple", "teacher", "metaphor", "question")
 PUBLIC_SETS = ("stackoverflow_titles", "agnews", "twentynewsgroups_subject", "walmart_amazon_category")
 MIXTURES = (
+    "detail+simple+teacher",
+    "detail+simple+teacher+question",
     "rewritings+same_subject",
     "rewritings+crop",
     "rewritings+wikisplit",
