@@ -59,6 +59,18 @@ def source_table(path: Path, shorter: Path) -> str:
     return about + "\n\n" + "\n".join(lines)
 
 
+def again_table(path: Path, first: int = 3) -> str:
+    """The best of many beside the recipe's own pairs: the seeds that made it the best, and others."""
+    if not path.exists():
+        return NONE
+    content = json.loads(path.read_text(encoding="utf-8"))
+    lines = [_line("pairs", f"the first {first} seeds", "other seeds"), _line("---", "---:", "---:")]
+    for name, trainings in _by_source(content).items():
+        means = _means(trainings)
+        lines.append(_line(name, _cell(means[:first]), _cell(means[first:])))
+    return "\n".join(lines)
+
+
 def _by_source(content: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
     """Source → the scores of each training."""
     trials = content["trials"]

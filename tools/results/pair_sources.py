@@ -114,8 +114,10 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     write_sources(args.work)
     single = ["dropout", "noise", "crop", "title_lead", "wikisplit", "sick", "stsb", "same_subject"]
-    names = args.sources or (AGAIN if args.again else [*single, "rewritings", *STYLES, *MIXTURES])
-    seeds, kind = (AGAIN_SEEDS, "again") if args.again else (args.seeds, args.steps)
+    names, seeds, kind = [*single, "rewritings", *STYLES, *MIXTURES], args.seeds, str(args.steps)
+    if args.again:
+        names, seeds, kind = list(AGAIN), AGAIN_SEEDS, "again"
+    names = args.sources or names
     files = ["+".join(str(args.work / f"{part}.parquet") for part in name.split("+")) for name in names]
     settings = {key: value for key, value in read_recipe("mini").items() if key not in ("pairs", "seed")}
     settings |= {
@@ -128,7 +130,7 @@ def main() -> None:
     if not args.sources:
         results = ROOT / "results" / f"pair_sources_{kind}.json"
         results.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
-        if kind == STEPS:
+        if kind == str(STEPS):
             write_picture(PICTURE, found)
 
 
