@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 logger = logging.getLogger("lastword")
 _SHOW_AFTER_S = 2.0
 _talking = False
-_showing = False
+_bar: _Bar | None = None
 
 
 def talk() -> None:
@@ -54,32 +55,72 @@ def quiet() -> Iterator[None]:
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar with the time left, for work of more than two seconds; silent away from a terminal.
 
-    Work inside work that has a bar already shows none of its own.
+    Work inside work that has a bar shows no other one, but says in it how far it is.
 
     Yields:
         A function to call with the number of units just done.
     """
-    global _showing
-    if _showing or not (_talking and sys.stderr.isatty()):
+    global _bar
+    if _bar is not None:
+        yield from _within(_bar, description, total)
+        return
+    if not (_talking and sys.stderr.isatty()):
         yield lambda done: None
         return
-    import time
+    _bar = _Bar(description, total)
+    try:
+        yield _bar.advance
+    finally:
+        _bar.stop()
+        _bar = None
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task, started = bar.add_task(description, total=total), time.monotonic()
+def _within(bar: _Bar, description: str, total: int) -> Iterator[Callable[[int], None]]:
+    done, started, before = 0, time.monotonic(), bar.inner
 
-    def advance(done: int) -> None:
-        bar.advance(task, done)
-        if not bar.live.is_started and time.monotonic() - started > _SHOW_AFTER_S:
-            bar.start()
+    def advance(units: int) -> None:
+        nonlocal done
+        done += units
+        if time.monotonic() - started > _SHOW_AFTER_S:
+            bar.tell(f"{before} · {done:,} of {total:,} {description}")
 
-    _showing = True
     try:
         yield advance
     finally:
-        _showing = False
-        bar.stop()
+        bar.tell(before)
+
+
+class _Bar:
+    """A bar of rich's, which appears when the work has taken a while."""
+
+    def __init__(self, description: str, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        inner = TextColumn("{task.fields[inner]}")
+        self._progress = Progress(*columns, inner, console=Console(stderr=True), transient=True)
+        self._task, self._started = (
+            self._progress.add_task(description, total=total, inner=""),
+            time.monotonic(),
+        )
+        self.inner = ""
+
+    def advance(self, done: int) -> None:
+        """Count units that are done."""
+        self._progress.advance(self._task, done)
+        self._show()
+
+    def tell(self, inner: str) -> None:
+        """Say how far the work is inside its present unit."""
+        self.inner = inner
+        self._progress.update(self._task, inner=inner)
+        self._show()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+    def _show(self) -> None:
+        if not self._progress.live.is_started and time.monotonic() - self._started > _SHOW_AFTER_S:
+            self._progress.start()

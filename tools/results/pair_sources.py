@@ -36,7 +36,8 @@ PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
 TEXTS, DEVELOPMENT_TEXTS = 6000, 500
 STYLES = ("detail", "simple", "teacher", "metaphor", "question")
 PUBLIC_SETS = ("stackoverflow_titles", "agnews", "twentynewsgroups_subject", "walmart_amazon_category")
-AGAIN, AGAIN_SEEDS = ("detail+simple+teacher", "rewritings"), 6  # the best of many is partly luck: more seeds tell
+# The best of many is partly luck: it is measured again beside the recipe's own pairs, with more seeds.
+AGAIN, AGAIN_SEEDS = ("detail+simple+teacher", "rewritings"), 6
 MIXTURES = (
     "detail+simple+teacher",
     "detail+simple+teacher+question",
@@ -107,7 +108,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "pair_sources")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--again", action="store_true", help="the best beside the recipe's own, with more seeds")
+    parser.add_argument("--again", action="store_true", help="the best and the recipe's own, with more seeds")
     parser.add_argument("--sources", nargs="+", help="only these, to look at; nothing is stored")
     args = parser.parse_args()
     console.talk()

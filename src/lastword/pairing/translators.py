@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from lastword.console import progress
 from lastword.embedding.device import place_of
 from lastword.errors import ModelError, RequestError, unknown_name
 from lastword.extras import needed
@@ -146,8 +147,10 @@ def _by_length(
     """Translate in batches of one length; None for what is longer than the window."""
     found: dict[int, str] = {}
     fitting = [row for row, one in enumerate(ids) if len(one) <= window]
-    for batch in _batches(fitting, ids, batch_tokens):
-        found |= zip(batch, translated([ids[row] for row in batch]), strict=True)
+    with progress("translations", len(fitting)) as advance:
+        for batch in _batches(fitting, ids, batch_tokens):
+            found |= zip(batch, translated([ids[row] for row in batch]), strict=True)
+            advance(len(batch))
     return [found.get(row) for row in range(len(ids))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -50,6 +51,12 @@ class Behaviour:
     def leave(self) -> None:
         with self._lock:
             self._now -= 1
+
+
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that stopped in the middle
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -123,7 +130,7 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
             if announced is not None:
                 self.close_connection = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

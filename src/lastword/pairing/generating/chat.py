@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
+from lastword.console import progress
 from lastword.embedding.device import place_of, precision_of
 from lastword.errors import ModelError, RequestError
 from lastword.pairing.generating.engine import CUT, Answer, Prompt
@@ -77,10 +78,11 @@ class LocalChat:
             for i, one in enumerate(ids)
             if len(one) + self.max_tokens > window
         }
-        for rows in self._batches([i for i in range(len(ids)) if i not in found], ids):
-            found |= zip(
-                rows, self._batch([ids[i] for i in rows], [prompts[i].seed for i in rows]), strict=True
-            )
+        with progress("answers", len(ids) - len(found)) as advance:
+            for rows in self._batches([i for i in range(len(ids)) if i not in found], ids):
+                answers = self._batch([ids[i] for i in rows], [prompts[i].seed for i in rows])
+                found |= zip(rows, answers, strict=True)
+                advance(len(rows))
         return [found[i] for i in range(len(prompts))]
 
     def _ids(self, prompt: str) -> list[int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
-from lastword.console import warn
+from lastword.console import progress, warn
 from lastword.errors import RequestError, WorkError
 from lastword.extras import needed
 from lastword.pairing.generating.engine import CUT, Answer, Prompt
@@ -82,9 +82,12 @@ class Endpoint:
             RequestError: a wrong key, a model that the server does not have, or a request it takes from no text.
             WorkError: the endpoint failed `attempts` times in a row.
         """
-        with ThreadPoolExecutor(self.concurrency) as threads:
+        with ThreadPoolExecutor(self.concurrency) as threads, progress("answers", len(prompts)) as advance:
             under_way = [threads.submit(self._persistent, prompt) for prompt in prompts]
             try:
+                for one in as_completed(under_way):
+                    one.result()  # trouble that stays stops the run as soon as it is known
+                    advance(1)
                 return [one.result() for one in under_way]
             except BaseException:
                 self._stop.set()  # ends the pauses of the others
