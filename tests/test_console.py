@@ -14,7 +14,7 @@ from lastword import console
 
 console._SHOW_AFTER_S = 0.05
 console.talk()
-with console.progress("pairs by generate", 512) as advance:
+with console.progress("pairs by generate", 512, step=256) as advance:
     for _ in range(2):
         with console.progress("answers", 256) as inner:
             for _ in range(4):
@@ -49,6 +49,7 @@ def test_work_inside_work_says_how_far_it_is(tmp_path: Path) -> None:
     said = on_terminal(SCRIPT, tmp_path)
     assert "pairs by generate" in said
     assert "128 of 256 answers" in said
+    assert "128/512" in said, "work inside a step did not move the bar"
     assert "256/512" in said
     assert said.count("pairs by generate") > 3, "the bar stood still"
 

@@ -52,10 +52,15 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[int], None]]:
     """A bar with the time left, for work of more than two seconds; silent away from a terminal.
 
     Work inside work that has a bar shows no other one, but says in it how far it is.
+
+    Args:
+        description: what is being done.
+        total: units of it.
+        step: units that are done together; work inside moves the bar by so many as it goes on.
 
     Yields:
         A function to call with the number of units just done.
@@ -67,7 +72,7 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     if not (_talking and sys.stderr.isatty()):
         yield lambda done: None
         return
-    _bar = _Bar(description, total)
+    _bar = _Bar(description, total, step)
     try:
         yield _bar.advance
     finally:
@@ -82,7 +87,7 @@ def _within(bar: _Bar, description: str, total: int) -> Iterator[Callable[[int],
         nonlocal done
         done += units
         if time.monotonic() - started > _SHOW_AFTER_S:
-            bar.tell(f"{before} · {done:,} of {total:,} {description}")
+            bar.tell(f"{before} · {done:,} of {total:,} {description}", done / total if not before else None)
 
     try:
         yield advance
@@ -93,7 +98,7 @@ def _within(bar: _Bar, description: str, total: int) -> Iterator[Callable[[int],
 class _Bar:
     """A bar of rich's, which appears when the work has taken a while."""
 
-    def __init__(self, description: str, total: int) -> None:
+    def __init__(self, description: str, total: int, step: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -104,17 +109,22 @@ class _Bar:
             self._progress.add_task(description, total=total, inner=""),
             time.monotonic(),
         )
+        self._total, self._step, self._done = total, step, 0
         self.inner = ""
 
     def advance(self, done: int) -> None:
         """Count units that are done."""
-        self._progress.advance(self._task, done)
+        self._done += done
+        self._progress.update(self._task, completed=self._done)
         self._show()
 
-    def tell(self, inner: str) -> None:
-        """Say how far the work is inside its present unit."""
+    def tell(self, inner: str, share: float | None = None) -> None:
+        """Say how far the work is inside its present step, and move by that share of it."""
         self.inner = inner
         self._progress.update(self._task, inner=inner)
+        if share is not None:
+            left = max(0, min(self._step, self._total - self._done))
+            self._progress.update(self._task, completed=self._done + share * left)
         self._show()
 
     def stop(self) -> None:

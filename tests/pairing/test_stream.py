@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lastword.errors import ExistingOutputError, MissingFileError, RequestError, TableError
-from lastword.pairing import Noise, Pair, make_pairs
+from lastword.pairing import Noise, Pair, make_pairs, stream
 from lastword.pairing.rows import Chunk, chunks
 
 Refused = Callable[..., str]
@@ -48,6 +48,7 @@ def test_every_format_gives_the_same_chunks(ending: str, tmp_path: Path) -> None
     found = list(chunks(file, ["text"], 4))
     assert [chunk.start for chunk in found] == [0, 4, 8]
     assert [text for chunk in found for text in chunk.columns["text"]] == texts(10)
+    assert stream._count(file) == 10, "the bar would not end where the work ends"
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".csv"])

@@ -82,7 +82,7 @@ def make_pairs(
     require_writable(out)
     partial = _opened(out, _settings(method, file, seed), resume=resume, overwrite=overwrite)
     try:
-        with progress(f"pairs by {method.name}", _count(file)) as advance:
+        with progress(f"pairs by {method.name}", _count(file), method.chunk) as advance:
             for number, chunk in enumerate(chunks(file, method.columns, method.chunk)):
                 part = partial / f"part-{number:08d}.parquet"
                 if not part.exists():
@@ -162,7 +162,7 @@ def _opened(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: boo
 
 
 def _count(file: Path) -> int:
-    """Rows of a file, for the bar: exact for Parquet, lines for the others; 0 where there is no file."""
+    """Rows of a file, for the bar: exact for Parquet, by lines for the others; 0 where there is no file."""
     if not file.is_file():
         return 0
     if file.suffix.lower() == ".parquet":
@@ -171,5 +171,9 @@ def _count(file: Path) -> int:
         except pa.ArrowException:
             return 0  # reading says so in a moment
         return rows
+    header = file.suffix.lower() in (".csv", ".tsv")
+    lines, last = 0, b""
     with file.open("rb") as opened:
-        return sum(block.count(b"\n") for block in iter(lambda: opened.read(1 << 20), b""))
+        for block in iter(lambda: opened.read(1 << 20), b""):
+            lines, last = lines + block.count(b"\n"), block
+    return lines + (not last.endswith(b"\n")) - header
