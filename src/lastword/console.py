@@ -105,10 +105,8 @@ class _Bar:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         inner = TextColumn("{task.fields[inner]}")
         self._progress = Progress(*columns, inner, console=Console(stderr=True), transient=True)
-        self._task, self._started = (
-            self._progress.add_task(description, total=total, inner=""),
-            time.monotonic(),
-        )
+        self._task = self._progress.add_task(description, total=total, inner="")
+        self._started = time.monotonic()
         self._total, self._step, self._done = total, step, 0
         self.inner = ""
 

@@ -72,8 +72,8 @@ def similarity(embedder: Encoder, anchors: Sequence[str], positives: Sequence[st
     side by side in a file.
     """
     other = np.random.default_rng(0).permutation(len(anchors))
-    unrelated = np.flatnonzero(np.asarray(anchors) != np.asarray(anchors)[other])
-    if not len(unrelated):
+    unrelated = [row for row, anchor in enumerate(anchors) if anchor != anchors[other[row]]]
+    if not unrelated:
         return None
     one, two = embedder.encode(anchors), embedder.encode(positives)
     return Similarity((one * two).sum(1), (one[unrelated] * two[other[unrelated]]).sum(1))
