@@ -105,6 +105,12 @@ def test_the_table_says_what_is_level() -> None:
     ]
 
 
+def test_one_training_has_no_band() -> None:
+    lines = comparison_table(comparison(top=[0.33], far=[0.21])).splitlines()
+    assert lines[2].split(maxsplit=4) == ["top", "38.0", "33.0", "43.0", "one training: no band"]
+    assert lines[3].endswith("one training: no band")
+
+
 def test_the_picture_has_every_trial() -> None:
     picture = ElementTree.fromstring(render(comparison(one=[0.3, 0.4, 0.35], two=[0.2, 0.2, 0.2])))
     assert len([element for element in picture.iter() if element.tag.endswith("circle")]) == 6

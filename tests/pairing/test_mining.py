@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from lastword.bundled import path_of
 from lastword.embedding import Embedder
@@ -17,12 +18,15 @@ from tests.pairing.test_methods import rows
 Refused = Callable[..., str]
 
 
-def test_negatives_are_near_and_no_positives(mini: Embedder, tmp_path: Path) -> None:
+def test_negatives_are_near_and_no_positives(
+    mini: Embedder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = pq.read_table(path_of("pairs")).slice(0, 300)
     pq.write_table(table, tmp_path / "pairs.parquet")
     found = mine_negatives(
         tmp_path / "pairs.parquet", tmp_path / "out.parquet", mini, rank_from=0, margin=0.02
     )
+    assert capsys.readouterr() == ("", ""), "bars away from a terminal"
     mined = rows(tmp_path / "out.parquet")
     assert [row["positive"] for row in mined] == table["positive"].to_pylist()
     having = [row for row in mined if row["negative"]]

@@ -34,3 +34,8 @@ def path_of(name: str) -> Path:
     if name not in PATHS:
         raise RequestError(unknown_name("bundled name", name, NAMES))
     return PATHS[name]
+
+
+def model_source(name_or_folder: str | Path) -> str | Path:
+    """Where a model is loaded from: "mini" is the bundled one, any other name or folder stands for itself."""
+    return path_of("mini") if str(name_or_folder) == "mini" else name_or_folder

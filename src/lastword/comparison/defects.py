@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from lastword.bundled import path_of
+from lastword.bundled import model_source, path_of
 from lastword.comparison.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.config import read_recipe, train_config
 from lastword.console import say
@@ -207,7 +207,7 @@ def _pairs_as_csv(settings: dict[str, Any], work: Path) -> dict[str, Any]:
 def _model_that_begins(settings: dict[str, Any], work: Path) -> dict[str, Any]:
     """The model with a tokenizer that puts its begin-of-text token first by itself, as that of Llama 3 does."""
     model = train_config(settings).model
-    folder, target = (path_of(model) if model == "mini" else Path(model)), work / "begins"
+    folder, target = Path(model_source(model)), work / "begins"
     _remove(target)
     shutil.copytree(folder, target)
     definition = json.loads((target / "tokenizer.json").read_text(encoding="utf-8"))

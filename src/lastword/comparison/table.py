@@ -19,7 +19,7 @@ def comparison_table(found: Comparison) -> str:
         own = [trial["scores"] for trial in found.of(name) if trial["scores"]]
         mean, band = found.mean_of(name)
         cells = [f"{100 * fmean(scores[s] for scores in own):.1f}" if own else "–" for s in sets]
-        shown = f"{100 * mean:.1f} ± {100 * band:.1f}" if own else "–"
+        shown = f"{100 * mean:.1f}" + (f" ± {100 * band:.1f}" if len(own) > 1 else "") if own else "–"
         lines.append((name, shown, *cells, _standing(found, name)))
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
@@ -31,6 +31,8 @@ def _standing(found: Comparison, name: str) -> str:
     failed = sum(not trial["scores"] for trial in found.of(name))
     if failed:
         return f"diverged with {failed} of {len(found.of(name))} seeds"
+    if len(found.of(name)) < 2:
+        return "one training: no band"
     if name == found.ranked[0]:
         return "best"
     return "level with the best" if found.level_with_best(name) else ""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lastword.bundled import path_of
+from lastword.bundled import model_source
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone, Norm
 from lastword.embedding.encoding import encode_texts, unit
@@ -119,7 +119,7 @@ class Embedder:
         Raises:
             MissingFileError, ModelError, TemplateError, RequestError: see the message.
         """
-        source = path_of("mini") if str(name_or_folder) == "mini" else name_or_folder
+        source = model_source(name_or_folder)
         backbone = Backbone.load(
             source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
         )

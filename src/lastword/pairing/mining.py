@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import tempfile
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +88,16 @@ def _mined(
     with tempfile.TemporaryDirectory() as parent:  # the miner takes a sentence-transformers model
         folder = embedder.save(Path(parent) / "model")
         model = SentenceTransformer(str(folder), device=str(embedder.backbone.device))
-    triplets: Any = mine_hard_negatives(
-        datasets.Dataset.from_dict({"anchor": anchors, "positive": positives}),
-        model,
-        anchor_column_name="anchor",
-        positive_column_name="positive",
-        range_min=rank_from,
-        range_max=rank_to,
-        absolute_margin=margin,
-        num_negatives=1,
-        verbose=False,
-    )
+    with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):  # it always shows its bars
+        triplets: Any = mine_hard_negatives(
+            datasets.Dataset.from_dict({"anchor": anchors, "positive": positives}),
+            model,
+            anchor_column_name="anchor",
+            positive_column_name="positive",
+            range_min=rank_from,
+            range_max=rank_to,
+            absolute_margin=margin,
+            num_negatives=1,
+            verbose=False,
+        )
     return {(row["anchor"], row["positive"]): row["negative"] for row in triplets}

@@ -115,6 +115,7 @@ def test_models_that_cannot_chat(llama_folder: Path, tmp_path: Path, refused: Re
     assert refused(ModelError, LocalChat, str(llama_folder)) == (
         f"{llama_folder} has no chat template: give an instruction-tuned model such as Qwen/Qwen3-0.6B"
     )
+    assert refused(ModelError, LocalChat, "mini").startswith("mini has no chat template: ")
     assert refused(ModelError, LocalChat, str(tmp_path / "none")).startswith(
         f"{tmp_path / 'none'} does not load as a chat model: "
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
+from lastword.bundled import model_source
 from lastword.console import progress
 from lastword.embedding.device import place_of, precision_of
 from lastword.errors import ModelError, RequestError
@@ -46,10 +47,9 @@ class LocalChat:
         place = place_of(self.device)
         precision = precision_of(self.dtype, place)
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(self.model)
-            self._model = AutoModelForCausalLM.from_pretrained(
-                self.model, dtype=precision, use_safetensors=True
-            )
+            source = model_source(self.model)
+            self._tokenizer = AutoTokenizer.from_pretrained(source)
+            self._model = AutoModelForCausalLM.from_pretrained(source, dtype=precision, use_safetensors=True)
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"{self.model} does not load as a chat model: {str(error).splitlines()[0]}"
