@@ -48,7 +48,7 @@ results: .venv/.installed-dev  ## measure again what the documentation tells: th
 	$(BIN)/python tools/results/real_texts.py
 	$(BIN)/python tools/results/products_why.py
 	$(BIN)/python tools/results/benchmark_local.py
-	$(BIN)/python tools/results/store_rates.py
+	$(BIN)/python tools/results/cache_rates.py
 	$(BIN)/python tools/results/pair_findings.py
 	$(BIN)/python tools/results/pair_sources.py
 	$(BIN)/python tools/results/pair_sources.py --steps 20

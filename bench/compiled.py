@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contestants import Encode, lastword
-from lastword.embedding.fused import decoder
+from lastword.embedding.forward.fused import decoder
 
 
 @torch.compile(dynamic=True)

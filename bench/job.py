@@ -13,7 +13,7 @@ from pathlib import Path
 from jobs import JOBS, PAIRS, STEPS
 from lastword import Embedder
 from lastword.bundled import path_of
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 from rounds import interleaved, keep, spread, workers
 from shapes import folder_of
 

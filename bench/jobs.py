@@ -43,7 +43,7 @@ def sentence_transformers(folder: Path, dtype: torch.dtype = torch.float32) -> E
     from sentence_transformers import SentenceTransformer
 
     from lastword.bundled import path_of
-    from lastword.tables import read_texts
+    from lastword.files.tables import read_texts
 
     def loaded(place: str | Path) -> SentenceTransformer:
         return SentenceTransformer(str(place), device="cpu", model_kwargs={"dtype": dtype})

@@ -25,7 +25,7 @@ from lastword import Embedder
 from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.evaluation.development import ClusterScorer
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 from lastword.training import train
 from rounds import interleaved, machine, spread, workers
 from shapes import POOLING, SHAPES, TEMPLATE, folder_of

@@ -14,7 +14,7 @@ from typing import Any
 
 from lastword import Embedder
 from lastword.bundled import path_of
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 from rounds import interleaved, keep, spread, workers
 from shapes import SHAPES, folder_of
 from trainers import LONGEST, TRAINERS

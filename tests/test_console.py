@@ -13,7 +13,7 @@ import time
 from lastword import console
 
 console._SHOW_AFTER_S = 0.05
-console.talk()
+console.show_messages()
 with console.progress("pairs by generate", 512, step=256) as advance:
     for _ in range(2):
         with console.progress("answers", 256) as inner:

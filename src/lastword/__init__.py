@@ -13,32 +13,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lastword.comparison import sweep
+    from lastword.cache import VectorCache
     from lastword.config import TrainConfig
+    from lastword.demonstration import demo
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, Pooling, Template
     from lastword.errors import LastwordError
-    from lastword.evaluation import Score, StoredEncoder, TaskScore, benchmark, differs, evaluate
+    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, differs, evaluate
+    from lastword.experiments import sweep
     from lastword.explanation import explain
+    from lastword.paper import reproduce
     from lastword.probing import ProbeResult, probe
-    from lastword.reproduction import reproduce
-    from lastword.showcase import demo
-    from lastword.store import EmbeddingStore
     from lastword.training import TrainResult, train
 
 __all__ = [
     "POOLINGS",
     "TEMPLATES",
+    "CachedEncoder",
     "Embedder",
-    "EmbeddingStore",
     "LastwordError",
     "Pooling",
     "ProbeResult",
     "Score",
-    "StoredEncoder",
     "TaskScore",
     "Template",
     "TrainConfig",
     "TrainResult",
+    "VectorCache",
     "benchmark",
     "demo",
     "differs",
@@ -54,14 +54,14 @@ _HOME = {
     **dict.fromkeys(("POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"), "lastword.embedding"),
     **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
     **dict.fromkeys(
-        ("Score", "StoredEncoder", "TaskScore", "benchmark", "differs", "evaluate"), "lastword.evaluation"
+        ("Score", "CachedEncoder", "TaskScore", "benchmark", "differs", "evaluate"), "lastword.evaluation"
     ),
-    "EmbeddingStore": "lastword.store",
+    "VectorCache": "lastword.cache",
     **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
-    "demo": "lastword.showcase",
+    "demo": "lastword.demonstration",
     "explain": "lastword.explanation",
-    "sweep": "lastword.comparison",
-    "reproduce": "lastword.reproduction",
+    "sweep": "lastword.experiments",
+    "reproduce": "lastword.paper",
     "LastwordError": "lastword.errors",
     "TrainConfig": "lastword.config",
 }

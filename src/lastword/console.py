@@ -14,23 +14,23 @@ from contextlib import contextmanager
 
 logger = logging.getLogger("lastword")
 _SHOW_AFTER_S = 2.0
-_talking = False
+_enabled = False
 _bar: _Bar | None = None
 
 
-def talk() -> None:
+def show_messages() -> None:
     """Switch the talk on, as the command line does: messages on stderr, bars where it is a terminal."""
-    global _talking
-    if not _talking:
+    global _enabled
+    if not _enabled:
         handler = logging.StreamHandler()  # stderr
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
-        _talking = True
+        _enabled = True
 
 
-def say(message: str) -> None:
+def info(message: str) -> None:
     """Tell the user something worth knowing."""
     logger.info(message)
 
@@ -69,7 +69,7 @@ def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[
     if _bar is not None:
         yield from _within(_bar, description, total)
         return
-    if not (_talking and sys.stderr.isatty()):
+    if not (_enabled and sys.stderr.isatty()):
         yield lambda done: None
         return
     _bar = _Bar(description, total, step)

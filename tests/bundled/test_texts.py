@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "bundle"))
 import build
 import checks
 import likeness
-import report
 from likeness import Item
+
+import report
 
 SETS = ("topics", "products", "pairs")
 STYLES = ["detail", "metaphor", "question", "simple", "teacher"]

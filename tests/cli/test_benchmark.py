@@ -1,4 +1,4 @@
-"""`lastword evaluate --benchmark` and `lastword store` as a user runs them."""
+"""`lastword evaluate --benchmark` and `lastword cache` as a user runs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def flags(tmp_path: Path) -> list[object]:
 
 def test_a_benchmark_ends_in_a_table(tmp_path: Path, flags: list[object], llama_folder: Path) -> None:
     arguments = ["evaluate", "--model", llama_folder, "--template", "ccw", "--pooling", "lasttoken",
-                 "--benchmark", TWO, "--store", tmp_path / "store", *flags]  # fmt: skip
+                 "--benchmark", TWO, "--cache", tmp_path / "cache", *flags]  # fmt: skip
     done = run(*arguments)
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
@@ -36,23 +36,23 @@ def test_a_benchmark_ends_in_a_table(tmp_path: Path, flags: list[object], llama_
     assert lines[3].startswith("SIB200ClusteringS2S (eng_Latn)  ")
     assert lines[-3].startswith("average of 2 tasks: ")
     assert lines[-2:] == [
-        "texts embedded: 205; found in the store: 0",
+        "texts embedded: 205; found in the cache: 0",
         f"results: {tmp_path / 'results'}",
     ]
     again = json.loads(run(*arguments, "--json").stdout)
-    assert (again["encoded"], again["from_store"], len(again["tasks"])) == (0, 0, 2)
+    assert (again["encoded"], again["from_cache"], len(again["tasks"])) == (0, 0, 2)
 
-    listed = json.loads(run("store", "info", "--store", tmp_path / "store", "--json").stdout)
+    listed = json.loads(run("cache", "info", "--cache", tmp_path / "cache", "--json").stdout)
     assert [(one["model"], one["vectors"]) for one in listed["models"]] == [(str(llama_folder), 205)]
-    table = run("store", "info", "--store", tmp_path / "store").stdout.splitlines()
+    table = run("cache", "info", "--cache", tmp_path / "cache").stdout.splitlines()
     assert table[0].split() == ["model", "identity", "…", "vectors", "dim", "MB", "last", "used"]
     assert table[1].startswith(str(llama_folder))
-    pruned = run("store", "prune", "--store", tmp_path / "store", "--model", llama_folder, "--dry-run")
+    pruned = run("cache", "prune", "--cache", tmp_path / "cache", "--model", llama_folder, "--dry-run")
     assert pruned.stdout.splitlines()[-1].startswith("would be deleted: 205 vectors, ")
-    pruned = run("store", "prune", "--store", tmp_path / "store", "--model", llama_folder)
+    pruned = run("cache", "prune", "--cache", tmp_path / "cache", "--model", llama_folder)
     assert pruned.stdout.splitlines()[-1].startswith("deleted: 205 vectors, ")
-    emptied = run("store", "info", "--store", tmp_path / "store")
-    assert emptied.stdout == f"no vectors are kept in {tmp_path / 'store'}\n"
+    emptied = run("cache", "info", "--cache", tmp_path / "cache")
+    assert emptied.stdout == f"no vectors are kept in {tmp_path / 'cache'}\n"
 
 
 def test_missing_tasks_stand_in_the_table(flags: list[object], tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_few_documents_are_marked(tmp_path: Path, llama_folder: Path) -> None:
     folder.mkdir(parents=True)
     rows = [{"sentences": text, "labels": label} for text, label, _ in SIB * 4]
     (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    arguments = ["evaluate", "--model", llama_folder, "--benchmark", "BiorxivClusteringS2S.v2", "--no-store",
+    arguments = ["evaluate", "--model", llama_folder, "--benchmark", "BiorxivClusteringS2S.v2", "--no-cache",
                  "--data-dir", tmp_path / "copies", "--results", tmp_path / "results"]  # fmt: skip
     done = run(*arguments)
     assert done.exit_code == 0, done.output
@@ -98,16 +98,16 @@ def test_few_documents_are_marked(tmp_path: Path, llama_folder: Path) -> None:
             "give either --data (texts of your own) or --benchmark (tasks of MTEB)",
         ),
         (["--data", "x.csv", "--seeds", "2"], "--seeds belongs to --benchmark: leave it out"),
-        (["--data", "x.csv", "--no-store"], "--no-store belongs to --benchmark: leave it out"),
+        (["--data", "x.csv", "--no-cache"], "--no-cache belongs to --benchmark: leave it out"),
         (["--benchmark", "paper-eight", "--split", "test"], "--split belongs to --data: leave it out"),
         (["--benchmark", "paper-eight", "--max-texts", "9"], "--max-texts belongs to --data: leave it out"),
         (
-            ["--benchmark", "paper-eight", "--store", "x", "--no-store"],
-            "--store and --no-store: give one of them",
+            ["--benchmark", "paper-eight", "--cache", "x", "--no-cache"],
+            "--cache and --no-cache: give one of them",
         ),
         (
-            ["--benchmark", "paper-eight", "--also-pooling", "mean", "--no-store"],
-            "--also-pooling fills the store: leave out --no-store",
+            ["--benchmark", "paper-eight", "--also-pooling", "mean", "--no-cache"],
+            "--also-pooling fills the cache: leave out --no-cache",
         ),
         (
             ["--data", "x.csv", "--also-pooling", "mean"],
@@ -149,6 +149,6 @@ def test_no_network_is_told_within_seconds(tmp_path: Path) -> None:
 
 
 def test_prune_wants_a_condition(tmp_path: Path) -> None:
-    done = run("store", "prune", "--store", tmp_path)
+    done = run("cache", "prune", "--cache", tmp_path)
     assert done.exit_code == 2
     assert done.stderr == "lastword: nothing to prune by: give --model, --unused-days or --max-mb\n"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastword.embedding import Embedder
-from lastword.embedding.fused import Tree
+from lastword.embedding.forward.fused import Tree
 from lastword.embedding.grid import GridPoint
 from lastword.errors import RequestError, TemplateError
 

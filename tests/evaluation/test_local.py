@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+from lastword.encoders.baselines import TfidfEncoder
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import classification_score, cluster_score, evaluate
-from lastword.evaluation.baselines import TfidfEncoder
 
 from .samples import TableEncoder, topic_texts
 

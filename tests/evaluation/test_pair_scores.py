@@ -126,7 +126,7 @@ def test_judged_documents_that_are_not_there_are_never_found(beir, said):
 def test_vectors_are_kept_where_one_asks_for_it(beir, tmp_path):
     encoders = [WordEncoder(), WordEncoder()]
     scores = [
-        evaluate(encoder, beir, task="retrieval", store=tmp_path / "store")["score"] for encoder in encoders
+        evaluate(encoder, beir, task="retrieval", cache=tmp_path / "cache")["score"] for encoder in encoders
     ]
     assert scores[0] == scores[1]
     assert len(encoders[0].asked) == 69

@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
+from lastword.encoder import VectorRows
 from lastword.evaluation import tasks
-from lastword.evaluation.encoder import VectorRows
 
 from .samples import clouds
 

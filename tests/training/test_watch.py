@@ -22,10 +22,10 @@ from safetensors.torch import load_file
 
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
+from lastword.files.run_folder import RunFolder
 from lastword.training import HeldOutPairs, LastStep, train
 from lastword.training.pairs import Pairs
 from lastword.training.watch import checkpoints_without_rise
-from lastword.workplace import Workplace
 from tests.training.conftest import pair_columns
 
 Settings = dict[str, Any]
@@ -133,11 +133,11 @@ def test_a_checkpoint_without_its_score_gets_it_on_resume(tmp_path: Path, settin
 def test_a_run_that_had_stopped_goes_no_further_on_resume(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, finish = {**settings, "steps": 45, "patience": 1}, Workplace.finish
-    monkeypatch.setattr(Workplace, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    settings, finish = {**settings, "steps": 45, "patience": 1}, RunFolder.finish
+    monkeypatch.setattr(RunFolder, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "out", scorer=AdapterSize(band=1e9), **settings)
-    monkeypatch.setattr(Workplace, "finish", finish)
+    monkeypatch.setattr(RunFolder, "finish", finish)
     result = train(tmp_path / "out", scorer=AdapterSize(band=1e9), resume=True, **settings)
     assert (result.selection.stopped, len(result.losses)) == (10, 10)
 

@@ -17,6 +17,7 @@ import checks
 import likeness
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 import report
 
 HERE = Path(__file__).resolve().parent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from score_tables import score_table
 
-from lastword.evaluation.suite.copies import TABLES
+from lastword.evaluation.benchmark.copies import TABLES
 
 NONE = "Not measured in this version."
 

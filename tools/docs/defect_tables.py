@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from statistics import fmean
 
-from lastword.comparison.defects import cost, unmeasured
-from lastword.comparison.series import Comparison
+from lastword.experiments.series import Comparison
+from lastword.paper.defect_runs import cost, unmeasured
 from lastword.published import SWITCHES
 
 

@@ -26,7 +26,7 @@ from reproduction_tables import reproduction_report
 from score_tables import known_table, score_table
 from speed_tables import speed_tables
 
-from lastword.showcase.table import scores_table
+from lastword.demonstration.table import scores_table
 from lastword.training.plan import clock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
     ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
     ("docs/how-to/run-a-benchmark.md", "copies"): copies_table,
-    ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "store.json"),
+    ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
     ("docs/reference/pairs.md", "findings"): lambda: findings_tables(ROOT / "results" / "pair_findings.json"),
     ("docs/reference/pairs.md", "again"): lambda: again_table(ROOT / "results" / "pair_sources_again.json"),
     ("docs/reference/pairs.md", "sources"): lambda: source_table(

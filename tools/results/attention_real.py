@@ -27,7 +27,7 @@ from real_texts import ROOT, adapt, bundled_development, data_folder
 from lastword import Embedder, console, explain, train
 from lastword.config import read_recipe
 from lastword.explanation.picture import render_picture
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 
 RESULTS = ROOT / "results" / "attention.json"
 PICTURE = ROOT / "docs" / "assets" / "attention.svg"
@@ -147,7 +147,7 @@ def main() -> None:
         "--fresh", action="store_true", help="forget all earlier cells, train the long one again"
     )
     args = parser.parse_args()
-    console.talk()
+    console.show_messages()
     if args.fresh:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)

@@ -17,7 +17,7 @@ from typing import Any
 from real_texts import PEER, data_folder, minilm_folder
 
 from lastword import Embedder, benchmark, console, evaluate
-from lastword.evaluation.suite.copies import TABLES
+from lastword.evaluation.benchmark.copies import TABLES
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "benchmark.json"
@@ -39,7 +39,7 @@ def models() -> Iterator[tuple[dict[str, Any], Any]]:
 
 
 def rows_of(data: Path, names: dict[str, Any], model: Any) -> Iterator[dict[str, Any]]:
-    kept = {"results": WORK / "results", "store": WORK / "vectors"}
+    kept = {"results": WORK / "results", "cache": WORK / "vectors"}
     result = benchmark(model, list(TABLES), data_dir=data, **kept)
     for row in result["tasks"]:
         shown = (
@@ -52,14 +52,14 @@ def rows_of(data: Path, names: dict[str, Any], model: Any) -> Iterator[dict[str,
     sources = {name: (data / "pairs" / f"{name}.parquet", "sts", split) for name, split in PAIRS.items()}
     sources["cranfield"] = (data / "retrieval" / "cranfield", "retrieval", "test")
     for name, (path, task, split) in sources.items():
-        result = evaluate(model, path, task=task, split=split, store=kept["store"])
+        result = evaluate(model, path, task=task, split=split, cache=kept["cache"])
         kind = "sentence similarity" if task == "sts" else task
         facts = {part: result[part] for part in ("metric", "score", "std", "n")}
         yield {**names, "dataset": name, "task": kind, **facts}
 
 
 def main() -> None:
-    console.talk()
+    console.show_messages()
     data, rows = data_folder(), []
     for names, model in models():
         rows += rows_of(data, names, model)

@@ -13,7 +13,7 @@ from pathlib import Path
 from real_texts import ROOT
 
 from lastword import console
-from lastword.comparison import measure_defects
+from lastword.paper.defect_runs import measure_defects
 
 RESULTS = ROOT / "results" / "defects.json"
 # Whole micro-batches of 12, and few enough steps for all trainings to take about ten minutes on two cores.
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "defects")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
-    console.talk()
+    console.show_messages()
     args.work.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(args.work, ignore_errors=True)
     found = measure_defects(args.work, seeds=args.seeds, resume=True, **SIZE)

@@ -19,8 +19,8 @@ from real_texts import CLASSIFICATION, CLUSTERING, ROOT, data_folder
 
 from lastword import Embedder
 from lastword.bundled import path_of
-from lastword.pairing.checking import check_pairs
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
+from lastword.pairs.checking import check_pairs
 
 RESULTS = ROOT / "results" / "pair_findings.json"
 MOST, SEED = 6000, 0

@@ -24,13 +24,13 @@ from real_texts import ROOT, data_folder, unreported
 
 from lastword import console
 from lastword.bundled import path_of
-from lastword.comparison import compare_pairs, read_sources
-from lastword.comparison.picture import write_picture
-from lastword.comparison.trials import STEPS
 from lastword.config import read_recipe
-from lastword.pairing import Crop, Import, Noise, SameLabel, SameText, make_pairs
-from lastword.pairing.method import Method
-from lastword.tables import read_texts
+from lastword.experiments import compare_pairs, read_sources
+from lastword.experiments.picture import write_picture
+from lastword.experiments.trials import STEPS
+from lastword.files.tables import read_texts
+from lastword.pairs import Crop, Import, Noise, SameLabel, SameText, make_pairs
+from lastword.pairs.method import Method
 
 PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
 TEXTS, DEVELOPMENT_TEXTS = 6000, 500
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="the best and the recipe's own, with more seeds")
     parser.add_argument("--sources", nargs="+", help="only these, to look at; nothing is stored")
     args = parser.parse_args()
-    console.talk()
+    console.show_messages()
     args.work.mkdir(parents=True, exist_ok=True)
     write_sources(args.work)
     names, seeds, kind = chosen(args)

@@ -27,10 +27,10 @@ from real_texts import CLUSTERING, ROOT, unreported
 from lastword import Embedder, console, probe
 from lastword.bundled import path_of
 from lastword.embedding import GridPoint
+from lastword.files.tables import read_texts
 from lastword.probing import Option, ProbeResult
 from lastword.probing.measures import MEASURES
 from lastword.probing.result import correlations
-from lastword.tables import read_texts
 
 RESULTS = ROOT / "results" / "probe.json"
 MOST_TEXTS, SEED = 500, 2
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="sets that are probed side by side")
     parser.add_argument("--fresh", action="store_true", help="forget all earlier sets")
     args = parser.parse_args()
-    console.talk()
+    console.show_messages()
     if args.fresh:
         shutil.rmtree(args.work, ignore_errors=True)
     args.work.mkdir(parents=True, exist_ok=True)

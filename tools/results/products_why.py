@@ -23,9 +23,9 @@ from word_vectors import WordVectors
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
 from lastword.config import read_recipe
+from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.evaluation import vectors_cluster_score
-from lastword.evaluation.baselines import SentenceTransformerEncoder, TfidfEncoder
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 
 RESULTS = ROOT / "results" / "products_why.json"
 NEIGHBOURS = 5
@@ -62,7 +62,7 @@ def measures(vectors: np.ndarray, labels: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    console.talk()
+    console.show_messages()
     columns = read_texts(path_of("products"), ["text", "label"], where={"split": "dev"})
     texts, labels = columns["text"], columns["label"]
     rows = []

@@ -27,8 +27,8 @@ from lastword import Embedder, console, evaluate, train
 from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.evaluation import ClusterScorer
-from lastword.evaluation.inputs import sample_rows
-from lastword.tables import read_texts
+from lastword.files.inputs import sample_rows
+from lastword.files.tables import read_texts
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "real_texts.json"
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--fresh", action="store_true", help="forget all earlier cells and models")
     args = parser.parse_args()
-    console.talk()
+    console.show_messages()
     if args.fresh:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)

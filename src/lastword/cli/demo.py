@@ -18,8 +18,8 @@ def demo(out: Path, seeds: int, overwrite: bool, as_json: bool) -> None:
 
     Writes the adapted model, scores.json and report.html. Needs no network and no GPU.
     """
-    from lastword.showcase import demo as run
-    from lastword.showcase.table import scores_table
+    from lastword.demonstration import demo as run
+    from lastword.demonstration.table import scores_table
 
     result = run(out, seeds=seeds, overwrite=overwrite)
     if as_json:

@@ -15,7 +15,7 @@ _OF_DATA = (
     "text_column", "label_column", "score_column", "split", "task", "train_split", "samples_per_label",
     "max_texts", "seed", "drop_empty",
 )  # fmt: skip
-_OF_BENCHMARK = ("results", "data_dir", "no_store", "seeds", "also_poolings")
+_OF_BENCHMARK = ("results", "data_dir", "no_cache", "seeds", "also_poolings")
 
 
 @click.command()
@@ -53,14 +53,14 @@ _OF_BENCHMARK = ("results", "data_dir", "no_store", "seeds", "also_poolings")
 @click.option(
     "--seeds", default=1, show_default=True, help="score each task of a benchmark with so many seeds"
 )
-@click.option("--store", type=Path, help="folder of kept vectors; a benchmark's default is the user's cache")
+@click.option("--cache", type=Path, help="folder of kept vectors; a benchmark's default is the user's cache")
 @click.option(
     "--also-pooling",
     "also_poolings",
     multiple=True,
     help="keep this pooling's vectors too, from the same passes, for a later benchmark; repeatable",
 )
-@click.option("--no-store", is_flag=True, help="keep no vectors of a benchmark")
+@click.option("--no-cache", is_flag=True, help="keep no vectors of a benchmark")
 @click.option("--dtype", help="float32 or bfloat16; what the device does best by default")
 @click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
 @click.option("--as-published", default="", metavar="A,B,…", help="score as the paper's own code does")
@@ -125,13 +125,13 @@ def _evaluate_benchmark(
 ) -> None:
     from lastword.evaluation import benchmark
 
-    store, no_store = settings.pop("store"), settings.pop("no_store")
-    if store and no_store:
-        raise click.UsageError("--store and --no-store: give one of them")
-    if no_store and settings["also_poolings"]:
-        raise click.UsageError("--also-pooling fills the store: leave out --no-store")
-    keeps: Path | bool = False if no_store else store or True
-    result = benchmark(_path_or_name(model), benchmarks, store=keeps, **settings)
+    cache, no_cache = settings.pop("cache"), settings.pop("no_cache")
+    if cache and no_cache:
+        raise click.UsageError("--cache and --no-cache: give one of them")
+    if no_cache and settings["also_poolings"]:
+        raise click.UsageError("--also-pooling fills the cache: leave out --no-cache")
+    keeps: Path | bool = False if no_cache else cache or True
+    result = benchmark(_path_or_name(model), benchmarks, cache=keeps, **settings)
     click.echo(json.dumps(result) if as_json else _report(result))
     if not result["tasks"]:
         sys.exit(1)
@@ -194,7 +194,7 @@ def _closing(result: dict[str, Any]) -> list[str]:
     if result["average_as_published"] is not None:
         lines.append(f"average as the paper's code takes it: {100 * result['average_as_published']:.1f}")
     if result["encoded"] is not None:
-        lines.append(f"texts embedded: {result['encoded']:,}; found in the store: {result['from_store']:,}")
+        lines.append(f"texts embedded: {result['encoded']:,}; found in the cache: {result['from_cache']:,}")
     return [*lines, f"results: {result['results']}"]
 
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "evaluate": "score a model on a file of texts, or on the tasks of MTEB",
     "explain": "show what models look at and how their vectors lie, checkpoints side by side",
     "reproduce": "measure tables of the paper again and judge their claims",
-    "store": "look at the vectors that are kept, and throw some away",
+    "cache": "look at the vectors that are kept, and throw some away",
 }
 
 
@@ -76,4 +76,4 @@ def _fail(message: str, code: int) -> None:
 @click.version_option(package_name="lastword")
 def main() -> None:
     """Turn a pretrained decoder-only language model into a text-embedding model."""
-    console.talk()
+    console.show_messages()

@@ -53,7 +53,7 @@ def reproduce(
     holds when the difference is more than twice its standard deviation.
     """
     from lastword.errors import RequestError
-    from lastword.reproduction import reproduce as run
+    from lastword.paper import reproduce as run
 
     given = {}
     for one in pairs:

@@ -56,9 +56,9 @@ def sweep(
     checkpoint. The folder holds every trial, sweep.json and a picture. Interrupted in any way, it goes on
     with --resume and repeats nothing that was finished.
     """
-    from lastword.comparison import sweep as run
-    from lastword.comparison.table import comparison_table
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
+    from lastword.experiments import sweep as run
+    from lastword.experiments.table import comparison_table
 
     found = run(
         recipe,

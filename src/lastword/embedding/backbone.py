@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lastword.embedding.device import place_of, precision_of
-from lastword.embedding.fused import Blocks, Layout, end_states, hidden_states, read_blocks
+from lastword.embedding.forward.fused import Blocks, Layout, end_states, hidden_states, read_blocks
 from lastword.embedding.loading import load_decoder
 from lastword.embedding.tokens import Batch
 from lastword.errors import ModelError

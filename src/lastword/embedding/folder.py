@@ -26,7 +26,7 @@ from lastword.embedding.golden import GOLDEN, write_golden
 from lastword.embedding.template import CompiledTemplate, Template
 from lastword.embedding.weights import write_weights
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
-from lastword.workplace import replace
+from lastword.files.run_folder import replace
 
 if TYPE_CHECKING:
     from lastword.embedding.embedder import Embedder

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lastword.console import progress
-from lastword.embedding.fused import Layout, Tree
+from lastword.embedding.forward.fused import Layout, Tree
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import CompiledTemplate, Template
 from lastword.embedding.tokens import Batch, Sequences, clean, group_by_length, pad, require_strings

@@ -10,7 +10,7 @@ from lastword.bundled import path_of
 from lastword.errors import RequestError
 from lastword.evaluation.local import BUNDLED
 from lastword.evaluation.scores import cluster_score, require_labels
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lastword.bundled import path_of
+from lastword.cache import VectorCache
+from lastword.cache.encoder import CachedEncoder
+from lastword.encoder import TextEncoder
+from lastword.encoders.baselines import TfidfEncoder
+from lastword.encoders.by_name import as_the_papers_code, description, load_encoder, served
 from lastword.errors import RequestError, unknown_name
-from lastword.evaluation.baselines import TfidfEncoder
-from lastword.evaluation.encoder import TextEncoder
-from lastword.evaluation.inputs import Collection, LabelledTexts, ScoredPairs, two_columns
-from lastword.evaluation.models import as_the_papers_code, description, load_encoder, served
 from lastword.evaluation.pair_scores import retrieval_score, sts_score
 from lastword.evaluation.scores import (
     Score,
@@ -22,8 +23,7 @@ from lastword.evaluation.scores import (
     require_labels,
     require_samples,
 )
-from lastword.evaluation.stored import StoredEncoder
-from lastword.store import EmbeddingStore
+from lastword.files.inputs import Collection, LabelledTexts, ScoredPairs, two_columns
 
 TASKS = ("clustering", "classification", "sts", "retrieval")
 BUNDLED = ("topics", "products")
@@ -47,7 +47,7 @@ def evaluate(
     max_texts: int | None = None,
     seed: int = 0,
     drop_empty: bool = False,
-    store: str | Path | None = None,
+    cache: str | Path | None = None,
     dtype: str | None = None,
     device: str | None = None,
     as_published: Sequence[str] = (),
@@ -74,7 +74,7 @@ def evaluate(
         max_texts: score a fixed sample of at most so many texts or pairs.
         seed: of that sample; the protocol itself keeps mteb's seed.
         drop_empty: leave out rows without text or label instead of refusing the file.
-        store: folder of vectors that are kept from call to call; None keeps none.
+        cache: folder of vectors that are kept from call to call; None keeps none.
         dtype: precision of the model; None is what its kind does by default.
         device: None is the best there is.
         as_published: score as the paper's own code does: "padding=left-assumed", see `lastword.published`.
@@ -107,7 +107,7 @@ def evaluate(
     if as_published:  # nothing of it is kept: vectors depend on their batch mates
         score = scorer(as_the_papers_code(encoder, as_published, ["evaluation"])[0])
     else:
-        score = scorer(_kept(served(encoder, batch_tokens), store))
+        score = scorer(_kept(served(encoder, batch_tokens), cache))
     return {
         "task": score.task,
         "metric": score.metric,
@@ -120,10 +120,10 @@ def evaluate(
     }
 
 
-def _kept(encoder: TextEncoder, store: str | Path | None) -> TextEncoder:
-    if store is None or isinstance(encoder, TfidfEncoder):
+def _kept(encoder: TextEncoder, cache: str | Path | None) -> TextEncoder:
+    if cache is None or isinstance(encoder, TfidfEncoder):
         return encoder
-    return StoredEncoder(encoder, EmbeddingStore(store))
+    return CachedEncoder(encoder, VectorCache(cache))
 
 
 def _clustering(test: LabelledTexts) -> Scorer:

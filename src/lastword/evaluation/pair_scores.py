@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lastword.encoder import TextEncoder
 from lastword.errors import RequestError
-from lastword.evaluation.encoder import TextEncoder
-from lastword.evaluation.inputs import Collection, ScoredPairs
 from lastword.evaluation.scores import SEED, Score
+from lastword.files.inputs import Collection, ScoredPairs
 
 RESAMPLES = 200
 """How often pairs or queries are drawn again to tell how much their choice matters."""

@@ -8,8 +8,8 @@ from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskRetrieval
 from mteb.abstasks.sts import AbsTaskSTS
 
-from lastword.evaluation.inputs import Collection, ScoredPairs
 from lastword.evaluation.tasks import local_metadata
+from lastword.files.inputs import Collection, ScoredPairs
 
 
 class LocalPairs(AbsTaskSTS):  # type: ignore[misc]

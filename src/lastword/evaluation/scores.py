@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lastword.console import warn
+from lastword.encoder import TextEncoder, VectorRows, encode_distinct
 from lastword.errors import RequestError
-from lastword.evaluation.encoder import TextEncoder, VectorRows, encode_distinct
 
 SEED = 42
 """mteb's own seed."""

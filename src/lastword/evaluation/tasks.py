@@ -61,7 +61,7 @@ with undisturbed(), warnings.catch_warnings(action="ignore"):
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lastword.evaluation.encoder import TextEncoder, VectorRows, encode_distinct  # noqa: E402
+from lastword.encoder import TextEncoder, VectorRows, encode_distinct  # noqa: E402
 
 
 def local_metadata(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lastword import geometry
-from lastword.console import quiet, say, warn
+from lastword.console import info, quiet, warn
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.explanation.attention import token_attention
@@ -132,7 +132,7 @@ def explain(
     tokens = SameTokens(sample.texts)
     measured: list[Measured] = []
     for subject in subjects(models, run, Settings(template, pooling, dtype, device)):
-        say(f"looking at {subject.name}")
+        info(f"looking at {subject.name}")
         tokens.require(subject)
         with (
             quiet() if measured and subject.step else nullcontext()

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from lastword.bundled import NAMES, path_of
 from lastword.config import TrainConfig
-from lastword.console import say
+from lastword.console import info
 from lastword.embedding import Embedder, Template
 from lastword.embedding import folder as folders
 from lastword.embedding.adapters import adapter_settings, load_adapter, place_adapter
@@ -129,7 +129,7 @@ def subjects(
         step = 0 if run and embedder.name == run.base else None
         identity = _identity(embedder)
         if identity in seen:
-            say(f"{embedder.name} is the same model as {seen[identity]}: shown once")
+            info(f"{embedder.name} is the same model as {seen[identity]}: shown once")
             continue
         seen[identity] = embedder.name
         yield Subject(embedder.name, step, embedder)

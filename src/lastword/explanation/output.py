@@ -10,7 +10,7 @@ from pathlib import Path
 from lastword.explanation.page import render_page
 from lastword.explanation.picture import render_picture
 from lastword.explanation.record import Explanation
-from lastword.workplace import replace
+from lastword.files.run_folder import replace
 
 
 def write_folder(out: Path, found: Explanation) -> None:

@@ -6,8 +6,6 @@ import importlib.metadata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lastword.drawing import svg
-from lastword.drawing.page import page, panel, section
 from lastword.explanation.bands import estimates
 from lastword.explanation.picture import render_picture
 from lastword.explanation.record import Explanation, Measured, Token
@@ -22,7 +20,9 @@ from lastword.explanation.table import (
     summary,
     words_line,
 )
-from lastword.markup import Markup, join, tag
+from lastword.report import svg
+from lastword.report.markup import Markup, join, tag
+from lastword.report.page import page, panel, section
 
 _STYLE = Path(__file__).with_name("page.css")
 _GEOMETRY = (

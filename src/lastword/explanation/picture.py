@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lastword.drawing.svg import ticks
 from lastword.explanation.record import Explanation, Measured
 from lastword.explanation.shares import KINDS, Kind
 from lastword.explanation.table import KIND_NAMES, percent, shortened
-from lastword.markup import Markup, tag
+from lastword.report.markup import Markup, tag
+from lastword.report.svg import ticks
 
 WIDTH, ROW, BAR = 960.0, 30.0, 20.0
 BARS = (170.0, 600.0)  # from 0 to 100 %

@@ -10,7 +10,7 @@ from pathlib import Path
 from lastword.bundled import NAMES, path_of
 from lastword.errors import RequestError
 from lastword.explanation.models import Subject
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 
 _SHOWN = 2  # texts of the file that are shown whole where none is given
 

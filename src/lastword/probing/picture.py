@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.embedding import GridPoint
-from lastword.markup import Markup, number, tag
 from lastword.probing.measures import MEASURES
 from lastword.probing.result import Option, ProbeResult
 from lastword.probing.table import shortened
+from lastword.report.markup import Markup, number, tag
 
 MOST_PANELS = 13
 """More layers than this are drawn as one panel with the best layer in each cell."""

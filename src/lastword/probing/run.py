@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from lastword.console import progress, say
+from lastword.console import info, progress
 from lastword.embedding import Embedder, GridPoint
 from lastword.embedding.grid import label
 from lastword.errors import RequestError, WorkError
+from lastword.files.run_folder import RunFolder, write_json
 from lastword.probing.choices import (
     PREFIX,
     Choices,
@@ -32,7 +33,6 @@ from lastword.probing.measures import BOOTSTRAP_SIZE, Judge, measure_names, rank
 from lastword.probing.picture import write_picture
 from lastword.probing.result import Option, ProbeResult
 from lastword.probing.texts import ProbeTexts, read_file, sampled
-from lastword.workplace import Workplace, write_json
 
 
 def probe(
@@ -102,7 +102,7 @@ def probe(
         ExistingOutputError: `out` exists.
         MissingFileError, TableError, ModelError, TemplateError, RequestError: see the message.
     """
-    place = Workplace(Path(out), "probe", resume, overwrite, evidence="part-*.json") if out else None
+    place = RunFolder(Path(out), "probe", resume, overwrite, evidence="part-*.json") if out else None
     if place:
         place.check()
     if isinstance(data, str | Path):
@@ -125,7 +125,7 @@ def probe(
     parts = list(groups(embedder, choices, 2 * len(given), memory_gib))
     if place:
         place.open(_settings(embedder, given, choices, judge, seed, memory_gib))
-    say(f"{choices.options:,} options on {len(given):,} of {given.count:,} texts of {where}")
+    info(f"{choices.options:,} options on {len(given):,} of {given.count:,} texts of {where}")
     importlib.import_module("lastword.evaluation.tasks")  # seconds that are not the model's
     started = time.perf_counter()
     found: dict[GridPoint, Option] = {}
@@ -144,7 +144,7 @@ def probe(
     return result
 
 
-def _kept(place: Workplace, number: int, work: Callable[[], list[Option]]) -> list[Option]:
+def _kept(place: RunFolder, number: int, work: Callable[[], list[Option]]) -> list[Option]:
     """Do a part of the grid once; what it gave is read the next time."""
     rows = place.once(f"part-{number:04}", lambda: [option.to_dict() for option in work()])
     return [
@@ -153,7 +153,7 @@ def _kept(place: Workplace, number: int, work: Callable[[], list[Option]]) -> li
     ]
 
 
-def _write(place: Workplace, found: ProbeResult) -> None:
+def _write(place: RunFolder, found: ProbeResult) -> None:
     """Write `probe.json` and `heatmap.svg`, and move them to their place at once."""
     finished = place.partial / "finished"
     shutil.rmtree(finished, ignore_errors=True)

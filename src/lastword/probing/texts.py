@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lastword.augment import NOISES, noisy
 from lastword.bundled import path_of
 from lastword.errors import RequestError
-from lastword.evaluation.inputs import sample_rows
 from lastword.evaluation.local import BUNDLED
 from lastword.evaluation.scores import require_labels
-from lastword.noise import NOISES, noisy
-from lastword.tables import read_texts
+from lastword.files.inputs import sample_rows
+from lastword.files.tables import read_texts
 
 LEAST_TEXTS = 20
 """Fewer cannot be clustered in halves, nor have ten neighbours each that mean something."""

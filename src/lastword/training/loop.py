@@ -16,14 +16,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from lastword.augment import noisy
 from lastword.config import TrainConfig
-from lastword.console import progress, say, warn
+from lastword.console import info, progress, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.memory import release_memory
 from lastword.embedding.tokens import Batch, Sequences
 from lastword.errors import DivergenceError, WorkError
-from lastword.noise import noisy
 from lastword.published import Published
 from lastword.training import adapter, gradcache
 from lastword.training.batches import checkpoint_steps, learning_rate_factor, step_rows
@@ -247,7 +247,7 @@ class Loop:
         device = self.embedder.backbone.device
         self.optimizer.load_state_dict(torch.load(path / OPTIMIZER, map_location=device, weights_only=True))
         _keep_log_lines(self.folder / "log.jsonl", step)
-        say(f"resuming after step {step}")
+        info(f"resuming after step {step}")
         return step
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lastword.bundled import NAMES, path_of
 from lastword.errors import TableError
-from lastword.tables import read_texts
+from lastword.files.tables import read_texts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lastword.config import TrainConfig
-from lastword.console import say
+from lastword.console import info
 from lastword.embedding import Embedder
 from lastword.embedding.tokens import Batch
 from lastword.published import Published
@@ -50,11 +50,13 @@ class Plan:
             if self.kept_share == 1
             else f"GradCache: {1 - self.kept_share:.0%} of the activations computed twice"
         )
-        say(f"training {self.trainable:,} adapter weights ({share:.1%} of the model) on {self.pairs:,} pairs")
-        say(
+        info(
+            f"training {self.trainable:,} adapter weights ({share:.1%} of the model) on {self.pairs:,} pairs"
+        )
+        info(
             f"{self.negatives_per_anchor} negatives per anchor; {self.tokens_per_step:,} tokens a step; {how}"
         )
-        say(f"{self.cut_share:.1%} of the texts are cut; about {clock(self.seconds)} of training")
+        info(f"{self.cut_share:.1%} of the texts are cut; about {clock(self.seconds)} of training")
 
 
 def clock(seconds: float) -> str:

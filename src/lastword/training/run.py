@@ -14,21 +14,21 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
+from lastword.augment import checked_noises
 from lastword.config import TrainConfig, train_config
-from lastword.console import say, warn
+from lastword.console import info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.device import preferred_device
 from lastword.errors import RequestError
-from lastword.noise import checked_noises
 from lastword.published import Published
 from lastword.training import adapter
 from lastword.training.loop import Loop
 from lastword.training.pairs import Pairs, hold_out, read_pairs
 from lastword.training.plan import Plan, clock, make_plan
+from lastword.training.run_folder import TrainingFolder
 from lastword.training.select import HeldOutPairs, LastStep, Measured, Scorer, Selection
 from lastword.training.watch import Watch
-from lastword.training.workplace import TrainingPlace
 
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
@@ -92,11 +92,11 @@ def train(
     config = train_config(settings)
     checked_noises(config.noise)
     published = Published.of(config.as_published)
-    place = TrainingPlace(Path(out), resume=resume, overwrite=overwrite)
+    place = TrainingFolder(Path(out), resume=resume, overwrite=overwrite)
     place.check()
     place.require(config.to_dict())
     if published.names:
-        say(str(published))
+        info(str(published))
     pairs, scorer = _data(config, scorer, drop_empty)
     loaded, accelerator = _loaded(config, device, trackers, place.trackers)
     embedder, in_training = published.views(loaded, config.max_tokens)
@@ -129,7 +129,7 @@ def train(
     if accelerator.is_main_process:
         place.write(embedder, selection)
         _tell(selection, config)
-        say(f"wrote {out} after {clock(result.seconds)}")
+        info(f"wrote {out} after {clock(result.seconds)}")
     return result
 
 
@@ -228,7 +228,7 @@ def _watch(
     embedder: Embedder,
     scorer: Scorer | LastStep,
     config: TrainConfig,
-    place: TrainingPlace,
+    place: TrainingFolder,
     known: dict[str, Measured],
 ) -> Watch:
     """The scores so far: those of an interrupted run, or that of the model before training."""
@@ -243,15 +243,15 @@ def _watch(
 def _tell(selection: Selection, config: TrainConfig) -> None:
     """Say what was kept and why."""
     if selection.stopped:
-        say(
+        info(
             f"stopped after step {selection.stopped} of {config.steps}: {config.patience} checkpoints "
             "without a rise beyond the noise"
         )
     if not selection.scores:
-        say(f"kept step {selection.step}: {selection.criterion}")
+        info(f"kept step {selection.step}: {selection.criterion}")
         return
     before = selection.scores[0]
-    say(f"kept step {selection.step}: {selection.criterion} {before:.3f} → {selection.score:.3f}")
+    info(f"kept step {selection.step}: {selection.criterion} {before:.3f} → {selection.score:.3f}")
     if selection.score <= before:
         warn(
             f"training did not help: {selection.criterion} was {before:.3f} before "

@@ -59,9 +59,9 @@ def check(
     """
     from lastword.bundled import NAMES, path_of
     from lastword.errors import ExistingOutputError
-    from lastword.pairing.checking import check_pairs, write_fixed, write_page
-    from lastword.pairing.checking.table import findings_table
-    from lastword.tables import read_texts
+    from lastword.files.tables import read_texts
+    from lastword.pairs.checking import check_pairs, write_fixed, write_page
+    from lastword.pairs.checking.table import findings_table
 
     for out in (fix, report):
         if out and out.exists() and not overwrite:
@@ -112,7 +112,7 @@ def mine(
     lastword pairs mine pairs.parquet --model adapted --output with-negatives.parquet
     """
     from lastword.embedding import Embedder
-    from lastword.pairing.mining import mine_negatives
+    from lastword.pairs.mining import mine_negatives
 
     embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
     mine_negatives(file, output, embedder, **options)
@@ -158,10 +158,10 @@ def compare(
     \b
     lastword pairs compare noise.parquet crops.parquet noise.parquet+crops.parquet --out compared
     """
-    from lastword.comparison import compare_pairs, enough_steps, read_sources
-    from lastword.comparison.table import comparison_table
     from lastword.config import read_recipe
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
+    from lastword.experiments import compare_pairs, enough_steps, read_sources
+    from lastword.experiments.table import comparison_table
 
     found_sources = read_sources(sources)
     development = read_sets(dev or BUNDLED_DEVELOPMENT, dev_text_column, dev_label_column, dev_split)

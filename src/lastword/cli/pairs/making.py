@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastword.augment import NOISES
 from lastword.errors import RequestError
-from lastword.noise import NOISES
 
 if TYPE_CHECKING:
-    from lastword.pairing.generating.engine import Answer, Engine, Prompt
-    from lastword.pairing.method import Method
+    from lastword.pairs.generating.engine import Answer, Engine, Prompt
+    from lastword.pairs.method import Method
 
 Command = Callable[..., Any]
 
@@ -42,7 +42,7 @@ def _text_column(function: Command) -> Command:
 
 
 def _run(method: Method, file: Path, output: Path, seed: int, as_json: bool, **how: bool) -> None:
-    from lastword.pairing import make_pairs
+    from lastword.pairs import make_pairs
 
     made = make_pairs(method, file, output, seed=seed, **how)
     if as_json:
@@ -78,7 +78,7 @@ def generate(text_column: str, **options: Any) -> None:
 
     The key of a hosted endpoint is read from OPENAI_API_KEY.
     """
-    from lastword.pairing.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
+    from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
 
     engine_of = {
         name: options.pop(name)
@@ -106,7 +106,7 @@ def _engine(
     model: str, endpoint: str | None, temperature: float, max_tokens: int, request: str | None,
     concurrency: int, per_minute: float | None, batch_prompts: int,
 ) -> Engine:  # fmt: skip
-    from lastword.pairing.generating import Endpoint, LocalChat
+    from lastword.pairs.generating import Endpoint, LocalChat
 
     if endpoint:
         return Endpoint(
@@ -158,8 +158,8 @@ def translate(
     \b
     lastword pairs translate notes.csv --text-column note --via de,fr --output pairs.parquet
     """
-    from lastword.pairing.translating import BackTranslation
-    from lastword.pairing.translators import NAMES, ways_via
+    from lastword.pairs.translating import BackTranslation
+    from lastword.pairs.translators import NAMES, ways_via
 
     pivots = [pivot.strip() for pivot in via.split(",") if pivot.strip()]
     _run(BackTranslation(ways_via(pivots, language, models or NAMES, engine), text_column), **common)
@@ -176,7 +176,7 @@ def noise(text_column: str, kinds: str, side: str, **common: Any) -> None:
     \b
     lastword pairs noise notes.csv --text-column note --output pairs.parquet
     """
-    from lastword.pairing import Noise
+    from lastword.pairs import Noise
 
     chosen = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
     _run(Noise(text_column, chosen, side), **common)
@@ -197,7 +197,7 @@ def crop(text_column: str, **options: Any) -> None:
     \b
     lastword pairs crop articles.jsonl --output pairs.parquet --per-document 3
     """
-    from lastword.pairing import Crop
+    from lastword.pairs import Crop
 
     own = {name: options.pop(name) for name in ("mode", "min_words", "max_words", "per_document")}
     _run(Crop(text_column, **own), **options)
@@ -214,7 +214,7 @@ def labels(text_column: str, label_column: str, no_negatives: bool, **common: An
     \b
     lastword pairs labels emotions.parquet --output pairs.parquet
     """
-    from lastword.pairing import SameLabel
+    from lastword.pairs import SameLabel
 
     method = SameLabel(common["file"], text_column, label_column, not no_negatives, common["seed"])
     _run(method, **common)
@@ -240,7 +240,7 @@ def import_(preset: str | None, **options: Any) -> None:
     lastword pairs import hub:owner/name --preset nli --output pairs.parquet
     """
     from lastword.errors import RequestError, unknown_name
-    from lastword.pairing import PRESETS, Import
+    from lastword.pairs import PRESETS, Import
 
     if preset is not None and preset not in PRESETS:
         raise RequestError(unknown_name("preset", preset, PRESETS))
@@ -268,7 +268,7 @@ def dropout(text_column: str, **common: Any) -> None:
     \b
     lastword pairs dropout notes.txt --output pairs.parquet
     """
-    from lastword.pairing import SameText
+    from lastword.pairs import SameText
 
     _run(SameText(text_column), **common)
 

@@ -1,0 +1,288 @@
+"""The vectors of one model: an SQLite file that processes may share and that no kill can spoil.
+
+A row is found by the hash of its text, and carries a checksum of its vector. Every batch of rows is one
+transaction in write-ahead mode, so a process that dies leaves whole batches behind. docs/adr/0014 says why
+SQLite, and what it costs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from lastword.console import warn
+from lastword.errors import RequestError
+from lastword.files.locks import FileLock
+
+FORMAT = 1
+"""Of the file; another number is another layout."""
+_APPLICATION = 0x6C77_5631  # in the file's header: says whose it is
+_PAGE_BYTES = (
+    65_536  # the most there is: three vectors of 4,096 dimensions to a page, so that little stays empty
+)
+_WAIT_S = 60.0  # for another process to finish its batch
+_SPOILT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@dataclass(frozen=True)
+class VectorFileInfo:
+    """What a shelf holds.
+
+    Attributes:
+        identity: of the model, as its encoder gives it.
+        model: its name, for people.
+        vectors: how many.
+        dim: of a vector; 0 as long as there is none.
+        bytes: on the disk.
+        used: when it was last opened, in seconds since 1970.
+        path: of the file.
+    """
+
+    identity: str
+    model: str
+    vectors: int
+    dim: int
+    bytes: int
+    used: float
+    path: Path
+
+
+class VectorFile:
+    """Vectors by their texts, for one model.
+
+    A file that is damaged or of an older format is begun anew: its vectors can be computed again. Where the
+    disk is full, what is there stays readable and nothing more is kept.
+
+    Args:
+        path: of the file; made if it is not there.
+        identity: of the model.
+        model: its name, for people.
+
+    Raises:
+        RequestError: the file belongs to another program, another model or a newer lastword.
+    """
+
+    def __init__(self, path: Path, identity: str, model: str = "") -> None:
+        self.path, self.identity, self.model = path, identity, model
+        self._writable = True
+        self._connection: sqlite3.Connection | None = None
+        self._lock = FileLock(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.share()
+            self._connect()
+        except (sqlite3.OperationalError, OSError) as error:
+            self._stop_writing(error)
+        except RequestError:
+            self.close()
+            raise
+
+    def __enter__(self) -> VectorFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+        self._lock.release()
+
+    def get(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """The vectors that are here, (dim,) float32 each; one whose checksum is wrong counts as not here.
+
+        Args:
+            texts: at most a few hundred, so that the memory stays small.
+        """
+        if self._connection is None:
+            return {}
+        text_of = {_key(text): text for text in texts}
+        question = f"SELECT key, vector, checksum FROM vectors WHERE key IN ({','.join('?' * len(text_of))})"
+        try:
+            rows = self._connection.execute(question, list(text_of)).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._give_up(error)
+            return {}
+        whole = [(key, vector) for key, vector, checksum in rows if _checksum(key, vector) == checksum]
+        if len(whole) < len(rows):
+            warn(f"{len(rows) - len(whole)} vectors in {self.path} are damaged: they are computed again")
+        return {text_of[key]: np.frombuffer(vector, np.float32) for key, vector in whole}
+
+    def put(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        """Keep a batch: all of it or, where the disk is full, nothing.
+
+        Args:
+            texts: n texts.
+            vectors: (n, dim) float32, finite.
+        """
+        if self._connection is None or not self._writable:
+            return
+        rows = []
+        for text, vector in zip(texts, np.ascontiguousarray(vectors, np.float32), strict=True):
+            key, row = _key(text), vector.tobytes()
+            rows.append((key, row, _checksum(key, row)))
+        try:
+            with _transaction(self._connection):
+                self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+        except sqlite3.DatabaseError as error:
+            self._give_up(error)
+
+    def _connect(self) -> None:
+        try:
+            self._connection = _opened(self.path, self.identity, self.model)
+        except _RenewableError as reason:
+            self._renew(str(reason))
+        os.utime(self.path)
+
+    def _renew(self, reason: str) -> None:
+        if not self._lock.own():
+            self._lock.share()
+            raise sqlite3.OperationalError(f"it {reason}, and another process uses it")
+        warn(f"{self.path} {reason}: it is begun anew, and its vectors are computed again")
+        remove(self.path)
+        self._lock.share()
+        self._connection = _opened(self.path, self.identity, self.model)
+
+    def _give_up(self, error: sqlite3.DatabaseError) -> None:
+        """Begin a damaged file anew; where it cannot be written, go on without keeping anything."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _SPOILT:
+            self._stop_writing(error)
+            return
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        try:
+            self._renew("is damaged")
+        except (sqlite3.DatabaseError, _RenewableError, OSError) as again:
+            self._stop_writing(again)
+
+    def _stop_writing(self, error: Exception) -> None:
+        if self._writable:
+            warn(f"{self.path} takes no more vectors ({error}): what is embedded from here on is not kept")
+        self._writable = False
+
+
+def read_facts(path: Path) -> VectorFileInfo | None:
+    """What the shelf in a file holds; None where it is none or is damaged."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)
+    except sqlite3.Error:
+        return None
+    try:
+        facts = dict(connection.execute("SELECT name, value FROM facts"))
+        (count,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
+        first = connection.execute("SELECT length(vector) FROM vectors LIMIT 1").fetchone()
+    except sqlite3.Error:
+        return None
+    finally:
+        connection.close()
+    sizes = [file.stat().st_size for file in files_of(path) if file.exists()]
+    used = path.stat().st_mtime
+    dim = first[0] // 4 if first else 0
+    return VectorFileInfo(facts["identity"], facts["model"], count, dim, sum(sizes), used, path)
+
+
+def files_of(path: Path) -> list[Path]:
+    """A shelf's file, and what SQLite keeps beside it."""
+    return [Path(f"{path}{ending}") for ending in ("", "-wal", "-shm")]
+
+
+def remove(path: Path) -> None:
+    """Delete a shelf that nobody has open."""
+    for file in files_of(path):
+        file.unlink(missing_ok=True)
+
+
+class _RenewableError(Exception):
+    """Why a file cannot be used and may be replaced."""
+
+
+def _opened(path: Path, identity: str, model: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+    try:
+        _prepare(connection, path, identity, model)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SPOILT:
+            raise _RenewableError("is damaged") from error
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, identity: str, model: str) -> None:
+    """Lay out a new file, or see that an old one is what it should be."""
+    connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+    connection.execute("BEGIN")  # one moment for all three: another process may be laying the file out
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    application, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    connection.execute("COMMIT")
+    if tables and application != _APPLICATION:
+        raise RequestError(f"{path} is no cache of lastword: move it away, or use another folder (--cache)")
+    if tables and version > FORMAT:
+        raise RequestError(
+            f"{path} was written by a newer lastword (format {version}, this one knows {FORMAT}): "
+            "update lastword, or use another folder (--cache)"
+        )
+    if tables and version < FORMAT:
+        raise _RenewableError(f"has the old format {version}")
+    # Where write-ahead mode is impossible (some network disks) SQLite stays with its older, slower journal.
+    connection.execute("PRAGMA journal_mode=WAL")
+    # A kill loses nothing without syncing; a power failure may, and then checksums tell.
+    connection.execute("PRAGMA synchronous=OFF")
+    if not tables:
+        _lay_out(connection, identity, model)
+    held = connection.execute("SELECT value FROM facts WHERE name = 'identity'").fetchone()[0]
+    if held != identity:
+        raise RequestError(f"{path} holds the vectors of {held}, not of {identity}: delete it")
+
+
+def _lay_out(connection: sqlite3.Connection, identity: str, model: str) -> None:
+    """Make the tables, unless another process has just done so."""
+    with _transaction(connection):
+        connection.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS vectors "
+            "(key BLOB PRIMARY KEY, vector BLOB NOT NULL, checksum BLOB NOT NULL)"
+        )
+        facts = [("identity", identity), ("model", model)]
+        connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts)
+        connection.execute(f"PRAGMA application_id={_APPLICATION}")
+        connection.execute(f"PRAGMA user_version={FORMAT}")
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _checksum(key: bytes, vector: bytes) -> bytes:
+    return hashlib.blake2b(key + vector, digest_size=8).digest()

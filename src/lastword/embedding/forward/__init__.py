@@ -1,0 +1,1 @@
+"""TOKEN IDS → HIDDEN STATES: the ways to run the forward pass."""

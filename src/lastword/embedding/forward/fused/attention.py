@@ -1,0 +1,127 @@
+"""Causal attention over a flat batch: rows of one length at once, each seeing the shared tokens and itself."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lastword.embedding.forward.fused.layout import Layout, Parts, added
+from lastword.embedding.forward.fused.tree import Tree
+
+PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CPU
+TOGETHER_MOST = 2048  # padded tokens up to which rows of all lengths are worth one step instead of one each
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
+    """(tokens, heads, head_dim) queries, (tokens, kv_heads, head_dim) keys and values → (tokens, heads * head_dim)."""
+    (queries, keys, values), parts = (layout.parts(states) for states in (q, k, v)), []
+    if layout.shared:
+        parts.append(_causal(queries.shared, keys.shared, values.shared, layout, scale).flatten(0, 1))
+    if _few(layout):
+        return torch.cat([*parts, _together(q, k, v, layout, scale)])
+    for number, segment in enumerate(layout.segments):
+        if segment.length:
+            k, v = (_seen(states, number, segment.rows) for states in (keys, values))
+            parts.append(_causal(queries.rows[number], k, v, layout, scale).flatten(0, 1))
+    if layout.tree is not None and len(layout.tree):
+        parts += _from_trees(queries, keys, values, layout, layout.tree, scale)
+    return torch.cat(parts)
+
+
+def _few(layout: Layout) -> bool:
+    """Whether the rows are of several lengths and so few that the number of steps counts, not their size."""
+    return (
+        layout.tree is None
+        and len(layout.segments) > 2
+        and layout.own[:, layout.shared :].numel() <= TOGETHER_MOST
+        and not torch.is_grad_enabled()
+    )
+
+
+def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
+    """All rows at once, padded behind their end, where no query of theirs looks."""
+    keys, values = (
+        torch.cat([states[: layout.shared].expand(len(layout.own), -1, -1, -1), layout.rows(states)], dim=1)
+        for states in (k, v)
+    )
+    return _causal(layout.rows(q), keys, values, layout, scale).flatten(0, 1)[layout.places]
+
+
+def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
+    """Each node sees its row from the first token to the last, and its ancestors in the tree."""
+    mixed, sees = [], tree.sees(q.shared.device)
+    for number, segment in enumerate(layout.segments):
+        keys, values = (
+            torch.cat([_seen(states, number, segment.rows), states.nodes[number]], dim=1) for states in (k, v)
+        )
+        mask = torch.cat([sees.new_ones(len(tree), layout.shared + segment.length), sees], dim=1)
+        mixed.append(
+            _attention(q.nodes[number], keys, values, scale, added(mask, q.shared.dtype)).flatten(0, 1)
+        )
+    return mixed
+
+
+def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int], scale: float) -> Tensor:
+    """As `attend`, for the queries of each row's last token and of some nodes of its tree alone.
+
+    (rows, 1 + nodes, heads, head_dim) queries → (rows, 1 + nodes, heads * head_dim).
+    """
+    (keys, values), mixed, tree = (layout.parts(states) for states in (k, v)), [], layout.tree
+    queries = torch.split(q, [segment.rows for segment in layout.segments])
+    for number, (segment, query) in enumerate(zip(layout.segments, queries, strict=True)):
+        k, v = (_seen(states, number, segment.rows) for states in (keys, values))
+        mask = None
+        if tree is not None and nodes:
+            k = torch.cat([k, keys.nodes[number]], dim=1)
+            v = torch.cat([v, values.nodes[number]], dim=1)
+            sees = tree.sees(q.device)[nodes]
+            sees = torch.cat([sees.new_zeros(1, len(tree)), sees])
+            sees = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
+            mask = added(sees, q.dtype)
+        mixed.append(_attention(query, k, v, scale, mask))
+    return torch.cat(mixed)
+
+
+def _seen(states: Parts, number: int, rows: int) -> Tensor:
+    """A segment's keys or values behind the shared ones: (rows, shared + length, heads, head_dim)."""
+    return torch.cat([states.shared.expand(rows, -1, -1, -1), states.rows[number]], dim=1)
+
+
+def _causal(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
+    """(rows, queries, heads, head_dim); the last query sees every key → (rows, queries, heads * head_dim)."""
+    queries, keys = q.shape[1], k.shape[1]
+    known = queries == keys and not _plain_pays(k)  # to the kernel, which needs no mask then
+    mask = None if known or queries == 1 else layout.causal_mask(queries, keys, q.dtype)
+    return _attention(q, k, v, scale, mask, causal=known)
+
+
+def _attention(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, *, causal: bool = False
+) -> Tensor:
+    """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
+    plain = _plain_pays(k)
+    q, k, v = (states.transpose(1, 2) for states in (q, k, v))
+    if plain:
+        mixed = _plain(q, k, v, scale, mask)
+    else:
+        gqa = q.shape[1] != k.shape[1]
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
+        )
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _plain_pays(k: Tensor) -> bool:
+    """Whether the formula is faster than the kernel for these keys, (rows, keys, heads, head_dim)."""
+    return k.device.type == "cpu" and k.shape[1] <= PLAIN_MOST
+
+
+def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+    """The formula as it stands: on a CPU and for few keys faster than the kernel, above all backwards."""
+    if q.shape[1] != k.shape[1]:
+        k, v = (states.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for states in (k, v))
+    scores = (q * scale) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores + mask
+    return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v

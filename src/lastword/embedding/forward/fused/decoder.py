@@ -1,0 +1,85 @@
+"""The forward pass over a flat batch: no padding, no mask, no cache objects, few and large products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lastword.embedding.forward.fused.attention import attend, attend_ends
+from lastword.embedding.forward.fused.blocks import Block, Blocks
+from lastword.embedding.forward.fused.layout import Layout
+
+Rotation = tuple[Tensor, Tensor]
+
+
+def hidden_states(blocks: Blocks, layout: Layout, until: int) -> Iterator[Tensor]:
+    """Yield the residual stream before layer 0, 1, … `until`, each (tokens, dim)."""
+    x = blocks.embed(layout.ids)
+    rotations = _rotations(blocks, layout, x)
+    yield x
+    for block in blocks.layers[:until]:
+        x = _layer(block, x, layout, rotations[block.rotary])
+        yield x
+
+
+def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
+    """The residual stream after the last layer at each row's last token and at some nodes of its tree.
+
+    In the last layer only these tokens need a query and a feed-forward; the others are keys and values.
+
+    Returns:
+        (rows, 1 + nodes, dim)
+    """
+    for x in hidden_states(blocks, layout, len(blocks.layers) - 1):
+        before = x
+    block, at = blocks.layers[-1], layout.ends(nodes)
+    q, k, v = _queries_keys_values(block, before, _rotations(blocks, layout, before)[block.rotary])
+    mixed = attend_ends(q[at], k, v, layout, nodes, block.scale)
+    return _after_attention(block, before[at.flatten()], mixed.flatten(0, 1)).view(*at.shape, -1)
+
+
+def _layer(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tensor:
+    q, k, v = _queries_keys_values(block, x, rotation)
+    return _after_attention(block, x, attend(q, k, v, layout, block.scale))
+
+
+def _after_attention(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
+    """The rest of a layer: the output product and the feed-forward, (n, dim) and (n, heads * head_dim) → (n, dim)."""
+    (mixed,) = block.out(mixed)
+    x = x + (block.attention_after(mixed) if block.attention_after else mixed)
+    gate, up = block.gate_up(block.mlp_norm(x))
+    (mixed,) = block.down(block.activation(gate) * up)
+    return x + (block.mlp_after(mixed) if block.mlp_after else mixed)
+
+
+def _queries_keys_values(block: Block, x: Tensor, rotation: Rotation) -> list[Tensor]:
+    q, k, v = (part.view(len(x), -1, block.head_dim) for part in block.qkv(block.attention_norm(x)))
+    q = block.query_norm(q) if block.query_norm else q
+    k = block.key_norm(k) if block.key_norm else k
+    return [_rotated(q, rotation), _rotated(k, rotation), v]
+
+
+def _rotations(blocks: Blocks, layout: Layout, x: Tensor) -> dict[str | None, Rotation]:
+    """Cosines and sines, each (tokens, 1, head_dim), of every rotary embedding that the layers name.
+
+    The first half of the sines is negative: the sign that `_rotated` needs, set once for all layers.
+    """
+    at = layout.positions[None]
+    rotations = {}
+    for name in {block.rotary for block in blocks.layers}:
+        cos, sin = blocks.rotary(x, at) if name is None else blocks.rotary(x, at, name)
+        first, second = sin[0, :, None].chunk(2, dim=-1)
+        rotations[name] = (cos[0, :, None], torch.cat([-first, second], dim=-1))
+    return rotations
+
+
+def _rotated(x: Tensor, rotation: Rotation) -> Tensor:
+    """Rotate (tokens, heads, head_dim).
+
+    Source: RoFormer, arXiv:2104.09864, in the layout of halves that Hugging Face models use.
+    """
+    cos, sin = rotation
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([second, first], dim=-1) * sin

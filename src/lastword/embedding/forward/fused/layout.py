@@ -1,0 +1,160 @@
+"""How a batch lies in memory without padding: the shared beginning once, then each row's own tokens.
+
+All rows of a batch begin with the same template. Causal attention makes those states the same in
+every row, so they are computed once for the batch, and every row attends to them.
+
+Source: the shared prefix as in prompt caching, arXiv:2311.04934; packing without padding as in
+arXiv:2208.08124.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from lastword.embedding.forward.fused.tree import Tree
+from lastword.embedding.tokens import Batch
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Neighbouring rows with equally many own tokens."""
+
+    rows: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The states of a flat batch, taken apart at once: many slices would each have their own way back.
+
+    Attributes:
+        shared: (1, shared, …) those that all rows have in common.
+        rows: for each segment (rows, length, …).
+        nodes: for each segment (rows, nodes, …), or nothing without a tree.
+    """
+
+    shared: Tensor
+    rows: list[Tensor]
+    nodes: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A flat batch.
+
+    Attributes:
+        ids: (tokens,) the shared ids, then the rows' own, then for each row the nodes of the tree.
+        positions: (tokens,) place of each token in its sequence.
+        shared: how many leading tokens all rows have in common.
+        segments: the rows' own tokens, by runs of equal length.
+        last: (rows,) index of each row's last token.
+        own: (batch, seq) bool; True on the rows' own tokens.
+        tree: suffixes behind each row, or None.
+        tree_start: where the nodes begin.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    shared: int
+    segments: list[Segment]
+    last: Tensor
+    own: Tensor
+    tree: Tree | None
+    tree_start: int
+
+    @classmethod
+    def of(cls, batch: Batch, tree: Tree | None = None) -> Layout:
+        """Lay out a padded batch, with a tree of suffixes behind each row."""
+        # One row alone shares with nobody: one step of attention instead of two.
+        shared, device = batch.shared if len(batch.lengths) > 1 else 0, batch.input_ids.device
+        own = batch.attention_mask.clone()
+        own[:, :shared] = False
+        place = torch.arange(own.shape[1], device=device).expand_as(own)
+        ids = [batch.input_ids[0, :shared], batch.input_ids[own]]
+        positions = [place[0, :shared], place[own]]
+        lengths = torch.tensor(batch.lengths, device=device)
+        ends = lengths.sub(shared).cumsum(0) + shared
+        if tree is not None:
+            nodes, depths = torch.tensor([tree.ids, tree.depths], dtype=torch.long, device=device)
+            ids.append(nodes.repeat(len(lengths)))
+            positions.append((lengths[:, None] + depths).flatten())
+        return cls(
+            ids=torch.cat(ids),
+            positions=torch.cat(positions),
+            shared=shared,
+            segments=list(_segments(batch.lengths, shared)),
+            last=torch.where(lengths > shared, ends - 1, lengths - 1),
+            own=own,
+            tree=tree,
+            tree_start=sum(batch.lengths) - shared * (len(batch.lengths) - 1),
+        )
+
+    def ends(self, nodes: list[int]) -> Tensor:
+        """(rows, 1 + nodes) index of each row's last token and of these nodes of its tree."""
+        if self.tree is None or not nodes:
+            return self.last[:, None]
+        rows = torch.arange(len(self.last), device=self.last.device)[:, None] * len(self.tree)
+        behind = self.tree_start + rows + torch.tensor(nodes, device=rows.device)
+        return torch.cat([self.last[:, None], behind], dim=1)
+
+    def padded(self, states: Tensor) -> Tensor:
+        """(tokens, dim) → (batch, seq, dim), zeros on padding; the shared states in every row."""
+        out = states.new_zeros(*self.own.shape, states.shape[-1])
+        out[:, : self.shared] = states[: self.shared]
+        out[self.own] = states[self.shared : self.tree_start]
+        return out
+
+    def causal_mask(self, queries: int, keys: int, dtype: torch.dtype) -> Tensor:
+        """(queries, keys) to add to scores, so that the last query sees every key; made once for all layers."""
+        size = (queries, keys, dtype)
+        if size not in self._masks:
+            ones = torch.ones(queries, keys, dtype=torch.bool, device=self.ids.device)
+            self._masks[size] = added(ones.tril(keys - queries), dtype)
+        return self._masks[size]
+
+    @cached_property
+    def _masks(self) -> dict[tuple[int, int, torch.dtype], Tensor]:
+        return {}
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(own tokens,) where each row's own tokens lie in a flat (batch * longest own) array."""
+        return self.own[:, self.shared :].flatten().nonzero().squeeze(1)
+
+    def rows(self, states: Tensor) -> Tensor:
+        """(tokens, …) → (batch, longest own, …), the rows' own states alone, zeros behind them."""
+        own = self.own[:, self.shared :]
+        out = states.new_zeros(own.numel(), *states.shape[1:])
+        out[self.places] = states[self.shared : self.tree_start]
+        return out.view(*own.shape, *states.shape[1:])
+
+    def parts(self, states: Tensor) -> Parts:
+        """(tokens, …) → its parts, each a view."""
+        tail, own = states.shape[1:], [(segment.rows, segment.length) for segment in self.segments]
+        behind = [(rows, len(self.tree)) for rows, _ in own] if self.tree is not None else []
+        shared, *others = torch.split(
+            states, [self.shared, *(rows * length for rows, length in own + behind)]
+        )
+        shaped = [one.view(*size, *tail) for one, size in zip(others, own + behind, strict=True)]
+        return Parts(shared[None], shaped[: len(own)], shaped[len(own) :])
+
+    def nodes(self, states: Tensor) -> Tensor:
+        """(tokens, dim) → (batch, nodes, dim), the states of every row's tree."""
+        count = 0 if self.tree is None else len(self.tree)
+        return states[self.tree_start :].view(len(self.own), count, states.shape[-1])
+
+
+def added(sees: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask of what is seen as numbers: added, not filled in, for a sum has nothing to do backwards."""
+    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, float("-inf"))
+
+
+def _segments(lengths: list[int], shared: int) -> Iterator[Segment]:
+    for length, rows in groupby(lengths):
+        yield Segment(sum(1 for _ in rows), length - shared)

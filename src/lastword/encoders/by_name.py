@@ -1,0 +1,142 @@
+"""What a name stands for: the model that is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from lastword.encoder import TextEncoder
+from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
+from lastword.errors import RequestError
+
+if TYPE_CHECKING:
+    from lastword.embedding import Embedder, Pooling, Template
+
+_SENTENCE_TRANSFORMERS = "sentence-transformers:"
+
+
+def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
+    """Load what a name stands for; settings that the model cannot follow are refused."""
+    if not isinstance(model, str | Path):
+        _refuse(settings, ("template", "pooling", "dtype", "device"), "a loaded model")
+        return model
+    name = str(model)
+    if name == "tfidf":
+        _refuse(settings, ("template", "pooling", "dtype", "device"), name)
+        return TfidfEncoder()
+    if name.startswith(_SENTENCE_TRANSFORMERS):
+        _refuse(settings, ("template", "pooling"), "a sentence-transformers model")
+        folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
+        if not folder:
+            raise RequestError(f"{name} names no model: write {name}FOLDER or {name}NAME_ON_THE_HUB")
+        return SentenceTransformerEncoder(folder, dtype=settings["dtype"], device=settings["device"])
+    from lastword.embedding import Embedder
+
+    return Embedder.from_pretrained(
+        model,
+        template=settings["template"],
+        pooling=settings["pooling"],
+        dtype=settings["dtype"],
+        device=settings["device"],
+    )
+
+
+def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) -> None:
+    for name in names:
+        if settings[name] is not None:
+            raise RequestError(f"{name}={settings[name]!r}: {kind} takes no {name}; leave it out")
+
+
+def as_the_papers_code(
+    encoder: TextEncoder, names: Sequence[str], where: Sequence[Literal["evaluation", "report"]]
+) -> tuple[TextEncoder, tuple[str, ...]]:
+    """The model as the switches have it scored, and the switches by their full names.
+
+    Raises:
+        RequestError: an unknown switch, one that changes nothing here, or a model that is no decoder.
+    """
+    from lastword.embedding import Embedder
+    from lastword.published import SWITCHES, checked_switches, scored_as_published
+
+    checked = checked_switches(names, where)
+    if all(SWITCHES[name].where == "report" for name in checked):
+        return encoder, checked
+    if not isinstance(encoder, Embedder):
+        raise RequestError(f"as_published={','.join(names)!r}: only a decoder can be scored so; leave it out")
+    return scored_as_published(encoder, checked), checked
+
+
+@dataclass(frozen=True)
+class _Served:
+    """An embedder with batches of a given size, and other poolings beside its own."""
+
+    embedder: Embedder
+    batch_tokens: int | None
+    siblings: tuple[Embedder, ...]
+
+    @property
+    def identity(self) -> str:
+        return self.embedder.identity
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(sibling.identity for sibling in self.siblings)
+
+    @property
+    def name(self) -> str:
+        return self.embedder.name
+
+    @property
+    def template(self) -> Template:
+        return self.embedder.template
+
+    @property
+    def pooling(self) -> Pooling:
+        return self.embedder.pooling
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        return self.embedder.encode(texts, batch_tokens=self.batch_tokens)
+
+    def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
+        each = (self.embedder, *self.siblings)
+        poolings = [one.pooling for one in each]
+        vectors = self.embedder.encode_poolings(texts, poolings, batch_tokens=self.batch_tokens)
+        return {one.identity: vectors[one.pooling.spec] for one in each}
+
+
+def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequence[str] = ()) -> TextEncoder:
+    """Make an embedder's batches of a given size and let its passes serve other poolings too.
+
+    Other models have no batches to size.
+
+    Raises:
+        RequestError: other poolings of a model that has none.
+    """
+    from lastword.embedding import Embedder
+
+    if not isinstance(encoder, Embedder):
+        if also_poolings:
+            raise RequestError(
+                f"also_poolings={list(also_poolings)}: {getattr(encoder, 'name', 'this model')} has no poolings; "
+                "leave it out"
+            )
+        return encoder
+    siblings = [encoder.with_pooling(pooling) for pooling in also_poolings]
+    new = {one.pooling.spec: one for one in siblings if one.pooling != encoder.pooling}
+    if batch_tokens is None and not new:
+        return encoder
+    return _Served(encoder, batch_tokens, tuple(new.values()))
+
+
+def description(encoder: TextEncoder) -> dict[str, str | None]:
+    """Name, template and pooling of a model, None where it has none."""
+    template, pooling = getattr(encoder, "template", None), getattr(encoder, "pooling", None)
+    return {
+        "model": getattr(encoder, "name", None) or encoder.identity,
+        "template": getattr(template, "name", None),
+        "pooling": getattr(pooling, "spec", None),
+    }

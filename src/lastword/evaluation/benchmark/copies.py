@@ -1,0 +1,183 @@
+"""Local copies in place of the Hub: tables of labelled texts, and folders as downloaded.
+
+A table is put into the form that mteb gets from the Hub, and mteb's own `dataset_transform` does the rest, so
+that the task is the very task. What forms there are stands in `TABLES`; any task at all can be read from
+DIR/OWNER/NAME, the folder that `hf download OWNER/NAME --repo-type dataset --local-dir DIR/OWNER/NAME` makes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lastword.errors import TableError
+from lastword.evaluation.benchmark.hub import MissingDataError
+from lastword.files.tables import READERS, columns_of, read_table
+
+Rows = dict[str, tuple[list[str], list[int]]]
+"""Split → texts and coded labels."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a table becomes the data of a task.
+
+    Attributes:
+        known: the name that the file has in the collection it comes from.
+        raw: rows to what the task gets from the Hub.
+        labels: in the order of mteb's codes; empty for the sorted ones.
+        subset: the only one that the table holds; None where the task has no others.
+    """
+
+    known: str
+    raw: Callable[[Rows], Any]
+    labels: tuple[str, ...] = ()
+    subset: str | None = None
+
+
+def _classification(rows: Rows) -> Any:
+    from datasets import Dataset, DatasetDict
+
+    splits = {
+        split: Dataset.from_dict({"text": texts, "label": codes}) for split, (texts, codes) in rows.items()
+    }
+    return DatasetDict(splits)
+
+
+def _sib200(rows: Rows) -> Any:
+    from datasets import Dataset, DatasetDict
+
+    splits = {
+        split: Dataset.from_dict({"text": texts, "category": codes}) for split, (texts, codes) in rows.items()
+    }
+    return {"eng_Latn": DatasetDict(splits)}
+
+
+def _masakhanews(rows: Rows) -> Any:
+    """Five sets in the order of the file, as the Hub has them."""
+    import numpy as np
+    from datasets import Dataset, DatasetDict
+
+    sets = [part.tolist() for part in np.array_split(np.arange(len(rows["test"][0])), 5)]
+    texts, codes = rows["test"]
+    columns = {
+        "sentences": [[texts[row] for row in part] for part in sets],
+        "labels": [[codes[row] for row in part] for part in sets],
+    }
+    return {"eng": DatasetDict(test=Dataset.from_dict(columns))}
+
+
+TABLES = {
+    "SIB200ClusteringS2S": Form("clustering/sib200_eng", _sib200),
+    "MasakhaNEWSClusteringS2S": Form(
+        "clustering/masakhanews_eng",
+        _masakhanews,
+        ("business", "entertainment", "health", "politics", "religion", "sports", "technology"),
+    ),
+    "EmotionClassification": Form(
+        "classification/emotion",
+        _classification,
+        ("sadness", "joy", "love", "anger", "fear", "surprise"),
+    ),
+    "Banking77Classification": Form("classification/banking77", _classification),
+    "TweetSentimentExtractionClassification": Form(
+        "classification/tweet_sentiment_extraction", _classification, ("negative", "neutral", "positive")
+    ),
+    "AmazonCounterfactualClassification": Form(
+        "classification/amazon_counterfactual_en",
+        lambda rows: {"en": _classification(rows)},
+        ("not-counterfactual", "counterfactual"),
+        "en",
+    ),
+}
+"""Task → form of a table with the columns text, label and split."""
+
+
+def local_copy(task: Any, folder: Path) -> Path | None:
+    """The downloaded folder in `folder`, or else the table, that holds a task's texts; None for neither."""
+    downloaded = folder / str(task.metadata.dataset["path"])
+    if downloaded.is_dir():
+        return downloaded
+    name = task.metadata.name
+    if form := TABLES.get(name):
+        for stem in (name, form.known, Path(form.known).name):
+            for ending in READERS:
+                if (path := folder / f"{stem}{ending}").is_file():
+                    return path
+    return None
+
+
+def load_copy(task: Any, copy: Path) -> None:
+    """Give a task the texts of its local copy.
+
+    Raises:
+        MissingDataError: a table or folder that does not hold them.
+    """
+    try:
+        if copy.is_dir():
+            _load_folder(task, copy)
+        else:
+            _load_table(task, copy)
+    except Exception as error:
+        # Whatever is wrong with one copy must not end a benchmark of 48.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise MissingDataError(f"{copy} does not serve ({reason})") from error
+
+
+def hash_copy(copy: Path) -> str:
+    """What changes when a copy does: the hash of a table, the names, sizes and times of a folder's files."""
+    digest = hashlib.sha256()
+    if copy.is_file():
+        with copy.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    else:
+        for path in sorted(copy.rglob("*")):
+            facts = path.stat()
+            digest.update(f"{path.relative_to(copy)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _load_folder(task: Any, folder: Path) -> None:
+    """Let the task load itself, from the folder instead of the Hub."""
+    own = task.metadata
+    # A path with a folder in front: a bare name would be looked for on the Hub.
+    settings = {key: value for key, value in own.dataset.items() if key not in ("path", "revision")}
+    task.metadata = own.model_copy(
+        update={"dataset": {**settings, "path": str(folder.absolute()), "revision": "main"}}
+    )
+    try:
+        task.load_data()
+    finally:
+        task.metadata = own
+
+
+def _load_table(task: Any, path: Path) -> None:
+    form = TABLES[task.metadata.name]
+    if form.subset:
+        task.hf_subsets = [form.subset]
+    task.dataset = form.raw(_read_rows(path, form.labels))
+    task.dataset_transform()
+    task.data_loaded = True
+
+
+def _read_rows(path: Path, labels: Sequence[str]) -> Rows:
+    """Read text, label and split; empty texts stay, since mteb's own sets hold some."""
+    table = columns_of(read_table(path), path, ["text", "label", "split"])
+    texts, names, splits = (table.column(name).to_pylist() for name in ("text", "label", "split"))
+    codes = {name: code for code, name in enumerate(labels or sorted({str(name) for name in names}))}
+    if all(isinstance(name, int) for name in names):
+        codes = {str(name): name for name in names}
+    rows: Rows = {}
+    for text, name, split in zip(texts, names, splits, strict=True):
+        if not isinstance(text, str) or not isinstance(split, str):
+            raise TableError(f"{path} has a row whose text or split is no text")
+        if str(name) not in codes:
+            raise TableError(f"{path} has the label {name!r}; known are: {', '.join(codes)}")
+        column = rows.setdefault(split, ([], []))
+        column[0].append(text)
+        column[1].append(codes[str(name)])
+    return rows

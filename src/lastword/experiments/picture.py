@@ -1,0 +1,71 @@
+"""A comparison as a picture: one row for each contestant, a dot for each seed, a line for the mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+from lastword.experiments.series import Comparison
+from lastword.report.markup import Markup, tag
+
+RIGHT, ROW, TOP, WIDTH, PLOT = 20.0, 26.0, 16.0, 640.0, 430.0
+LETTER = 6.7  # widest mean width of a letter at 12 px
+_STYLE = Markup(
+    "text{font:12px system-ui,sans-serif;fill:#334}.g{stroke:#dde2ea}.b{stroke:#999;stroke-dasharray:4 3}"
+    ".m{stroke:#1d4ed8;stroke-width:2.5}.d{fill:#1d4ed8;fill-opacity:.45}"
+    "@media(prefers-color-scheme:dark){text{fill:#ccd3dd}.g{stroke:#39414d}.m{stroke:#7aa5ff}.d{fill:#7aa5ff}}"
+)
+
+
+def write_picture(path: str | Path, found: Comparison) -> None:
+    """Write the picture as SVG."""
+    Path(path).write_text(render(found), encoding="utf-8")
+
+
+def render(found: Comparison) -> str:
+    """The picture as a string."""
+    points = {name: [100 * mean for mean in found.means(name)] for name in found.ranked}
+    base = 100 * fmean(found.base.values())
+    every = [base, *(value for values in points.values() for value in values)]
+    low, high = int(min(every)) - 1, int(max(every)) + 2
+    left = max(WIDTH - PLOT - RIGHT, 20 + LETTER * max(map(len, points)))
+    width = left + PLOT + RIGHT
+    height = TOP + ROW * len(points) + 34
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * PLOT
+
+    bottom = TOP + ROW * len(points)
+    step = max(1, (high - low) // 8)
+    parts = [tag("style", _STYLE)]
+    for value in range(low, high + 1, step):
+        parts.append(tag("line", x1=x(value), x2=x(value), y1=TOP, y2=bottom, class_="g"))
+        parts.append(tag("text", f"{value}", x=x(value), y=bottom + 16, text_anchor="middle"))
+    parts.append(tag("line", x1=x(base), x2=x(base), y1=TOP, y2=bottom, class_="b"))
+    parts.append(
+        tag(
+            "text",
+            "V-measure × 100; dashed: before training",
+            x=width - RIGHT,
+            y=height - 2,
+            text_anchor="end",
+        )
+    )
+    for row, (name, values) in enumerate(points.items()):
+        y = TOP + ROW * (row + 0.5)
+        parts.append(tag("text", name, x=left - 10, y=y + 4, text_anchor="end"))
+        parts += [tag("circle", cx=x(value), cy=y, r=4, class_="d") for value in values]
+        if not values:
+            parts.append(tag("text", "diverged", x=left + 8, y=y + 4))
+        else:
+            middle = x(fmean(values))
+            parts.append(tag("line", x1=middle, x2=middle, y1=y - 8, y2=y + 8, class_="m"))
+    return str(
+        tag(
+            "svg",
+            *parts,
+            xmlns="http://www.w3.org/2000/svg",
+            viewBox=f"0 0 {width:g} {height:g}",
+            width=width,
+        )
+    )

@@ -1,0 +1,65 @@
+"""Pairs of a text and a slightly damaged copy of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lastword.augment import NOISES, checked_noises, noisy
+from lastword.errors import RequestError, unknown_name
+from lastword.files.streams import Chunk
+from lastword.pairs.method import rng
+from lastword.pairs.record import NO_TEXT, Pair, Rejected
+
+SIDES = ("positive", "both")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A text and a noisy copy, or two noisy copies.
+
+    Source: arXiv:2507.22729, §3.3.
+
+    Attributes:
+        column: column of the texts.
+        kinds: names in `NOISES`, applied in this order.
+        side: "positive" leaves the anchor as it is, "both" damages it too, by another draw.
+    """
+
+    column: str = "text"
+    kinds: tuple[str, ...] = tuple(NOISES)
+    side: str = "positive"
+    name: str = "noise"
+    chunk: int = 4096
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        checked_noises(self.kinds)
+        if not self.kinds:
+            raise RequestError(f"no noise was given: choose from {', '.join(NOISES)}")
+        if self.side not in SIDES:
+            raise RequestError(unknown_name("side", self.side, SIDES))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """See `Method`."""
+        return (self.column,)
+
+    def settings(self) -> dict[str, Any]:
+        """See `Method`."""
+        return {"kinds": list(self.kinds), "side": self.side}
+
+    def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
+        """See `Method`."""
+        for row, text in enumerate(chunk.columns[self.column], chunk.start):
+            if not text.strip():
+                yield Rejected(row, NO_TEXT)
+                continue
+            draw = rng(seed, self.name, row)
+            positive = noisy(text, self.kinds, draw)
+            anchor = noisy(text, self.kinds, draw) if self.side == "both" else text
+            if anchor == positive:
+                yield Rejected(row, "too short to be changed")
+            else:
+                yield Pair(anchor, positive, row, meta={"kinds": list(self.kinds)})

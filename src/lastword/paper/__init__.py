@@ -1,0 +1,12 @@
+"""A TABLE'S NAME → OUR FIGURES BESIDE THE PAPER'S.
+
+published.py holds what arXiv:2507.22729 prints and claims, scale.py what it is measured with here, suite.py
+the texts that are scored, pairs.py what is trained on, cells.py a score for each row and column, verdict.py
+what becomes of a claim, report.py the pages, run.py puts it together.
+"""
+
+from lastword.paper.figures import TABLES
+from lastword.paper.run import reproduce
+from lastword.paper.scale import SCALES
+
+__all__ = ["SCALES", "TABLES", "reproduce"]

@@ -1,5 +1,0 @@
-"""The demo: what lastword does, on what ships with it, with a report to look at."""
-
-from lastword.showcase.demo import demo
-
-__all__ = ["demo"]

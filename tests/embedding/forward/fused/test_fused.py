@@ -1,0 +1,214 @@
+"""The fused forward gives what the model's own gives: by architecture, length, layer, norm and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from lastword.config import TrainConfig
+from lastword.embedding.backbone import Backbone
+from lastword.embedding.forward.fused import attention
+from lastword.embedding.tokens import Batch
+from lastword.training.adapter import add_adapter
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+}
+BUILT_LIKE_LLAMA = {
+    "llama": lambda: transformers.LlamaModel(transformers.LlamaConfig(**SHAPE)),
+    "llama, one head each": lambda: transformers.LlamaModel(
+        transformers.LlamaConfig(**{**SHAPE, "num_key_value_heads": 4})
+    ),
+    "llama, biases": lambda: transformers.LlamaModel(
+        transformers.LlamaConfig(**SHAPE, attention_bias=True, mlp_bias=True)
+    ),
+    "llama 3 rope": lambda: transformers.LlamaModel(
+        transformers.LlamaConfig(
+            **SHAPE,
+            rope_parameters={
+                "rope_type": "llama3",
+                "rope_theta": 500_000.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 32,
+            },
+        )
+    ),
+    "qwen2": lambda: transformers.Qwen2Model(
+        transformers.Qwen2Config(**{k: v for k, v in SHAPE.items() if k != "head_dim"})
+    ),
+    "qwen3": lambda: transformers.Qwen3Model(transformers.Qwen3Config(**SHAPE)),
+    "mistral": lambda: transformers.MistralModel(transformers.MistralConfig(**SHAPE, sliding_window=8)),
+    "gemma": lambda: transformers.GemmaModel(transformers.GemmaConfig(**SHAPE)),
+    "gemma 3": lambda: transformers.Gemma3TextModel(
+        transformers.Gemma3TextConfig(**SHAPE, sliding_window=8, query_pre_attn_scalar=8)
+    ),
+}
+BUILT_OTHERWISE = {
+    "gpt2": lambda: transformers.GPT2Model(
+        transformers.GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=300)
+    ),
+    "gemma 2, capped scores": lambda: transformers.Gemma2Model(transformers.Gemma2Config(**SHAPE)),
+    "olmo 2, norms after the products": lambda: transformers.Olmo2Model(
+        transformers.Olmo2Config(**{k: v for k, v in SHAPE.items() if k != "head_dim"})
+    ),
+    "cohere, attention beside the feed-forward": lambda: transformers.CohereModel(
+        transformers.CohereConfig(**{k: v for k, v in SHAPE.items() if k != "head_dim"})
+    ),
+}
+Make = Callable[[], transformers.PreTrainedModel]
+
+
+def _pair(make: Make) -> tuple[Backbone, Backbone]:
+    """The same weights behind both forwards; large ones, so that whatever ought to matter does."""
+    torch.manual_seed(3)
+    model = make()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.15)
+    return Backbone(model, "fused"), Backbone(model, "stock", fused=False)
+
+
+def _batch(lengths: list[int], shared: int) -> Batch:
+    generator = torch.Generator().manual_seed(7)
+    width = max(lengths)
+    ids = torch.randint(1, 300, (len(lengths), width), generator=generator)
+    ids[1:, :shared] = ids[0, :shared]
+    mask = torch.arange(width) < torch.tensor(lengths)[:, None]
+    return Batch(list(range(len(lengths))), ids, mask, mask, lengths, shared)
+
+
+def _close(mine: Tensor, theirs: Tensor, mask: Tensor) -> None:
+    scale = float(theirs[mask].abs().max())
+    assert float((mine - theirs)[mask].abs().max()) <= 2e-6 * scale
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("layer", [None, 0, 1])
+@pytest.mark.parametrize("make", BUILT_LIKE_LLAMA.values(), ids=BUILT_LIKE_LLAMA.keys())
+def test_equal_to_the_models_own_forward(make: Make, layer: int | None, norm: Any) -> None:
+    fused, stock = _pair(make)
+    assert (fused.path, stock.path) == ("fused", "stock")
+    for lengths, shared in (([8, 8, 7, 5, 5, 5], 3), ([3, 8, 4], 0), ([6, 2], 2), ([5], 1)):
+        batch = _batch(lengths, shared)
+        _close(fused.hidden(batch, layer, norm), stock.hidden(batch, layer, norm), batch.attention_mask)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("make", BUILT_LIKE_LLAMA.values(), ids=BUILT_LIKE_LLAMA.keys())
+def test_last_tokens_alone(make: Make, norm: Any) -> None:
+    fused, stock = _pair(make)
+    for lengths, shared in (([8, 8, 7, 5, 5, 5], 3), ([3, 8, 4], 0), ([6, 2], 2), ([5], 1)):
+        batch = _batch(lengths, shared)
+        rows = torch.arange(len(lengths))
+        expected = stock.hidden(batch, None, norm)[rows, torch.tensor(lengths) - 1]
+        _close(fused.last_hidden(batch, norm), expected, torch.ones(len(lengths), dtype=torch.bool))
+
+
+@pytest.mark.parametrize("most", [0, 5, 100])
+def test_both_ways_to_compute_attention(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "PLAIN_MOST", most)
+    fused, stock = _pair(BUILT_LIKE_LLAMA["qwen3"])
+    batch = _batch([8, 8, 7, 5, 3], 3)
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+
+
+@pytest.mark.parametrize("shared", [0, 3])
+@pytest.mark.parametrize("most", [0, 2048])
+@pytest.mark.parametrize("make", BUILT_LIKE_LLAMA.values(), ids=BUILT_LIKE_LLAMA.keys())
+@torch.no_grad()
+def test_rows_of_many_lengths_together_or_one_by_one(
+    make: Make, most: int, shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "TOGETHER_MOST", most)
+    fused, stock = _pair(make)
+    batch = _batch([8, 7, 7, 5, 3], shared)
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+
+
+@pytest.mark.parametrize("make", BUILT_OTHERWISE.values(), ids=BUILT_OTHERWISE.keys())
+def test_what_is_built_otherwise_runs_its_own_forward(make: Make) -> None:
+    fused, stock = _pair(make)
+    assert fused.path == "stock"
+    batch = _batch([6, 4], 2)
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+
+
+def test_beyond_a_window_the_model_cuts_by_itself() -> None:
+    fused, stock = _pair(BUILT_LIKE_LLAMA["mistral"])
+    batch = _batch([20, 12], 3)
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+    _close(fused.last_hidden(batch), stock.last_hidden(batch), torch.ones(2, dtype=torch.bool))
+
+
+def test_hooks_are_run() -> None:
+    fused, _ = _pair(BUILT_LIKE_LLAMA["llama"])
+    batch, before = _batch([6, 4], 2), None
+    before = fused.hidden(batch)
+    fused.model.layers[0].register_forward_hook(lambda module, args, output: output * 1.5)
+    assert float((fused.hidden(batch) - before).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("name", ["llama, biases", "qwen3", "gemma 3"])
+def test_gradients_of_an_adapter(name: str) -> None:
+    fused, stock = _pair(BUILT_LIKE_LLAMA[name])
+    parameters = add_adapter(fused.model, TrainConfig(rank=4, alpha=8.0, dropout=0.0))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    batch = _batch([8, 8, 7, 5], 3)
+    gradients = []
+    for states in (fused.last_hidden(batch), stock.last_hidden(batch)):
+        weights = torch.linspace(-1, 1, states.numel()).view_as(states)
+        gradients.append(torch.autograd.grad((states * weights).sum(), parameters))
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
+
+
+def test_weights_that_learn_get_their_gradient() -> None:
+    fused, stock = _pair(BUILT_LIKE_LLAMA["llama"])
+    weight = fused.model.layers[1].mlp.up_proj.weight.requires_grad_(True)
+    batch = _batch([8, 5], 3)
+    mine, theirs = (
+        torch.autograd.grad(one.last_hidden(batch).square().sum(), weight)[0] for one in (fused, stock)
+    )
+    torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
+
+
+def test_fusing_takes_no_memory_and_a_changed_weight_counts() -> None:
+    fused, stock = _pair(BUILT_LIKE_LLAMA["llama"])
+    batch = _batch([8, 5], 3)
+    fused.hidden(batch)
+    attention = fused.model.layers[0].self_attn
+    assert attention.q_proj.weight.untyped_storage().data_ptr() == (
+        attention.v_proj.weight.untyped_storage().data_ptr()
+    )
+    with torch.no_grad():
+        attention.k_proj.weight.mul_(2)
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+    attention.k_proj.weight.data = attention.k_proj.weight.data.clone() * 2
+    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+
+
+def test_bfloat16_stays_close() -> None:
+    fused, stock = _pair(BUILT_LIKE_LLAMA["qwen3"])
+    half = Backbone(fused.model.bfloat16(), "half")
+    assert half.path == "fused"
+    batch = _batch([8, 8, 7, 5], 3)
+    mine, theirs = half.last_hidden(batch).float(), stock.last_hidden(batch).float()
+    assert float(torch.cosine_similarity(mine, theirs).min()) > 0.999

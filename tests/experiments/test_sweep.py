@@ -1,0 +1,200 @@
+"""Sweeps of real, tiny trainings: nothing twice after a kill, bands over seeds, a recipe that may not change."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+from xml.etree import ElementTree
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import lastword
+from lastword.cli import main
+from lastword.errors import ExistingOutputError, RequestError
+from lastword.experiments.table import comparison_table
+from tests.training.conftest import pair_columns
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, llama_folder: Path) -> Path:
+    pq.write_table(pa.table(pair_columns()), tmp_path / "pairs.parquet")
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        f'model = "{llama_folder}"\npairs = ["{tmp_path / "pairs.parquet"}"]\nsteps = 12\nbatch_pairs = 8\n'
+        'rank = 4\nmax_tokens = 64\ndtype = "float32"\nlearning_rate = 1e-2\nwarmup_steps = 2\n'
+        "\n[sweep]\ntemperature = [0.05, 0.5]\n"
+    )
+    return path
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Path:
+    path = tmp_path / "dev.csv"
+    path.write_text(
+        "text,label\n" + "".join(f"the {n} {i},{n}\n" for i in range(8) for n in ("river", "price"))
+    )
+    return path
+
+
+def test_every_combination_with_every_seed(recipe: Path, dev: Path, tmp_path: Path) -> None:
+    out = tmp_path / "swept"
+    found = lastword.sweep(
+        recipe, out, grid={"rank": [2, 4], "steps": [3]}, development=[str(dev)], seeds=2, device="cpu"
+    )
+    names = [f"temperature={t} rank={r}" for t in (0.05, 0.5) for r in (2, 4)]
+    assert [(trial["settings"], trial["seed"]) for trial in found.trials] == [
+        (name, seed) for name in names for seed in (0, 1)
+    ]
+    assert {trial["step"] for trial in found.trials} == {3}, "one value replaces the recipe's"
+    means = [fmean(trial["scores"].values()) for trial in found.trials if trial["settings"] == names[0]]
+    assert found.mean_of(names[0]) == (fmean(means), stdev(means))
+    assert json.loads((out / "sweep.json").read_text()) == found.to_dict()
+    assert json.loads((out / "trial-003-1.json").read_text()) == found.trials[7]
+    assert list(found.base) == ["dev"]
+    table = comparison_table(found)
+    assert table.splitlines()[0].split() == ["settings", "mean", "dev"]
+    assert {line[: len(names[0])] for line in table.splitlines()[2:]} >= {names[0]}
+    picture = ElementTree.fromstring((out / "sweep.svg").read_text())
+    assert len([one for one in picture.iter() if one.tag.endswith("circle")]) == 8
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [], "models are not kept"
+
+
+def test_one_setting_at_a_time(recipe: Path, dev: Path, tmp_path: Path) -> None:
+    found = lastword.sweep(
+        recipe, tmp_path / "swept", grid={"temperature": [0.05, 0.5], "rank": [4, 2], "steps": 2},
+        development=[str(dev)], seeds=1, one_at_a_time=True, device="cpu",
+    )  # fmt: skip
+    assert [trial["settings"] for trial in found.trials] == ["recipe", "temperature=0.5", "rank=2"]
+    assert (found.settings["steps"], found.settings["rank"]) == (2, 4)
+
+
+def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path) -> None:
+    """The trials of a whole sweep and of one killed in its third training are the same, number for number."""
+    settings = {"development": [str(dev)], "seeds": 2, "device": "cpu"}
+    whole = lastword.sweep(recipe, tmp_path / "whole", **settings)  # type: ignore[arg-type]
+    out, work = tmp_path / "killed", tmp_path / "killed.partial"
+    code = f"import lastword; lastword.sweep({str(recipe)!r}, {str(out)!r}, **{settings!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(work.glob("trial-001-0*/checkpoints/step-000010")):
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists(), "the sweep ended before it was killed"
+    finished = {path.name: path.stat().st_mtime_ns for path in work.glob("*.json")}
+    assert {"settings.json", "base.json", "trial-000-0.json", "trial-000-1.json"} <= finished.keys()
+
+    with pytest.raises(ExistingOutputError, match="holds an interrupted sweep: go on with --resume"):
+        lastword.sweep(recipe, out, **settings)  # type: ignore[arg-type]
+    text = recipe.read_text()
+    recipe.write_text(text.replace("steps = 12", "steps = 13"))
+    with pytest.raises(RequestError, match=r"--resume: steps was 12 and is now 13; .* interrupted sweep or"):
+        lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
+    recipe.write_text(text.replace("[0.05, 0.5]", "[0.05, 0.6]"))
+    with pytest.raises(RequestError, match=r"--resume: sweep was \[.*0\.5.*\] and is now"):
+        lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
+    recipe.write_text(text)
+    resumed = lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
+    assert resumed.trials == whole.trials
+    assert {name: (out / name).stat().st_mtime_ns for name in finished} == finished, "written once"
+
+
+def test_a_training_whose_score_was_lost_is_not_done_again(
+    recipe: Path, dev: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lastword.experiments import series
+
+    scores, calls = series.scores_of, []
+
+    def interrupted(*args: Any) -> dict[str, float]:
+        calls.append(args)
+        if len(calls) == 2:  # the first is the model before training
+            raise KeyboardInterrupt
+        return scores(*args)
+
+    monkeypatch.setattr(series, "scores_of", interrupted)
+    settings: dict[str, Any] = {"development": [str(dev)], "seeds": 1, "device": "cpu"}
+    with pytest.raises(KeyboardInterrupt):
+        lastword.sweep(recipe, tmp_path / "swept", **settings)
+    weights = tmp_path / "swept.partial" / "trial-000-0" / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    seen: list[int] = []
+
+    def recorded(*args: Any) -> dict[str, float]:
+        if weights.exists():
+            seen.append(weights.stat().st_mtime_ns)
+        return scores(*args)
+
+    monkeypatch.setattr(series, "scores_of", recorded)
+    found = lastword.sweep(recipe, tmp_path / "swept", resume=True, **settings)
+    assert seen == [written]
+    assert len(found.trials) == 2
+
+
+def test_settings_that_diverge_are_a_finding(
+    recipe: Path, dev: Path, tmp_path: Path, said: list[str]
+) -> None:
+    found = lastword.sweep(
+        recipe, tmp_path / "swept", grid={"temperature": [0.05], "learning_rate": [1e-2, 1e30], "clip_norm": [1e30]},
+        development=[str(dev)], seeds=1, device="cpu",
+    )  # fmt: skip
+    lost = found.trials[1]
+    assert (lost["settings"], lost["scores"], lost["step"]) == ("learning_rate=1e+30", {}, None)
+    assert lost["diverged"].startswith("loss is ")
+    assert found.ranked == ["learning_rate=0.01", "learning_rate=1e+30"]
+    assert comparison_table(found).splitlines()[-1].split() == [
+        "learning_rate=1e+30", "–", "–", "diverged", "with", "1", "of", "1", "seeds",
+    ]  # fmt: skip
+    assert any("learning_rate=1e+30, seed 0: loss is " in line for line in said)
+    assert not list((tmp_path / "swept").glob("trial-*.partial"))
+
+
+def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
+    out = tmp_path / "swept"
+    arguments = ["sweep", str(recipe), "--out", str(out), "--set", "steps=2", "--set", "rank=2..8", "--trials", "2",
+                 "--seeds", "1", "--dev", str(dev), "--device", "cpu"]  # fmt: skip
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["settings", "mean", "dev"]
+    assert len(lines) == 4
+    assert all("rank=" in line for line in lines[2:])
+    assert (out / "sweep.svg").exists()
+    again = CliRunner().invoke(main, [*arguments, "--overwrite", "--json"])
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout.splitlines()[-1]) == json.loads((out / "sweep.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "temperature"], "--set 'temperature': write KEY=VALUE,VALUE such as temperature=0.05,0.1"),
+        (["--set", "rank=4", "--set", "rank=8"], "--set rank stands there twice: give all its values at once"),
+        (["--set", "temperature=0.1"], "sweep: 1 combination of settings: give two values or more"),
+        (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: say how many values to draw with --trials"),
+        (["--trials", "2", "--one-at-a-time"], "one_at_a_time and trials: choose one"),
+        (["--seeds", "0"], "seeds=0: give 1 or more"),
+        (["--set", "patience=1,2", "--dev", "no.csv"], "no file no.csv: give a .parquet, .csv"),
+    ],
+)  # fmt: skip
+def test_a_wrong_request(
+    arguments: list[str], message: str, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["sweep", str(recipe), "--out", "x", *arguments])
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr.strip().splitlines()[-1]
+    assert not list(tmp_path.glob("x*")), "something was written"

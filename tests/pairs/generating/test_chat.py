@@ -1,0 +1,146 @@
+"""A tiny chat model, really run: answers do not depend on company, and a killed run goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import transformers
+
+from lastword.errors import ModelError, RequestError
+from lastword.pairs import make_pairs
+from lastword.pairs.generating import LocalChat, Rewriting
+from lastword.pairs.generating.engine import Prompt
+from tests.pairing.test_stream import write
+
+Refused = Callable[..., str]
+TEMPLATE = (
+    "{% for message in messages %}<s>{{ message['role'] }}: {{ message['content'] }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant: {% endif %}"
+)
+ASK = {"say": "say it: {text}"}
+
+
+@pytest.fixture(scope="module")
+def chat_folder(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama with a chat template; many of its tokens end an answer, so answers are short."""
+    folder = tmp_path_factory.mktemp("chat") / "tiny-chat"
+    shutil.copytree(llama_folder, folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    ends = [tokenizer.eos_token_id, *range(300, 330)]
+    transformers.GenerationConfig(eos_token_id=ends).save_pretrained(folder)
+    return folder
+
+
+def chat(folder: Path, **settings: object) -> LocalChat:
+    return LocalChat(str(folder), **{"max_tokens": 40, "device": "cpu", "dtype": "float32", **settings})  # type: ignore[arg-type]
+
+
+def prompts(count: int) -> list[Prompt]:
+    return [Prompt(f"the river {'was low and ' * (i % 3)}number {i}", i) for i in range(count)]
+
+
+def test_the_prompt_ends_where_the_answer_begins(chat_folder: Path) -> None:
+    engine = chat(chat_folder)
+    said = engine._tokenizer.decode(engine._ids("the river"))
+    assert said.replace(" ", "").endswith("<s>assistant:")
+    assert said.count("<s>") == 2, "no second begin-of-text token"
+
+
+def test_a_model_is_told_not_to_think(chat_folder: Path) -> None:
+    """As Qwen3's template has it: it thinks unless told not to, and would spend all its tokens on that."""
+    engine = chat(chat_folder)
+    engine._tokenizer.chat_template = TEMPLATE.replace(
+        "assistant: ",
+        "assistant: {% if enable_thinking is defined and enable_thinking is false %}no thought{% endif %}",
+    )
+    assert engine._tokenizer.decode(engine._ids("the river")).replace(" ", "").endswith("nothought")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_answers_do_not_depend_on_company(chat_folder: Path, temperature: float) -> None:
+    together = chat(chat_folder, temperature=temperature).answers(prompts(12))
+    alone = [
+        chat(chat_folder, temperature=temperature, batch_prompts=1).answers([one])[0] for one in prompts(12)
+    ]
+    assert together == alone
+    assert sum(not answer.problem for answer in together) >= 6
+
+
+def test_a_drawn_answer_follows_its_seed(chat_folder: Path) -> None:
+    engine = chat(chat_folder, temperature=1.0)
+    text = "the river was low"
+    first, again, other = (engine.answers([Prompt(text, seed)])[0] for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_draws_follow_the_softmax(chat_folder: Path) -> None:
+    """The first token over many seeds comes as often as its probability says."""
+    import torch
+
+    engine = chat(chat_folder, temperature=0.8, max_tokens=1, batch_prompts=256)
+    ids = torch.tensor([engine._ids("the river")])
+    with torch.no_grad():
+        expected = (engine._model(ids).logits[0, -1].float() / 0.8).softmax(-1)
+    count, seen = 4096, torch.zeros_like(expected)
+    for start in range(0, count, 256):
+        from lastword.pairs.generating.chat import _Draw
+
+        draw = _Draw(list(range(start, start + 256)), 0.8)
+        scores = expected.log().mul(0.8).expand(256, -1)
+        for token in draw(ids, scores).argmax(-1).tolist():
+            seen[token] += 1 / count
+    top = expected.topk(5).indices
+    assert torch.allclose(seen[top], expected[top], atol=0.03)
+
+
+def test_long_prompts_and_long_answers_are_rejected(chat_folder: Path) -> None:
+    engine = chat(chat_folder, max_tokens=100)
+    (answer,) = engine.answers([Prompt("the river was low " * 60, 0)])
+    assert answer.problem == "longer than the model's window of 128 tokens"
+    (cut,) = chat(chat_folder, max_tokens=1, temperature=0.0).answers([Prompt("the river", 0)])
+    assert cut.problem in ("answer cut at the token limit", "")
+
+
+def test_models_that_cannot_chat(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    assert refused(ModelError, LocalChat, str(llama_folder)) == (
+        f"{llama_folder} has no chat template: give an instruction-tuned model such as Qwen/Qwen3-0.6B"
+    )
+    assert refused(ModelError, LocalChat, "mini").startswith("mini has no chat template: ")
+    assert refused(ModelError, LocalChat, str(tmp_path / "none")).startswith(
+        f"{tmp_path / 'none'} does not load as a chat model: "
+    )
+
+
+def test_settings_that_cannot_work(chat_folder: Path, refused: Refused) -> None:
+    assert "temperature=-1" in refused(RequestError, chat, chat_folder, temperature=-1)
+
+
+def test_killed_run_goes_on(chat_folder: Path, tmp_path: Path) -> None:
+    """kill -9 while the model writes, and the file of the uninterrupted run."""
+    file = write(tmp_path / "texts.txt", [f"the river number {i} was low" for i in range(600)])
+    toml = tmp_path / "ask.toml"
+    toml.write_text('say = "say it: {text}"\n')
+    out, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+    command = [sys.executable, "-m", "lastword", "pairs", "generate", str(file), "--model", str(chat_folder),
+               "--max-tokens", "40", "--instructions", str(toml), "--output", str(out)]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(partial.glob("part-*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    subprocess.run([*command, "--resume"], check=True, stderr=subprocess.DEVNULL)
+    engine = LocalChat(str(chat_folder), max_tokens=40)
+    whole = make_pairs(Rewriting(engine, instructions=ASK), file, tmp_path / "whole.jsonl")
+    assert out.read_bytes() == whole.out.read_bytes()

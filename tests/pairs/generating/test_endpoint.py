@@ -1,0 +1,187 @@
+"""A real server that misbehaves in every way there is, and the official client, unmodified."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lastword.errors import RequestError, WorkError
+from lastword.pairs import make_pairs
+from lastword.pairs.generating import Endpoint, Rewriting
+from lastword.pairs.generating.engine import Answer, Prompt
+from tests.pairing.generating.server import Behaviour, serving
+from tests.pairing.test_stream import write
+
+Refused = Callable[..., str]
+ASK = {"say": "{text}"}
+
+
+def upper(prompt: str) -> str:
+    return f"in other words, {prompt}"
+
+
+def endpoint(url: str, **settings: object) -> Endpoint:
+    return Endpoint(
+        **{"model": "good-model", "url": url, "key": "secret", "longest_wait_s": 0.05, **settings}
+    )  # type: ignore[arg-type]
+
+
+def prompts(count: int) -> list[Prompt]:
+    return [Prompt(f"the river number {i} was low", i) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [["429"], ["500", "500"], ["drop"], ["malformed"], ["truncated"], ["html"], ["empty list"],
+     ["500", "drop", "malformed", "truncated", "429"]],
+    ids=lambda trouble: ", ".join(trouble),
+)  # fmt: skip
+def test_trouble_that_passes(trouble: list[str]) -> None:
+    behaviour = Behaviour(upper, trouble)
+    with serving(behaviour) as url:
+        answers = endpoint(url).answers(prompts(5))
+    assert answers == [Answer(upper(prompt.text)) for prompt in prompts(5)]
+    assert set(behaviour.seen.values()) == {len(trouble) + 1}
+
+
+def test_retry_after_is_heeded() -> None:
+    behaviour = Behaviour(upper, ["429 1"])
+    with serving(behaviour) as url:
+        endpoint(url, longest_wait_s=5.0).answers(prompts(1))
+    assert 0.9 < behaviour.arrivals[1] - behaviour.arrivals[0] < 3.0
+
+
+def test_trouble_that_stays_stops_the_run_with_one_line(refused: Refused) -> None:
+    behaviour = Behaviour(upper, ["500"] * 99)
+    with serving(behaviour) as url:
+        message = refused(WorkError, endpoint(url, attempts=3).answers, prompts(4))
+    assert message.startswith(f"{url}/ failed 3 times: ")
+    assert message.endswith("; go on later with --resume")
+    assert max(behaviour.seen.values()) == 3
+
+
+def test_slow_answers_time_out_and_are_asked_again(refused: Refused) -> None:
+    behaviour = Behaviour(upper, slow_s=0.5)
+    with serving(behaviour) as url:
+        assert "timed out" in refused(WorkError, endpoint(url, timeout_s=0.1, attempts=2).answers, prompts(1))
+    assert list(behaviour.seen.values()) == [2]
+
+
+def test_wrong_key_and_unknown_model_and_no_server(refused: Refused) -> None:
+    with serving(Behaviour(upper)) as url:
+        assert refused(RequestError, endpoint(url, key="wrong").answers, prompts(2)).startswith(
+            f"{url}/ does not take the key (401): "
+        )
+        assert refused(RequestError, endpoint(url, model="godo-model").answers, prompts(2)) == (
+            f"{url}/ has no model 'godo-model'; it has: good-model"
+        )
+    assert "failed 2 times: Connection error" in refused(
+        WorkError, endpoint(url, attempts=2).answers, prompts(1)
+    )
+
+
+def test_no_key(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert refused(RequestError, Endpoint, "m", "http://localhost:1/v1") == (
+        "no key for http://localhost:1/v1: set OPENAI_API_KEY (any word will do for a local server)"
+    )
+
+
+def test_a_refused_text_costs_one_pair(tmp_path: Path) -> None:
+    file = write(tmp_path / "texts.txt", ["the river was low", "the poison was strong", "she sold the house"])
+    with serving(Behaviour(upper)) as url:
+        made = make_pairs(Rewriting(endpoint(url), instructions=ASK), file, tmp_path / "out.jsonl")
+    assert (made.pairs, made.rejected) == (2, {"refused by the endpoint (400)": 1})
+
+
+def test_a_request_that_no_text_can_mend_stops_the_run(refused: Refused) -> None:
+    poison = [Prompt(f"poison number {i}", i) for i in range(40)]
+    behaviour = Behaviour(upper)
+    with serving(behaviour) as url:
+        message = refused(RequestError, endpoint(url, concurrency=2).answers, poison)
+        assert len(behaviour.seen) < 20, "it did not stop"
+        late = endpoint(url, concurrency=1)
+        assert sum(not answer.problem for answer in late.answers([*prompts(1), *poison])) == 1
+    assert message == (
+        f"{url}/ refused the first 10 texts (400): this prompt breaks our policy; "
+        "--request changes the fields of a request"
+    )
+
+
+def test_fields_of_a_request(tmp_path: Path) -> None:
+    """Servers differ: some want another name for the limit, some a word against thinking."""
+    behaviour = Behaviour(upper)
+    with serving(behaviour) as url:
+        endpoint(url).answers(prompts(1))
+        changed = endpoint(url, request={"max_tokens": None, "max_completion_tokens": 99, "seed": 7})
+        changed.answers(prompts(1))
+    usual, own = behaviour.fields
+    assert usual == {"temperature": 0.7, "max_tokens": 256, "seed": 0}
+    assert own == {"temperature": 0.7, "max_completion_tokens": 99, "seed": 7}
+    assert changed.settings() != endpoint(url).settings(), "a resumed run must ask the same"
+
+
+def test_a_cut_answer_is_rejected() -> None:
+    with serving(Behaviour(upper, finish="length")) as url:
+        (answer,) = endpoint(url).answers(prompts(1))
+    assert answer.problem == "answer cut at the token limit"
+
+
+def test_requests_run_together_but_not_more_than_allowed() -> None:
+    behaviour = Behaviour(upper, slow_s=0.05)
+    with serving(behaviour) as url:
+        endpoint(url, concurrency=4).answers(prompts(24))
+    assert 2 <= behaviour.together <= 4
+
+
+def test_requests_keep_to_the_rate() -> None:
+    behaviour = Behaviour(upper)
+    with serving(behaviour) as url:
+        endpoint(url, per_minute=1200.0).answers(prompts(11))
+    assert behaviour.arrivals[-1] - behaviour.arrivals[0] >= 0.45, "ten pauses of a twentieth of a second"
+
+
+def test_concurrency_changes_nothing(tmp_path: Path) -> None:
+    file = write(tmp_path / "texts.txt", [f"the river number {i} was low" for i in range(40)])
+    outs = []
+    with serving(Behaviour(upper)) as url:
+        for concurrency in (1, 8):
+            method = Rewriting(
+                endpoint(url, concurrency=concurrency), instructions=ASK, chunk=7 * concurrency
+            )
+            outs.append(make_pairs(method, file, tmp_path / f"{concurrency}.jsonl", seed=3).out.read_text())
+    assert outs[0] == outs[1]
+
+
+def test_killed_run_goes_on(tmp_path: Path) -> None:
+    """kill -9 in the middle, against a live server: the same file, nothing asked twice but the open chunk."""
+    count = 600
+    file = write(tmp_path / "texts.txt", [f"the river number {i} was low" for i in range(count)])
+    toml = tmp_path / "ask.toml"
+    toml.write_text('say = "{text}"\n')
+    out, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+    behaviour = Behaviour(upper, slow_s=0.005)
+    with serving(behaviour) as url:
+        command = [sys.executable, "-m", "lastword", "pairs", "generate", str(file), "--model", "good-model",
+                   "--endpoint", url, "--instructions", str(toml), "--output", str(out)]  # fmt: skip
+        environment = {**os.environ, "OPENAI_API_KEY": "secret"}
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not list(partial.glob("part-*.parquet")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not out.exists()
+        subprocess.run([*command, "--resume"], env=environment, check=True, stderr=subprocess.DEVNULL)
+        whole = make_pairs(Rewriting(endpoint(url), instructions=ASK), file, tmp_path / "whole.jsonl")
+    assert out.read_bytes() == whole.out.read_bytes()
+    twice = [prompt for prompt, times in behaviour.seen.items() if times > 2]  # once is the run `whole`
+    assert len(behaviour.seen) == count
+    assert len(twice) <= 256, "more than the open chunk was asked again"

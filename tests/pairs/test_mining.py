@@ -1,0 +1,58 @@
+"""Hard negatives are near, are no positives, and leave the pairs as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from lastword.bundled import path_of
+from lastword.embedding import Embedder
+from lastword.errors import ExistingOutputError, RequestError, TableError
+from lastword.pairs.mining import mine_negatives
+from tests.pairing.checking.test_doctor import GOOD, write
+from tests.pairing.test_methods import rows
+
+Refused = Callable[..., str]
+
+
+def test_negatives_are_near_and_no_positives(
+    mini: Embedder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(path_of("pairs")).slice(0, 300)
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    found = mine_negatives(
+        tmp_path / "pairs.parquet", tmp_path / "out.parquet", mini, rank_from=0, margin=0.02
+    )
+    assert capsys.readouterr() == ("", ""), "bars away from a terminal"
+    mined = rows(tmp_path / "out.parquet")
+    assert [row["positive"] for row in mined] == table["positive"].to_pylist()
+    having = [row for row in mined if row["negative"]]
+    assert len(having) == found > 5
+    own: dict[str, set[str]] = {}
+    for row in mined:
+        own.setdefault(row["anchor"], set()).add(row["positive"])
+    anchors, positives, negatives = (
+        mini.encode([row[side] for row in having]) for side in ("anchor", "positive", "negative")
+    )
+    assert ((anchors * negatives).sum(1) < (anchors * positives).sum(1) - 0.015).all()
+    everything = mini.encode(table["positive"].to_pylist())
+    near = (anchors * negatives).sum(1)[:, None] > (anchors @ everything.T)
+    assert near.mean() > 0.8, "a mined negative is nearer than most texts"
+    assert not any(row["negative"] in own[row["anchor"]] for row in having)
+
+
+def test_what_cannot_be_mined(mini: Embedder, tmp_path: Path, refused: Refused) -> None:
+    file, out = write(tmp_path / "pairs.parquet", GOOD), tmp_path / "out.parquet"
+    assert refused(RequestError, mine_negatives, file, out, mini, rank_from=5, rank_to=3) == (
+        "ranks 5 … 3: the first must be 0 or more and below the second"
+    )
+    assert refused(TableError, mine_negatives, file, out, mini, rank_from=9) == (
+        f"{file}: 4 distinct positives; ranks from 9 on need more"
+    )
+    out.touch()
+    assert refused(ExistingOutputError, mine_negatives, file, out, mini) == (
+        f"{out} exists: give another place or --overwrite"
+    )

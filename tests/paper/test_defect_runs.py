@@ -1,0 +1,130 @@
+"""The cost of each switch: every one beside its own counterpart, on a tiny model; interrupted and gone on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lastword.embedding import Embedder
+from lastword.errors import RequestError
+from lastword.experiments import defects as module
+from lastword.experiments.series import Comparison
+from lastword.paper.defect_runs import FIXED, contestants, cost, measure_defects, unmeasured
+from lastword.published import SWITCHES
+from tests.training.conftest import pair_columns
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, llama_folder: Path) -> dict[str, Any]:
+    pq.write_table(pa.table(pair_columns()), tmp_path / "pairs.parquet")
+    dev = tmp_path / "dev.csv"
+    dev.write_text(
+        "text,label\n" + "".join(f"the {n} {i},{n}\n" for i in range(8) for n in ("river", "price"))
+    )
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        f'model = "{llama_folder}"\npairs = ["{tmp_path / "pairs.parquet"}"]\ntemplate = "ccw"\nsteps = 2\n'
+        'batch_pairs = 30\nrank = 4\nmax_tokens = 64\ndtype = "float32"\nlearning_rate = 1e-2\nwarmup_steps = 0\n'
+    )
+    return {"recipe": recipe, "development": [str(dev)], "device": "cpu", "seeds": 2}
+
+
+FACTS = {"texts_over_100_tokens": 1, "trainings_that_draw_the_header_row": 1}
+
+
+def test_each_switch_has_a_counterpart_that_differs_by_it_alone() -> None:
+    by_name = {one.name: one for one in contestants(FACTS)}
+    assert len(by_name) == len(contestants(FACTS))
+    for one in by_name.values():
+        if one.against is None:
+            assert "as_published" not in one.settings
+            continue
+        other = by_name[one.against]
+        assert {k: v for k, v in one.settings.items() if k != "as_published"} == other.settings
+        if one.input != "csv":
+            assert one.input == other.input
+    names = {name for one in by_name.values() for name in (one.name, *one.also)}
+    assert set(SWITCHES) - names == {"average=test-only"}
+
+
+def test_what_cannot_matter_is_not_tried() -> None:
+    def names(**facts: int) -> set[str]:
+        return {one.name for one in contestants({**FACTS, **facts})}
+
+    assert names() - names(texts_over_100_tokens=0) == {f"{FIXED}, 512 tokens", "train_tokens=100"}
+    assert names() - names(trainings_that_draw_the_header_row=0) == {"header_row=keep"}
+
+
+def test_every_switch_is_measured_once(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, done = module.trained, []
+
+    def counted(place: Path, *rest: Any, **how: Any) -> Any:
+        if len(done) == 5:
+            done.append("stop")
+            raise KeyboardInterrupt
+        done.append(place.name)
+        return real(place, *rest, **how)
+
+    monkeypatch.setattr(module, "trained", counted)
+    out = tmp_path / "defects"
+    with pytest.raises(KeyboardInterrupt):
+        measure_defects(out, **settings)
+    with pytest.raises(RequestError, match="--resume: seeds was 2 and is now 3"):
+        measure_defects(out, resume=True, **{**settings, "seeds": 3})
+    found = measure_defects(out, resume=True, **settings)
+    tried = contestants(found["facts"])
+    assert len(done) == 2 * len(tried) + 1, "each once, and one stop"
+    assert [(trial["switch"], trial["seed"]) for trial in found["trials"]] == [
+        (name, seed) for one in tried for name in (one.name, *one.also) for seed in (0, 1)
+    ]
+    assert json.loads((out / "defects.json").read_text()) == found
+    assert found["facts"] == {
+        "pairs": 30, "texts": 60, "longest_tokens": found["facts"]["longest_tokens"], "texts_over_100_tokens": 0,
+        "trainings_that_draw_the_header_row": 2,
+    }  # fmt: skip
+    assert unmeasured(found["trials"]) == ["train_tokens=100", "average=test-only"]
+    assert not (out / "begins").exists()
+    assert str(tmp_path) not in json.dumps(found["trials"]), "no place of this computer"
+
+
+def test_a_tokenizer_is_made_to_begin_its_sequences(tmp_path: Path, llama_folder: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for path in llama_folder.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    definition = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**definition, "post_processor": None}))
+    plain = Embedder.from_pretrained(folder, dtype="float32", device="cpu")
+    made = module._model_that_begins({"model": str(folder)}, tmp_path)["model"]
+    begins = Embedder.from_pretrained(made, dtype="float32", device="cpu")
+    assert not plain.tokenizer.adds_bos
+    assert begins.tokenize(["a car"]).ids == [[begins.tokenizer.bos_id, *plain.tokenize(["a car"]).ids[0]]]
+
+
+def test_the_cost_is_a_difference_with_its_deviation() -> None:
+    values = {FIXED: [0.30, 0.34], "negatives=micro": [0.21, 0.23]}
+    trials = [
+        {"switch": name, "seed": seed, "scores": {"a": value, "b": value + 0.1}}
+        for name, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    difference, deviation = cost(Comparison(trials, {}, {}, "switch"), "negatives=micro", FIXED)
+    assert difference == pytest.approx(fmean(values["negatives=micro"]) - fmean(values[FIXED]))
+    assert deviation == pytest.approx((stdev([0.30, 0.34]) ** 2 + stdev([0.21, 0.23]) ** 2) ** 0.5)
+
+
+def test_one_seed_has_no_band(tmp_path: Path, refused: Refused) -> None:
+    assert refused(RequestError, measure_defects, tmp_path / "x", seeds=1) == (
+        "seeds=1: a difference needs a band, which takes 2 or more"
+    )

@@ -1,0 +1,220 @@
+"""Real, tiny reproductions: every cell measured once whatever happens, pages that say what was measured."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from lastword.cli import main
+from lastword.embedding import Embedder
+from lastword.errors import MissingFileError, RequestError
+from lastword.evaluation import evaluate
+from lastword.paper import cells as cells_module
+from lastword.paper import reproduce
+from lastword.paper.scale import SCALES
+from lastword.paper.suite import task_suite
+from tests.training.conftest import pair_columns
+
+TINY = {"steps": 2, "batch_pairs": 8, "rank": 4, "max_tokens": 64, "dtype": "float32"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder of texts like the public one."""
+    folder = tmp_path / "data"
+    for part in ("clustering", "classification", "pairs"):
+        (folder / part).mkdir(parents=True)
+    nouns = ("river", "price", "cat")
+    texts = [f"the {noun} number {i} is here" for i in range(20) for noun in nouns]
+    table = {"text": texts, "label": list(nouns) * 20}
+    pq.write_table(pa.table(table), folder / "clustering" / "sib200_eng.parquet")
+    split = ["train"] * 54 + ["test"] * 6
+    pq.write_table(pa.table({**table, "split": split}), folder / "classification" / "emotion.parquet")
+    columns = pair_columns(16)
+    pairs = {
+        "sentence1": columns["anchor"],
+        "sentence2": columns["positive"],
+        "score": [1.0] * 12 + [0.0] * 4,
+    }
+    for name in ("rte_nli", "wikisplit_pairs"):
+        pq.write_table(pa.table(pairs), folder / "pairs" / f"{name}.parquet")
+    return folder
+
+
+def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> None:
+    out = tmp_path / "out"
+    result = reproduce("table3", out, models=[str(llama_folder)], data_dir=data, device="cpu")
+    (table,) = result["pages"]
+    assert [(cell["row"], cell["column"]) for cell in table["cells"]] == [
+        ("none", "mean"), ("none", "last"), ("none", "eos"),
+    ]  # fmt: skip
+    for cell, pooling in zip(table["cells"], ("mean", "lasttoken", "eos"), strict=True):
+        embedder = Embedder.from_pretrained(llama_folder, template="none", pooling=pooling, device="cpu")
+        alone = evaluate(embedder, data / "clustering" / "sib200_eng.parquet", max_texts=1000)
+        assert cell["score"] == pytest.approx(100 * alone["score"], abs=0.006)
+        assert cell["band"] == pytest.approx(100 * alone["std"], abs=0.006)
+        assert cell["published Llama-3.2-1B"] in (45.8, 33.2, 23.4)
+    assert {one["verdict"] for one in table["verdicts"][llama_folder.name]} <= {
+        "holds", "within the noise", "the other way round",
+    }  # fmt: skip
+    assert json.loads((out / "reproduction.json").read_text()) == result
+    assert {path.name for path in out.iterdir()} == {"report.md", "cells.csv", "reproduction.json"}
+    page = (out / "report.md").read_text()
+    assert "## Table 3: Pooling, before training" in page
+    assert "Mean pooling is above last-token pooling" in page
+    with (out / "cells.csv").open() as file:
+        assert [row["column"] for row in csv.DictReader(file)] == ["mean", "last", "eos"]
+    facts = result["manifest"]
+    assert facts["weights"] == {str(llama_folder): Embedder.from_pretrained(llama_folder).weights_hash}
+    assert set(facts["files"]) == {"sib200_eng.parquet"}
+    assert facts["tasks"] == {}
+
+
+def test_trained_rows_go_on_after_an_interruption(
+    data: Path, tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Any] = []
+    real = cells_module.train
+
+    def counted(place: Path, **settings: Any) -> Any:
+        if len(trained) == 1 and "stop" not in trained:
+            trained.append("stop")
+            raise KeyboardInterrupt
+        trained.append(place.name)
+        return real(place, **settings)
+
+    monkeypatch.setattr(cells_module, "train", counted)
+    ask: dict[str, Any] = {
+        "models": [str(llama_folder)],
+        "data_dir": data,
+        "seeds": 1,
+        "device": "cpu",
+        **TINY,
+    }
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("table10", tmp_path / "out", **ask, pairs={"wiki-prompt": _pairs(tmp_path)})
+    result = reproduce(
+        "table10", tmp_path / "out", **ask, pairs={"wiki-prompt": _pairs(tmp_path)}, resume=True
+    )
+    trained.remove("stop")
+    assert len(trained) == len(set(trained)) == 2
+    (table,) = result["pages"]
+    assert [cell["row"] for cell in table["cells"]] == [
+        "none",
+        "emotion",
+        "emotion + wiki-prompt",
+        "emotion + labels",
+    ]
+    assert all(cell["score"] is not None for cell in table["cells"])
+    assert set(result["manifest"]["files"]) == {"emotion.parquet", "pairs.parquet"}
+
+
+def test_the_manifest_names_the_texts_of_mtebs_tasks(data: Path) -> None:
+    (hub,) = task_suite("emotion", None).revisions.values()
+    assert re.fullmatch(r"mteb/emotion@[0-9a-f]{40}", hub)
+    (local,) = task_suite("emotion", data).revisions.values()
+    assert re.fullmatch(r"local-[0-9a-f]+", local)
+
+
+def _pairs(folder: Path) -> Path:
+    path = folder / "pairs.parquet"
+    if not path.exists():
+        pq.write_table(pa.table(pair_columns()), path)
+    return path
+
+
+def test_pairs_that_are_not_there_leave_their_cells_missing(
+    data: Path, tmp_path: Path, llama_folder: Path
+) -> None:
+    shutil.rmtree(data / "pairs")
+    ask: dict[str, Any] = {
+        "models": [str(llama_folder)],
+        "data_dir": data,
+        "seeds": 1,
+        "device": "cpu",
+        **TINY,
+    }
+    result = reproduce(["table6"], tmp_path / "out", **ask, pairs={"wiki-prompt": _pairs(tmp_path)})
+    (table,) = result["pages"]
+    missing = {cell["row"] for cell in table["cells"] if cell["score"] is None}
+    assert missing == {
+        f"{template} + {source}"
+        for template, source in (
+            ("none", "nli"), ("CCW", "nli"), ("CCP", "nli"), ("CCW", "wiki-translate"), ("CCP", "wiki-translate"),
+            ("CCW", "wiki-translate + aug"), ("CCP", "wiki-translate + aug"),
+        )
+    }  # fmt: skip
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "nli: not there." in page
+    assert "| not measured |" in page
+
+
+def test_settings_share_the_trainings_with_the_recipes_own(
+    tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = {"temperature": [0.05, 0.5], "dropout": [0.0, 0.5], "batch_pairs": [4, 8]}
+    monkeypatch.setitem(SCALES, "mini", dataclasses.replace(SCALES["mini"], sweep=tried))
+    out = tmp_path / "out"
+    result = reproduce("table7", out, models=[str(llama_folder)], seeds=2, device="cpu", **TINY)
+    (page,) = result["pages"]
+    rows = {(row["row"], row["column"]): row for row in page["cells"]}
+    assert rows.keys() == {
+        ("temperature", "0.05"), ("temperature", "0.5"), ("dropout", "0"), ("dropout", "0.5"),
+    }, "batch_pairs was given, so it is not varied"  # fmt: skip
+    assert {row["model"] for row in rows.values()} == {str(llama_folder)}
+    assert rows["temperature", "0.05"]["score"] == rows["dropout", "0"]["score"], "the same two trainings"
+    report = (out / "report.md").read_text()
+    assert (
+        "**temperature**: the paper tried 1, 0.5, 0.2, 0.1, 0.05 and kept 0.2; the recipe `mini` has 0.05."
+        in report
+    )
+
+
+def test_a_table_without_texts_is_named(tmp_path: Path, llama_folder: Path) -> None:
+    result = reproduce("table9", tmp_path / "out", models=[str(llama_folder)], device="cpu")
+    assert result["not_measured"] == ["table9"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        ({"tables": "table4", "scale": "minni"}, "unknown scale 'minni': did you mean 'mini'"),
+        ({"tables": "table11"}, "unknown table 'table11': did you mean 'table1"),
+        ({"tables": "table6", "seeds": 0}, "seeds=0: give 1 or more"),
+        ({"tables": "table6", "pairs": {"wiki": "x"}}, "unknown source of pairs 'wiki'"),
+    ],
+)
+def test_bad_requests(ask: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=message):
+        reproduce(out=tmp_path / "out", **ask)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingFileError, match=r"no folder .*: give --data-dir a folder of texts, or leave it out"
+    ):
+        reproduce("table4", tmp_path / "out", data_dir=tmp_path / "nowhere")
+
+
+def test_the_command(data: Path, tmp_path: Path, llama_folder: Path) -> None:
+    out = tmp_path / "out"
+    asked = ["reproduce", "table3", "--model", str(llama_folder), "--data-dir", str(data), "--out", str(out)]
+    done = CliRunner().invoke(main, [*asked, "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert "## Table 3" in done.stdout
+    again = CliRunner().invoke(main, asked)
+    assert again.exit_code == 2
+    assert f"{out} exists: give another place or --overwrite" in again.stderr
+    wrong = CliRunner().invoke(main, ["reproduce", "table6", "--pairs", "nli"])
+    assert "--pairs nli: write NAME=FILE, such as nli=pairs.parquet" in wrong.stderr
