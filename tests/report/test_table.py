@@ -23,7 +23,8 @@ def test_an_empty_row_is_a_blank_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["3", "1,200", "−0.5", "+2.10", "41.3 ± 0.2", "12%", "<1%", "1e-5", "16 of 420", "1.2 (0.3 … 2.1)"]
+    "cell",
+    ["3", "1,200", "−0.5", "+2.10", "41.3 ± 0.2", "12%", "<1%", "1e-5", "16 of 420", "1.2 (0.3 … 2.1)"],
 )
 def test_numbers_are_aligned_on_the_right(cell: str) -> None:
     assert aligned([("a heading wider than the cell", "b"), (cell, "c"), ("–", "d"), ("", "e")]).splitlines()[
