@@ -23,17 +23,27 @@ _running: _Work | None = None
 class _StderrHandler(logging.Handler):
     """Writes to what `sys.stderr` is at the moment: above the bar where there is one."""
 
+    rewrite: Callable[[str], str] = staticmethod(str)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(self.rewrite(record.getMessage()), file=sys.stderr, flush=True)
 
 
-def show_messages(*, quiet: bool = False) -> None:
-    """Switch messages and progress on, as the command line does; `quiet` shows warnings and errors only."""
+_handler = _StderrHandler()
+
+
+def show_messages(*, quiet: bool = False, rewrite: Callable[[str], str] = str) -> None:
+    """Switch messages and progress on, as the command line does.
+
+    Args:
+        quiet: show warnings and errors only.
+        rewrite: applied to every message.
+    """
     global _progress_shown
     _progress_shown = not quiet
-    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
-        logger.addHandler(_StderrHandler())
+    _handler.rewrite = rewrite
+    logger.addHandler(_handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
 

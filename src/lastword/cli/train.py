@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lastword.cli.options import development_options, given, options_of, read_sets
-from lastword.config import TrainConfig, read_recipe
+from lastword.cli import options
+from lastword.cli.command import Command, option, print_result
+from lastword.config import TrainConfig, read_recipe, train_config
+
+GROUPS = {
+    "Model": ("model", "template", "pooling", "max_tokens"),
+    "Pairs": ("pairs", "noise"),
+    "Training": (),
+    "Adapter": ("rank", "alpha", "dropout", "projections"),
+    "Memory": ("dtype", "quantize", "batch_tokens", "graph_gib"),
+}
 
 
-@click.command()
-@click.option("--out", type=Path, required=True, help="folder to write")
-@click.option("--recipe", help="mini, paper, or a TOML file of the settings below; flags go before it")
-@options_of(TrainConfig)
-@development_options("that choose the checkpoint; without any, a tenth of the pairs is held out for it")
-@click.option("--drop-empty", is_flag=True, help="leave out pairs with an empty side")
-@click.option("--resume", is_flag=True, help="go on with an interrupted run of the same settings")
-@click.option("--overwrite", is_flag=True, help="replace the output folder")
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
-@click.option("--trackers", help="an experiment tracker that accelerate knows, or none")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+@click.command(
+    cls=Command,
+    examples=(
+        "lastword train --model mini --pairs pairs.parquet --output adapted",
+        "lastword train --recipe paper --model Qwen/Qwen3-0.6B --pairs pairs.parquet --output adapted",
+    ),
+)
+@option(
+    "--recipe", group="Model", metavar="NAME", help="mini, paper, or a TOML file of settings; flags override it"
+)
+@options.settings(TrainConfig, GROUPS)
+@option("--trackers", group="Training", metavar="NAME", help="an experiment tracker of accelerate, or none")
+@options.development("labelled texts that choose the checkpoint; by default a tenth of the pairs is held out for it")
+@options.drop_empty
+@options.device
+@options.output("folder to write", required=True)
+@options.resume
+@options.overwrite
+@options.as_json
 def train(
-    out: Path,
     recipe: str | None,
     dev: tuple[str, ...],
-    dev_text_column: str,
-    dev_label_column: str,
-    dev_split: str | None,
+    text_column: str,
+    label_column: str,
+    split: str | None,
     drop_empty: bool,
+    output: Path,
     resume: bool,
     overwrite: bool,
     device: str | None,
@@ -40,36 +56,24 @@ def train(
 ) -> None:
     """Adapt a decoder to embed, by contrastive LoRA training on pairs.
 
-    \b
-    lastword train --model mini --pairs pairs.parquet --out adapted
-    lastword train --recipe paper --model meta-llama/Llama-3.2-1B --pairs pairs.parquet --out adapted
-
     Pairs are Parquet, JSON lines, CSV or TSV with the columns anchor, positive and perhaps negative.
     The folder loads in sentence-transformers as it is.
     """
+    values = {**(read_recipe(recipe) if recipe else {}), **passed(flags)}
+    check_training(values)
+    sets = read_sets(dev, text_column, label_column, split, drop_empty=drop_empty)
+    load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import ClusterScorer
-
-    settings = {**(read_recipe(recipe) if recipe else {}), **given(flags)}
-    sets = read_sets(dev, dev_text_column, dev_label_column, dev_split, drop_empty=drop_empty)
-    scorer = ClusterScorer(sets) if sets else None
-
     from lastword.training import train as run
 
     result = run(
-        out,
-        scorer=scorer,
+        output,
+        scorer=ClusterScorer(sets) if sets else None,
         resume=resume,
         overwrite=overwrite,
         drop_empty=drop_empty,
         device=device,
         trackers=trackers,
-        **settings,
+        **values,
     )
-    if as_json:
-        facts = {
-            "out": str(result.out),
-            "selection": result.selection.to_dict(),
-            "losses": result.losses,
-            "seconds": round(result.seconds, 1),
-        }
-        click.echo(json.dumps(facts))
+    print_result(result, as_json)
