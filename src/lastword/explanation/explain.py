@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lastword import geometry
-from lastword.console import info, quiet, warn
+from lastword.console import info, silenced, warn
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.explanation.attention import token_attention
@@ -135,7 +135,7 @@ def explain(
         info(f"looking at {subject.name}")
         tokens.require(subject)
         with (
-            quiet() if measured and subject.step else nullcontext()
+            silenced() if measured and subject.step else nullcontext()
         ):  # each checkpoint would warn of the same
             measured.append(_measure(subject, sample, asked))
     found = Explanation(str(data), len(sample.texts), sample.held, seed, measured)
