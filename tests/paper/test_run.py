@@ -20,7 +20,7 @@ from lastword.embedding import Embedder
 from lastword.errors import MissingFileError, RequestError
 from lastword.evaluation import evaluate
 from lastword.paper import cells as cells_module
-from lastword.paper import reproduce
+from lastword.paper.run import reproduce
 from lastword.paper.scale import SCALES
 from lastword.paper.suite import task_suite
 from tests.training.conftest import pair_columns

@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from lastword.cli import options
 from lastword.cli.checks import FOLDER, NEW
-from lastword.cli.command import Command, option, print_result
+from lastword.cli.command import command, option, print_result
+from lastword.cli.evaluate import model_name, scored_model
+from lastword.cli.options import shared
 from lastword.errors import RequestError
 from lastword.extras import load_libraries
+from lastword.paper.switches import checked_switches
 from lastword.report.table import aligned
 
 _DATA, _CACHE = "Data sets", "Cache"
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword benchmark paper-eight --model adapted",
-        "lastword benchmark Banking77Classification,EmotionClassification --model tfidf --data-dir copies",
-    ),
+@command(
+    "lastword benchmark paper-eight --model adapted",
+    "lastword benchmark Banking77Classification,EmotionClassification --model tfidf --data-dir copies",
 )
 @click.argument(
     "benchmarks", nargs=-1, required=True, metavar="NAME...",
     help="paper-clustering, paper-eight, paper-classification, or tasks of MTEB, also with commas between",
 )  # fmt: skip
-@options.encoder
-@options.template()
-@options.pooling()
-@options.batch_tokens
-@options.dtype
-@options.device
+@options.models()
+@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
 @options.as_published("score and average as the paper's own code does")
-@options.seeds(1, "score each task with N seeds", "Scoring")
-@option("--data-dir", group=_DATA, type=FOLDER, help="local copies of the data sets, in place of the Hub")
-@option("--cache", group=_CACHE, type=NEW, metavar="PATH", help="folder of cached vectors  [default: in the user's cache folder]")
-@option("--no-cache", group=_CACHE, is_flag=True, help="cache no vectors")
+@shared("--seeds", group=options.SCORING, default=1, help="score each task with N seeds")
+@option(_DATA, "--data-dir", "local copies of the data sets, in place of the Hub", type=FOLDER)
 @option(
-    "--also-pooling", "also_poolings", group=_CACHE, multiple=True, type=options.TYPES["pooling"],
-    help="cache the vectors of this pooling too, from the same passes, for a later run; repeatable",
+    _CACHE, "--cache", "folder of cached vectors  [default: in the user's cache folder]", type=NEW,
+    metavar="PATH",
 )  # fmt: skip
-@options.output("folder of the results  [default: in the user's cache folder]")
-@options.as_json
+@option(_CACHE, "--no-cache", "cache no vectors", is_flag=True)
+@option(
+    _CACHE, "--also-pooling also_poolings",
+    "cache the vectors of this pooling too, from the same passes, for a later run; repeatable",
+    multiple=True, type=options.TYPES["pooling"],
+)  # fmt: skip
+@shared("--output", help="folder of the results  [default: in the user's cache folder]")
+@shared("--json")
 def benchmark(benchmarks: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """Score a model on tasks of MTEB, by MTEB's own code.
 
@@ -57,16 +56,22 @@ def benchmark(benchmarks: tuple[str, ...], as_json: bool, **settings: Any) -> No
         raise RequestError("--cache and --no-cache: give only one of them")
     if no_cache and settings["also_poolings"]:
         raise RequestError("--also-pooling fills the cache: leave out --no-cache")
+    switches = checked_switches(settings.pop("as_published"), ["evaluation", "report"])
     load_libraries("torch", "transformers.modeling_utils", "sentence_transformers", "mteb")
     from lastword.evaluation import benchmark as run
 
+    model = scored_model(settings.pop("model"), switches, settings)
     result = run(
-        settings.pop("model"),
+        model,
         benchmarks,
         cache=False if no_cache else cache or True,
         results=settings.pop("output"),
         **settings,
     )
+    if switches:
+        from lastword.paper.as_published import published_average
+
+        result["average_as_published"] = published_average(result["tasks"], switches)
     print_result(result, as_json, _report)
     if not result["tasks"]:
         sys.exit(1)
@@ -78,7 +83,9 @@ def _report(result: dict[str, Any]) -> str:
     if result["tasks"]:
         lines += ["", aligned([_HEADING, *map(_row, result["tasks"])])]
     if any(task["few_documents"] for task in result["tasks"]):
-        lines.append("* few documents: mteb scores a draw of fewer than 100, so small differences mean nothing")
+        lines.append(
+            "* few documents: mteb scores a draw of fewer than 100, so small differences mean nothing"
+        )
     for missing in result["missing"]:
         name = missing["task"] + (f" ({missing['subset']})" if missing["subset"] else "")
         lines += ["", f"missing: {name}", f"  {missing['reason']}"]
@@ -113,13 +120,8 @@ def _closing(result: dict[str, Any]) -> list[str]:
         lines.append(f"average of the {present} that are: {100 * mean:.1f} (does not compare with the whole)")
     else:
         lines.append(f"no average: none of {asked} tasks is complete")
-    if result["average_as_published"] is not None:
+    if result.get("average_as_published") is not None:
         lines.append(f"average as the paper's code takes it: {100 * result['average_as_published']:.1f}")
     if result["encoded"] is not None:
         lines.append(f"texts embedded: {result['encoded']:,}; found in the cache: {result['from_cache']:,}")
     return [*lines, f"results: {result['results']}"]
-
-
-def model_name(result: dict[str, Any]) -> str:
-    how = " ".join(str(result[key]) for key in ("template", "pooling") if result[key])
-    return f"{result['model']} {how}".rstrip()

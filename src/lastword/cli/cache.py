@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastword.cli import options
 from lastword.cli.checks import FOLDER
 from lastword.cli.command import Group, option
+from lastword.cli.options import shared
 from lastword.report.table import aligned
 
 if TYPE_CHECKING:
     from lastword.cache import VectorFileInfo
 
 _SELECTION = "Selection"
-_folder = option("--cache", "folder", group="Cache", type=FOLDER, help="folder  [default: in the user's cache folder]")
+_folder = option("Cache", "--cache folder", "folder  [default: in the user's cache folder]", type=FOLDER)
 
 
 @click.group(cls=Group, examples=("lastword cache info", "lastword cache prune --unused-days 30"))
@@ -34,7 +34,7 @@ def cache() -> None:
 
 @cache.command(examples=("lastword cache info", "lastword cache info --json"))
 @_folder
-@options.as_json
+@shared("--json")
 def info(folder: Path | None, as_json: bool) -> None:
     """List the cached vectors of each model, the most recently used first."""
     from lastword.cache import VectorCache
@@ -50,18 +50,18 @@ def info(folder: Path | None, as_json: bool) -> None:
 @cache.command(
     examples=("lastword cache prune --unused-days 30", "lastword cache prune --max-mb 2000 --dry-run")
 )
-@option("--model", group=_SELECTION, metavar="NAME", help="delete the vectors of this model: its name, or its identity as info shows it")
+@option(_SELECTION, "--model", "delete the vectors of this model: its name, or its identity as info shows it")
 @option(
-    "--unused-days", group=_SELECTION, type=click.FloatRange(0, 36_500), metavar="X",
-    help="delete vectors that were not used for X days",
+    _SELECTION, "--unused-days", "delete vectors that were not used for X days",
+    type=click.FloatRange(0, 36_500),
 )  # fmt: skip
 @option(
-    "--max-mb", group=_SELECTION, type=click.FloatRange(0, 1e9), metavar="X",
-    help="delete the least recently used vectors until at most X MB are left",
+    _SELECTION, "--max-mb", "delete the least recently used vectors until at most X MB are left",
+    type=click.FloatRange(0, 1e9),
 )  # fmt: skip
-@option("--dry-run", group=_SELECTION, is_flag=True, help="only show what would be deleted")
+@option(_SELECTION, "--dry-run", "only show what would be deleted", is_flag=True)
 @_folder
-@options.as_json
+@shared("--json")
 def prune(folder: Path | None, as_json: bool, **conditions: Any) -> None:
     """Delete the vectors of some models, except those that another process uses."""
     from lastword.cache import VectorCache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import click
 
@@ -14,6 +14,8 @@ from lastword.cli.checks import check_output
 from lastword.errors import LastwordError, unknown_name
 
 GENERAL = "General"
+_SHOWN_LIMIT = 10_000
+_METAVARS = {"text": "NAME", "integer range": "N", "float range": "X", "integer": "N", "float": "X"}
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -23,11 +25,29 @@ class Option(click.Option):
     def __init__(self, *args: Any, group: str = GENERAL, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.group = group
+        self.metavar = self.metavar or (None if self.is_flag else _METAVARS.get(self.type.name))
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """What help adds in brackets; a range only if a person may come near its upper end."""
+        extra = super().get_help_extra(ctx)
+        if "range" in extra:
+            least, most = getattr(self.type, "min", None), getattr(self.type, "max", None)
+            del extra["range"]
+            if most is not None and most <= _SHOWN_LIMIT:
+                extra["range"] = f"{least:g} to {most:g}"
+        return extra
 
 
-def option(*names: str, group: str, **attributes: Any) -> Decorator:
-    """`click.option` with a heading."""
-    return click.option(*names, cls=Option, group=group, **attributes)
+def option(group: str, names: str, help: str, **attributes: Any) -> Decorator:
+    """`click.option` with a heading.
+
+    Args:
+        group: the heading.
+        names: flags, and perhaps the name of the argument, with spaces between.
+        help: what it does.
+        attributes: further arguments of `click.option`.
+    """
+    return click.option(*names.split(), cls=Option, group=group, help=help, **attributes)
 
 
 class _Help(click.Command):
@@ -40,6 +60,13 @@ class _Help(click.Command):
     def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """`--help`, described like the other options."""
+        option = super().get_help_option(ctx)
+        if option:
+            option.help = "show this help"
+        return option
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options under their headings, in the order in which these first appear."""
@@ -62,13 +89,14 @@ class _Help(click.Command):
 
 def broken(example: str, width: int) -> list[str]:
     """Break a command line before its options."""
-    lines = [""]
-    for part in re.split(r" (?=-)", example):
-        if lines[-1] and len(f"{lines[-1]} {part} \\") > width:
+    first, *rest = re.split(r" (?=-)", example)
+    lines = [first]
+    for part in rest:
+        if len(f"{lines[-1]} {part} \\") > width:
             lines[-1] += " \\"
-            lines.append("    " + part)
+            lines.append(f"    {part}")
         else:
-            lines[-1] = f"{lines[-1]} {part}".removeprefix(" ") if lines[-1].strip() else part
+            lines[-1] += f" {part}"
     return lines
 
 
@@ -77,8 +105,11 @@ class Command(_Help):
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
-        quiet = {"is_flag": True, "expose_value": False, "help": "show only warnings and errors"}
-        self.params.append(Option(["--quiet", "-q"], **quiet, callback=self._show_messages))
+        quiet = Option(
+            ["--quiet", "-q"], is_flag=True, expose_value=False, callback=self._show_messages,
+            help="show only warnings and errors",
+        )  # fmt: skip
+        self.params.append(quiet)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its errors name flags in place of arguments."""
@@ -91,6 +122,11 @@ class Command(_Help):
 
     def _show_messages(self, ctx: click.Context, parameter: click.Parameter, quiet: bool) -> None:
         console.show_messages(quiet=quiet, rewrite=lambda message: as_flags(message, self.params))
+
+
+def command(*examples: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """`click.command` with examples for the end of its help."""
+    return click.command(name, cls=Command, examples=examples)
 
 
 class Group(_Help, click.Group):
@@ -142,20 +178,9 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
     return re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message) if flags else message
 
 
-class Result(Protocol):
-    """What a verb returns."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        ...
-
-
-R = TypeVar("R", bound=Result)
-
-
-def print_result(result: R, as_json: bool, text: Callable[[R], str] | None = None) -> None:
-    """Print a result on stdout, as JSON or as text."""
+def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None) -> None:
+    """Print what a verb returned on stdout, as JSON or as text."""
     if as_json:
-        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+        click.echo(json.dumps(result if isinstance(result, dict) else result.to_dict(), ensure_ascii=False))
     elif text:
         click.echo(text(result))

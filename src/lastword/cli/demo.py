@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
+from lastword.cli.command import command, print_result
+from lastword.cli.options import shared
+from lastword.extras import load_libraries
 
-from lastword.cli import options
-from lastword.cli.command import Command, print_result
 
-
-@click.command(
-    cls=Command,
-    examples=("lastword demo", "lastword demo --seeds 1 --output quick-demo"),
-)
-@options.seeds(3, "training runs; their spread is part of the error bar", "Training")
-@options.output("folder to write", default=Path("lastword-demo"))
-@options.overwrite
-@options.as_json
+@command("lastword demo", "lastword demo --seeds 1 --output quick-demo")
+@shared("--seeds", help="training runs; their spread is part of the error bar")
+@shared("--output", default=Path("lastword-demo"))
+@shared("--overwrite", "--json")
 def demo(as_json: bool, **settings: Any) -> None:
     """Adapt the bundled model on the bundled pairs, and score it before and after.
 

@@ -3,51 +3,47 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import Choice, check_columns
-from lastword.cli.command import Command, option
+from lastword.cli.checks import NEW, Choice, check_columns
+from lastword.cli.command import command, option
+from lastword.cli.options import shared
 from lastword.extras import load_libraries
+from lastword.paper.switches import checked_switches
 
 _SCORING = "Scoring"
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword evaluate tickets.csv --label-column topic --model adapted --model mini",
-        "lastword evaluate pairs.csv --task sts --model adapted",
-    ),
+@command(
+    "lastword evaluate tickets.csv --label-column topic --model adapted --model mini",
+    "lastword evaluate pairs.csv --task sts --model adapted",
 )
-@click.argument("data", metavar="FILE", help="texts; for a retrieval a folder; or the bundled topics or products")
-@option(
-    "--task", group=_SCORING, default="clustering",
-    type=Choice("task", ("clustering", "classification", "sts", "retrieval")), help="what is scored",
+@click.argument(
+    "data", metavar="FILE", help="texts; for a retrieval a folder; or the bundled topics or products",
 )  # fmt: skip
-@option("--train-split", group=_SCORING, default="train", metavar="NAME", help="split that a classification learns from")
 @option(
-    "--samples-per-label", group=_SCORING, type=click.IntRange(1, 10_000), default=8, metavar="N",
-    help="training texts of each label in a classification",
+    _SCORING, "--task", "what is scored", default="clustering",
+    type=Choice("task", ("clustering", "classification", "sts", "retrieval")),
+)  # fmt: skip
+@option(_SCORING, "--train-split", "split that a classification learns from", default="train")
+@option(
+    _SCORING, "--samples-per-label", "training texts of each label in a classification",
+    type=click.IntRange(1, 10_000), default=8,
 )  # fmt: skip
 @options.as_published("score as the paper's own code does")
-@options.text_column("column of the texts; two, A,B, for sts  [default: text]", default=None)
-@options.label_column()
-@option("--score-column", group=options.TEXTS, default="score", metavar="NAME", help="column of the scores of pairs")
-@options.split()
-@options.max_texts()
-@options.seed("seed of the sample")
-@options.drop_empty
-@options.encoders
-@options.template()
-@options.pooling()
-@options.batch_tokens
-@options.dtype
-@options.device
-@option("--cache", group="Model", type=options.NEW, metavar="PATH", help="folder of cached vectors")
-@options.as_json
+@shared("--text-column", help="column of the texts; two, A,B, for sts  [default: text]", default=None)
+@shared("--label-column")
+@option(options.TEXTS, "--score-column", "column of the scores of pairs", default="score")
+@shared("--split", "--max-texts", "--seed")
+@shared("--drop-empty")
+@options.models(dest="models", multiple=True)
+@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
+@option("Model", "--cache", "folder of cached vectors", type=NEW)
+@shared("--json")
 def evaluate(models: tuple[str, ...], data: str, as_json: bool, **settings: Any) -> None:
     """Score models on texts of your own, by the protocols of MTEB.
 
@@ -57,7 +53,34 @@ def evaluate(models: tuple[str, ...], data: str, as_json: bool, **settings: Any)
     """
     if settings["task"] in ("clustering", "classification"):
         check_columns(data, [settings["text_column"] or "text", settings["label_column"]])
+    switches = checked_switches(settings.pop("as_published"), ["evaluation"])
     load_libraries("torch", "transformers.modeling_utils", "sentence_transformers", "mteb")
     from lastword.evaluation import evaluate as run
 
-    results = [run(model, data, **settings) for model in models]
+    results = []
+    for model in models:
+        own = dict(settings)
+        results.append(run(scored_model(model, switches, own), data, **own))
+    if as_json:
+        click.echo(json.dumps(results))
+    for result in results if not as_json else ():
+        metric = result["metric"].replace("_", "-")
+        unit = {"sts": "pairs", "retrieval": "queries"}.get(result["task"], "texts")
+        score = f"{100 * result['score']:.1f} ± {100 * result['std']:.1f}"
+        click.echo(f"{model_name(result)}\n{metric} {score} on {result['n']:,} {unit} of {data}")
+
+
+def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) -> Any:
+    """The model's name, or with switches the model as the paper's code scores it, loaded with the settings."""
+    if not switches:
+        return model
+    from lastword.encoders.by_name import load_encoder
+    from lastword.paper.as_published import scored_as_published
+
+    loading = {name: settings.pop(name) for name in ("template", "pooling", "dtype", "device")}
+    return scored_as_published(load_encoder(model, **loading), switches)
+
+
+def model_name(result: dict[str, Any]) -> str:
+    """Model, template and pooling."""
+    return " ".join(str(result[key]) for key in ("model", "template", "pooling") if result[key])

@@ -7,47 +7,48 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import COUNT, FILE, FOLDER, check_columns
-from lastword.cli.command import Command, option, print_result
+from lastword.cli.checks import FILE, FOLDER, check_columns
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
 from lastword.errors import RequestError
+from lastword.extras import load_libraries
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword explain tickets.csv --model mini --model adapted --output explained",
-        'lastword explain tickets.csv --checkpoints adapted --text "a man is driving a car"',
-    ),
+@command(
+    "lastword explain tickets.csv --model mini --model adapted --output explained",
+    'lastword explain tickets.csv --checkpoints adapted --text "a man is driving a car"',
 )
-@click.argument("data", metavar="FILE", help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or topics, products")
-@options.text_column()
-@option("--positive-column", group="Texts", metavar="NAME", help="column of texts with the same meaning, for the alignment")
-@options.label_column("column of the labels: shows the nearest words of each label", default=None)
-@options.max_texts(200)
-@options.seed("seed of the sample, the intervals and the clusters")
-@options.drop_empty
+@click.argument(
+    "data", metavar="FILE", help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or topics, products",
+)  # fmt: skip
+@shared("--text-column")
+@option("Texts", "--positive-column", "column of texts with the same meaning, for the alignment")
+@shared("--label-column", help="column of the labels: shows the nearest words of each label", default=None)
+@shared("--max-texts", default=200)
+@shared("--seed", help="seed of the sample, the intervals and the clusters")
+@shared("--drop-empty")
 @option(
-    "--model", "models", group="Model", multiple=True, type=options.TYPES["model"],
-    help="name or folder of a model; repeatable",
+    "Model", "--model models", "name or folder of a model; repeatable", multiple=True,
+    type=options.TYPES["model"],
 )  # fmt: skip
 @option(
-    "--checkpoints", group="Model", type=FOLDER, help="folder of a training run: its base model and every checkpoint"
-)
-@options.template("template of all models; by default each its own, base models the others'")
-@options.pooling("pooling of all models; by default as for --template")
-@options.batch_tokens
-@options.dtype
-@options.device
-@option("--text", "texts", group="Report", multiple=True, help="show this text token by token; repeatable")
-@option(
-    "--clusters", group="Report", type=click.IntRange(1, 10_000), metavar="K",
-    help="show the nearest words of K clusters, instead of labels",
+    "Model", "--checkpoints", "folder of a training run: its base model and every checkpoint", type=FOLDER,
 )  # fmt: skip
-@option("--words", group="Report", type=click.IntRange(1, 1000), default=8, metavar="N", help="nearest words of a vector")
-@option("--stop-words", group="Report", type=FILE, help="words that are not content words, one on each line  [default: English ones]")
-@options.output("folder for explain.json, attention.svg and explain.html")
-@options.overwrite
-@options.as_json
+@shared("--template", help="template of all models; by default each its own, base models the others'")
+@shared("--pooling", help="pooling of all models; by default as for --template")
+@shared("--batch-tokens", "--dtype", "--device")
+@option("Report", "--text texts", "show this text token by token; repeatable", multiple=True)
+@option(
+    "Report", "--clusters", "show the nearest words of K clusters, instead of labels",
+    type=click.IntRange(1, 10_000), metavar="K",
+)  # fmt: skip
+@option("Report", "--words", "nearest words of a vector", type=click.IntRange(1, 1000), default=8)
+@option(
+    "Report", "--stop-words", "words that are not content words, one on each line  [default: English ones]",
+    type=FILE,
+)  # fmt: skip
+@shared("--output", help="folder for explain.json, attention.svg and explain.html")
+@shared("--overwrite", "--json")
 def explain(data: str, models: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """Show what models attend to and how their vectors are distributed, side by side.
 
@@ -56,8 +57,12 @@ def explain(data: str, models: tuple[str, ...], as_json: bool, **settings: Any) 
     head finds nearest to them.
     """
     if not models and not settings["checkpoints"]:
-        raise RequestError("nothing to explain: give --model, or --checkpoints with the folder of a training run")
-    columns = [settings[name] for name in ("text_column", "positive_column", "label_column") if settings[name]]
+        raise RequestError(
+            "nothing to explain: give --model, or --checkpoints with the folder of a training run"
+        )
+    columns = [
+        settings[name] for name in ("text_column", "positive_column", "label_column") if settings[name]
+    ]
     check_columns(data, columns)
     load_libraries("torch", "transformers.modeling_utils", "sklearn.cluster")
     from lastword.explanation import explain as run

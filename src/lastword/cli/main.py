@@ -13,7 +13,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from lastword.cli.command import Group
-from lastword.errors import LastwordError, unknown_name
+from lastword.errors import LastwordError
 
 COMMANDS = {
     "demo": "adapt the bundled model on the bundled pairs and score it before and after",
@@ -74,7 +74,10 @@ def _one_line() -> Iterator[None]:
         _fail(str(error), error.exit_code)
     except OSError as error:
         if error.errno in _FULL:
-            _fail("the disk is full (or a file size limit is reached): free some space; finished work is kept", 1)
+            _fail(
+                "the disk is full (or a file size limit is reached): free some space; finished work is kept",
+                1,
+            )
         if error.errno not in _NOT_WRITABLE:
             raise
         _fail(f"{error.filename}: {error.strerror}", 1)
@@ -99,6 +102,6 @@ def _fail(message: str, code: int) -> None:
         "lastword evaluate tickets.csv --label-column topic --model mini",
     ),
 )
-@click.version_option(package_name="lastword")
+@click.version_option(package_name="lastword", message="%(prog)s %(version)s", help="show the version")
 def main() -> None:
     """Turn a pretrained decoder-only language model into a text-embedding model."""

@@ -11,12 +11,15 @@ from typing import Any
 
 import click
 
+from lastword.augment import NOISES
 from lastword.cli import checks
-from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, split_names
+from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
 from lastword.cli.command import Decorator, option
+from lastword.config import PROJECTIONS, SCHEDULES
 from lastword.paper.switches import SWITCHES
 
-TEXTS, MODEL, OUTPUT, DEVELOPMENT = "Texts", "Model", "Output", "Development texts"
+TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
+DEVELOPMENT = "Development texts"
 TEMPLATES = ("none", "eol", "pcot", "sum", "ccw", "ccp", "question", "classify", "ke")
 POOLINGS = ("mean", "lasttoken", "eos", "max", "weightedmean", "cls")
 TYPES: dict[str, Any] = {
@@ -26,9 +29,56 @@ TYPES: dict[str, Any] = {
     "device": Checked("device", checks.check_device),
     "dtype": Choice("dtype", ("float32", "bfloat16")),
     "quantize": Choice("quantization", ("int8", "nf4")),
+    "schedule": Choice("schedule", SCHEDULES),
+    "projections": Choices("projection", PROJECTIONS),
+    "noise": Choices("noise", NOISES),
 }
 """Name of an option → what its value may be."""
+NAMES = {
+    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}}",
+    "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens",
+}
+"""Name of an option → the values that its help lists."""
+ENCODER = Checked("model", checks.check_encoder)
 TRAINING_LIBRARIES = ("torch", "transformers.modeling_utils", "peft", "accelerate", "sklearn.cluster")
+
+SHARED: dict[str, dict[str, Any]] = {
+    "--text-column": {"group": TEXTS, "default": "text", "help": "column of the texts"},
+    "--label-column": {"group": TEXTS, "default": "label", "help": "column of the labels"},
+    "--anchor-column": {"group": TEXTS, "default": "anchor", "help": "column of the anchors"},
+    "--positive-column": {"group": TEXTS, "default": "positive", "help": "column of the positives"},
+    "--score-column": {"group": TEXTS, "default": "score", "help": "column of the scores of pairs"},
+    "--split": {"group": TEXTS, "help": "use only the rows whose column `split` has this value"},
+    "--max-texts": {"group": TEXTS, "type": COUNT, "help": "use a fixed sample of at most N texts"},
+    "--seed": {"group": TEXTS, "type": SEED, "default": 0, "help": "seed of the sample"},
+    "--drop-empty": {"group": TEXTS, "is_flag": True, "help": "leave out rows with empty or non-text cells"},
+    "--data-dir": {"group": TEXTS, "type": FOLDER, "help": "local copies of public data sets, in place of the Hub"},
+    "--seeds": {"group": TRAINING, "type": click.IntRange(1, 100), "default": 3, "help": "training runs"},
+    "--recipe": {"group": TRAINING, "help": "mini, paper, or a TOML file of settings"},
+    "--samples-per-label": {
+        "group": SCORING, "type": click.IntRange(1, 10_000), "default": 8,
+        "help": "training texts of each label in a classification",
+    },
+    "--model": {"group": MODEL, "type": TYPES["model"], "help": "name or folder of a decoder"},
+    "--template": {"group": MODEL, "type": TYPES["template"], "help": f"template of a base model: {NAMES['template']}"},
+    "--pooling": {"group": MODEL, "type": TYPES["pooling"], "help": f"pooling of a base model: {NAMES['pooling']}"},
+    "--batch-tokens": {
+        "group": MODEL, "type": click.IntRange(1, 10**7), "help": "padded tokens in one pass; bounds the memory",
+    },
+    "--dtype": {
+        "group": MODEL, "type": TYPES["dtype"],
+        "help": "precision of the model  [default: the best precision that the device supports]",
+    },
+    "--device": {
+        "group": MODEL, "type": TYPES["device"],
+        "help": "cpu, cuda, cuda:1 or mps  [default: cuda, else mps, else cpu]",
+    },
+    "--output -o": {"group": OUTPUT, "type": NEW, "help": "folder to write"},
+    "--resume": {"group": OUTPUT, "is_flag": True, "help": "continue an interrupted run of the same settings"},
+    "--overwrite": {"group": OUTPUT, "is_flag": True, "help": "replace existing output"},
+    "--json as_json": {"group": OUTPUT, "is_flag": True, "help": "print the result as JSON"},
+}  # fmt: skip
+"""Names of an option → what `option` is called with."""
 
 
 def together(*decorators: Decorator) -> Decorator:
@@ -36,99 +86,43 @@ def together(*decorators: Decorator) -> Decorator:
     return lambda function: reduce(lambda inner, decorator: decorator(inner), reversed(decorators), function)
 
 
-def text_column(
-    help: str = "column of the texts", default: str | None = "text", group: str = TEXTS
-) -> Decorator:
-    """`--text-column`."""
-    return option("--text-column", group=group, default=default, metavar="NAME", help=help)
+def shared(*flags: str, dest: str = "", **changes: Any) -> Decorator:
+    """Options of `SHARED`.
+
+    Args:
+        flags: which.
+        dest: name of the argument; by default that of the flag.
+        changes: to what `option` is called with.
+    """
+    names_of = {names.split()[0]: names for names in SHARED}
+    return together(*(
+        option(names=f"{names_of[flag]} {dest}", **SHARED[names_of[flag]] | changes) for flag in flags
+    ))  # fmt: skip
 
 
-def label_column(
-    help: str = "column of the labels", default: str | None = "label", group: str = TEXTS
-) -> Decorator:
-    """`--label-column`."""
-    return option("--label-column", group=group, default=default, metavar="NAME", help=help)
+def models(**changes: Any) -> Decorator:
+    """`--model` for everything that can be scored."""
+    text = "mini, tfidf, sentence-transformers:NAME, or name or folder of a decoder"
+    return shared("--model", **{"type": ENCODER, "help": text, "required": True, **changes})
 
 
-def split(help: str = "use only the rows whose column `split` has this value", group: str = TEXTS) -> Decorator:
-    """`--split`."""
-    return option("--split", group=group, metavar="NAME", help=help)
-
-
-def max_texts(default: int | None = None, help: str = "use a fixed sample of at most N texts") -> Decorator:
-    """`--max-texts`."""
-    return option("--max-texts", group=TEXTS, type=COUNT, default=default, metavar="N", help=help)
-
-
-def seed(help: str, group: str = TEXTS) -> Decorator:
-    """`--seed`."""
-    return option("--seed", group=group, type=SEED, default=0, metavar="N", help=help)
-
-
-def seeds(default: int | None, help: str, group: str) -> Decorator:
-    """`--seeds`."""
+def as_published(help: str, *where: str, group: str = SCORING) -> Decorator:
+    """`--as-published`; its help lists the switches that change what a command does."""
+    names = ", ".join(name for name, switch in SWITCHES.items() if switch.where in where)
+    switches = Choices("switch", (*SWITCHES, "all"))
     return option(
-        "--seeds", group=group, type=click.IntRange(1, 100), default=default, metavar="N", help=help
+        group, "--as-published", f"{help}: {names}, or all", type=switches, default=(), metavar="A,B,…"
     )
-
-
-def template(help: str = "template of a base model", default: str | None = None) -> Decorator:
-    """`--template`."""
-    names = f"{', '.join(TEMPLATES)}, or a string with {{text}}"
-    return option(
-        "--template", group=MODEL, type=TYPES["template"], default=default, help=f"{help}: {names}"
-    )
-
-
-def pooling(help: str = "pooling of a base model", default: str | None = None) -> Decorator:
-    """`--pooling`."""
-    names = f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens"
-    return option("--pooling", group=MODEL, type=TYPES["pooling"], default=default, help=f"{help}: {names}")
-
-
-def as_published(help: str) -> Decorator:
-    """`--as-published`."""
-    names = f"{', '.join(SWITCHES)} or all"
-    kind = Choices("switch", (*SWITCHES, "all"))
-    return option("--as-published", group="Scoring", type=kind, default="", metavar="A,B,…", help=f"{help}: {names}")
-
-
-ENCODER = Checked("model", checks.check_encoder)
-_ENCODERS = "mini, tfidf, sentence-transformers:NAME, or name or folder of a decoder"
-encoder = option("--model", group=MODEL, required=True, type=ENCODER, help=_ENCODERS)
-encoders = option("--model", "models", group=MODEL, multiple=True, required=True, type=ENCODER, help=f"{_ENCODERS}; repeatable")
-drop_empty = option("--drop-empty", group=TEXTS, is_flag=True, help="leave out rows with empty or non-text cells")
-dtype = option(
-    "--dtype", group=MODEL, type=TYPES["dtype"],
-    help="precision of the model  [default: the best precision that the device supports]",
-)  # fmt: skip
-batch_tokens = option(
-    "--batch-tokens", group=MODEL, type=click.IntRange(1, 10**7), metavar="N",
-    help="padded tokens in one pass; bounds the memory",
-)  # fmt: skip
-device = option(
-    "--device", group=MODEL, type=TYPES["device"],
-    help="cpu, cuda, cuda:1 or mps  [default: cuda, else mps, else cpu]",
-)  # fmt: skip
-as_json = option("--json", "as_json", group=OUTPUT, is_flag=True, help="print the result as JSON")
-overwrite = option("--overwrite", group=OUTPUT, is_flag=True, help="replace existing output")
-resume = option(
-    "--resume", group=OUTPUT, is_flag=True, help="continue an interrupted run of the same settings"
-)
-
-
-def output(help: str, **attributes: Any) -> Decorator:
-    """`--output`."""
-    return option("--output", "-o", group=OUTPUT, type=NEW, metavar="PATH", help=help, **attributes)
 
 
 def development(help: str) -> Decorator:
     """`--dev` and the columns of its files; `read_sets` reads what they name."""
+    columns = "column of the labels; each of several, A,B,…, makes a set of its own"
     return together(
-        option("--dev", group=DEVELOPMENT, multiple=True, metavar="FILE[:SPLIT]", help=help),
-        text_column(group=DEVELOPMENT),
-        label_column("column of the labels; each of several, A,B,…, makes a set of its own", group=DEVELOPMENT),
-        split(group=DEVELOPMENT),
+        option(DEVELOPMENT, "--dev", help, multiple=True, metavar="FILE[:SPLIT]"),
+        shared("--text-column", group=DEVELOPMENT),
+        shared("--label-column", group=DEVELOPMENT, help=columns),
+        shared("--split", group=DEVELOPMENT),
     )
 
 
@@ -169,15 +163,15 @@ def settings(config: type, groups: Mapping[str, Sequence[str]]) -> Decorator:
 def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str) -> Decorator:
     several = declared == tuple[str, ...]
     kind = (typing.get_args(declared) or (declared,))[0]
-    default = ",".join(field.default) if several and field.default else field.default
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
     shown = "" if default in (None, "", ()) else f"  [default: {default}]"
     return option(
+        group,
         f"--{field.name.replace('_', '-')}",
-        group=group,
+        ": ".join(filter(None, (help, NAMES.get(field.name)))) + shown,
         type=TYPES.get(field.name, kind if kind in (int, float) else str),
         default=None,
-        metavar="A,B,…" if several else {int: "N", float: "X"}.get(kind),
-        help=help + shown,
+        metavar="A,B,…" if several else None,
     )
 
 

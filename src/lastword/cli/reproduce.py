@@ -9,48 +9,44 @@ import click
 
 from lastword.cli import options
 from lastword.cli.checks import FOLDER, Choice, check_columns
-from lastword.cli.command import Command, option, print_result
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
 from lastword.errors import RequestError
 from lastword.extras import load_libraries
 
 TABLES = (*(f"table{number}" for number in range(3, 11)), "figure1", "defects", "all")
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword reproduce table4 --output table4",
-        "lastword reproduce table6 --scale paper --pairs nli=nli.parquet --data-dir DATA",
-    ),
+@command(
+    "lastword reproduce table4 --output table4",
+    "lastword reproduce table6 --scale paper --pairs nli=nli.parquet --data-dir DATA",
 )
 @click.argument(
     "tables", nargs=-1, required=True, type=Choice("table", TABLES), metavar="TABLE...",
     help="table3 to table10, figure1, defects (what the defects of the paper's code cost), or all",
 )  # fmt: skip
 @option(
-    "--scale", group="Runs", default="mini", type=Choice("scale", ("mini", "paper")),
-    help="mini: the bundled model; paper: the paper's models and tasks",
+    "Runs", "--scale", "mini: the bundled model; paper: the paper's models and tasks", default="mini",
+    type=Choice("scale", ("mini", "paper")),
 )  # fmt: skip
 @option(
-    "--model", "models", group="Runs", multiple=True, type=options.TYPES["model"],
-    help="another model in place of the scale's; repeatable",
+    "Runs", "--model models", "another model in place of the scale's; repeatable", multiple=True,
+    type=options.TYPES["model"],
 )  # fmt: skip
 @option(
-    "--peer", "peers", group="Runs", multiple=True, default=["tfidf"], type=options.ENCODER,
-    help="a model to compare with in table8; repeatable",
+    "Runs", "--peer peers", "a model to compare with in table8; repeatable", multiple=True,
+    default=["tfidf"], type=options.ENCODER,
 )  # fmt: skip
-@options.seeds(None, "training runs of each row  [default: the scale's]", "Runs")
-@options.max_texts(help="score a fixed sample of at most N texts of each set  [default: the scale's]")
-@option("--data-dir", group="Texts", type=FOLDER, help="folder of public texts and pairs")
+@shared("--seeds", help="training runs of each row  [default: the scale's]", default=None)
+@shared("--max-texts", help="score a fixed sample of at most N texts of each set  [default: the scale's]")
+@option("Texts", "--data-dir", "folder of public texts and pairs", type=FOLDER)
 @option(
-    "--pairs", group="Texts", multiple=True, metavar="NAME=FILE",
-    help="your own pairs for one of the paper's sources; repeatable",
+    "Texts", "--pairs", "your own pairs for one of the paper's sources; repeatable", multiple=True,
+    metavar="NAME=FILE",
 )  # fmt: skip
-@options.device
-@options.output("folder for the report", default=Path("lastword-reproduction"))
-@options.resume
-@options.overwrite
-@options.as_json
+@shared("--device")
+@shared("--output", help="folder for the report", default=Path("lastword-reproduction"))
+@shared("--resume", "--overwrite", "--json")
 def reproduce(
     tables: tuple[str, ...], pairs: tuple[str, ...], output: Path, as_json: bool, **settings: Any
 ) -> None:
@@ -60,7 +56,7 @@ def reproduce(
     """
     files = dict(map(_named_file, pairs))
     load_libraries(*options.TRAINING_LIBRARIES)
-    from lastword.paper import reproduce as run
+    from lastword.paper.run import reproduce as run
 
     result = run(tables, output, pairs=files, **settings)
     print_result(result, as_json, lambda _: (output / "report.md").read_text(encoding="utf-8").rstrip())

@@ -9,39 +9,39 @@ import click
 
 from lastword.cli import options
 from lastword.cli.checks import check_training
-from lastword.cli.command import Command, option, print_result
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
 from lastword.config import read_recipe
 from lastword.errors import RequestError
+from lastword.extras import load_libraries
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword sweep mini --set temperature=0.05,0.1,0.2 --set rank=8,32 --output swept",
-        "lastword sweep mini --set learning_rate=1e-5..1e-3 --trials 20 --dev tickets.csv:dev --output swept",
-    ),
+@command(
+    "lastword sweep mini --set temperature=0.05,0.1,0.2 --set rank=8,32 --output swept",
+    "lastword sweep mini --set learning_rate=1e-5..1e-3 --trials 20 --dev tickets.csv:dev --output swept",
 )
-@click.argument("recipe", help="mini, paper, or a TOML file of settings; its table [sweep] holds values to try")
-@option(
-    "--set", "grid", group="Settings", multiple=True, metavar="KEY=A,B,…",
-    help="values to try for a setting of `lastword train`, before those of the recipe; repeatable; one value "
-    "replaces the recipe's; with --trials also a range, KEY=LOW..HIGH",
-)  # fmt: skip
-@options.seeds(3, "training runs of each combination", "Settings")
-@option(
-    "--trials", group="Settings", type=click.IntRange(1, 100_000), metavar="N",
-    help="draw N combinations at random  [default: try all]",
+@click.argument(
+    "recipe", help="mini, paper, or a TOML file of settings; its table [sweep] holds values to try",
 )  # fmt: skip
 @option(
-    "--one-at-a-time", group="Settings", is_flag=True,
-    help="try the recipe and each other value alone, instead of all combinations",
+    "Settings", "--set grid",
+    "values to try for a setting of `lastword train`, in place of the recipe's; repeatable; with --trials also "
+    "a range, KEY=LOW..HIGH",
+    multiple=True, metavar="KEY=A,B,…",
+)  # fmt: skip
+@shared("--seeds", help="training runs of each combination")
+@option(
+    "Settings", "--trials", "draw N combinations at random  [default: try all]",
+    type=click.IntRange(1, 100_000),
+)  # fmt: skip
+@option(
+    "Settings", "--one-at-a-time", "try the recipe and each other value alone, instead of all combinations",
+    is_flag=True,
 )  # fmt: skip
 @options.development("labelled texts that choose; repeatable  [default: the bundled ones]")
-@options.device
-@options.output("folder to write", required=True)
-@options.resume
-@options.overwrite
-@options.as_json
+@shared("--device")
+@shared("--output", required=True)
+@shared("--resume", "--overwrite", "--json")
 def sweep(
     recipe: str,
     grid: tuple[str, ...],

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 from lastword.cli import options
-from lastword.cli.command import Command, option, print_result
-from lastword.config import TrainConfig, read_recipe, train_config
+from lastword.cli.checks import check_training
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.config import TrainConfig, read_recipe
+from lastword.extras import load_libraries
 
 GROUPS = {
     "Model": ("model", "template", "pooling", "max_tokens"),
@@ -20,25 +21,21 @@ GROUPS = {
 }
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword train --model mini --pairs pairs.parquet --output adapted",
-        "lastword train --recipe paper --model Qwen/Qwen3-0.6B --pairs pairs.parquet --output adapted",
-    ),
+@command(
+    "lastword train --model mini --pairs pairs.parquet --output adapted",
+    "lastword train --recipe paper --model Qwen/Qwen3-0.6B --pairs pairs.parquet --output adapted",
 )
-@option(
-    "--recipe", group="Model", metavar="NAME", help="mini, paper, or a TOML file of settings; flags override it"
-)
+@option("Model", "--recipe", "mini, paper, or a TOML file of settings; flags override it")
 @options.settings(TrainConfig, GROUPS)
-@option("--trackers", group="Training", metavar="NAME", help="an experiment tracker of accelerate, or none")
-@options.development("labelled texts that choose the checkpoint; by default a tenth of the pairs is held out for it")
-@options.drop_empty
-@options.device
-@options.output("folder to write", required=True)
-@options.resume
-@options.overwrite
-@options.as_json
+@option("Training", "--trackers", "an experiment tracker of accelerate, or none")
+@options.as_published("train as the paper's own code does", group="Training")
+@options.development(
+    "labelled texts that choose the checkpoint; by default a tenth of the pairs is held out for it",
+)  # fmt: skip
+@shared("--drop-empty")
+@shared("--device")
+@shared("--output", required=True)
+@shared("--resume", "--overwrite", "--json")
 def train(
     recipe: str | None,
     dev: tuple[str, ...],
@@ -51,6 +48,7 @@ def train(
     overwrite: bool,
     device: str | None,
     trackers: str | None,
+    as_published: tuple[str, ...],
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -59,9 +57,10 @@ def train(
     Pairs are Parquet, JSON lines, CSV or TSV with the columns anchor, positive and perhaps negative.
     The folder loads in sentence-transformers as it is.
     """
-    values = {**(read_recipe(recipe) if recipe else {}), **passed(flags)}
+    values = {**(read_recipe(recipe) if recipe else {}), **options.passed(flags)}
+    switches = as_published or tuple(values.pop("as_published", ()))
     check_training(values)
-    sets = read_sets(dev, text_column, label_column, split, drop_empty=drop_empty)
+    sets = options.read_sets(dev, text_column, label_column, split, drop_empty=drop_empty)
     load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import ClusterScorer
     from lastword.training import train as run
@@ -69,6 +68,7 @@ def train(
     result = run(
         output,
         scorer=ClusterScorer(sets) if sets else None,
+        variant=_variant(switches),
         resume=resume,
         overwrite=overwrite,
         drop_empty=drop_empty,
@@ -77,3 +77,12 @@ def train(
         **values,
     )
     print_result(result, as_json)
+
+
+def _variant(switches: tuple[str, ...]) -> Any:
+    """The variant of the paper's code with these switches; None without any."""
+    if not switches:
+        return None
+    from lastword.paper.as_published import AsPublished
+
+    return AsPublished(switches)

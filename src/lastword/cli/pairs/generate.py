@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastword.cli import options
 from lastword.cli.checks import FILE
-from lastword.cli.command import Command, option
+from lastword.cli.command import command, option
+from lastword.cli.options import shared
 from lastword.cli.pairs.methods import METHOD, check, common, run
 from lastword.errors import RequestError
 
@@ -22,37 +22,44 @@ _MODEL, _COST = "Language model", "Forecast"
 _PRICE = click.FloatRange(0, 1e6)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs generate notes.csv --model Qwen/Qwen3-0.6B --output pairs.parquet",
-        "lastword pairs generate notes.csv --model qwen3 --endpoint http://localhost:11434/v1 --output pairs.parquet",
-    ),
+@command(
+    "lastword pairs generate notes.csv --model Qwen/Qwen3-0.6B --output pairs.parquet",
+    "lastword pairs generate notes.csv --model qwen3 --endpoint http://localhost:11434/v1 --output pairs.parquet",
 )
 @common
-@options.text_column()
-@option("--model", group=_MODEL, required=True, metavar="NAME", help="a chat model: Hub name or folder, or its name at the endpoint")
-@option("--endpoint", group=_MODEL, metavar="URL", help="address of an OpenAI-compatible server, such as http://localhost:8000/v1")
-@option("--request", group=_MODEL, metavar="JSON", help="further fields of each request to the endpoint; null removes one")
+@shared("--text-column")
+@option(_MODEL, "--model", "a chat model: Hub name or folder, or its name at the endpoint", required=True)
 @option(
-    "--concurrency", group=_MODEL, type=click.IntRange(1, 1000), default=8, metavar="N",
-    help="requests to the endpoint at the same time",
+    _MODEL, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
+    metavar="URL",
 )  # fmt: skip
-@option("--per-minute", group=_MODEL, type=click.FloatRange(0.001, 1e6), metavar="X", help="most requests to the endpoint a minute")
 @option(
-    "--batch-prompts", group=_MODEL, type=click.IntRange(1, 10_000), default=16, metavar="N",
-    help="prompts in one pass of a local model",
+    _MODEL, "--request", "further fields of each request to the endpoint; null removes one", metavar="JSON",
 )  # fmt: skip
-@option("--temperature", group=_MODEL, type=click.FloatRange(0, 10), default=0.7, metavar="X", help="0 always takes the most likely token")
 @option(
-    "--max-tokens", group=_MODEL, type=click.IntRange(1, 100_000), default=256, metavar="N",
-    help="longest answer in tokens; a longer one is rejected",
+    _MODEL, "--concurrency", "requests to the endpoint at the same time", type=click.IntRange(1, 1000),
+    default=8,
 )  # fmt: skip
-@option("--instructions", group=METHOD, type=FILE, help='TOML file, name = "… {text} …"  [default: the five of the paper]')
-@option("--every", group=METHOD, is_flag=True, help="use every instruction for each text, instead of drawing one")
-@option("--price-in", group=_COST, type=_PRICE, metavar="X", help="price of a million tokens read")
-@option("--price-out", group=_COST, type=_PRICE, metavar="X", help="price of a million tokens written")
-@option("--plan", group=_COST, is_flag=True, help="show the forecast and stop")
+@option(_MODEL, "--per-minute", "most requests to the endpoint a minute", type=click.FloatRange(0.001, 1e6))
+@option(
+    _MODEL, "--batch-prompts", "prompts in one pass of a local model", type=click.IntRange(1, 10_000),
+    default=16,
+)  # fmt: skip
+@option(
+    _MODEL, "--temperature", "0 always takes the most likely token", type=click.FloatRange(0, 10),
+    default=0.7,
+)  # fmt: skip
+@option(
+    _MODEL, "--max-tokens", "longest answer in tokens; a longer one is rejected",
+    type=click.IntRange(1, 100_000), default=256,
+)  # fmt: skip
+@option(
+    METHOD, "--instructions", 'TOML file, name = "… {text} …"  [default: the five of the paper]', type=FILE,
+)  # fmt: skip
+@option(METHOD, "--every", "use every instruction for each text, instead of drawing one", is_flag=True)
+@option(_COST, "--price-in", "price of a million tokens read", type=_PRICE)
+@option(_COST, "--price-out", "price of a million tokens written", type=_PRICE)
+@option(_COST, "--plan", "show the forecast and stop", is_flag=True)
 def generate(
     text_column: str, instructions: Any, every: bool, price_in: float | None, price_out: float | None, plan: bool,
     model: str, endpoint: str | None, request: str | None, concurrency: int, per_minute: float | None,

@@ -11,7 +11,8 @@ import click
 from lastword.augment import NOISES
 from lastword.cli import options
 from lastword.cli.checks import Choice, Choices, check_columns, check_pairs_output, split_names
-from lastword.cli.command import Command, option, print_result
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ WORDS = click.IntRange(1, 1_000_000)
 PRESETS = ("nli", "sts", "duplicates", "title")
 
 common = options.together(
-    click.argument("file", type=Path, help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or hub:OWNER/NAME"),
-    options.drop_empty,
-    options.seed("seed of everything that is drawn", METHOD),
-    options.output("file to write: .parquet, .jsonl or .csv", required=True),
-    options.resume,
-    options.overwrite,
-    options.as_json,
+    click.argument(
+        "file", type=Path, help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or hub:OWNER/NAME"
+    ),
+    shared("--drop-empty"),
+    shared("--seed", group=METHOD, help="seed of everything that is drawn"),
+    shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True),
+    shared("--resume", "--overwrite", "--json"),
 )
 """Options of all methods."""
 
@@ -46,23 +47,22 @@ def check(file: Path, output: Path, columns: Sequence[str]) -> None:
     check_columns(file, columns)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs translate notes.csv --text-column note --output pairs.parquet",
-        "lastword pairs translate notes.csv --via de,fr --engine ctranslate2 --output pairs.parquet",
-    ),
+@command(
+    "lastword pairs translate notes.csv --text-column note --output pairs.parquet",
+    "lastword pairs translate notes.csv --via de,fr --engine ctranslate2 --output pairs.parquet",
 )
 @common
-@options.text_column()
-@option("--via", group=METHOD, default="de", metavar="A,B,…", help="pivot languages; each makes a pair")
-@option("--language", group=METHOD, default="en", metavar="NAME", help="language of the texts")
-@option("--models", group=METHOD, metavar="NAME", help="names or folders of the models, with {source} and {target} in them")
+@shared("--text-column")
+@option(METHOD, "--via", "pivot languages; each makes a pair", default="de", metavar="A,B,…")
+@option(METHOD, "--language", "language of the texts", default="en")
+@option(METHOD, "--models", "names or folders of the models, with {source} and {target} in them")
 @option(
-    "--engine", group=METHOD, default="transformers", type=Choice("engine", ("transformers", "ctranslate2")),
-    help="ctranslate2 is faster on a CPU",
+    METHOD, "--engine", "ctranslate2 is faster on a CPU", default="transformers",
+    type=Choice("engine", ("transformers", "ctranslate2")),
 )  # fmt: skip
-def translate(text_column: str, via: str, language: str, models: str | None, engine: str, **settings: Any) -> None:
+def translate(
+    text_column: str, via: str, language: str, models: str | None, engine: str, **settings: Any
+) -> None:
     """Translate each text to another language and back."""
     check(settings["file"], settings["output"], [text_column])
     from lastword.pairs.translating import BackTranslation
@@ -72,22 +72,19 @@ def translate(text_column: str, via: str, language: str, models: str | None, eng
     run(BackTranslation(ways, text_column), **settings)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs noise notes.csv --text-column note --output pairs.parquet",
-        "lastword pairs noise notes.txt --kinds delete,swap --side both --output pairs.jsonl",
-    ),
+@command(
+    "lastword pairs noise notes.csv --text-column note --output pairs.parquet",
+    "lastword pairs noise notes.txt --kinds delete,swap --side both --output pairs.jsonl",
 )
 @common
-@options.text_column()
+@shared("--text-column")
 @option(
-    "--kinds", group=METHOD, default=",".join(NOISES), type=Choices("noise", NOISES),
-    help=f"kinds of noise, in this order: {', '.join(NOISES)}",
+    METHOD, "--kinds", f"kinds of noise, in this order: {', '.join(NOISES)}", default=",".join(NOISES),
+    type=Choices("noise", NOISES),
 )  # fmt: skip
 @option(
-    "--side", group=METHOD, default="positive", type=Choice("side", ("positive", "both")), help="what gets the noise"
-)
+    METHOD, "--side", "what gets the noise", default="positive", type=Choice("side", ("positive", "both")),
+)  # fmt: skip
 def noise(text_column: str, kinds: tuple[str, ...], side: str, **settings: Any) -> None:
     """Pair each text with a slightly changed copy."""
     check(settings["file"], settings["output"], [text_column])
@@ -96,19 +93,16 @@ def noise(text_column: str, kinds: tuple[str, ...], side: str, **settings: Any) 
     run(Noise(text_column, kinds, side), **settings)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs crop articles.jsonl --per-document 3 --output pairs.parquet",
-        "lastword pairs crop notes.csv --text-column note --mode sentences --output pairs.parquet",
-    ),
+@command(
+    "lastword pairs crop articles.jsonl --per-document 3 --output pairs.parquet",
+    "lastword pairs crop notes.csv --text-column note --mode sentences --output pairs.parquet",
 )
 @common
-@options.text_column()
-@option("--mode", group=METHOD, default="spans", type=Choice("mode", ("spans", "sentences")), help="what a piece is")
-@option("--min-words", group=METHOD, type=WORDS, default=5, metavar="N", help="shortest piece")
-@option("--max-words", group=METHOD, type=WORDS, default=60, metavar="N", help="longest piece")
-@option("--per-document", group=METHOD, type=click.IntRange(1, 10_000), default=1, metavar="N", help="most pairs of a document")
+@shared("--text-column")
+@option(METHOD, "--mode", "what a piece is", default="spans", type=Choice("mode", ("spans", "sentences")))
+@option(METHOD, "--min-words", "shortest piece", type=WORDS, default=5)
+@option(METHOD, "--max-words", "longest piece", type=WORDS, default=60)
+@option(METHOD, "--per-document", "most pairs of a document", type=click.IntRange(1, 10_000), default=1)
 def crop(
     text_column: str, mode: str, min_words: int, max_words: int, per_document: int, **settings: Any
 ) -> None:
@@ -120,39 +114,35 @@ def crop(
     run(method, **settings)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs labels tickets.csv --label-column topic --output pairs.parquet",
-        "lastword pairs labels topics --no-negatives --output pairs.parquet",
-    ),
+@command(
+    "lastword pairs labels tickets.csv --label-column topic --output pairs.parquet",
+    "lastword pairs labels topics --no-negatives --output pairs.parquet",
 )
 @common
-@options.text_column()
-@options.label_column()
-@option("--no-negatives", group=METHOD, is_flag=True, help="draw no hard negative from another label")
+@shared("--text-column", "--label-column")
+@option(METHOD, "--no-negatives", "draw no hard negative from another label", is_flag=True)
 def labels(text_column: str, label_column: str, no_negatives: bool, **settings: Any) -> None:
     """Pair texts of the same label; the hard negative has another label."""
     check(settings["file"], settings["output"], [text_column, label_column])
     from lastword.pairs import SameLabel
 
-    run(SameLabel(settings["file"], text_column, label_column, not no_negatives, settings["seed"]), **settings)
+    run(
+        SameLabel(settings["file"], text_column, label_column, not no_negatives, settings["seed"]), **settings
+    )
 
 
-@click.command(
-    "import", cls=Command,
-    examples=(
-        "lastword pairs import sts.parquet --preset sts --least 4 --output pairs.parquet",
-        "lastword pairs import posts.jsonl --anchor-column title --positive-column body --output pairs.parquet",
-    ),
-)  # fmt: skip
+@command(
+    "lastword pairs import sts.parquet --preset sts --least 4 --output pairs.parquet",
+    "lastword pairs import posts.jsonl --anchor-column title --positive-column body --output pairs.parquet",
+    name="import",
+)
 @common
-@option("--preset", group=METHOD, type=Choice("preset", PRESETS), help="columns of a known kind of data")
-@option("--anchor-column", group=options.TEXTS, metavar="NAME", help="column of the anchors  [default: anchor]")
-@option("--positive-column", group=options.TEXTS, metavar="NAME", help="column of the positives  [default: positive]")
-@option("--negative-column", group=options.TEXTS, metavar="NAME", help="column of hard negatives")
-@option("--score-column", group=options.TEXTS, metavar="NAME", help="column of similarities")
-@option("--least", group=METHOD, type=click.FloatRange(-1e9, 1e9), metavar="X", help="lowest score that counts as a positive")
+@option(METHOD, "--preset", "columns of a known kind of data", type=Choice("preset", PRESETS))
+@option(options.TEXTS, "--anchor-column", "column of the anchors  [default: anchor]")
+@option(options.TEXTS, "--positive-column", "column of the positives  [default: positive]")
+@option(options.TEXTS, "--negative-column", "column of hard negatives")
+@option(options.TEXTS, "--score-column", "column of similarities")
+@option(METHOD, "--least", "lowest score that counts as a positive", type=click.FloatRange(-1e9, 1e9))
 def import_(preset: str | None, least: float | None, **settings: Any) -> None:
     """Import pairs from any two columns, with or without hard negatives and scores."""
     from lastword.pairs import PRESETS, Import
@@ -169,15 +159,12 @@ def import_(preset: str | None, least: float | None, **settings: Any) -> None:
     run(method, **settings)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs dropout notes.txt --output pairs.parquet",
-        "lastword pairs dropout notes.csv --text-column note --drop-empty --output pairs.parquet",
-    ),
+@command(
+    "lastword pairs dropout notes.txt --output pairs.parquet",
+    "lastword pairs dropout notes.csv --text-column note --drop-empty --output pairs.parquet",
 )
 @common
-@options.text_column()
+@shared("--text-column")
 def dropout(text_column: str, **settings: Any) -> None:
     """Pair each text with itself, as in SimCSE: dropout in training makes the difference."""
     check(settings["file"], settings["output"], [text_column])

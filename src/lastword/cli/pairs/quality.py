@@ -9,8 +9,9 @@ import click
 
 from lastword.bundled import PATHS
 from lastword.cli import options
-from lastword.cli.checks import FILE, NEW, check_columns, check_pairs_output, check_training
-from lastword.cli.command import Command, option, print_result
+from lastword.cli.checks import FILE, NEW, check_columns, check_output, check_pairs_output, check_training
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
 from lastword.config import read_recipe
 from lastword.extras import load_libraries
 
@@ -18,37 +19,28 @@ _CHECKS, _NEGATIVES, _RUNS = "Checks", "Negatives", "Training runs"
 _RANK = click.IntRange(0, 1_000_000)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html",
-        'lastword pairs check titles.parquet --fix better.parquet --allow "length drift"',
-    ),
+@command(
+    "lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html",
+    'lastword pairs check titles.parquet --fix better.parquet --allow "length drift"',
 )
 @click.argument("file", help="pairs: Parquet, JSON lines, CSV or TSV; or the bundled pairs")
-@option("--anchor-column", group=options.TEXTS, default="anchor", metavar="NAME", help="column of the anchors")
-@option("--positive-column", group=options.TEXTS, default="positive", metavar="NAME", help="column of the positives")
+@shared("--anchor-column", "--positive-column")
 @option(
-    "--evaluation", group=_CHECKS, type=FILE, multiple=True,
-    help="file of texts that must not be among the pairs; repeatable",
+    _CHECKS, "--evaluation", "file of texts that must not be among the pairs; repeatable", type=FILE,
+    multiple=True,
 )  # fmt: skip
-@option("--evaluation-column", group=_CHECKS, default="text", metavar="NAME", help="column of these texts")
+@option(_CHECKS, "--evaluation-column", "column of these texts", default="text")
+@option(_CHECKS, "--batch-pairs", "size of a training batch", type=click.IntRange(2, 10**6), default=120)
+@option(_CHECKS, "--no-similarity", "skip the checks that need an embedder", is_flag=True)
+@shared("--model", help="embedder that measures how similar the sides are", default="mini")
+@shared("--template", default="ccw")
+@shared("--pooling", default="mean")
+@option(options.OUTPUT, "--fix", "write the remaining, corrected pairs to this file", type=NEW)
 @option(
-    "--batch-pairs", group=_CHECKS, type=click.IntRange(2, 10**6), default=120, metavar="N",
-    help="size of a training batch",
+    options.OUTPUT, "--allow", "a finding that --fix ignores; repeatable", multiple=True, metavar="FINDING",
 )  # fmt: skip
-@option("--no-similarity", group=_CHECKS, is_flag=True, help="skip the checks that need an embedder")
-@option(
-    "--model", group=options.MODEL, type=options.TYPES["model"], default="mini",
-    help="embedder that measures how similar the sides are",
-)  # fmt: skip
-@options.template(default="ccw")
-@options.pooling(default="mean")
-@option("--fix", group=options.OUTPUT, type=NEW, metavar="PATH", help="write the remaining, corrected pairs to this file")
-@option("--allow", group=options.OUTPUT, multiple=True, metavar="FINDING", help="a finding that --fix ignores; repeatable")
-@option("--report", group=options.OUTPUT, type=NEW, metavar="PATH", help="write the findings as an HTML page")
-@options.overwrite
-@options.as_json
+@option(options.OUTPUT, "--report", "write the findings as an HTML page", type=NEW)
+@shared("--overwrite", "--json")
 def check(
     file: str,
     evaluation: tuple[Path, ...],
@@ -64,11 +56,10 @@ def check(
     **settings: Any,
 ) -> None:
     """Check the quality of a file of pairs, and fix it."""
-    from lastword.files.run_folder import require_absent
     from lastword.files.tables import read_texts
 
-    for output in filter(None, (fix, report)):
-        require_absent(output, overwrite)
+    for output in (fix, report):
+        check_output({"output": output, "overwrite": overwrite})
     if fix:
         check_pairs_output(fix)
     check_columns(file, [settings["anchor_column"], settings["positive_column"]])
@@ -95,25 +86,25 @@ def check(
         click.echo(f"{count:,} of {result.pairs:,} pairs: {fix}", err=True)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs mine pairs.parquet --model adapted --output with-negatives.parquet",
-        "lastword pairs mine pairs.parquet --rank-from 5 --margin 0.1 --output with-negatives.parquet",
-    ),
+@command(
+    "lastword pairs mine pairs.parquet --model adapted --output with-negatives.parquet",
+    "lastword pairs mine pairs.parquet --rank-from 5 --margin 0.1 --output with-negatives.parquet",
 )
 @click.argument("file", type=Path, help="pairs: Parquet, JSON lines, CSV or TSV")
-@option("--model", group=options.MODEL, type=options.TYPES["model"], default="mini", help="embedder that finds similar texts")
-@options.template()
-@options.pooling()
-@option("--rank-from", group=_NEGATIVES, type=_RANK, default=1, metavar="N", help="nearest rank of a negative, from 0")
-@option("--rank-to", group=_NEGATIVES, type=_RANK, default=50, metavar="N", help="farthest rank of a negative")
 @option(
-    "--margin", group=_NEGATIVES, type=click.FloatRange(0, 2), default=0.05, metavar="X",
-    help="least cosine by which a negative is less similar to the anchor than the positive",
+    options.MODEL, "--model", "embedder that finds similar texts", type=options.TYPES["model"],
+    default="mini",
 )  # fmt: skip
-@options.output("file to write: .parquet, .jsonl or .csv", required=True)
-@options.overwrite
+@shared("--template", "--pooling")
+@option(_NEGATIVES, "--rank-from", "nearest rank of a negative, from 0", type=_RANK, default=1)
+@option(_NEGATIVES, "--rank-to", "farthest rank of a negative", type=_RANK, default=50)
+@option(
+    _NEGATIVES, "--margin",
+    "least cosine by which a negative is less similar to the anchor than the positive",
+    type=click.FloatRange(0, 2), default=0.05,
+)  # fmt: skip
+@shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True)
+@shared("--overwrite")
 def mine(
     file: Path, output: Path, model: str, template: str | None, pooling: str | None, **settings: Any
 ) -> None:
@@ -128,33 +119,26 @@ def mine(
     mine_negatives(file, output, embedder, **settings)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "lastword pairs compare noise.parquet crops.parquet --output compared",
-        "lastword pairs compare noise.parquet noise.parquet+crops.parquet --dev tickets.csv:dev --output compared",
-    ),
+@command(
+    "lastword pairs compare noise.parquet crops.parquet --output compared",
+    "lastword pairs compare noise.parquet noise.parquet+crops.parquet --dev tickets.csv:dev --output compared",
 )
 @click.argument(
-    "sources", nargs=-1, required=True, metavar="SOURCE...", help="a file of pairs, or several, A+B, mixed in equal parts"
-)
-@option("--recipe", group=_RUNS, default="mini", metavar="NAME", help="mini, paper, or a TOML file of settings")
-@option("--model", group=_RUNS, type=options.TYPES["model"], help="base model  [default: the recipe's]")
-@option(
-    "--steps", group=_RUNS, type=click.IntRange(1, 10**7), metavar="N",
-    help="steps of each run  [default: the recipe's, at least 60]",
+    "sources", nargs=-1, required=True, metavar="SOURCE...",
+    help="a file of pairs, or several, A+B, mixed in equal parts",
 )  # fmt: skip
-@options.seeds(3, "training runs of each source", _RUNS)
+@option(_RUNS, "--recipe", "mini, paper, or a TOML file of settings", default="mini")
+@option(_RUNS, "--model", "base model  [default: the recipe's]", type=options.TYPES["model"])
 @option(
-    "--most-pairs", group=_RUNS, type=click.IntRange(2, 10**9), default=3000, metavar="N",
-    help="most pairs of each run",
+    _RUNS, "--steps", "steps of each run  [default: the recipe's, at least 60]",
+    type=click.IntRange(1, 10**7),
 )  # fmt: skip
+@shared("--seeds", help="training runs of each source")
+@option(_RUNS, "--most-pairs", "most pairs of each run", type=click.IntRange(2, 10**9), default=3000)
 @options.development("labelled texts that compare the sources; repeatable  [default: the bundled ones]")
-@options.device
-@options.output("folder to write", required=True)
-@options.resume
-@options.overwrite
-@options.as_json
+@shared("--device")
+@shared("--output", required=True)
+@shared("--resume", "--overwrite", "--json")
 def compare(
     sources: tuple[str, ...],
     output: Path,
