@@ -60,7 +60,9 @@ def _head(explanation: Explanation) -> Markup:
     finding = f"{reference.name} puts {with_interval(reference.content)} % of the remaining attention on content words"
     if best is not reference:
         gain = with_interval(best.gain(reference), signed=True)
-        finding += f"; {best.name}, the highest here, {with_interval(best.content)} %, a gain of {gain} points"
+        finding += (
+            f"; {best.name}, the highest here, {with_interval(best.content)} %, a gain of {gain} points"
+        )
     return tag(
         "header",
         tag("p", "lastword explain", class_="eyebrow"),
@@ -143,9 +145,7 @@ def _head_map(model: ModelExplanation, kind: int, top: float) -> Markup:
             side = (share / top) ** 0.5 * (size - 1)
             x, y = (head + 0.5) * size, (layer + 0.5) * size
             title = tag("title", f"layer {layer + 1}, head {head + 1}: {percent(share)} %")
-            cells.append(
-                tag("rect", x=x - size / 2, y=y - size / 2, width=size, height=size, class_="cell")
-            )
+            cells.append(tag("rect", x=x - size / 2, y=y - size / 2, width=size, height=size, class_="cell"))
             cells.append(tag("rect", title, x=x - side / 2, y=y - side / 2, width=side, height=side))
     label = f"{model.name}: share on content words of {layers} layers with {heads} heads each"
     return svg.inline(label, size * heads, size * layers, *cells)
@@ -241,7 +241,11 @@ def _groups(models: Sequence[ModelExplanation]) -> Markup | None:
 
 def _words_table(titles: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> Markup:
     body = [
-        tag("tr", tag("th", name, scope="row"), tag("td", first, tag("br"), tag("span", second, class_="second")))
+        tag(
+            "tr",
+            tag("th", name, scope="row"),
+            tag("td", first, tag("br"), tag("span", second, class_="second")),
+        )
         for name, first, second in rows
     ]
     return _table(titles, body, "numbers")
@@ -251,7 +255,9 @@ def _numbers(titles: Sequence[str], rows: Iterable[Sequence[str]], words: int = 
     """A table with columns of words first, and of numbers after them."""
     body = []
     for name, *cells in rows:
-        columns = [tag("td", cell, class_="figure" if i >= words else None) for i, cell in enumerate(cells, 1)]
+        columns = [
+            tag("td", cell, class_="figure" if i >= words else None) for i, cell in enumerate(cells, 1)
+        ]
         body.append(tag("tr", tag("th", name, scope="row"), *columns))
     return tag("div", _table(titles, body, "numbers", words), class_="wide")
 

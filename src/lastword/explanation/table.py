@@ -78,7 +78,9 @@ def shortened(text: str, length: int = 60) -> str:
 
 def _kinds(explanation: Explanation) -> str:
     rows = [("model", *KIND_NAMES.values())]
-    rows += [(model.name, *(percent(model.kinds[kind].mean) for kind in KINDS)) for model in explanation.models]
+    rows += [
+        (model.name, *(percent(model.kinds[kind].mean) for kind in KINDS)) for model in explanation.models
+    ]
     return _block("attention of the last token: % on each kind of token, last layer, mean over heads", rows)
 
 
@@ -119,7 +121,12 @@ def _words(explanation: Explanation) -> str:
 
 def _groups(model: ModelExplanation) -> str:
     rows = [
-        (group.name, f"{group.size:,}", ", ".join(group.distinctive or []), f"“{shortened(group.examples[0])}”")
+        (
+            group.name,
+            f"{group.size:,}",
+            ", ".join(group.distinctive or []),
+            f"“{shortened(group.examples[0])}”",
+        )
         for group in model.groups
     ]
     return _block(f"groups of {model.name}", [("group", "texts", "distinctive words", "central text"), *rows])
