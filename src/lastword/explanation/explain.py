@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lastword import geometry
-from lastword.console import info, quiet, warn
+from lastword.console import info, silenced, warn
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.explanation.attention import token_attention
@@ -134,7 +134,7 @@ def explain(
         info(f"explaining {model.name}")
         first_ids = _require_same_tokens(model, sample.texts, first_ids)
         # Every checkpoint would repeat the warnings of the first model.
-        with quiet() if results and model.step else nullcontext():
+        with silenced() if results and model.step else nullcontext():
             results.append(_explain_model(model, sample, options))
     explanation = Explanation(str(data), len(sample.texts), sample.texts_in_file, seed, results)
     if output is not None:
