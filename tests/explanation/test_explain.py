@@ -296,7 +296,9 @@ def test_a_base_model_gets_the_settings_of_the_others(
     assert [(model.template, model.pooling) for model in other.models] == [("sum", "mean")]
 
 
-def test_poolings_that_read_more_tokens_cause_a_warning(texts_file: Path, llama_folder: Path, said: list[str]) -> None:
+def test_poolings_that_read_more_tokens_cause_a_warning(
+    texts_file: Path, llama_folder: Path, said: list[str]
+) -> None:
     explain(texts_file, llama_folder, pooling="mean", max_texts=2, **TINY)
     assert (
         f"{llama_folder} uses mean pooling, which reads more tokens than the last: "
@@ -387,7 +389,9 @@ def test_invalid_requests_are_refused(
         f"{tmp_path / 'there'} exists: choose another path or pass overwrite=True"
     )
     message = refused(MissingFileError, explain, texts_file, "nowhere")
-    assert message == "no model 'nowhere': give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+    assert (
+        message == "no model 'nowhere': give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+    )
 
 
 def test_overwrite_replaces_the_folder(texts_file: Path, llama_folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,14 +102,26 @@ def test_layers_above_the_pooled_one_are_left_out(load: Load) -> None:
     )
 
 
-def test_older_model_classes_get_the_option_output_attentions(load: Load) -> None:
-    config = transformers.GPTJConfig(
-        vocab_size=400, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, n_positions=128, initializer_range=0.2
-    )
+@pytest.mark.parametrize(
+    ("model", "config"),
+    [
+        (transformers.BloomModel, transformers.BloomConfig(hidden_size=32, n_layer=2, n_head=4)),
+        (
+            transformers.GPTNeoModel,  # one attention module wraps another
+            transformers.GPTNeoConfig(
+                hidden_size=32,
+                num_layers=2,
+                num_heads=4,
+                attention_types=[[["global", "local"], 1]],
+                max_position_embeddings=128,
+            ),
+        ),
+    ],
+)
+def test_older_model_classes_get_the_option_output_attentions(model: Any, config: Any, load: Load) -> None:
+    config.vocab_size, config.initializer_range = 400, 0.2
     torch.manual_seed(0)
-    embedder = Embedder(
-        Backbone(transformers.GPTJModel(config), "tiny-gptj"), load().tokenizer, template="ccw"
-    )
+    embedder = Embedder(Backbone(model(config), "tiny-older"), load().tokenizer, template="ccw")
     assert not getattr(embedder.backbone.model, "_can_record_outputs", None)
     weights = [token.weight for token in token_attention(embedder, TEXTS[0])]
     with embedder.backbone.attention("eager"), torch.no_grad():

@@ -42,9 +42,7 @@ def by_brute_force(head: torch.Tensor, embedder: Embedder, vector: np.ndarray, c
 
 @pytest.mark.parametrize("count", [1, 8, 250])
 @pytest.mark.parametrize("model", ["llama_folder", "qwen_folder"])
-def test_words_of_an_untied_head(
-    model: str, count: int, load: Load, request: pytest.FixtureRequest
-) -> None:
+def test_words_of_an_untied_head(model: str, count: int, load: Load, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(model)
     head = load_file(folder / "model.safetensors")["lm_head.weight"]
     embedder = load(folder, template="ccw", pooling="lasttoken")

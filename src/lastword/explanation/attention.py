@@ -114,8 +114,13 @@ def last_attention(embedder: Embedder, batch: Batch) -> Tensor:
 
 
 def _attention_modules(model: Any) -> list[Any]:
-    """Modules that compute attention; every decoder in transformers names their class so."""
-    return [module for module in model.modules() if type(module).__name__.endswith("Attention")]
+    """Modules that compute attention: transformers names their classes so in every decoder.
+
+    In some, such as GPT-Neo, one wraps another; only the outer one is returned.
+    """
+    names = [name for name, module in model.named_modules() if type(module).__name__.endswith("Attention")]
+    outer = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
+    return [model.get_submodule(name) for name in outer]
 
 
 def _attention_option(model: Any) -> dict[str, bool]:
