@@ -32,7 +32,9 @@ def test_tables_and_files(tmp_path: Path, texts_file: Path, llama_folder: Path) 
         texts_file, "--model", llama_folder, "--text", "a car", "--label-column", "kind", "--out", out, *TINY
     )
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith(f"4 of 10 texts of {texts_file}; (low … high) is a 95 % interval over the texts\n")
+    assert result.stdout.startswith(
+        f"4 of 10 texts of {texts_file}; (low … high) is a 95 % interval over the texts\n"
+    )
     for part in (
         "attention of the last token",
         "content words:",
