@@ -46,6 +46,7 @@ def show_messages(*, quiet: bool = False, rewrite: Callable[[str], str] = str) -
     logger.addHandler(_handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that are not needed
 
 
 def info(message: str) -> None:

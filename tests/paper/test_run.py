@@ -209,7 +209,16 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 def test_the_command(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     out = tmp_path / "out"
-    asked = ["reproduce", "table3", "--model", str(llama_folder), "--data-dir", str(data), "--out", str(out)]
+    asked = [
+        "reproduce",
+        "table3",
+        "--model",
+        str(llama_folder),
+        "--data-dir",
+        str(data),
+        "--output",
+        str(out),
+    ]
     done = CliRunner().invoke(main, [*asked, "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert "## Table 3" in done.stdout

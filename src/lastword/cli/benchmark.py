@@ -10,7 +10,7 @@ import click
 from lastword.cli import options
 from lastword.cli.checks import FOLDER, NEW
 from lastword.cli.command import command, option, print_result
-from lastword.cli.evaluate import model_name, scored_model
+from lastword.cli.evaluate import libraries_of, model_name, scored_model
 from lastword.cli.options import shared
 from lastword.errors import RequestError
 from lastword.extras import load_libraries
@@ -57,7 +57,7 @@ def benchmark(benchmarks: tuple[str, ...], as_json: bool, **settings: Any) -> No
     if no_cache and settings["also_poolings"]:
         raise RequestError("--also-pooling fills the cache: leave out --no-cache")
     switches = checked_switches(settings.pop("as_published"), ["evaluation", "report"])
-    load_libraries("torch", "transformers.modeling_utils", "sentence_transformers", "mteb")
+    load_libraries(*libraries_of([settings["model"]]))
     from lastword.evaluation import benchmark as run
 
     model = scored_model(settings.pop("model"), switches, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from lastword.bundled import PATHS
 from lastword.config import train_config
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW = click.Path(path_type=Path)
+SENTENCE_TRANSFORMERS = "sentence-transformers:"
 SEED = click.IntRange(0, 2**32 - 1)
 COUNT = click.IntRange(1, 10**9)
 
@@ -59,20 +58,35 @@ class Choices(click.ParamType[tuple[str, ...]]):
 
 
 class Checked(click.ParamType[str]):
-    """A string that a function refuses if it is invalid.
+    """A string that is checked after parsing, before the command runs.
 
     Args:
         name: of the kind of value, as help shows it.
-        check: raises a `LastwordError`.
+        check: raises a `LastwordError` for an invalid value.
     """
 
-    def __init__(self, name: str, check: Any) -> None:
+    def __init__(self, name: str, check: Callable[[str], None]) -> None:
         self.name, self.check = name, check
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check and return the string."""
-        self.check(value)
-        return str(value)
+
+class Existing(click.Path):
+    """A file or folder that must exist, which is checked after parsing.
+
+    Args:
+        kind: "file" or "folder".
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(path_type=Path)
+        self.name = self.kind = kind
+
+    def check(self, path: Path) -> None:
+        """Refuse a path that is not a file, or not a folder."""
+        if not (path.is_file() if self.kind == "file" else path.is_dir()):
+            raise MissingFileError(f"no {self.kind} {path}: give one that exists")
+
+
+FILE, FOLDER = Existing("file"), Existing("folder")
 
 
 def check_device(name: str) -> None:
@@ -129,8 +143,17 @@ def check_decoder(name: str) -> None:
 
 def check_encoder(name: str) -> None:
     """Like `check_decoder`, but `tfidf` and sentence-transformers models are allowed too."""
-    if name != "tfidf" and not name.startswith("sentence-transformers:"):
+    if name != "tfidf" and not name.startswith(SENTENCE_TRANSFORMERS):
         check_decoder(name)
+
+
+def check_value(parameter: click.Parameter, value: Any) -> None:
+    """Check the value of an option or argument, each of several, if its type has a check."""
+    check = getattr(parameter.type, "check", None)
+    several = parameter.nargs != 1 or getattr(parameter, "multiple", False)
+    for each in value if several else [value]:
+        if check and each is not None:
+            check(each)
 
 
 def check_output(params: Mapping[str, Any]) -> None:

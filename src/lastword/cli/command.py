@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lastword import console
-from lastword.cli.checks import check_output
+from lastword.cli.checks import check_output, check_value
 from lastword.errors import LastwordError, unknown_name
 
 GENERAL = "General"
@@ -114,6 +114,8 @@ class Command(_Help):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its errors name flags in place of arguments."""
         try:
+            for parameter in self.params:
+                check_value(parameter, ctx.params.get(parameter.name or ""))
             check_output(ctx.params)
             return super().invoke(ctx)
         except LastwordError as error:

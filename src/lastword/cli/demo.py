@@ -23,5 +23,5 @@ def demo(as_json: bool, **settings: Any) -> None:
     from lastword.demonstration import demo as run
     from lastword.demonstration.table import scores_table
 
-    result = run(**settings)
+    result = run(settings.pop("output"), **settings)
     print_result(result, as_json, scores_table)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import NEW, Choice, check_columns
+from lastword.cli.checks import NEW, SENTENCE_TRANSFORMERS, Choice, check_columns
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
 from lastword.extras import load_libraries
@@ -54,7 +54,7 @@ def evaluate(models: tuple[str, ...], data: str, as_json: bool, **settings: Any)
     if settings["task"] in ("clustering", "classification"):
         check_columns(data, [settings["text_column"] or "text", settings["label_column"]])
     switches = checked_switches(settings.pop("as_published"), ["evaluation"])
-    load_libraries("torch", "transformers.modeling_utils", "sentence_transformers", "mteb")
+    load_libraries(*libraries_of(models))
     from lastword.evaluation import evaluate as run
 
     results = []
@@ -79,6 +79,16 @@ def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) 
 
     loading = {name: settings.pop(name) for name in ("template", "pooling", "dtype", "device")}
     return scored_as_published(load_encoder(model, **loading), switches)
+
+
+def libraries_of(models: Sequence[str]) -> list[str]:
+    """Libraries that scoring some models needs and that take seconds to import."""
+    libraries = ["sklearn.cluster", "mteb"]
+    if any(model.startswith(SENTENCE_TRANSFORMERS) for model in models):
+        libraries += ["torch", "sentence_transformers"]
+    elif any(model != "tfidf" for model in models):
+        libraries += ["torch", "transformers.modeling_utils"]
+    return libraries
 
 
 def model_name(result: dict[str, Any]) -> str:

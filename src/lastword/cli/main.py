@@ -91,6 +91,7 @@ def _fail(message: str, code: int) -> None:
 
 
 @click.group(
+    "lastword",
     cls=_Main,
     context_settings={
         "help_option_names": ["-h", "--help"],

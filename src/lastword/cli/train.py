@@ -76,7 +76,11 @@ def train(
         trackers=trackers,
         **values,
     )
-    print_result(result, as_json)
+    facts = {
+        "output": str(result.out), "selection": result.selection.to_dict(), "losses": result.losses,
+        "seconds": round(result.seconds, 1),
+    }  # fmt: skip
+    print_result(facts, as_json)
 
 
 def _variant(switches: tuple[str, ...]) -> Any:

@@ -70,7 +70,7 @@ def generate(
     The key of a hosted endpoint is read from OPENAI_API_KEY.
     """
     fields = _fields(request)
-    if fields and not endpoint:
+    if request is not None and not endpoint:
         raise RequestError("--request is for an endpoint: give its address with --endpoint too")
     check(settings["file"], settings["output"], [text_column])
     from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions

@@ -136,7 +136,6 @@ def mine(
 @shared("--seeds", help="training runs of each source")
 @option(_RUNS, "--most-pairs", "most pairs of each run", type=click.IntRange(2, 10**9), default=3000)
 @options.development("labelled texts that compare the sources; repeatable  [default: the bundled ones]")
-@shared("--device")
 @shared("--output", required=True)
 @shared("--resume", "--overwrite", "--json")
 def compare(
