@@ -217,7 +217,7 @@ def test_the_plan_is_said_before_the_first_step(
     with caplog.at_level(logging.INFO, logger="lastword"):
         result = train(tmp_path / "out", **{**settings, "max_tokens": 24})
     assert "7 negatives per anchor" in caplog.text
-    assert result.plan.cut_share > 0.5
+    assert result.plan.truncated_share > 0.5
     assert result.plan.trainable == sum(p.numel() for p in load_file(
         tmp_path / "out" / "training" / "step-000010" / "adapter_model.safetensors").values())  # fmt: skip
 
@@ -281,7 +281,7 @@ def test_out_of_memory_halves_the_token_budget_once(
     limit = 200
     with caplog.at_level(logging.WARNING, logger="lastword"):
         short = train(tmp_path / "short", **{**settings, "batch_tokens": 400, "steps": 3, "dropout": 0.0})
-    assert caplog.text.count("out of memory: going on with batch_tokens=200 and GradCache") == 1
+    assert caplog.text.count("out of memory: continuing with batch_tokens=200 and GradCache") == 1
     assert short.losses == pytest.approx(plain.losses, abs=1e-4)
     limit = 20
     with pytest.raises(RuntimeError, match="allocate memory"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from lastword.console import duration
 from lastword.demonstration.content import AttentionPair, Report, TextMap, Training
 from lastword.demonstration.findings import (
     Finding,
@@ -22,7 +23,6 @@ from lastword.explanation import PARTS, TokenAttention
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import panel, section
-from lastword.training.plan import clock
 
 _MOST_ROWS, _SHOWN_ROWS = 12, 6
 _MODEL_NAMES = {"adapted": "adapted", "zero-shot": "zero-shot", "tfidf": "TF-IDF"}
@@ -42,7 +42,7 @@ def head(report: Report) -> Markup:
         "Pooling": report.pooling,
         "Steps": f"{report.steps:,}",
         "Pairs": f"{report.pairs:,}",
-        "Time": clock(report.seconds),
+        "Time": duration(report.seconds),
         "Peak memory": f"{report.peak_memory_mb:,} MiB",
         "Template": template,
     }
