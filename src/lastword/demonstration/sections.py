@@ -166,7 +166,7 @@ def training(trainings: Sequence[Training]) -> Markup:
     panels = [panel("Loss of each step", svg.line_chart(_losses(trainings), "Loss of each step", "step"))]
     scored = [line for line in _development(trainings) if line.points]
     if scored:
-        before = trainings[0].selection.scores[0]
+        before = trainings[0].selection.scores[0].value
         rule = (100 * before, "before training")
         chart = svg.line_chart(scored, "Development score at each checkpoint", "step", rule)
         panels.append(panel("Development score at each checkpoint", chart))
@@ -194,7 +194,7 @@ def _losses(trainings: Sequence[Training]) -> list[svg.Line]:
 def _development(trainings: Sequence[Training]) -> list[svg.Line]:
     lines = []
     for style, run in enumerate(trainings):
-        scored = [(float(step), 100 * score) for step, score in sorted(run.selection.scores.items())]
+        scored = [(float(step), 100 * score.value) for step, score in sorted(run.selection.scores.items())]
         lines.append(svg.Line(f"seed {run.seed}", scored, style, marks=True, ringed=run.selection.step))
     return lines
 

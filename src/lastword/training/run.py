@@ -222,12 +222,12 @@ def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
     return embedder
 
 
-def _accelerator(
-    config: TrainConfig, embedder: Embedder, trackers: str | None, folder: Path
-) -> Accelerator:
+def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, folder: Path) -> Accelerator:
     """Device, precision, processes and trackers; the model is moved to its device, and all seeds are set."""
     tracker = trackers or ("tensorboard" if importlib.util.find_spec("tensorboard") else "none")
-    if os.environ.get("WORLD_SIZE", "1") == "1":  # an earlier run in this process may have had another precision
+    if (
+        os.environ.get("WORLD_SIZE", "1") == "1"
+    ):  # an earlier run in this process may have had another precision
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         mixed_precision="bf16" if "bfloat16" in str(embedder.backbone.dtype) else "no",

@@ -170,7 +170,9 @@ class CheckpointScores:
         """Whether it is time to stop."""
         if self.patience is None:
             return False
-        return checkpoints_since_better([self.by_step[step] for step in sorted(self.by_step)]) >= self.patience
+        return (
+            checkpoints_since_better([self.by_step[step] for step in sorted(self.by_step)]) >= self.patience
+        )
 
     def select(self, checkpoints: Sequence[int], steps: int) -> Selection:
         """Choose the checkpoint with the highest score, the earliest of equal ones; the model before training is none.
