@@ -18,7 +18,7 @@ def attention_table(path: Path) -> str:
     kinds: dict[str, list[dict[str, Any]]] = {}
     for run in told["runs"]:
         kinds.setdefault(run["kind"], []).append(run)
-    level = 100 * told["runs"][0]["models"][0]["level"]
+    level = 100 * told["runs"][0]["models"][0]["uniform"]
     about = (
         f"{told['texts']} texts; {told['criterion']}, × 100; shares in percent. If all tokens had the same weight, "
         f"content words would have {level:.1f}."
@@ -27,13 +27,13 @@ def attention_table(path: Path) -> str:
 
 
 def _training(kind: str, runs: list[dict[str, Any]]) -> str:
-    titles = ("step", "V-measure", "content words", "evenness", "itself", "mean cosine", "effective rank")
+    titles = ("step", "V-measure", "content words", "balance", "itself", "mean cosine", "effective rank")
     lines = [_line(*titles), _line(*["---:"] * len(titles))]
     for models in zip(*(run["models"] for run in runs), strict=True):
         cells = [
             _spread([100 * model["score"] for model in models]),
             _spread([100 * model["content"]["mean"] for model in models]),
-            _spread([100 * model["evenness"]["mean"] for model in models]),
+            _spread([100 * model["balance"]["mean"] for model in models]),
             _spread([100 * model["kinds"]["itself"]["mean"] for model in models]),
             _spread([model["geometry"]["mean_cosine"] for model in models], 2),
             _spread([model["geometry"]["effective_rank"] for model in models], 0),
@@ -49,7 +49,7 @@ def published_table(path: Path) -> str:
     if not path.exists():
         return NONE
     told = json.loads(path.read_text(encoding="utf-8"))["published"]
-    lines = [_line("Llama-3.2-1B", "content words", "evenness"), _line("---", "---:", "---:")]
+    lines = [_line("Llama-3.2-1B", "content words", "balance"), _line("---", "---:", "---:")]
     for name, one in told.items():
         lines.append(_line(name, f"{100 * one['content']:.1f}", f"{100 * one['evenness']:.1f}"))
     return "\n".join(lines)

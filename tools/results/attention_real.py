@@ -69,7 +69,7 @@ def published() -> dict[str, dict[str, float]]:
     for name, weights in FIGURE.items():
         rest = np.array(weights[:-1]) / sum(weights[:-1])
         evenness = float(np.exp(-(rest * np.log(rest)).sum()) / len(rest))
-        found[name] = {"content": float(rest[list(CONTENT)].sum()), "evenness": evenness}
+        found[name] = {"content": float(rest[list(CONTENT)].sum()), "balance": evenness}
     return found
 
 
@@ -106,7 +106,7 @@ def looked_at(sample: Path, run: Path, picture: Path | None) -> list[dict[str, A
         picture.parent.mkdir(parents=True, exist_ok=True)
         picture.write_text(f"{render_picture(found)}\n", encoding="utf-8")
     scores = json.loads((run / "training" / "choice.json").read_text(encoding="utf-8"))["scores"]
-    kept = ("step", "content", "gain", "evenness", "level", "kinds", "geometry")
+    kept = ("step", "content", "gain", "balance", "uniform", "kinds", "geometry")
     return [
         {**{name: model[name] for name in kept}, "score": scores[str(model["step"])]}
         for model in found.to_dict()["models"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lastword.bundled import model_source
-from lastword.console import quiet
+from lastword.console import silenced
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
@@ -297,7 +297,7 @@ class Embedder:
 
     def _golden(self, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         reloaded = Embedder.from_pretrained(folder, dtype="float32", device="cpu")
-        with quiet():  # a golden text is truncated on purpose
+        with silenced():  # a golden text is truncated on purpose
             return reloaded.encode(GOLDEN_TEXTS), self.encode(GOLDEN_TEXTS)
 
     def _encode(

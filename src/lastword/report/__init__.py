@@ -1,1 +1,3 @@
-"""NUMBERS → PICTURES: charts as SVG, and self-contained HTML pages; files in order: markup, svg, page, page.css."""
+"""NUMBERS → TABLES, PICTURES: text tables for a terminal, charts as SVG, self-contained HTML pages; files in order:
+table, markup, svg, page, page.css.
+"""

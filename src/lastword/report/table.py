@@ -1,0 +1,54 @@
+"""Tables as text for a terminal: every command aligns its columns here."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+_NUMBER = re.compile(r"[<≤≥+−-]?\d[\d,.]*(e[+−-]?\d+)?%?( [%±…(/].*| of [\d,]+)?")
+_MISSING = ("", "–")
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Iterable[int] | None = None, indent: str = "") -> str:
+    """Align cells in columns, two spaces apart.
+
+    >>> print(aligned([("model", "texts", "score"), ("mini", "1,200", "41.3 ± 0.2"), ("tfidf", "80", "–")]))
+    model  texts       score
+    mini   1,200  41.3 ± 0.2
+    tfidf     80           –
+
+    Args:
+        rows: the heading first; every row has the same number of cells, or none for a blank line.
+        right: columns that are aligned on the right, counted from 0; by default those whose cells below the
+            heading are all numbers (a unit, an error bar or an interval may follow) or missing ("", "–").
+        indent: put before every line.
+
+    Returns:
+        Lines without trailing spaces, joined by newlines.
+    """
+    full = [row for row in rows if row]
+    columns = list(zip(*full, strict=True))
+    right = {i for i, cells in enumerate(columns) if _numeric(cells[1:])} if right is None else set(right)
+    widths = [max(map(_width, cells)) for cells in columns]
+    return "\n".join(
+        (indent + "  ".join(_padded(cell, widths[i], i in right) for i, cell in enumerate(row))).rstrip()
+        for row in rows
+    )
+
+
+def _numeric(cells: Sequence[str]) -> bool:
+    return any(cell not in _MISSING for cell in cells) and all(
+        cell in _MISSING or _NUMBER.fullmatch(cell) for cell in cells
+    )
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    spaces = " " * (width - _width(cell))
+    return spaces + cell if right else cell + spaces
+
+
+def _width(cell: str) -> int:
+    """Columns on a terminal: East Asian characters take two, combining marks none."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in cell)
+    return len(cell) + wide - sum(map(bool, map(unicodedata.combining, cell)))
