@@ -87,7 +87,7 @@ def test_name_template_and_pooling_are_those_of_the_encoder(cache, load):
     embedder = load(template="ccw", pooling="lasttoken")
     stored = CachedEncoder(embedder, cache)
     assert (stored.name, stored.identity) == (embedder.name, embedder.identity)
-    assert (stored.template, stored.pooling) == (embedder.template, embedder.pooling)
+    assert (stored.template, stored.pooling) == (embedder.spec.template, embedder.spec.pooling)
     assert CachedEncoder(WordEncoder(), cache).template is None
     texts = ["a man is driving a car", "the river was low"]
     np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)

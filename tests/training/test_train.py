@@ -23,6 +23,7 @@ from sentence_transformers import SentenceTransformer
 
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
+from lastword.embedding.pipeline import Pipeline
 from lastword.errors import (
     DivergenceError,
     ExistingOutputError,
@@ -268,15 +269,15 @@ def test_out_of_memory_halves_the_token_budget_once(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A part of more than 200 tokens really asks for more memory than there is."""
-    pooled = Embedder.pooled
+    vectors = Pipeline.vectors
 
-    def greedy(self: Embedder, batch: Any, poolings: Any = None) -> Any:
+    def greedy(self: Pipeline, batch: Any) -> Any:
         if batch.input_ids.numel() > limit and not torch.is_inference_mode_enabled():
             torch.empty(2**55)
-        return pooled(self, batch, poolings)
+        return vectors(self, batch)
 
     limit = 10**9
-    monkeypatch.setattr(Embedder, "pooled", greedy)
+    monkeypatch.setattr(Pipeline, "vectors", greedy)
     plain = train(tmp_path / "plain", **{**settings, "batch_tokens": 400, "steps": 3, "dropout": 0.0})
     limit = 200
     with caplog.at_level(logging.WARNING, logger="lastword"):

@@ -184,7 +184,7 @@ def _settings(
     """What an interrupted probe must have in common with the one that goes on."""
     content = json.dumps([given.texts, given.labels]).encode()
     return {
-        "model": embedder.weights_hash[:16],
+        "model": embedder.backbone.weights_hash[:16],
         "texts": hashlib.sha256(content).hexdigest()[:16],
         "templates": [template.text for template in choices.templates],
         "poolings": [pooling.spec for pooling in choices.poolings],

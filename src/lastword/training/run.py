@@ -104,7 +104,7 @@ def train(
     pairs, scorer = _data(config, variant, scorer, drop_empty)
     loaded, accelerator = _loaded(config, device, trackers, place.trackers)
     embedder, in_training = variant.views(loaded, config.max_tokens)
-    base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
+    base = dataclasses.replace(embedder.provenance, base_hash=embedder.backbone.weights_hash)
     base_key = config.base_key + json.dumps(variant.record)
     watch = _watch(embedder, scorer, config, place, {} if known is None else known, base_key)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
@@ -123,8 +123,8 @@ def train(
     selection = watch.choose(checkpoints, config.steps)
     if config.quantize:
         embedder = _over_full_weights(config, variant, str(embedder.backbone.device), checkpoints, selection)
-        base = embedder.facts
-    embedder.facts = dataclasses.replace(
+        base = embedder.provenance
+    embedder.provenance = dataclasses.replace(
         base,
         adapter=adapter.describe(config, embedder.backbone.model),
         recipe=recipe,
@@ -203,7 +203,7 @@ def _over_full_weights(
     """The kept adapter over the weights as they were before they were quantised, as QLoRA is deployed."""
     loaded = _embedder(config, device, quantize=None)
     embedder, _ = variant.views(loaded, config.max_tokens)
-    embedder.facts = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
+    embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=embedder.backbone.weights_hash)
     adapter.add_adapter(embedder.backbone.model, config)
     load_adapter(embedder.backbone.model, dict(checkpoints)[selection.step])
     return embedder

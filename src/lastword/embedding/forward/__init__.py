@@ -1,1 +1,1 @@
-"""TOKEN IDS → HIDDEN STATES: the ways to run a decoder, behind one protocol; files in order: path, stock, tree, fused."""
+"""TOKEN IDS → HIDDEN STATES: ways to run a decoder behind one protocol; files in order: tree, path, stock, fused."""
