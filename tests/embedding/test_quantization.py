@@ -69,7 +69,8 @@ def test_bad_requests(refused: Refused, tmp_path: Path) -> None:
     )
     small = Embedder.from_pretrained("mini", quantize="nf4")
     told = (
-        "mini was loaded with quantize='nf4': its full weights are needed to write a folder; load it without"
+        "mini was loaded with quantize='nf4': a folder is written from the full weights; "
+        "load the model without quantize"
     )
     assert refused(RequestError, small.save, tmp_path / "folder") == told
     assert refused(RequestError, small.push_to_hub, "someone/something") == told
