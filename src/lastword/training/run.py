@@ -124,7 +124,7 @@ def train(
         recipe=config.to_dict(),
         selection=selection.to_dict(),
     )
-    result = TrainResult(place.out, selection, loop.losses(), plan, time.perf_counter() - started)
+    result = TrainResult(place.output, selection, loop.losses(), plan, time.perf_counter() - started)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         place.write(embedder, selection)

@@ -35,7 +35,7 @@ class TrainingFolder(RunFolder):
 
     def begin(self, config: TrainConfig) -> None:
         """Make the folders, empty unless a training is resumed."""
-        self.open(config.to_dict())
+        self.prepare(config.to_dict())
         self.checkpoints.mkdir(exist_ok=True)
 
     def write(self, embedder: Embedder, selection: Selection) -> None:
