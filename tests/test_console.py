@@ -1,26 +1,42 @@
-"""Bars on a terminal that is one: a command in a pseudo-terminal, and what it prints there."""
+"""Messages and progress: a command in a pseudo-terminal, the same without one, and with --quiet."""
 
 from __future__ import annotations
 
+import doctest
 import os
 import pty
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from lastword import console
+
 SCRIPT = """
 import time
 from lastword import console
 
-console._SHOW_AFTER_S = 0.05
-console.show_messages()
+console._BAR_AFTER_S, console._LINE_EVERY_S = 0.05, 0.25
+console.show_messages(quiet={quiet})
 with console.progress("pairs by generate", 512, step=256) as advance:
     for _ in range(2):
         with console.progress("answers", 256) as inner:
             for _ in range(4):
                 time.sleep(0.15)
                 inner(64)
+        console.info("half done")
+        console.warn("check this")
         advance(256)
+"""
+STUCK = """
+import time
+from lastword import console
+
+console._BAR_AFTER_S, console._LINE_EVERY_S = 0.05, 0.1
+console.show_messages()
+with console.progress("[k-means]", 2) as advance:
+    time.sleep(0.5)
 """
 
 
@@ -31,32 +47,66 @@ def on_terminal(script: str, folder: Path) -> str:
     process = subprocess.Popen(
         [sys.executable, str(folder / "script.py")],
         stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "140"},
     )
     os.close(theirs)
-    said = b""
+    printed = b""
     try:
         while part := os.read(ours, 65536):
-            said += part
+            printed += part
     except OSError:  # the other end is closed
         pass
     os.close(ours)
     assert process.wait() == 0
-    return said.decode(errors="replace")
+    return printed.decode(errors="replace")
 
 
-def test_work_inside_work_says_how_far_it_is(tmp_path: Path) -> None:
-    said = on_terminal(SCRIPT, tmp_path)
-    assert "pairs by generate" in said
-    assert "128 of 256 answers" in said
-    assert "128/512" in said, "work inside a step did not move the bar"
-    assert "256/512" in said
-    assert said.count("pairs by generate") > 3, "the bar stood still"
+def without_terminal(script: str, folder: Path) -> list[str]:
+    """The lines a script logs where stderr is a pipe."""
+    (folder / "script.py").write_text(script)
+    command = [sys.executable, str(folder / "script.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    return done.stderr.splitlines()
 
 
-def test_nothing_is_drawn_away_from_a_terminal(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=True
-    )
-    assert done.stdout + done.stderr == ""
+def test_progress_inside_a_step_moves_the_bar(tmp_path: Path) -> None:
+    printed = on_terminal(SCRIPT.format(quiet=False), tmp_path)
+    assert "pairs by generate" in printed
+    assert "128 of 256 answers" in printed
+    assert "128/512" in printed, "progress inside a step did not move the bar"
+    assert "256/512" in printed
+    assert printed.count("pairs by generate") > 3, "the bar did not move"
+    assert "about 1 s left" in printed
+    assert "half done\r\n" in printed, "a message is a line of its own above the bar"
+
+
+def test_without_a_terminal_there_is_a_line_every_while(tmp_path: Path) -> None:
+    lines = without_terminal(SCRIPT.format(quiet=False), tmp_path)
+    progress = [line for line in lines if line.startswith("pairs by generate: ")]
+    assert 2 <= len(progress) <= 5, lines
+    assert any(" of 512, about " in line and " left · " in line for line in progress), lines
+    assert lines.count("half done") == lines.count("check this") == 2
+
+
+@pytest.mark.parametrize("printed_by", [on_terminal, without_terminal])
+def test_quiet_shows_warnings_only(printed_by: object, tmp_path: Path) -> None:
+    printed = printed_by(SCRIPT.format(quiet=True), tmp_path)  # type: ignore[operator]
+    lines = printed.splitlines() if isinstance(printed, str) else printed
+    assert lines == ["check this"] * 2
+
+
+@pytest.mark.parametrize("printed_by", [on_terminal, without_terminal])
+def test_work_that_reports_nothing_is_shown_too(printed_by: object, tmp_path: Path) -> None:
+    printed = printed_by(STUCK, tmp_path)  # type: ignore[operator]
+    text = printed if isinstance(printed, str) else "\n".join(printed)
+    assert "[k-means]" in text
+    assert "time left not known yet" in text
+
+
+def test_a_library_call_shows_no_progress(tmp_path: Path) -> None:
+    assert without_terminal(STUCK.replace("console.show_messages()", ""), tmp_path) == []
+
+
+def test_docstring_example() -> None:
+    assert doctest.testmod(console) == (0, 1)

@@ -24,8 +24,8 @@ TREE = {
 
 
 def _classes() -> dict[str, type[LastwordError]]:
-    found = [value for value in vars(errors).values() if isinstance(value, type)]
-    return {one.__name__: one for one in found if issubclass(one, LastwordError)}
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    return {kind.__name__: kind for kind in classes if issubclass(kind, LastwordError)}
 
 
 def test_every_class_is_in_the_tree() -> None:
@@ -35,10 +35,10 @@ def test_every_class_is_in_the_tree() -> None:
 @pytest.mark.parametrize("name", TREE)
 def test_class_is_a_builtin_too_and_has_its_exit_code(name: str) -> None:
     builtin, exit_code = TREE[name]
-    error = _classes()[name]("what was given")
+    error = _classes()[name]("what was passed")
     assert isinstance(error, builtin)
     assert error.exit_code == exit_code
-    assert str(error) == "what was given"
+    assert str(error) == "what was passed"
 
 
 def test_drawing_shows_every_class_under_its_parent() -> None:
@@ -52,7 +52,7 @@ def test_drawing_shows_every_class_under_its_parent() -> None:
             parents = [(at, parent) for at, parent in parents if at < depth]
             drawn[name] = parents[-1][1] if parents else None
             parents.append((depth, name))
-    bases = {name: one.__mro__[1].__name__ for name, one in _classes().items()}
+    bases = {name: kind.__mro__[1].__name__ for name, kind in _classes().items()}
     assert drawn == {**bases, "LastwordError": None}
 
 

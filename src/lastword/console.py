@@ -1,48 +1,56 @@
-"""Talk for people, on stderr: one-line messages and progress bars.
+"""Messages and progress for people, on stderr.
 
-Inside a library call lastword says nothing but warnings; the command line switches the talk on.
-Results for machines go to stdout and are no business of this file.
+A library call logs warnings only; the command line switches messages and progress on. Results go to stdout
+and do not pass through here.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 logger = logging.getLogger("lastword")
-_SHOW_AFTER_S = 2.0
-_enabled = False
-_bar: _Bar | None = None
+_BAR_AFTER_S = 2.0
+_LINE_EVERY_S = 30.0
+_progress_shown = False
+_running: _Work | None = None
 
 
-def show_messages() -> None:
-    """Switch the talk on, as the command line does: messages on stderr, bars where it is a terminal."""
-    global _enabled
-    if not _enabled:
-        handler = logging.StreamHandler()  # stderr
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-        _enabled = True
+class _StderrHandler(logging.Handler):
+    """Writes to what `sys.stderr` is at the moment: above the bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def show_messages(*, quiet: bool = False) -> None:
+    """Switch messages and progress on, as the command line does; `quiet` shows warnings and errors only."""
+    global _progress_shown
+    _progress_shown = not quiet
+    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+        logger.addHandler(_StderrHandler())
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
 
 
 def info(message: str) -> None:
-    """Tell the user something worth knowing."""
+    """Log a message that is worth knowing."""
     logger.info(message)
 
 
 def warn(message: str) -> None:
-    """Tell the user something that may spoil the result; shown to library users too."""
+    """Log something that may spoil the result; library users see it too."""
     logger.warning(message)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Say nothing for a while: for lastword's own checks, whose warnings are not about the user's texts."""
+def silenced() -> Iterator[None]:
+    """Log neither messages nor warnings: for lastword's own checks, which are not about the user's texts."""
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -51,84 +59,122 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> [duration(seconds) for seconds in (45, 200, 7500)]
+    ['45 s', '3 min 20 s', '2 h 05 min']
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 @contextmanager
 def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left, for work of more than two seconds; silent away from a terminal.
+    """Show how far some work is and the time left.
 
-    Work inside work that has a bar shows no other one, but says in it how far it is.
+    On a terminal a bar appears after two seconds; elsewhere a line is logged every 30 seconds. Progress inside
+    a step of other progress is shown with that one.
 
     Args:
-        description: what is being done.
-        total: units of it.
-        step: units that are done together; work inside moves the bar by so many as it goes on.
+        description: what is done.
+        total: units of work.
+        step: units that are done together; progress inside the step counts as a share of it.
 
     Yields:
         A function to call with the number of units just done.
     """
-    global _bar
-    if _bar is not None:
-        yield from _within(_bar, description, total)
+    global _running
+    if _running is not None:
+        yield from _inside(_running, description, total)
         return
-    if not (_enabled and sys.stderr.isatty()):
-        yield lambda done: None
+    if not _progress_shown:
+        yield lambda units: None
         return
-    _bar = _Bar(description, total, step)
+    work = _running = _Work(description, total, step)
+    finished = threading.Event()
+    show = _draw_bar if sys.stderr.isatty() else _log_lines
+    thread = threading.Thread(target=show, args=(work, finished), daemon=True)
+    thread.start()
     try:
-        yield _bar.advance
+        yield work.advance
     finally:
-        _bar.stop()
-        _bar = None
+        _running = None
+        finished.set()
+        thread.join()
 
 
-def _within(bar: _Bar, description: str, total: int) -> Iterator[Callable[[int], None]]:
-    done, started, before = 0, time.monotonic(), bar.inner
+def _inside(work: _Work, description: str, total: int) -> Iterator[Callable[[int], None]]:
+    done, started, outer = 0, time.monotonic(), work.detail
 
     def advance(units: int) -> None:
         nonlocal done
         done += units
-        if time.monotonic() - started > _SHOW_AFTER_S:
-            bar.tell(f"{before} · {done:,} of {total:,} {description}", done / total if not before else None)
+        if time.monotonic() - started > _BAR_AFTER_S:
+            work.detail = f"{outer} · {done:,} of {total:,} {description}"
+            if not outer and total:
+                work.share = done / total
 
     try:
         yield advance
     finally:
-        bar.tell(before)
+        work.detail = outer
 
 
-class _Bar:
-    """A bar of rich's, which appears when the work has taken a while."""
+class _Work:
+    """How far the outermost work is.
+
+    Attributes:
+        done: units that are done.
+        share: share of the present step that is done, 0 … 1.
+        detail: progress inside the present step, as text.
+    """
 
     def __init__(self, description: str, total: int, step: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        self.description, self.total, self.step = description, total, step
+        self.started = time.monotonic()
+        self.done, self.share, self.detail = 0, 0.0, ""
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        inner = TextColumn("{task.fields[inner]}")
-        self._progress = Progress(*columns, inner, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task(description, total=total, inner="")
-        self._started = time.monotonic()
-        self._total, self._step, self._done = total, step, 0
-        self.inner = ""
-
-    def advance(self, done: int) -> None:
+    def advance(self, units: int) -> None:
         """Count units that are done."""
-        self._done += done
-        self._progress.update(self._task, completed=self._done)
-        self._show()
+        self.done, self.share = self.done + units, 0.0
 
-    def tell(self, inner: str, share: float | None = None) -> None:
-        """Say how far the work is inside its present step, and move by that share of it."""
-        self.inner = inner
-        self._progress.update(self._task, inner=inner)
-        if share is not None:
-            left = max(0, min(self._step, self._total - self._done))
-            self._progress.update(self._task, completed=self._done + share * left)
-        self._show()
+    @property
+    def completed(self) -> float:
+        """Units done, the share of the present step included."""
+        return self.done + self.share * max(0, min(self.step, self.total - self.done))
 
-    def stop(self) -> None:
-        """Take the bar away."""
-        self._progress.stop()
+    @property
+    def time_left(self) -> str:
+        """Estimated from the mean time of a unit so far."""
+        if not self.completed:
+            return "time left not known yet"
+        seconds = (time.monotonic() - self.started) * (self.total / self.completed - 1)
+        return f"about {duration(max(seconds, 0))} left"
 
-    def _show(self) -> None:
-        if not self._progress.live.is_started and time.monotonic() - self._started > _SHOW_AFTER_S:
-            self._progress.start()
+
+def _log_lines(work: _Work, finished: threading.Event) -> None:
+    """Log one line every 30 seconds, for log files and pipes."""
+    while not finished.wait(_LINE_EVERY_S):
+        count = f"{work.completed:,.0f} of {work.total:,}"
+        info(f"{work.description}: {count}, {work.time_left}{work.detail}")
+
+
+def _draw_bar(work: _Work, finished: threading.Event) -> None:
+    """Draw a bar on a terminal; it disappears when the work is finished."""
+    if finished.wait(_BAR_AFTER_S):
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    description = TextColumn("{task.description}", markup=False)
+    rest = TextColumn("{task.fields[left]}{task.fields[detail]}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), rest)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(work.description, total=work.total, left="", detail="")
+        while True:
+            bar.update(task, completed=work.completed, left=work.time_left, detail=work.detail)
+            if finished.wait(0.1):
+                return

@@ -1,17 +1,18 @@
-"""Every error lastword raises on purpose.
+"""Every error that lastword raises on purpose.
 
     LastwordError
-    ├── RequestError (ValueError)                what was asked for is wrong; exit code 2
-    │   ├── MissingFileError (FileNotFoundError)     a file or folder that is not there
-    │   ├── ExistingOutputError (FileExistsError)    an output that would be overwritten
-    │   ├── TableError                               a file whose columns or cells do not serve
-    │   ├── TemplateError                            a template that cannot wrap a text
-    │   └── ModelError                               a model that lastword cannot use
-    └── WorkError (RuntimeError)                 the work itself failed; exit code 1
-        ├── DivergenceError                          a loss that is not a finite number
-        └── ParityError                              two ways to one vector that disagree
+    ├── RequestError (ValueError)                the request is wrong; exit code 2
+    │   ├── MissingFileError (FileNotFoundError)     a file or folder does not exist
+    │   ├── ExistingOutputError (FileExistsError)    an output would be overwritten
+    │   ├── TableError                               columns or cells of a file are invalid
+    │   ├── TemplateError                            a template is invalid
+    │   └── ModelError                               a model cannot be used
+    └── WorkError (RuntimeError)                 the request is right, the work failed; exit code 1
+        ├── DivergenceError                          a loss is not a finite number
+        └── ParityError                              two ways to the same vector disagree
 
-A message says what was given, what is allowed and what to do, in one line.
+A message says in one line what was passed, what is allowed and what to do. It names arguments of the Python
+function (`overwrite=True`); the command line translates them to flags.
 """
 
 from __future__ import annotations
@@ -21,56 +22,56 @@ from collections.abc import Iterable
 
 
 class LastwordError(Exception):
-    """Root of the tree: catch this to catch everything lastword raises on purpose."""
+    """Root of the tree: catch this to catch everything that lastword raises on purpose."""
 
     exit_code = 1
 
 
 class RequestError(LastwordError, ValueError):
-    """The request was wrong: a name, a value or a file that does not serve."""
+    """The request is wrong: an invalid name, value or file."""
 
     exit_code = 2
 
 
 class MissingFileError(RequestError, FileNotFoundError):
-    """A file or folder that is not there."""
+    """A file or folder does not exist."""
 
 
 class ExistingOutputError(RequestError, FileExistsError):
-    """An output that exists already; nothing is overwritten unasked."""
+    """An output exists already; it is replaced only with `overwrite=True`."""
 
 
 class TableError(RequestError):
-    """A file whose columns or cells do not serve."""
+    """Columns or cells of a file are invalid."""
 
 
 class TemplateError(RequestError):
-    """A template that cannot wrap a text."""
+    """A template is invalid."""
 
 
 class ModelError(RequestError):
-    """A model that lastword cannot use, or a folder that holds none."""
+    """A model cannot be used, or a folder does not contain one."""
 
 
 class WorkError(LastwordError, RuntimeError):
-    """The request was fine, the work failed."""
+    """The request is right, the work failed."""
 
 
 class DivergenceError(WorkError):
-    """A loss that is not a finite number."""
+    """A loss is not a finite number."""
 
 
 class ParityError(WorkError):
-    """Two ways to the same vector that disagree."""
+    """Two ways to the same vector disagree."""
 
 
-def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> str:
-    """Return the message for a name that is not on the list, with the nearest one that is.
+def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
+    """Return the message for an unknown name, with the most similar known one.
 
     >>> unknown_name("pooling", "maen", ["mean", "max"])
     "unknown pooling 'maen': did you mean 'mean'? Known: mean, max"
     """
     names = list(allowed)
-    near = difflib.get_close_matches(given, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {given!r}: {hint}Known: {', '.join(names)}"
+    similar = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {similar[0]!r}? " if similar else ""
+    return f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}"

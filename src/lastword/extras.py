@@ -1,4 +1,4 @@
-"""Libraries that only some work needs: imported when it begins, with the command that installs a missing one."""
+"""Optional libraries: imported when first used; if one is missing, the error names the command that installs it."""
 
 from __future__ import annotations
 

@@ -101,7 +101,9 @@ def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path)
         lastword.sweep(recipe, out, **settings)  # type: ignore[arg-type]
     text = recipe.read_text()
     recipe.write_text(text.replace("steps = 12", "steps = 13"))
-    with pytest.raises(RequestError, match=r"resume=True: steps was 12 and is now 13; .* interrupted sweep, or"):
+    with pytest.raises(
+        RequestError, match=r"resume=True: steps was 12 and is now 13; .* interrupted sweep, or"
+    ):
         lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
     recipe.write_text(text.replace("[0.05, 0.5]", "[0.05, 0.6]"))
     with pytest.raises(RequestError, match=r"resume=True: sweep was \[.*0\.5.*\] and is now"):

@@ -79,7 +79,9 @@ def test_an_output_is_replaced_only_with_overwrite(tmp_path: Path, refused: Refu
 
 def test_one_run_at_a_time_writes_an_output(tmp_path: Path, refused: Refused) -> None:
     run = RunFolder(tmp_path / "out")
-    message = f"{run.output} is being written by process {os.getpid()}: wait until it ends or choose another path"
+    message = (
+        f"{run.output} is being written by process {os.getpid()}: wait until it ends or choose another path"
+    )
     with run.open({"seed": 1}):
         for second in (run, RunFolder(run.output, resume=True), RunFolder(run.output, overwrite=True)):
             assert refused(ExistingOutputError, second.check) == message

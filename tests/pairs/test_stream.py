@@ -97,7 +97,8 @@ def test_other_settings_are_not_resumed(tmp_path: Path, refused: Refused) -> Non
         f"{out}.partial has an interrupted run: pass resume=True to continue it or overwrite=True to start over"
     )
     assert refused(RequestError, make_pairs, Noise(chunk=10), file, out, seed=2, resume=True) == (
-        "resume=True: seed was 1 and is now 2; use the settings of the interrupted run, or pass overwrite=True to start over"
+        "resume=True: seed was 1 and is now 2; use the settings of the interrupted run, or pass overwrite=True "
+        "to start over"
     )
     file.write_text(file.read_text() + "another text,1\n")
     assert "resume=True: file was" in refused(

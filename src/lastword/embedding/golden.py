@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from lastword.console import quiet
+from lastword.console import silenced
 from lastword.embedding.device import DTYPES
 from lastword.errors import ParityError
 
@@ -37,7 +37,7 @@ GOLDEN_TEXTS = (
 def write_golden(embedder: Embedder, folder: Path, dtype: str) -> None:
     """Embed the golden texts with the written folder in float32, and require that it agrees with the embedder."""
     reloaded = type(embedder).from_pretrained(folder, dtype="float32", device="cpu")
-    with quiet():
+    with silenced():
         golden, mine = reloaded.encode(GOLDEN_TEXTS), embedder.encode(GOLDEN_TEXTS)
     cosine = float((_unit(mine) * _unit(golden)).sum(1).min())
     exact = embedder.backbone.dtype == DTYPES[dtype] == torch.float32 and reloaded.facts == embedder.facts

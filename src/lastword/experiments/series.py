@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -14,10 +14,10 @@ from typing import Any
 
 from lastword.config import train_config
 from lastword.embedding import Embedder
+from lastword.encoder import TextEncoder
 from lastword.evaluation import cluster_score
 from lastword.evaluation.development import Development
-from lastword.published import scored_as_published
-from lastword.training import LastStep, Measured, Scorer, train
+from lastword.training import LastStep, Measured, Scorer, Variant, train
 
 Trial = dict[str, Any]
 
@@ -75,7 +75,8 @@ def trained(
     scorer: Scorer | LastStep | None = None,
     known: dict[str, Measured] | None = None,
     device: str | None = None,
-    also: Sequence[str] = (),
+    variant: Variant | None = None,
+    also: Mapping[str, Callable[[Embedder], TextEncoder]] | None = None,
 ) -> Trial:
     """One training: the model is scored on the development texts and thrown away.
 
@@ -86,24 +87,22 @@ def trained(
         scorer: what picks the checkpoint; None keeps the last step.
         known: what it gave before training; see `train`.
         device: None takes the best there is.
-        also: switches of an evaluation as published, to score the same model with too.
+        variant: a way of training that differs by more than settings; see `train`.
+        also: other ways to score the same model.
 
     Returns:
-        step that was kept, scores (set → V-measure, with the switches of `as_published`), and under "also"
-        switch → scores.
+        step that was kept, scores (set → V-measure), and under "also" the name of another way → scores.
     """
     if not place.exists():  # otherwise the series was killed between the training and its scores
         train(
-            place, scorer=scorer or LastStep(), known=known, resume=True, trackers="none", device=device, **settings
+            place, scorer=scorer or LastStep(), variant=variant, known=known, resume=True, trackers="none",
+            device=device, **settings,
         )  # fmt: skip
     choice = json.loads((place / "training" / "choice.json").read_text())
     embedder = Embedder.from_pretrained(place, device=device)
-    trial = {
-        "step": choice["step"],
-        "scores": scores_of(embedder, development, train_config(settings).as_published),
-    }
+    trial = {"step": choice["step"], "scores": scores_of(embedder, development)}
     if also:
-        trial["also"] = {name: scores_of(embedder, development, (name,)) for name in also}
+        trial["also"] = {name: scores_of(encoder(embedder), development) for name, encoder in also.items()}
     shutil.rmtree(place)
     return trial
 
@@ -119,11 +118,8 @@ def before_training(
     return scores_of(embedder, development)
 
 
-def scores_of(
-    embedder: Embedder, development: Development, as_published: tuple[str, ...] = ()
-) -> dict[str, float]:
+def scores_of(encoder: TextEncoder, development: Development) -> dict[str, float]:
     """V-measure of each set."""
-    encoder = scored_as_published(embedder, as_published)
     return {
         name: round(cluster_score(encoder, texts, labels).score, 4)
         for name, (texts, labels) in development.items()

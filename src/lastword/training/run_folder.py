@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lastword.config import TrainConfig
 from lastword.embedding import Embedder
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.training.loop import OPTIMIZER
@@ -33,10 +35,12 @@ class TrainingFolder(RunFolder):
         """Where an experiment tracker may write."""
         return self.partial / "trackers"
 
-    def begin(self, config: TrainConfig) -> None:
-        """Make the folders, empty unless a training is resumed."""
-        self.prepare(config.to_dict())
-        self.checkpoints.mkdir(exist_ok=True)
+    @contextmanager
+    def begin(self, recipe: dict[str, Any]) -> Iterator[Path]:
+        """Lock and make the folders, empty unless a run is resumed; use it in a `with`."""
+        with self.open(recipe) as folder:
+            self.checkpoints.mkdir(exist_ok=True)
+            yield folder
 
     def write(self, embedder: Embedder, selection: Selection) -> None:
         """Write the model, put the record of the run inside it, and move both to their place at once."""
