@@ -11,7 +11,7 @@ from lastword.encoders.by_name import served
 from lastword.errors import RequestError, WorkError
 from lastword.evaluation import CachedEncoder
 
-from .samples import WordEncoder, topic_texts
+from tests.evaluation.samples import WordEncoder, topic_texts
 
 
 @pytest.fixture

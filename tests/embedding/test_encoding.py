@@ -30,9 +30,7 @@ def test_truncated_texts_are_counted_over_all_windows(
 ) -> None:
     monkeypatch.setattr(encoding, "WINDOW", 2)
     load(max_tokens=20).encode([f"{i} " + "a car " * 30 for i in range(5)] + ["short"])
-    assert [record.message for record in caplog.records] == [
-        "5 of 6 texts were truncated to 20 tokens"
-    ]
+    assert [record.message for record in caplog.records] == ["5 of 6 texts were truncated to 20 tokens"]
 
 
 def test_an_error_names_the_row_as_given(

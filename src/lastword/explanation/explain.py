@@ -92,7 +92,7 @@ def explain(
         words: nearest words of a vector.
         stop_words: file with one stop word per line; None uses scikit-learn's English list.
         max_texts: use a fixed sample of at most this many texts.
-        seed: of the sample, the bootstrap and k-means.
+        seed: of the sample and of k-means.
         template: for all models; None uses the stored template of each.
         pooling: for all models; None uses the stored pooling of each.
         batch_tokens: padded tokens in one forward pass; limits the memory and changes no result.
@@ -184,7 +184,6 @@ def _explain_model(model: LoadedModel, sample: Sample, options: _Options) -> Mod
         geometry=_geometry(embedder, vectors, sample, options.batch_tokens),
         details=_details(embedder, sample.detailed, vocabulary, vectors.mean(0), options),
         groups=_groups(vectors, sample, vocabulary, options),
-        seed=options.seed,
     )
 
 
