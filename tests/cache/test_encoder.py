@@ -10,7 +10,6 @@ from lastword.cache.encoder import _next_size
 from lastword.encoders.by_name import served
 from lastword.errors import RequestError, WorkError
 from lastword.evaluation import CachedEncoder
-
 from tests.evaluation.samples import WordEncoder, topic_texts
 
 
