@@ -19,6 +19,7 @@ from lastword.config import TrainConfig
 from lastword.console import progress, warn
 from lastword.embedding import Embedder
 from lastword.embedding.memory import release_memory
+from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.tokens import Batch
 from lastword.errors import DivergenceError, WorkError
 from lastword.training import gradcache
@@ -31,10 +32,10 @@ T = TypeVar("T")
 
 @dataclass
 class Loop:
-    """One training run of one embedder.
+    """One training run.
 
     Attributes:
-        embedder: the model, with its adapter in place.
+        pipeline: the model, with its adapter in place, as it is trained.
         objective: texts of each step and the loss of their vectors.
         config: the settings.
         folder: folder of checkpoints and log.
@@ -42,7 +43,7 @@ class Loop:
         parameters: the trainable ones.
     """
 
-    embedder: Embedder
+    pipeline: Pipeline
     objective: Objective
     config: TrainConfig
     folder: Path
@@ -70,7 +71,7 @@ class Loop:
             scores: gets the score of the base model and of every checkpoint.
             embedder: the model as it is scored.
         """
-        model, saved = self.embedder.backbone.model, set(checkpoint_steps(self.config.steps))
+        model, saved = self.pipeline.backbone.model, set(checkpoint_steps(self.config.steps))
         first = self.checkpoints.resume(model, self.optimizer)
         self._score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
         model.train()
@@ -121,11 +122,11 @@ class Loop:
     def embed(self, part: Batch) -> Tensor:
         """Vectors of a part of a batch, (batch, dim) float32, with a graph where gradients are enabled."""
         with self.accelerator.autocast():
-            return self.embedder.pooled(part)[self.embedder.pooling.spec]
+            return self.pipeline.vectors(part)
 
     def parts(self, texts: Sequence[str]) -> list[Batch]:
         """The texts as padded batches within the token budget."""
-        return list(self.embedder.batches(self.embedder.tokenize(texts), self.batch_tokens))
+        return list(self.pipeline.batches(self.pipeline.tokenize(texts), self.batch_tokens))
 
     def _logged_step(self, number: int) -> dict[str, Any]:
         started = time.perf_counter()

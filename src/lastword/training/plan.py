@@ -10,7 +10,7 @@ from torch import nn
 
 from lastword.config import TrainConfig
 from lastword.console import duration, info
-from lastword.embedding import Embedder
+from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.tokens import Batch
 from lastword.training.gradcache import Embed, StepMemory
 from lastword.training.objectives import Objective
@@ -63,7 +63,7 @@ class Plan:
 
 
 def make_plan(
-    embedder: Embedder,
+    pipeline: Pipeline,
     objective: Objective,
     config: TrainConfig,
     parameters: list[nn.Parameter],
@@ -73,17 +73,17 @@ def make_plan(
 ) -> Plan:
     """Count the texts and tokens of a few steps, and time one part of the first step forward and backward."""
     steps = [objective.step(number) for number in range(min(config.steps, _COUNTED_STEPS))]
-    sequences = embedder.tokenize([text for step in steps for text in step.texts])
+    sequences = pipeline.tokenize([text for step in steps for text in step.texts])
     tokens = sum(len(ids) for ids in sequences.ids) / len(steps)
     seconds_per_token = _timed(embed, first, parameters, memory)
     stored_share = memory.stored_share(first)
     trainable = sum(parameter.numel() for parameter in parameters)
     return Plan(
         trainable=trainable,
-        frozen=sum(p.numel() for p in embedder.backbone.model.parameters()) - trainable,
+        frozen=sum(p.numel() for p in pipeline.backbone.model.parameters()) - trainable,
         pairs=len(objective),
         negatives_per_anchor=max(step.negatives for step in steps),
-        truncated_share=sequences.cut / len(sequences.ids),
+        truncated_share=sequences.truncated / len(sequences.ids),
         tokens_per_step=round(tokens),
         stored_share=stored_share,
         seconds=config.steps * tokens * seconds_per_token * (1.33 - 0.33 * stored_share),

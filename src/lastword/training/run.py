@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +116,8 @@ def train(
     checked_noises(config.noise)
     recipe = config.to_dict() | variant.record
     folder = _RunFolder(Path(output), resume=resume, overwrite=overwrite)
-    folder.check()
+    if os.environ.get("RANK", "0") == "0":  # of several processes, the first locks the folder
+        folder.check()
     folder.require(recipe)
     if variant.record:
         info(str(variant))
@@ -122,37 +125,27 @@ def train(
     scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
     if resume:
         scores.load()
-    embedder = _load(config, device or preferred_device(), config.quantize)
-    accelerator = _accelerator(config, embedder, trackers, folder.trackers)
-    embedder, in_training = variant.views(embedder, config.max_tokens)
+    loaded = _load(config, device or preferred_device(), config.quantize)
+    accelerator = _accelerator(config, loaded, trackers, folder.trackers)
+    embedder, in_training = variant.views(loaded, config.max_tokens)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
-    if accelerator.is_main_process:
-        folder.begin(recipe)
-    accelerator.wait_for_everyone()
-    accelerator.init_trackers("lastword")  # it writes into the folder
-    loop = Loop(
-        in_training, variant.objective(pairs, config), config, folder.checkpoints, accelerator, parameters
-    )
-    with embedder.backbone.attention(_attention(embedder)):
-        plan = _plan(loop)
-        selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
-    accelerator.end_training()
-    result = TrainResult(
-        folder.out, selection, loop.checkpoints.losses(), plan, time.perf_counter() - started
-    )
-    if accelerator.is_main_process:
-        checkpoint = dict(loop.checkpoints.all())[selection.step]
-        embedder = _finished(embedder, variant, config, checkpoint)
-        embedder.facts = dataclasses.replace(
-            embedder.facts,
-            adapter=adapter.describe(config, embedder.backbone.model),
-            recipe=recipe,
-            selection=selection.to_dict(),
-        )
-        folder.write(embedder, selection)
-        _log(selection, config)
-        info(f"wrote {output} after {duration(result.seconds)}")
-    return result
+    objective = variant.objective(pairs, config)
+    loop = Loop(in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters)
+    with folder.begin(recipe) if accelerator.is_main_process else nullcontext():
+        accelerator.wait_for_everyone()
+        accelerator.init_trackers("lastword")  # it writes into the folder
+        with embedder.backbone.attention(_attention(embedder)):
+            plan = _plan(loop)
+            selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
+        accelerator.end_training()
+        losses = loop.checkpoints.losses()
+        accelerator.wait_for_everyone()  # all have read what writing the model deletes
+        if accelerator.is_main_process:
+            checkpoint = dict(loop.checkpoints.all())[selection.step]
+            folder.write(_finished(embedder, variant, config, checkpoint), recipe, selection)
+            _log(selection, config)
+            info(f"wrote {output} after {duration(time.perf_counter() - started)}")
+    return TrainResult(folder.output, selection, losses, plan, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -170,13 +163,18 @@ class _RunFolder(RunFolder):
     def trackers(self) -> Path:
         return self.partial / "trackers"
 
-    def begin(self, recipe: dict[str, Any]) -> None:
-        """Make the folders, empty unless a run is resumed."""
-        self.open(recipe)
-        self.checkpoints.mkdir(exist_ok=True)
+    @contextmanager
+    def begin(self, recipe: dict[str, Any]) -> Iterator[Path]:
+        """Lock and make the folders, empty unless a run is resumed; use it in a `with`."""
+        with self.open(recipe) as folder:
+            self.checkpoints.mkdir(exist_ok=True)
+            yield folder
 
-    def write(self, embedder: Embedder, selection: Selection) -> None:
-        """Write the model and the record of the run in it, and move it to its path atomically."""
+    def write(self, embedder: Embedder, recipe: dict[str, Any], selection: Selection) -> None:
+        """Write the model with the record of the run in it, and move it to its path atomically."""
+        embedder.provenance = dataclasses.replace(
+            embedder.provenance, recipe=recipe, selection=selection.to_dict()
+        )
         model = embedder.save(self.partial / "model", overwrite=True)
         record = model / "training"
         # The optimizer stays in the partial folder: a run that is killed from here on must not restart.
@@ -218,7 +216,7 @@ def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
         device=device,
         quantize=quantize,
     )
-    embedder.facts = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
+    embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=embedder.backbone.weights_hash)
     return embedder
 
 
@@ -248,10 +246,10 @@ def _attention(embedder: Embedder) -> str:
 
 def _plan(loop: Loop) -> Plan:
     texts = loop.objective.step(0).texts
-    loop.embedder.backbone.model.train()
+    loop.pipeline.backbone.model.train()
     plan = loop.within_memory(
         lambda: make_plan(
-            loop.embedder,
+            loop.pipeline,
             loop.objective,
             loop.config,
             loop.parameters,
@@ -289,6 +287,8 @@ def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpo
         embedder, _ = variant.views(_load(config, str(embedder.backbone.device), None), config.max_tokens)
         adapter.add_adapter(embedder.backbone.model, config)
     load_adapter(embedder.backbone.model, checkpoint)
+    facts = adapter.describe(config, embedder.backbone.model)
+    embedder.provenance = dataclasses.replace(embedder.provenance, adapter=facts)
     return embedder
 
 
