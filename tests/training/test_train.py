@@ -225,7 +225,7 @@ def test_divergence_names_the_step_and_the_texts(
     """The base model has an infinite embedding for a token of some texts."""
     model = tmp_path / "model"
     shutil.copytree(settings["model"], model)
-    token = Embedder.from_pretrained(model, bos=False).tokenize(["29"]).ids[0][-1]
+    token = Embedder.from_pretrained(model, bos=False).pipeline.tokenize(["29"]).ids[0][-1]
     weights = load_file(model / "model.safetensors")
     weights["model.embed_tokens.weight"][token] = float("inf")
     save_file(weights, model / "model.safetensors", {"format": "pt"})

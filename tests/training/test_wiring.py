@@ -103,7 +103,7 @@ def loop_of(load: Load, tmp_path: Path, **settings: Any) -> Loop:
     objective = PairObjective(Pairs(columns["anchor"], columns["positive"], [""] * 8), config)
     parameters = add_adapter(embedder.backbone.model, config)
     embedder.backbone.model.train()
-    return Loop(embedder, objective, config, tmp_path, Accelerator(cpu=True), parameters)
+    return Loop(embedder.pipeline, objective, config, tmp_path, Accelerator(cpu=True), parameters)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_optimizer_follows_the_schedule(
     """The first update of Adam is as large as the learning rate, and B begins with zeros."""
     loop = loop_of(load, tmp_path, learning_rate=1e-3, warmup_steps=4, steps=24, schedule=schedule)
     facts = loop.step(number)
-    weights = dict(loop.embedder.backbone.model.named_parameters())
+    weights = dict(loop.pipeline.backbone.model.named_parameters())
     largest = max(float(w.detach().abs().max()) for name, w in weights.items() if "lora_B" in name)
     assert largest == pytest.approx(1e-3 * factor, rel=0.01)
     assert facts["lr"] == pytest.approx(1e-3 * factor)
@@ -141,7 +141,7 @@ def test_gradients_are_clipped(tmp_path: Path, load: Load) -> None:
 def test_weights_decay(tmp_path: Path, load: Load) -> None:
     """While B is zero, A has no gradient: all that it loses is the decay."""
     loop = loop_of(load, tmp_path, weight_decay=0.5, learning_rate=1e-2, warmup_steps=0)
-    weights = {n: w for n, w in loop.embedder.backbone.model.named_parameters() if "lora_A" in n}
+    weights = {n: w for n, w in loop.pipeline.backbone.model.named_parameters() if "lora_A" in n}
     before = {name: weight.detach().clone() for name, weight in weights.items()}
     loop.step(0)
     for name, weight in weights.items():
