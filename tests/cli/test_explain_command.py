@@ -55,7 +55,7 @@ def test_tables_and_files(tmp_path: Path, texts_file: Path, llama_folder: Path) 
     assert sorted(path.name for path in out.iterdir()) == ["attention.svg", "explain.html", "explain.json"]
     again = run(texts_file, "--model", llama_folder, "--output", out, *TINY)
     assert again.exit_code == 2
-    assert f"lastword: {out} exists: give another place or --overwrite" in again.output
+    assert f"lastword: {out} exists: choose another path or pass --overwrite" in again.output
 
 
 def test_json_is_what_the_file_holds(tmp_path: Path, texts_file: Path, llama_folder: Path) -> None:

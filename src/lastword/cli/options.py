@@ -15,7 +15,7 @@ from lastword.augment import NOISES
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
 from lastword.cli.command import Decorator, option
-from lastword.config import PROJECTIONS, SCHEDULES
+from lastword.config import CHOICES, PROJECTIONS
 from lastword.paper.switches import SWITCHES
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
@@ -27,9 +27,7 @@ TYPES: dict[str, Any] = {
     "template": Checked("template", checks.check_template),
     "pooling": Checked("pooling", checks.check_pooling),
     "device": Checked("device", checks.check_device),
-    "dtype": Choice("dtype", ("float32", "bfloat16")),
-    "quantize": Choice("quantization", ("int8", "nf4")),
-    "schedule": Choice("schedule", SCHEDULES),
+    **{name: Choice(name, names) for name, names in CHOICES.items()},
     "projections": Choices("projection", PROJECTIONS),
     "noise": Choices("noise", NOISES),
 }

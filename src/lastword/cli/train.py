@@ -13,7 +13,7 @@ from lastword.config import TrainConfig, read_recipe
 from lastword.extras import load_libraries
 
 GROUPS = {
-    "Model": ("model", "template", "pooling", "max_tokens"),
+    "Model": ("model", "template", "pooling", "layer", "max_tokens"),
     "Pairs": ("pairs", "noise"),
     "Training": (),
     "Adapter": ("rank", "alpha", "dropout", "projections"),
@@ -76,11 +76,7 @@ def train(
         trackers=trackers,
         **values,
     )
-    facts = {
-        "output": str(result.out), "selection": result.selection.to_dict(), "losses": result.losses,
-        "seconds": round(result.seconds, 1),
-    }  # fmt: skip
-    print_result(facts, as_json)
+    print_result(result, as_json)
 
 
 def _variant(switches: tuple[str, ...]) -> Any:
