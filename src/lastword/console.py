@@ -6,6 +6,7 @@ and do not pass through here.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import threading
@@ -115,6 +116,18 @@ def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[
         _running = None
         finished.set()
         thread.join()
+
+
+def load_libraries(*modules: str) -> None:
+    """Import modules that take seconds, with progress; a request is checked before it is called.
+
+    Args:
+        *modules: such as "torch", "transformers.modeling_utils", "sklearn.cluster", "mteb".
+    """
+    with progress("loading libraries", len(modules)) as advance:
+        for module in modules:
+            importlib.import_module(module)
+            advance(1)
 
 
 def _inside(work: _Work, description: str, total: int) -> Iterator[Callable[[int], None]]:

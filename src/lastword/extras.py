@@ -1,24 +1,11 @@
-"""Libraries that are imported when first used: those that take seconds, and those of an install extra."""
+"""Optional libraries: imported when first used; if one is missing, the error names the command that installs it."""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
 
-from lastword.console import progress
 from lastword.errors import RequestError
-
-
-def load_libraries(*modules: str) -> None:
-    """Import modules that take seconds, with progress; a request is checked before it is called.
-
-    Args:
-        *modules: such as "torch", "transformers.modeling_utils", "sklearn.cluster", "mteb".
-    """
-    with progress("loading libraries", len(modules)) as advance:
-        for module in modules:
-            importlib.import_module(module)
-            advance(1)
 
 
 def needed(module: str, extra: str, purpose: str) -> ModuleType:

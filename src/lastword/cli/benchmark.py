@@ -12,8 +12,8 @@ from lastword.cli.checks import FOLDER, NEW
 from lastword.cli.command import command, option, print_result
 from lastword.cli.evaluate import libraries_of, model_name, scored_model
 from lastword.cli.options import shared
+from lastword.console import load_libraries
 from lastword.errors import RequestError
-from lastword.extras import load_libraries
 from lastword.paper.switches import checked_switches
 from lastword.report.table import aligned
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lastword.cli.command import command, print_result
 from lastword.cli.options import shared
-from lastword.extras import load_libraries
+from lastword.console import load_libraries
 
 
 @command("lastword demo", "lastword demo --seeds 1 --output quick-demo")

@@ -12,7 +12,7 @@ from lastword.cli import options
 from lastword.cli.checks import NEW, SENTENCE_TRANSFORMERS, Choice, check_columns
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
-from lastword.extras import load_libraries
+from lastword.console import load_libraries
 from lastword.paper.switches import checked_switches
 
 _SCORING = "Scoring"

@@ -10,8 +10,8 @@ from lastword.cli import options
 from lastword.cli.checks import FILE, FOLDER, check_columns
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
+from lastword.console import load_libraries
 from lastword.errors import RequestError
-from lastword.extras import load_libraries
 
 
 @command(

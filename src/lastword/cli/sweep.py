@@ -12,8 +12,8 @@ from lastword.cli.checks import check_training
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import read_recipe
+from lastword.console import load_libraries
 from lastword.errors import RequestError
-from lastword.extras import load_libraries
 
 
 @command(

@@ -10,7 +10,7 @@ from lastword.cli.checks import check_training
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import TrainConfig, read_recipe
-from lastword.extras import load_libraries
+from lastword.console import load_libraries
 
 GROUPS = {
     "Model": ("model", "template", "pooling", "layer", "max_tokens"),

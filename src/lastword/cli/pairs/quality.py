@@ -13,7 +13,7 @@ from lastword.cli.checks import FILE, NEW, check_columns, check_output, check_pa
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import read_recipe
-from lastword.extras import load_libraries
+from lastword.console import load_libraries
 
 _CHECKS, _NEGATIVES, _RUNS = "Checks", "Negatives", "Training runs"
 _RANK = click.IntRange(0, 1_000_000)
