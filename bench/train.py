@@ -47,7 +47,8 @@ def measure(
         for name, values in interleaved(implementations, step_request, rounds).items():
             rows.append({
                 "shape": shape, "implementation": name, "pairs": pairs, "tokens": step_request["tokens"],
-                "threads": threads, "seconds": spread(values), "rounds": rounds, "peak_mib": implementations[name].peak_mib,
+                "threads": threads, "seconds": spread(values), "rounds": rounds,
+                "peak_mib": implementations[name].peak_mib,
                 "tokens_per_s": step_request["tokens"] / statistics.median(values),
             })  # fmt: skip
             print(
