@@ -11,7 +11,9 @@ LISTED = tomllib.loads((Path(__file__).parent / "survivors.toml").read_text(enco
 
 def test_survivors_are_explained_and_of_the_present_code() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
-    files = [path for pattern in settings["only_mutate"] for path in ROOT.glob(pattern) if path.suffix == ".py"]
+    files = [
+        path for pattern in settings["only_mutate"] for path in ROOT.glob(pattern) if path.suffix == ".py"
+    ]
     files += [path for pattern in settings["only_mutate"] for path in ROOT.glob(f"{pattern}/**/*.py")]
     lines = {line.strip() for path in files for line in path.read_text(encoding="utf-8").splitlines()}
     for survivor in LISTED:
