@@ -27,12 +27,10 @@ from lastword.cli.options import development_options, read_sets
 @click.option("--anchor-column", default="anchor", show_default=True, help="column of the anchors")
 @click.option("--positive-column", default="positive", show_default=True, help="column of the positives")
 @click.option("--fix", type=Path, help="write the pairs that are left, mended, to this file")
-@click.option(
-    "--allow", multiple=True, metavar="FINDING", help="what --fix shall do nothing about; repeatable"
-)
-@click.option("--report", type=Path, help="write the findings as an HTML page")
+@click.option("--allow", multiple=True, metavar="ISSUE", help="an issue that --fix ignores; repeatable")
+@click.option("--report", type=Path, help="write the issues as an HTML page")
 @click.option("--overwrite", is_flag=True, help="replace what --fix and --report name")
-@click.option("--json", "as_json", is_flag=True, help="print the findings as JSON")
+@click.option("--json", "as_json", is_flag=True, help="print the issues as JSON")
 def check(
     file: Path,
     evaluation: tuple[Path, ...],
@@ -53,15 +51,14 @@ def check(
     """Say whether a file of pairs is any good.
 
     \b
-    lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html
+    lastword pairs check pairs.parquet --evaluation test.parquet --report issues.html
     lastword pairs check pairs.parquet --fix better.parquet
-    lastword pairs check titles.parquet --fix better.parquet --allow "length drift"
+    lastword pairs check titles.parquet --fix better.parquet --allow "different lengths"
     """
     from lastword.bundled import NAMES, path_of
     from lastword.files.run_folder import require_absent
     from lastword.files.tables import read_texts
-    from lastword.pairs.checking import check_pairs, write_fixed, write_page
-    from lastword.pairs.checking.table import findings_table
+    from lastword.pairs.checking import check_pairs, issues_table, write_fixed, write_report
 
     for out in (fix, report):
         if out:
@@ -85,9 +82,9 @@ def check(
         anchor_column=anchor_column,
         positive_column=positive_column,
     )
-    click.echo(json.dumps(found.to_dict()) if as_json else findings_table(found))
+    click.echo(json.dumps(found.to_dict()) if as_json else issues_table(found))
     if report:
-        write_page(report, found)
+        write_report(report, found)
     if fix:
         kept = write_fixed(found, fix, positive_column)
         click.echo(f"{kept:,} of {found.pairs:,} pairs: {fix}", err=True)

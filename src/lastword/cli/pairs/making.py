@@ -14,8 +14,8 @@ from lastword.augment import NOISES
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
+    from lastword.pairs import Method
     from lastword.pairs.generating.engine import Answer, Engine, Prompt
-    from lastword.pairs.method import Method
 
 Command = Callable[..., Any]
 
@@ -97,7 +97,7 @@ def generate(text_column: str, **options: Any) -> None:
     prices = (options.pop("price_in"), options.pop("price_out"))
     instructions = read_instructions(path) if path else dict(INSTRUCTIONS)
     method = Rewriting(_NoEngine(), text_column, instructions, every)
-    forecast(method, options["file"], *prices).say()
+    forecast(method, options["file"], *prices).log()
     if not plan:
         _run(dataclasses.replace(method, engine=_engine(**engine_of)), **options)
 
@@ -158,11 +158,10 @@ def translate(
     \b
     lastword pairs translate notes.csv --text-column note --via de,fr --output pairs.parquet
     """
-    from lastword.pairs.translating import BackTranslation
-    from lastword.pairs.translators import NAMES, ways_via
+    from lastword.pairs.translating import MODELS, BackTranslation, load_translators
 
     pivots = [pivot.strip() for pivot in via.split(",") if pivot.strip()]
-    _run(BackTranslation(ways_via(pivots, language, models or NAMES, engine), text_column), **common)
+    _run(BackTranslation(load_translators(pivots, language, models or MODELS, engine), text_column), **common)
 
 
 @click.command()
@@ -245,14 +244,14 @@ def import_(preset: str | None, **options: Any) -> None:
     if preset is not None and preset not in PRESETS:
         raise RequestError(unknown_name("preset", preset, PRESETS))
     own = dict(PRESETS[preset]) if preset else {}
-    for name in ("anchor", "positive", "negative", "score"):
-        given = options.pop(f"{name}_column")
+    for name in ("anchor_column", "positive_column", "negative_column", "score_column"):
+        given = options.pop(name)
         own |= {name: given} if given else {}
     least = options.pop("least")
-    own |= {"least": least} if least is not None else {}
-    if own.get("score") and "least" not in own:
+    own |= {"min_score": least} if least is not None else {}
+    if own.get("score_column") and "min_score" not in own:
         raise RequestError(
-            f"column {own['score']!r} holds scores: give --least, the lowest that counts as a positive"
+            f"column {own['score_column']!r} holds scores: give --least, the lowest that counts as a positive"
         )
     _run(Import(**own), **options)
 
