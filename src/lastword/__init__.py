@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lastword.explanation import explain
     from lastword.pairs import make_pairs
     from lastword.pairs.checking import check_pairs
-    from lastword.paper import reproduce
+    from lastword.paper.run import reproduce
     from lastword.probing import ProbeResult, probe
     from lastword.training import TrainResult, train
 
@@ -67,7 +67,7 @@ _HOME = {
     "demo": "lastword.demonstration",
     "explain": "lastword.explanation",
     "sweep": "lastword.experiments",
-    "reproduce": "lastword.paper",
+    "reproduce": "lastword.paper.run",
     "LastwordError": "lastword.errors",
     "TrainConfig": "lastword.config",
 }

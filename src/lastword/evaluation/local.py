@@ -1,4 +1,4 @@
-"""Score a model on a file of the user: the function behind `lastword evaluate --data`."""
+"""Score a model on a file of the user: the function behind `lastword evaluate`."""
 
 from __future__ import annotations
 

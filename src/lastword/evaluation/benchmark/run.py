@@ -1,4 +1,4 @@
-"""The function behind `lastword evaluate --benchmark`."""
+"""The function behind `lastword benchmark`."""
 
 from __future__ import annotations
 
