@@ -11,6 +11,7 @@ import pytest
 from lastword.errors import RequestError, TableError
 from lastword.evaluation import ClusterScorer, cluster_score
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
+from lastword.uncertainty import combine, compare
 
 from .samples import TableEncoder, clouds, topic_texts
 
@@ -65,7 +66,7 @@ def test_what_cannot_be_read(labelled_file: Path, tmp_path: Path, refused: Refus
     )
 
 
-def test_the_band_of_a_mean_joins_those_of_the_sets() -> None:
+def test_the_score_over_sets_is_their_mean_with_the_error_of_both() -> None:
     vectors, labels = clouds(60, 3, spread=2.5)
     others, kinds = clouds(40, 4, spread=3.0, seed=1)
     table = {f"a{i}": row for i, row in enumerate(vectors)} | {f"b{i}": row for i, row in enumerate(others)}
@@ -74,8 +75,12 @@ def test_the_band_of_a_mean_joins_those_of_the_sets() -> None:
         "a": ([f"a{i}" for i in range(60)], labels),
         "b": ([f"b{i}" for i in range(40)], kinds),
     }
-    score, band = ClusterScorer(sets)(encoder)  # type: ignore[arg-type]
-    alone = [cluster_score(encoder, *one, bootstrap_size=4096) for one in sets.values()]
-    assert score == pytest.approx(np.mean([one.score for one in alone]))
-    assert band == pytest.approx(np.sqrt(sum(one.std**2 for one in alone)) / 2)
-    assert band > 0
+    scorer = ClusterScorer(sets)
+    score = scorer(encoder)  # type: ignore[arg-type]
+    parts = [cluster_score(encoder, *part, bootstrap_size=4096) for part in sets.values()]  # type: ignore[arg-type]
+    assert score == combine(parts)
+    assert score.value == pytest.approx(np.mean([part.value for part in parts]))
+    assert score.draw_se == pytest.approx(np.hypot(*(part.draw_se for part in parts)) / 2, rel=0.6)
+    assert score.draw_se > 0
+    assert compare(score, scorer(encoder)).value == 0  # type: ignore[arg-type]
+    assert ClusterScorer({"a": sets["a"]})(encoder) == parts[0]  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import numpy as np
 
 from lastword.embedding import Embedder
 from lastword.training.pairs import Pairs
+from lastword.uncertainty import Score
 
 Measured = tuple[float, float]
 """A development score and its noise band, one standard deviation in the unit of the score."""
@@ -28,7 +29,7 @@ class Scorer(Protocol):
 
     criterion: str
 
-    def __call__(self, embedder: Embedder) -> Measured:
+    def __call__(self, embedder: Embedder) -> Measured | Score:
         """Score the embedder as it is; gives the score and its band."""
         ...
 

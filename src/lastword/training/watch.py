@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.errors import RequestError
 from lastword.training.select import LastStep, Measured, Scorer, Selection
+from lastword.uncertainty import Score
 
 SCORES = "scores.json"
 
@@ -41,6 +43,8 @@ class Watch:
         with backbone.attention("sdpa"):  # as it was loaded, whatever the training computes with
             measured = self.scorer(self.embedder)
         backbone.model.train(training)
+        if isinstance(measured, Score):
+            return measured.value, math.hypot(measured.draw_se, measured.text_se or 0.0)
         return measured
 
     @property
