@@ -109,7 +109,7 @@ def test_model_without_a_final_norm(tmp_path: Path, refused: Refused) -> None:
     assert hidden(backbone, batch).shape == (1, 2, 32)
     assert refused(ModelError, hidden, backbone, batch, norm="pre") == (
         f"{tmp_path}: no final norm found (looked for norm, ln_f, final_layer_norm, final_layernorm): "
-        "use norm='post'"
+        "use norm='post' and the last layer"
     )
 
 

@@ -15,7 +15,7 @@ from lastword.evaluation import classification_score, vectors_classification_sco
 from lastword.evaluation.classification import accuracy_score
 from lastword.uncertainty import halves
 
-from .samples import TableEncoder, clouds
+from tests.samples import TableEncoder, clouds
 
 
 def accuracies_by_hand(train, train_labels, test, test_labels, seed, samples_per_label):

@@ -13,7 +13,7 @@ from lastword.evaluation import ClusterScorer, cluster_score
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
 from lastword.uncertainty import combine, compare
 
-from .samples import TableEncoder, clouds, topic_texts
+from tests.samples import TableEncoder, clouds, topic_texts
 
 Refused = Callable[..., str]
 

@@ -21,7 +21,7 @@ from lastword.evaluation import (
 )
 from lastword.uncertainty import compare
 
-from .samples import WORDS, TableEncoder, topic_texts
+from tests.samples import WORDS, TableEncoder, topic_texts
 
 
 def test_clustering_takes_every_row(labelled_file):
@@ -210,7 +210,7 @@ def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
         ),
         (
             {"model": "sentence-transformers:"},
-            "sentence-transformers: names no model: "
+            "sentence-transformers: has no model name: "
             "write sentence-transformers:FOLDER or sentence-transformers:NAME_ON_THE_HUB",
         ),
         (

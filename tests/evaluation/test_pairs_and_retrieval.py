@@ -12,7 +12,7 @@ from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import Collection, ScoredPairs, evaluate, retrieval_score, sts_score
 from lastword.uncertainty import halves
 
-from .samples import WordEncoder, topic_texts
+from tests.samples import WordEncoder, topic_texts
 
 
 def pairs() -> ScoredPairs:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from lastword.evaluation.benchmark.mteb_model import MtebModel, undisturbed
 from lastword.evaluation.benchmark.scoring import Texts, make_task, score
 from lastword.uncertainty import HALVES
-from tests.evaluation.samples import WordEncoder
+from tests.samples import WordEncoder
 
 from .conftest import AMAZON, EMOTION, MASAKHA, SIB
 
