@@ -14,7 +14,6 @@ from lastword.errors import RequestError
 from lastword.evaluation import classification_score, vectors_classification_score
 from lastword.evaluation.classification import accuracy_score
 from lastword.uncertainty import halves
-
 from tests.samples import TableEncoder, clouds
 
 

@@ -6,15 +6,16 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
 from threadpoolctl import threadpool_limits
 
 from lastword.encoder import VectorRows
 from lastword.errors import RequestError, WorkError
-from lastword.evaluation import Score, classification_score, cluster_score, vectors_cluster_score
+from lastword.evaluation import Score, classification_score, cluster_score, clustering, vectors_cluster_score
 from lastword.uncertainty import HALVES, compare, halves
-
 from tests.samples import TableEncoder, clouds
 
 
@@ -66,9 +67,14 @@ def test_halves_of_the_texts_are_clustered_again():
     assert 0.005 < score.text_se < 0.1
 
 
-def test_large_sets_are_halved_to_a_bounded_size(monkeypatch):
-    from lastword.evaluation import clustering
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
+def test_v_measure_is_scikit_learns(rows):
+    labels, clusters = (np.array(column) for column in zip(*rows, strict=True))
+    expected = v_measure_score(labels, clusters)
+    assert clustering._v_measure(labels, clusters) == pytest.approx(expected, abs=1e-9)
 
+
+def test_large_sets_are_halved_to_a_bounded_size(monkeypatch):
     vectors, labels = clouds(400, labels=4, spread=4.0)
     whole = vectors_cluster_score(vectors, labels, bootstrap_size=200).text_se
     monkeypatch.setattr(clustering, "MOST_HALVED", 80)

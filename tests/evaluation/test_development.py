@@ -12,7 +12,6 @@ from lastword.errors import RequestError, TableError
 from lastword.evaluation import ClusterScorer, cluster_score
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
 from lastword.uncertainty import combine, compare
-
 from tests.samples import TableEncoder, clouds, topic_texts
 
 Refused = Callable[..., str]

@@ -20,7 +20,6 @@ from lastword.evaluation import (
     read_task,
 )
 from lastword.uncertainty import compare
-
 from tests.samples import WORDS, TableEncoder, topic_texts
 
 
@@ -79,7 +78,7 @@ def test_texts_without_words_have_no_tfidf(tmp_path, said):
     (row,) = evaluate(encoder, path).models
     assert (row.model, row.against_tfidf) == ("table-9", None)
     assert said == [
-        "TF-IDF is not in the table: tfidf finds no word of two letters or more in 9 texts: use another model"
+        "TF-IDF is not in the table: TF-IDF finds no word of two letters or more in 9 texts: use another model"
     ]
 
 

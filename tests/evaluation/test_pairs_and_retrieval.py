@@ -11,7 +11,6 @@ from scipy.stats import spearmanr
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import Collection, ScoredPairs, evaluate, retrieval_score, sts_score
 from lastword.uncertainty import halves
-
 from tests.samples import WordEncoder, topic_texts
 
 

@@ -14,7 +14,7 @@ from lastword.cache.encoder import CachedEncoder
 from lastword.console import progress, warn
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.encoders.by_name import description, load_encoder, with_batches, settings_of
+from lastword.encoders.by_name import description, load_encoder, settings_of, with_batches
 from lastword.errors import RequestError, unknown_name
 from lastword.evaluation.classification import classification_score
 from lastword.evaluation.clustering import cluster_score
