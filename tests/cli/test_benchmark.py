@@ -86,7 +86,7 @@ def test_few_documents_are_marked(tmp_path: Path, llama_folder: Path) -> None:
         in done.stdout
     )
     (row,) = json.loads(run(*arguments, "--json").stdout)["tasks"]
-    assert (row["few_documents"], row["n"], row["documents"]) == (True, 16, 420)
+    assert (row["few_documents"], row["seeds"][0]["n"], row["documents"]) == (True, 16, 420)
 
 
 @pytest.mark.parametrize(

@@ -63,19 +63,11 @@ def test_train_then_evaluate(
     scored = run("evaluate", "--model", out, "--data", labelled_file, "--split", "test", "--json")
     assert scored.exit_code == 0, scored.output
     result = json.loads(scored.stdout)
-    assert result.keys() == {
-        "task",
-        "metric",
-        "score",
-        "std",
-        "n",
-        "model",
-        "template",
-        "pooling",
-        "seconds",
-        "data",
-    }
-    assert (result["template"], result["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
+    assert result.keys() == {"task", "metric", "data", "n", "models"}
+    row, tfidf = result["models"]
+    assert (row["template"], row["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
+    assert tfidf["model"] == "tfidf"
+    assert row["against_tfidf"]["verdict"] in ("better", "worse", "not distinguishable")
     plain = run("evaluate", "--model", "tfidf", "--data", labelled_file, "--split", "test")
     assert plain.exit_code == 0
     assert "v-measure" in plain.stdout
