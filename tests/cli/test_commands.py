@@ -226,7 +226,7 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
         ),
         (
             ["import", "{labelled}", "--preset", "sts", "--output", "x.csv"],
-            "column 'score' holds scores: pass --least",
+            "column 'score' has scores: pass --min-score",
         ),
         (
             ["import", "{labelled}", "--output", "x.csv"],
