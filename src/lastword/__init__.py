@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lastword.demonstration import demo
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, Pooling, Template
     from lastword.errors import LastwordError
-    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, differs, evaluate
+    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, evaluate
     from lastword.experiments import sweep
     from lastword.explanation import explain
     from lastword.pairs import make_pairs
@@ -44,7 +44,6 @@ __all__ = [
     "benchmark",
     "check_pairs",
     "demo",
-    "differs",
     "evaluate",
     "explain",
     "make_pairs",
@@ -57,9 +56,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"), "lastword.embedding"),
     **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
-    **dict.fromkeys(
-        ("Score", "CachedEncoder", "TaskScore", "benchmark", "differs", "evaluate"), "lastword.evaluation"
-    ),
+    **dict.fromkeys(("Score", "CachedEncoder", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"),
     "VectorCache": "lastword.cache",
     **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
     "make_pairs": "lastword.pairs",
