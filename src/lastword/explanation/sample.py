@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.bundled import NAMES, path_of
 from lastword.errors import RequestError
+from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
 _DETAILED = 2  # texts of the file that are shown token by token by default
@@ -76,7 +76,7 @@ def read_sample(
     names = [name for name in (columns.text, columns.positive, columns.label) if name]
     cells = read_texts(path, names, drop_empty=drop_empty)
     total = len(cells[columns.text])
-    rows = sorted(random.Random(seed).sample(range(total), min(max_texts, total)))
+    rows = sample_rows(total, max_texts, seed)
     sampled = {name: [column[row] for row in rows] for name, column in cells.items()}
     texts = sampled[columns.text]
     return Sample(
