@@ -123,9 +123,7 @@ def zero_shot_rows(model: str, test: dict[str, LabelledTexts]) -> list[ScoreRow]
 def tfidf_rows(test: dict[str, LabelledTexts]) -> list[ScoreRow]:
     """Score the TF-IDF baseline."""
     return [
-        ScoreRow(
-            name, "test", "tfidf", None, None, (cluster_score(TfidfEncoder(), data.texts, data.labels),)
-        )
+        ScoreRow(name, "test", "tfidf", None, None, (cluster_score(TfidfEncoder(), data.texts, data.labels),))
         for name, data in test.items()
     ]
 
