@@ -112,7 +112,7 @@ def zero_shot_rows(model: str, test: dict[str, LabelledTexts]) -> list[ScoreRow]
     """Score the base model with every template and pooling; all poolings of a template from one pass."""
     rows, base = [], Embedder.from_pretrained(model)
     for template in ZERO_SHOT_TEMPLATES:
-        embedder = base.with_template(template)
+        embedder = base.variant(template=template)
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ZERO_SHOT_POOLINGS).items():
                 score = vectors_cluster_score(vectors, data.labels)

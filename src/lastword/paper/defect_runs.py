@@ -123,30 +123,34 @@ def measure_defects(
     sets = read_development(development)
     resolved = train_config(common).to_dict() | {"seeds": seeds, "development": fingerprint(sets)}
     series = RunFolder(Path(out), "defects", resume, overwrite)
-    series.open(resolved)
-    base = series.once("base", lambda: before_training(common, sets, device))
-    facts = series.once("facts", lambda: _facts(common, seeds, device))
-    inputs = {"csv": _pairs_as_csv, "begins": _model_that_begins}
-    trials: list[Trial] = []
-    chosen = contestants(facts)
-    order = [name for one in chosen for name in (one.name, *one.also)]
-    for one in chosen:
-        run = {**common, **one.settings, **(inputs[one.input](common, series.partial) if one.input else {})}
-        for seed in range(seeds):
-            place = series.partial / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{seed}"
-            also = {name: partial(scored_as_published, switches=[name]) for name in one.also}
-            variant = AsPublished(one.switches) if one.switches else None
-            work = partial(
-                trained, place, {**run, "seed": seed}, sets, device=device, variant=variant, also=also
-            )
-            trials += _rows(one, seed, series.once(place.name, work))
-            info(f"{one.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
-    trials.sort(key=lambda trial: order.index(trial["switch"]))
-    result = {"settings": resolved, "base": base, "facts": facts, "trials": trials}
-    for leftover in ("begins", "pairs.csv"):
-        _remove(series.partial / leftover)
-    write_json(series.partial / "defects.json", result)
-    series.finish(series.partial)
+    with series.open(resolved):
+        base = series.once("base", lambda: before_training(common, sets, device))
+        facts = series.once("facts", lambda: _facts(common, seeds, device))
+        inputs = {"csv": _pairs_as_csv, "begins": _model_that_begins}
+        trials: list[Trial] = []
+        chosen = contestants(facts)
+        order = [name for one in chosen for name in (one.name, *one.also)]
+        for one in chosen:
+            run = {
+                **common,
+                **one.settings,
+                **(inputs[one.input](common, series.partial) if one.input else {}),
+            }
+            for seed in range(seeds):
+                place = series.partial / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{seed}"
+                also = {name: partial(scored_as_published, switches=[name]) for name in one.also}
+                variant = AsPublished(one.switches) if one.switches else None
+                work = partial(
+                    trained, place, {**run, "seed": seed}, sets, device=device, variant=variant, also=also
+                )
+                trials += _rows(one, seed, series.once(place.name, work))
+                info(f"{one.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
+        trials.sort(key=lambda trial: order.index(trial["switch"]))
+        result = {"settings": resolved, "base": base, "facts": facts, "trials": trials}
+        for leftover in ("begins", "pairs.csv"):
+            _remove(series.partial / leftover)
+        write_json(series.partial / "defects.json", result)
+        series.finish(series.partial)
     return result
 
 
@@ -181,7 +185,7 @@ def _facts(settings: dict[str, Any], seeds: int, device: str | None) -> dict[str
     config = train_config(settings)
     pairs = read_pairs(config.pairs)
     embedder = Embedder.from_pretrained(config.model, template="none", device=device)
-    lengths = [len(ids) for ids in embedder.tokenize([*pairs.anchors, *pairs.positives]).ids]
+    lengths = [len(ids) for ids in embedder.pipeline.tokenize([*pairs.anchors, *pairs.positives]).ids]
     drawn = [
         any(0 in step_rows(len(pairs) + 1, config.batch_pairs, step, seed) for step in range(config.steps))
         for seed in range(seeds)

@@ -150,12 +150,12 @@ class Loop:
     def embed(self, part: Batch) -> Tensor:
         """Vectors of a part of a batch, with a graph where one is asked for."""
         with self.accelerator.autocast():
-            return self.embedder.pooled(part)[self.embedder.pooling.spec]
+            return self.embedder.pipeline.vectors(part)
 
     def parts(self, texts: Sequence[str]) -> list[Batch]:
         """The texts as padded batches within the token budget."""
-        sequences: Sequences = self.embedder.tokenize(texts)
-        return list(self.embedder.batches(sequences, self.batch_tokens))
+        sequences: Sequences = self.embedder.pipeline.tokenize(texts)
+        return list(self.embedder.pipeline.batches(sequences, self.batch_tokens))
 
     def _across_processes(self, loss_of: gradcache.LossOf) -> gradcache.LossOf:
         """The loss over the vectors of all processes, differentiated with respect to this one's."""

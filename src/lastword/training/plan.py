@@ -79,7 +79,7 @@ def make_plan(
 ) -> Plan:
     """Count what can be counted and time one part of the first step forward and backward."""
     steps = [objective.step(number) for number in range(min(config.steps, _COUNTED_STEPS))]
-    sequences = embedder.tokenize([text for step in steps for text in step.texts])
+    sequences = embedder.pipeline.tokenize([text for step in steps for text in step.texts])
     tokens = sum(len(ids) for ids in sequences.ids) / len(steps)
     seconds_per_token = _timed(embed, first, parameters, memory)
     kept_share = memory.kept_share(first)
@@ -89,7 +89,7 @@ def make_plan(
         frozen=sum(p.numel() for p in embedder.backbone.model.parameters()) - trainable,
         pairs=len(objective),
         negatives_per_anchor=max(step.negatives for step in steps),
-        cut_share=sequences.cut / len(sequences.ids),
+        cut_share=sequences.truncated / len(sequences.ids),
         tokens_per_step=round(tokens),
         kept_share=kept_share,
         seconds=config.steps * tokens * seconds_per_token * (1.33 - 0.33 * kept_share),

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,38 +105,39 @@ def train(
     pairs, scorer = _data(config, variant, scorer, drop_empty)
     loaded, accelerator = _loaded(config, device, trackers, place.trackers)
     embedder, in_training = variant.views(loaded, config.max_tokens)
-    base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
+    base = dataclasses.replace(embedder.provenance, base_hash=embedder.backbone.weights_hash)
     base_key = config.base_key + json.dumps(variant.record)
     watch = _watch(embedder, scorer, config, place, {} if known is None else known, base_key)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
-    if accelerator.is_main_process:
-        place.begin(recipe)
-    accelerator.wait_for_everyone()
-    accelerator.init_trackers("lastword")  # it writes into the place
+    with place.begin(recipe) if accelerator.is_main_process else nullcontext():
+        accelerator.wait_for_everyone()
+        accelerator.init_trackers("lastword")  # it writes into the place
 
-    objective = variant.objective(pairs, config)
-    loop = Loop(in_training, objective, config, place.checkpoints, accelerator, parameters)
-    with embedder.backbone.attention(_attention(embedder)):
-        plan = _planned(loop)
-        checkpoints = loop.run(watch)
-    accelerator.end_training()
+        objective = variant.objective(pairs, config)
+        loop = Loop(in_training, objective, config, place.checkpoints, accelerator, parameters)
+        with embedder.backbone.attention(_attention(embedder)):
+            plan = _planned(loop)
+            checkpoints = loop.run(watch)
+        accelerator.end_training()
 
-    selection = watch.choose(checkpoints, config.steps)
-    if config.quantize:
-        embedder = _over_full_weights(config, variant, str(embedder.backbone.device), checkpoints, selection)
-        base = embedder.facts
-    embedder.facts = dataclasses.replace(
-        base,
-        adapter=adapter.describe(config, embedder.backbone.model),
-        recipe=recipe,
-        selection=selection.to_dict(),
-    )
-    result = TrainResult(place.out, selection, loop.losses(), plan, time.perf_counter() - started)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        place.write(embedder, selection)
-        _tell(selection, config)
-        info(f"wrote {out} after {clock(result.seconds)}")
+        selection = watch.choose(checkpoints, config.steps)
+        if config.quantize:
+            embedder = _over_full_weights(
+                config, variant, str(embedder.backbone.device), checkpoints, selection
+            )
+            base = embedder.provenance
+        embedder.provenance = dataclasses.replace(
+            base,
+            adapter=adapter.describe(config, embedder.backbone.model),
+            recipe=recipe,
+            selection=selection.to_dict(),
+        )
+        result = TrainResult(place.output, selection, loop.losses(), plan, time.perf_counter() - started)
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            place.write(embedder, selection)
+            _tell(selection, config)
+            info(f"wrote {out} after {clock(result.seconds)}")
     return result
 
 
@@ -203,7 +205,7 @@ def _over_full_weights(
     """The kept adapter over the weights as they were before they were quantised, as QLoRA is deployed."""
     loaded = _embedder(config, device, quantize=None)
     embedder, _ = variant.views(loaded, config.max_tokens)
-    embedder.facts = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
+    embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=embedder.backbone.weights_hash)
     adapter.add_adapter(embedder.backbone.model, config)
     load_adapter(embedder.backbone.model, dict(checkpoints)[selection.step])
     return embedder
