@@ -19,11 +19,7 @@ def demo(out: Path, seeds: int, overwrite: bool, as_json: bool) -> None:
     Writes the adapted model, scores.json and report.html. Needs no network and no GPU.
     """
     from lastword.demonstration import demo as run
-    from lastword.demonstration.table import scores_table
+    from lastword.demonstration.findings import demo_summary
 
     result = run(out, seeds=seeds, overwrite=overwrite)
-    if as_json:
-        click.echo(json.dumps(result))
-        return
-    click.echo(scores_table(result["scores"]))
-    click.echo(f"{result['out']}: report.html, scores.json and the adapted model in model/")
+    click.echo(json.dumps(result.to_dict()) if as_json else demo_summary(result))

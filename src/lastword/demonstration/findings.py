@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lastword.demonstration.result import Comparison, DemoResult, TrainingRun, points
+from lastword.demonstration.result import Comparison, DemoResult, TrainingRun, points, scores_table
 from lastword.explanation import TokenAttention
 from lastword.uncertainty import Difference, Verdict
 
@@ -43,6 +43,13 @@ def score_findings(result: DemoResult) -> list[Finding]:
         name = row.dataset + ("" if row.split == "test" else f" ({row.split} split)")
         datasets.setdefault(name, []).append(comparison)
     return [_finding(name, comparisons) for name, comparisons in datasets.items()]
+
+
+def demo_summary(result: DemoResult) -> str:
+    """Text for a terminal: the scores, the findings, and the files written."""
+    findings = "\n".join(finding.text for finding in score_findings(result))
+    files = f"{result.output}: report.html, scores.json and the adapted model in model/"
+    return f"{scores_table(result.scores)}\n\n{findings}\n\n{files}"
 
 
 def _finding(name: str, comparisons: Sequence[Comparison]) -> Finding:
