@@ -113,8 +113,10 @@ def test_the_output_has_the_report_the_scores_and_the_model(result: DemoResult, 
     assert (output / "report.html").read_text(encoding="utf-8") == render(result)
     assert not list(output.parent.glob("*.partial"))
     assert result.output == output
-    assert result.text_map and result.text_map.before.shape == result.text_map.after.shape == (TEXTS, 2)
-    assert result.attention and result.attention.before != result.attention.after
+    assert result.text_map
+    assert result.text_map.before.shape == result.text_map.after.shape == (TEXTS, 2)
+    assert result.attention
+    assert result.attention.before != result.attention.after
 
 
 def test_the_summary_names_every_setting_and_the_files(result: DemoResult, output: Path) -> None:
