@@ -26,7 +26,7 @@ from reproduction_tables import reproduction_report
 from score_tables import known_table, score_table
 from speed_tables import speed_tables
 
-from lastword.demonstration.table import scores_table
+from lastword.demonstration.result import ScoreRow, scores_table
 from lastword.training.plan import clock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,10 +74,11 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
 
 
 def demo_block(path: Path) -> str:
-    """What the demo printed in the run that results/demo.json keeps."""
+    """Scores and time of the demo run that results/demo.json stores."""
     result = json.loads(path.read_text(encoding="utf-8"))
+    table = scores_table(map(ScoreRow.from_dict, result["scores"]))
     facts = f"{clock(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
-    return f"```text\n{scores_table(result['scores'])}\n```\n\nThat run took {facts}."
+    return f"```text\n{table}\n```\n\nThat run took {facts}."
 
 
 def with_block(text: str, name: str, content: str) -> str:
