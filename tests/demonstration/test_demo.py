@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,17 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "small"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_repetitions() -> Iterator[None]:
+    """Fewer bootstraps and halves in each score: k-means takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lastword.evaluation.clustering._BOOTSTRAPS", 2)
+        patch.setattr("lastword.uncertainty.HALVES", 4)
+        yield
+
+
 @pytest.fixture(scope="module")
-def result(output: Path) -> DemoResult:
+def result(output: Path, few_repetitions: None) -> DemoResult:
     recipe = output.with_name("small.toml")
     recipe.write_text(RECIPE)
     return demo(output, seeds=2, recipe=recipe, max_texts=TEXTS)
