@@ -48,6 +48,7 @@ def few_repetitions() -> Iterator[None]:
     """Fewer bootstraps and halves in each score: k-means takes most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lastword.evaluation.clustering._BOOTSTRAPS", 2)
+        patch.setattr("lastword.evaluation.clustering.STARTS", 2)
         patch.setattr("lastword.uncertainty.HALVES", 4)
         yield
 
