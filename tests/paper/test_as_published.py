@@ -95,7 +95,7 @@ def test_without_switches_only_the_length_differs(load: Load) -> None:
     assert ids(used) == ids(trained) == ids(embedder)
     assert (used.pipeline.max_tokens, trained.pipeline.max_tokens) == (embedder.pipeline.max_tokens, 40)
     assert used.backbone is trained.backbone is embedder.backbone
-    assert Standard().views(embedder, 10**6)[1].max_tokens == embedder.pipeline.max_tokens
+    assert Standard().views(embedder, 10**6)[1].pipeline.max_tokens == embedder.pipeline.max_tokens
 
 
 def test_the_begin_of_text_token_is_seen_in_evaluation_only(load: Load) -> None:
@@ -170,4 +170,4 @@ def test_the_folder_has_the_template_of_the_evaluation(tmp_path: Path, settings:
     card = json.loads((tmp_path / "out" / "lastword.json").read_text())
     assert card["template"]["suffix"] == '" means in one word'
     assert card["recipe"]["as_published"] == ["all"]
-    assert Embedder.from_pretrained(tmp_path / "out").template.text == WORDINGS["pcot"][1]
+    assert Embedder.from_pretrained(tmp_path / "out").spec.template.text == WORDINGS["pcot"][1]

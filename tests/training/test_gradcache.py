@@ -93,9 +93,9 @@ def test_memory_is_measured_and_decides(load: Load) -> None:
     assert graphs() == before, "what was measured is let go"
     assert memory.bytes_per_token is not None
     assert memory.bytes_per_token > 32 * 4, "less than one hidden state of one token cannot be"
-    assert memory.kept(parts) == len(parts) > 2
-    assert StepMemory(1.0, memory.bytes_per_token).kept(parts) == 0
-    assert StepMemory(1.0, memory.bytes_per_token).kept(parts[:1]) == 1, "one part alone is never cut"
+    assert memory.stored(parts) == len(parts) > 2
+    assert StepMemory(1.0, memory.bytes_per_token).stored(parts) == 0
+    assert StepMemory(1.0, memory.bytes_per_token).stored(parts[:1]) == 1, "one part alone is never cut"
 
 
 def test_as_many_parts_are_kept_as_fit(load: Load) -> None:
@@ -103,5 +103,5 @@ def test_as_many_parts_are_kept_as_fit(load: Load) -> None:
     parts = list(embedder.pipeline.batches(embedder.pipeline.tokenize(pair_columns(12)["anchor"]), 100))
     two = parts[0].tokens + parts[1].tokens
     memory = StepMemory(limit_bytes=10.0 * two, bytes_per_token=10.0)
-    assert memory.kept(parts) == 2
-    assert memory.kept_share(parts) == pytest.approx(two / sum(part.tokens for part in parts))
+    assert memory.stored(parts) == 2
+    assert memory.stored_share(parts) == pytest.approx(two / sum(part.tokens for part in parts))

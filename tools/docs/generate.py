@@ -26,8 +26,8 @@ from reproduction_tables import reproduction_report
 from score_tables import known_table, score_table
 from speed_tables import speed_tables
 
+from lastword.console import duration
 from lastword.demonstration.result import ScoreRow, scores_table
-from lastword.training.plan import clock
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = ROOT / "results" / "probe.json"
@@ -77,7 +77,7 @@ def demo_block(path: Path) -> str:
     """Scores and time of the demo run that results/demo.json stores."""
     result = json.loads(path.read_text(encoding="utf-8"))
     table = scores_table(map(ScoreRow.from_dict, result["scores"]))
-    facts = f"{clock(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
+    facts = f"{duration(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
     return f"```text\n{table}\n```\n\nThat run took {facts}."
 
 

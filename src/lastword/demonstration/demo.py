@@ -156,10 +156,10 @@ def _train(
     """One run for each seed; the model before training is scored once for all."""
     sets = {f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()}
     scorer = ClusterScorer(sets)
-    known: dict[str, Score] = {}
+    base_scores: dict[str, Score] = {}
     return [
         train(
-            folder / f"seed-{seed}", scorer=scorer, known=known, trackers="none", **{**settings, "seed": seed}
+            folder / f"seed-{seed}", scorer=scorer, base_scores=base_scores, trackers="none", **{**settings, "seed": seed}
         )
         for seed in range(seeds)
     ]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lastword.console import duration
 from lastword.demonstration.findings import (
     Finding,
     attention_finding,
@@ -29,7 +30,6 @@ from lastword.explanation.page import token_name
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, panel, section
-from lastword.training.plan import clock
 from lastword.uncertainty import Summary, compare
 
 _MAX_ROWS, _VISIBLE_ZERO_SHOT = 12, 6
@@ -73,7 +73,7 @@ def _head(result: DemoResult) -> Markup:
         "Pooling": result.pooling,
         "Steps": f"{result.steps:,}",
         "Pairs": f"{result.pairs:,}",
-        "Time": clock(result.seconds),
+        "Time": duration(result.seconds),
         "Peak memory": f"{result.peak_memory_mb:,} MiB",
         "Template": tag("span", result.template, *wording),
     }
