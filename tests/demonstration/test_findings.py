@@ -6,7 +6,6 @@ import math
 import re
 
 import pytest
-from lastword.training.selection import Selection
 from tests.demonstration.conftest import result, row, score
 
 from lastword.demonstration.findings import (
@@ -20,6 +19,7 @@ from lastword.demonstration.findings import (
 )
 from lastword.demonstration.result import ScoreRow, TrainingRun, rows_by_dataset
 from lastword.explanation import TokenAttention
+from lastword.training.selection import Selection
 from lastword.uncertainty import Difference, compare
 
 

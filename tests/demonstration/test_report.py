@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from lastword.training.selection import Selection
 from tests.demonstration.conftest import result, row, score
 
 from lastword.demonstration.report import render
 from lastword.demonstration.result import AttentionPair, DemoResult, TextMap, TrainingRun
 from lastword.explanation import TokenAttention
+from lastword.training.selection import Selection
 
 VOID = {"meta", "br"}
 EVIL = '<script>alert("x")</script> & <img src=https://example.org/x>'

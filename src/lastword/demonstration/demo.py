@@ -157,12 +157,12 @@ def _train(
     sets = {f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()}
     scorer = ClusterScorer(sets)
     base_scores: dict[str, Score] = {}
-    return [
-        train(
-            folder / f"seed-{seed}", scorer=scorer, base_scores=base_scores, trackers="none", **{**settings, "seed": seed}
-        )
-        for seed in range(seeds)
-    ]
+    runs = []
+    for seed in range(seeds):
+        config = {**settings, "seed": seed}
+        path = folder / f"seed-{seed}"
+        runs.append(train(path, scorer=scorer, base_scores=base_scores, trackers="none", **config))
+    return runs
 
 
 def _before_and_after(
