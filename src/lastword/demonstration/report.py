@@ -96,7 +96,7 @@ def _finding(finding: Finding) -> Markup:
 
 def _scores(rows: Sequence[ScoreRow]) -> Markup:
     """A table for each data set, all bars on one scale."""
-    top = math.ceil(10 * max(_interval(row.summary)[1] for row in rows)) / 10
+    top = min(1.0, math.ceil(10 * max(_interval(row.summary)[1] for row in rows)) / 10)
     tables = [part for name, ranked in rows_by_dataset(rows).items() for part in _dataset(name, ranked, top)]
     return section("scores", "Scores", *tables, tag("p", _SCORES_NOTE, class_="note"))
 

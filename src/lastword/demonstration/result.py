@@ -242,4 +242,4 @@ def _cells(row: ScoreRow) -> tuple[str, ...]:
 
 def points(value: float | None) -> str:
     """0 … 1 as points with one digit; a dash if it is not known."""
-    return "–" if value is None else f"{100 * value:.1f}"
+    return "–" if value is None else f"{100 * value:.1f}".replace("-", "−")
