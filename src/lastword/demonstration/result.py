@@ -152,7 +152,7 @@ class AttentionPair:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo measured.
+    """Scores and facts of one demo.
 
     Attributes:
         output: the folder written.
