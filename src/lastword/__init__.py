@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from lastword.demonstration import demo
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, Pooling, Template
     from lastword.errors import LastwordError
-    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, differs, evaluate
+    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, evaluate
     from lastword.experiments import sweep
     from lastword.explanation import explain
-    from lastword.paper import reproduce
+    from lastword.pairs import make_pairs
+    from lastword.pairs.checking import check_pairs
+    from lastword.paper.run import reproduce
     from lastword.probing import ProbeResult, probe
     from lastword.training import TrainResult, train
 
@@ -40,10 +42,11 @@ __all__ = [
     "TrainResult",
     "VectorCache",
     "benchmark",
+    "check_pairs",
     "demo",
-    "differs",
     "evaluate",
     "explain",
+    "make_pairs",
     "probe",
     "reproduce",
     "sweep",
@@ -53,15 +56,15 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"), "lastword.embedding"),
     **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
-    **dict.fromkeys(
-        ("Score", "CachedEncoder", "TaskScore", "benchmark", "differs", "evaluate"), "lastword.evaluation"
-    ),
+    **dict.fromkeys(("Score", "CachedEncoder", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"),
     "VectorCache": "lastword.cache",
     **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
+    "make_pairs": "lastword.pairs",
+    "check_pairs": "lastword.pairs.checking",
     "demo": "lastword.demonstration",
     "explain": "lastword.explanation",
     "sweep": "lastword.experiments",
-    "reproduce": "lastword.paper",
+    "reproduce": "lastword.paper.run",
     "LastwordError": "lastword.errors",
     "TrainConfig": "lastword.config",
 }

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +21,7 @@ from lastword.embedding import Embedder
 from lastword.errors import MissingFileError, RequestError
 from lastword.evaluation import evaluate
 from lastword.paper import cells as cells_module
-from lastword.paper import reproduce
+from lastword.paper.run import reproduce
 from lastword.paper.scale import SCALES
 from lastword.paper.suite import task_suite
 from tests.training.conftest import pair_columns
@@ -61,8 +62,9 @@ def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> No
     for cell, pooling in zip(table["cells"], ("mean", "lasttoken", "eos"), strict=True):
         embedder = Embedder.from_pretrained(llama_folder, template="none", pooling=pooling, device="cpu")
         alone = evaluate(embedder, data / "clustering" / "sib200_eng.parquet", max_texts=1000)
-        assert cell["score"] == pytest.approx(100 * alone["score"], abs=0.006)
-        assert cell["band"] == pytest.approx(100 * alone["std"], abs=0.006)
+        score = alone.models[0].score
+        assert cell["score"] == pytest.approx(100 * score.value, abs=0.006)
+        assert cell["band"] == pytest.approx(100 * np.std(score.draws), abs=0.006)
         assert cell["published Llama-3.2-1B"] in (45.8, 33.2, 23.4)
     assert {one["verdict"] for one in table["verdicts"][llama_folder.name]} <= {
         "holds", "within the noise", "the other way round",
@@ -209,7 +211,16 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 def test_the_command(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     out = tmp_path / "out"
-    asked = ["reproduce", "table3", "--model", str(llama_folder), "--data-dir", str(data), "--out", str(out)]
+    asked = [
+        "reproduce",
+        "table3",
+        "--model",
+        str(llama_folder),
+        "--data-dir",
+        str(data),
+        "--output",
+        str(out),
+    ]
     done = CliRunner().invoke(main, [*asked, "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert "## Table 3" in done.stdout
