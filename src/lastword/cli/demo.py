@@ -12,6 +12,7 @@ from lastword.console import load_libraries
 
 @command("lastword demo", "lastword demo --seeds 1 --output quick-demo")
 @shared("--seeds", help="training runs; their spread is part of the error bar")
+@shared("--max-texts", help="score on a fixed sample of at most N texts of each set")
 @shared("--output", default=Path("lastword-demo"))
 @shared("--overwrite", "--json")
 def demo(as_json: bool, **settings: Any) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import resource
 import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,11 @@ from lastword.demonstration.report import render
 from lastword.demonstration.result import AttentionPair, DemoResult, ScoreRow, TextMap, TrainingRun
 from lastword.embedding import Embedder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.errors import ExistingOutputError, RequestError
+from lastword.errors import RequestError
 from lastword.evaluation import ClusterScorer, cluster_score, vectors_cluster_score
 from lastword.explanation import token_attention
-from lastword.files.inputs import LabelledTexts, sample_rows
-from lastword.files.run_folder import replace as move
+from lastword.files.inputs import LabelledTexts
+from lastword.files.run_folder import replace, require_absent, write_json
 from lastword.report.page import write_page
 from lastword.training import TrainResult, train
 from lastword.uncertainty import Score
@@ -68,8 +66,7 @@ def demo(
     started, output = time.perf_counter(), Path(output)
     if seeds < 1:
         raise RequestError(f"seeds={seeds}: give 1 or more")
-    if output.exists() and not overwrite:
-        raise ExistingOutputError(f"{output} exists: choose another path or pass overwrite=True")
+    require_absent(output, overwrite)
     settings = read_recipe(recipe)
     test, development = (_read(split, max_texts) for split in ("test", "dev"))
     partial = output.with_name(output.name + ".partial")
@@ -103,8 +100,8 @@ def demo(
         attention=attention,
     )
     write_page(partial / "report.html", render(result))
-    (partial / "scores.json").write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
-    move(partial, output)
+    write_json(partial / "scores.json", result.to_dict())
+    replace(partial, output)
     return result
 
 
@@ -190,8 +187,5 @@ def _read(split: str, max_texts: int | None) -> dict[str, LabelledTexts]:
     sets = {}
     for name in SETS:
         data = LabelledTexts.read(path_of(name), ("text", "label"), split, drop_empty=False)
-        rows = sample_rows(len(data.texts), max_texts, seed=0)
-        sets[name] = replace(
-            data, texts=[data.texts[row] for row in rows], labels=[data.labels[row] for row in rows]
-        )
+        sets[name] = data.sample(max_texts, seed=0)
     return sets

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.bundled import NAMES, path_of
-from lastword.errors import RequestError
 from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
@@ -70,8 +69,6 @@ def read_sample(
     Raises:
         MissingFileError, TableError, RequestError: see the message.
     """
-    if max_texts < 1:
-        raise RequestError(f"max_texts={max_texts}: give 1 or more")
     path = path_of(str(data)) if str(data) in NAMES else Path(data)
     names = [name for name in (columns.text, columns.positive) if name]
     labels = [columns.label] if columns.label else []
