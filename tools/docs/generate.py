@@ -23,7 +23,7 @@ from pair_tables import again_table, issue_table, source_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
-from score_tables import known_table, score_table
+from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
 
 from lastword.console import duration
@@ -43,6 +43,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/errors.md", "tree"): error_tree,
     ("docs/explanation/honest-numbers.md", "products"): lambda: known_table(
         ROOT / "results" / "products_why.json"
+    ),
+    ("docs/explanation/honest-numbers.md", "calibration"): lambda: calibration_table(
+        ROOT / "results" / "uncertainty.json"
     ),
     ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
     ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
