@@ -27,6 +27,7 @@ def lastword(
     from lastword import Embedder
     from lastword.training.adapter import add_adapter
     from lastword.training.loop import Loop
+    from lastword.training.objectives import PairObjective
     from lastword.training.pairs import Pairs
 
     config = TrainConfig(
@@ -37,12 +38,13 @@ def lastword(
         folder, dtype=dtype, max_tokens=LONGEST, fused=fused, quantize=quantize
     )
     parameters = add_adapter(embedder.backbone.model, config)
-    loop = Loop(embedder, Pairs([], [], []), config, Path(tempfile.mkdtemp()), Accelerator(), parameters)
+    objective = PairObjective(Pairs([], [], []), config)
+    loop = Loop(embedder, objective, config, Path(tempfile.mkdtemp()), Accelerator(), parameters)
     embedder.backbone.model.train()
 
     def step(texts: list[str], tokens: int) -> torch.Tensor:
         n = len(texts) // 2
-        loop.pairs = Pairs(texts[:n], texts[n:], [""] * n)
+        loop.objective = PairObjective(Pairs(texts[:n], texts[n:], [""] * n), config)
         return torch.tensor(loop.step(1)["loss"])
 
     return step

@@ -31,6 +31,7 @@ class TrainConfig:
             longer ones, up to 512 or what its positions allow.
         steps: optimizer steps.
         batch_pairs: pairs in a step; each anchor has the positives of all the others as negatives.
+        loss: name of the loss: info_nce.
         temperature: divisor of the cosine similarities, τ.
         learning_rate: peak learning rate of AdamW.
         warmup_steps: steps over which the learning rate rises to its peak.
@@ -44,8 +45,6 @@ class TrainConfig:
         projections: which projections get an adapter: q, k, v, o, gate, up, down.
         patience: stop when the development score has not risen beyond its noise band for so many
             checkpoints; None does all steps.
-        as_published: what to do as the paper's own code does, for measuring what its defects cost: names
-            such as negatives=micro, or all; nothing by default.
         seed: decides adapter weights, order of the pairs and dropout.
         dtype: precision of the frozen weights and of the products, "float32" or "bfloat16"; None is
             what the device does best. Adapter weights and the loss are float32 always.
@@ -64,6 +63,7 @@ class TrainConfig:
     max_tokens: int = 256
     steps: int = 100
     batch_pairs: int = 120
+    loss: str = "info_nce"
     temperature: float = 0.05
     learning_rate: float = 5e-4
     warmup_steps: int = 10
@@ -76,7 +76,6 @@ class TrainConfig:
     noise: tuple[str, ...] = ()
     projections: tuple[str, ...] = ("q", "v", "o", "gate", "up", "down")
     patience: int | None = None
-    as_published: tuple[str, ...] = ()
     seed: int = 0
     dtype: str | None = None
     quantize: str | None = None
@@ -110,7 +109,7 @@ class TrainConfig:
     @property
     def base_key(self) -> str:
         """The settings on which the model depends before its first step, as a key."""
-        names = ("model", "template", "pooling", "max_tokens", "as_published", "dtype", "quantize")
+        names = ("model", "template", "pooling", "max_tokens", "dtype", "quantize")
         return json.dumps([getattr(self, name) for name in names])
 
 

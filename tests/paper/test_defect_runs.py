@@ -14,10 +14,10 @@ import pytest
 
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
-from lastword.experiments import defects as module
 from lastword.experiments.series import Comparison
+from lastword.paper import defect_runs as module
 from lastword.paper.defect_runs import FIXED, contestants, cost, measure_defects, unmeasured
-from lastword.published import SWITCHES
+from lastword.paper.switches import SWITCHES
 from tests.training.conftest import pair_columns
 
 Refused = Callable[..., str]
@@ -46,10 +46,10 @@ def test_each_switch_has_a_counterpart_that_differs_by_it_alone() -> None:
     assert len(by_name) == len(contestants(FACTS))
     for one in by_name.values():
         if one.against is None:
-            assert "as_published" not in one.settings
+            assert not one.switches
             continue
         other = by_name[one.against]
-        assert {k: v for k, v in one.settings.items() if k != "as_published"} == other.settings
+        assert one.settings == other.settings
         if one.input != "csv":
             assert one.input == other.input
     names = {name for one in by_name.values() for name in (one.name, *one.also)}

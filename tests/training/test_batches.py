@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastword.training.batches import checkpoint_steps, learning_rate_factor, step_rows
+from lastword.training.loop import checkpoint_steps, learning_rate_factor
+from lastword.training.objectives import step_rows
 
 
 @given(n=st.integers(2, 200), batch=st.integers(2, 64), seed=st.integers(0, 5))

@@ -15,7 +15,7 @@ from lastword.embedding import Embedder
 from lastword.embedding.tokens import Batch
 from lastword.training.adapter import add_adapter
 from lastword.training.gradcache import StepMemory, backward
-from lastword.training.loss import info_nce
+from lastword.training.losses import Targets, info_nce
 from tests.training.conftest import pair_columns
 
 Load = Callable[..., Embedder]
@@ -43,7 +43,7 @@ def gradients(
         return embedder.pooled(part)["lasttoken"]
 
     def loss_of(vectors: Tensor) -> Tensor:
-        return info_nce(vectors[:12], vectors[12:], 0.1)
+        return info_nce(vectors[:12], vectors[12:], Targets(0.1))
 
     loss, _ = backward(embed, parts, loss_of, 3, StepMemory(room_bytes))
     found = [parameter.grad.clone() for parameter in parameters]

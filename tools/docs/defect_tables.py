@@ -8,7 +8,7 @@ from statistics import fmean
 
 from lastword.experiments.series import Comparison
 from lastword.paper.defect_runs import cost, unmeasured
-from lastword.published import SWITCHES
+from lastword.paper.switches import SWITCHES
 
 
 def switch_table() -> str:

@@ -84,12 +84,14 @@ def evaluate(
     names the tasks whose texts are missing.
     """
     _refuse_mixture(data, benchmarks)
-    settings["as_published"] = [name.strip() for name in settings["as_published"].split(",") if name.strip()]
+    switches = [name.strip() for name in settings.pop("as_published").split(",") if name.strip()]
     if data is not None:
-        _evaluate_data(model, data, as_json, {k: v for k, v in settings.items() if k not in _OF_BENCHMARK})
+        _evaluate_data(
+            model, data, as_json, switches, {k: v for k, v in settings.items() if k not in _OF_BENCHMARK}
+        )
     else:
         _evaluate_benchmark(
-            model, benchmarks, as_json, {k: v for k, v in settings.items() if k not in _OF_DATA}
+            model, benchmarks, as_json, switches, {k: v for k, v in settings.items() if k not in _OF_DATA}
         )
 
 
@@ -105,10 +107,13 @@ def _refuse_mixture(data: str | None, benchmarks: tuple[str, ...]) -> None:
         raise click.UsageError(f"{flag} belongs to {other}: leave it out")
 
 
-def _evaluate_data(model: str, data: str, as_json: bool, settings: dict[str, Any]) -> None:
+def _evaluate_data(
+    model: str, data: str, as_json: bool, switches: list[str], settings: dict[str, Any]
+) -> None:
     from lastword.evaluation import evaluate as run
 
-    result = run(_path_or_name(model), data, **settings)
+    encoder = _encoder(model, switches, ["evaluation"], settings)
+    result = run(encoder, data, **settings)
     if as_json:
         click.echo(json.dumps(result))
         return
@@ -121,7 +126,7 @@ def _evaluate_data(model: str, data: str, as_json: bool, settings: dict[str, Any
 
 
 def _evaluate_benchmark(
-    model: str, benchmarks: tuple[str, ...], as_json: bool, settings: dict[str, Any]
+    model: str, benchmarks: tuple[str, ...], as_json: bool, switches: list[str], settings: dict[str, Any]
 ) -> None:
     from lastword.evaluation import benchmark
 
@@ -131,7 +136,12 @@ def _evaluate_benchmark(
     if no_cache and settings["also_poolings"]:
         raise click.UsageError("--also-pooling fills the cache: leave out --no-cache")
     keeps: Path | bool = False if no_cache else cache or True
-    result = benchmark(_path_or_name(model), benchmarks, cache=keeps, **settings)
+    encoder = _encoder(model, switches, ["evaluation", "report"], settings)
+    result = benchmark(encoder, benchmarks, cache=keeps, **settings)
+    if switches:
+        from lastword.paper.as_published import published_average
+
+        result["average_as_published"] = published_average(result["tasks"], switches)
     click.echo(json.dumps(result) if as_json else _report(result))
     if not result["tasks"]:
         sys.exit(1)
@@ -191,7 +201,7 @@ def _closing(result: dict[str, Any]) -> list[str]:
         lines.append(f"average of the {present} that are: {100 * mean:.1f} (does not compare with the whole)")
     else:
         lines.append(f"no average: none of {asked} tasks is complete")
-    if result["average_as_published"] is not None:
+    if result.get("average_as_published") is not None:
         lines.append(f"average as the paper's code takes it: {100 * result['average_as_published']:.1f}")
     if result["encoded"] is not None:
         lines.append(f"texts embedded: {result['encoded']:,}; found in the cache: {result['from_cache']:,}")
@@ -201,6 +211,19 @@ def _closing(result: dict[str, Any]) -> list[str]:
 def _model_line(result: dict[str, Any]) -> str:
     how = " ".join(str(result[key]) for key in ("template", "pooling") if result[key])
     return f"{result['model']} {how}".rstrip()
+
+
+def _encoder(model: str, switches: list[str], where: list[Any], settings: dict[str, Any]) -> Any:
+    """The model's name, or the model as the paper's code would score it."""
+    if not switches:
+        return _path_or_name(model)
+    from lastword.encoders.by_name import load_encoder
+    from lastword.paper.as_published import scored_as_published
+    from lastword.paper.switches import checked_switches
+
+    checked_switches(switches, where)
+    how = {name: settings.pop(name) for name in ("template", "pooling", "dtype", "device")}
+    return scored_as_published(load_encoder(_path_or_name(model), **how), switches, where)
 
 
 def _path_or_name(model: str) -> str | Path:

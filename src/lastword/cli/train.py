@@ -16,6 +16,11 @@ from lastword.config import TrainConfig, read_recipe
 @click.option("--out", type=Path, required=True, help="folder to write")
 @click.option("--recipe", help="mini, paper, or a TOML file of the settings below; flags go before it")
 @options_of(TrainConfig)
+@click.option(
+    "--as-published",
+    metavar="A,B,…",
+    help="train as the paper's own code does: names such as negatives=micro, or all",
+)
 @development_options("that choose the checkpoint; without any, a tenth of the pairs is held out for it")
 @click.option("--drop-empty", is_flag=True, help="leave out pairs with an empty side")
 @click.option("--resume", is_flag=True, help="go on with an interrupted run of the same settings")
@@ -26,6 +31,7 @@ from lastword.config import TrainConfig, read_recipe
 def train(
     out: Path,
     recipe: str | None,
+    as_published: str | None,
     dev: tuple[str, ...],
     dev_text_column: str,
     dev_label_column: str,
@@ -50,6 +56,8 @@ def train(
     from lastword.evaluation.development import ClusterScorer
 
     settings = {**(read_recipe(recipe) if recipe else {}), **given(flags)}
+    published = settings.pop("as_published", None)
+    variant = _variant(published if as_published is None else as_published)
     sets = read_sets(dev, dev_text_column, dev_label_column, dev_split, drop_empty=drop_empty)
     scorer = ClusterScorer(sets) if sets else None
 
@@ -58,6 +66,7 @@ def train(
     result = run(
         out,
         scorer=scorer,
+        variant=variant,
         resume=resume,
         overwrite=overwrite,
         drop_empty=drop_empty,
@@ -73,3 +82,13 @@ def train(
             "seconds": round(result.seconds, 1),
         }
         click.echo(json.dumps(facts))
+
+
+def _variant(as_published: str | list[str] | None) -> Any:
+    """What is trained otherwise than the settings say; None if nothing is."""
+    if not as_published:
+        return None
+    from lastword.paper.as_published import AsPublished
+
+    names = as_published.split(",") if isinstance(as_published, str) else as_published
+    return AsPublished(tuple(name.strip() for name in names if name.strip()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -49,25 +49,6 @@ def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) ->
     for name in names:
         if settings[name] is not None:
             raise RequestError(f"{name}={settings[name]!r}: {kind} takes no {name}; leave it out")
-
-
-def as_the_papers_code(
-    encoder: TextEncoder, names: Sequence[str], where: Sequence[Literal["evaluation", "report"]]
-) -> tuple[TextEncoder, tuple[str, ...]]:
-    """The model as the switches have it scored, and the switches by their full names.
-
-    Raises:
-        RequestError: an unknown switch, one that changes nothing here, or a model that is no decoder.
-    """
-    from lastword.embedding import Embedder
-    from lastword.published import SWITCHES, checked_switches, scored_as_published
-
-    checked = checked_switches(names, where)
-    if all(SWITCHES[name].where == "report" for name in checked):
-        return encoder, checked
-    if not isinstance(encoder, Embedder):
-        raise RequestError(f"as_published={','.join(names)!r}: only a decoder can be scored so; leave it out")
-    return scored_as_published(encoder, checked), checked
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lastword.cache import VectorCache
 from lastword.cache.encoder import CachedEncoder
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.encoders.by_name import as_the_papers_code, description, load_encoder, served
+from lastword.encoders.by_name import description, load_encoder, served
 from lastword.errors import RequestError, unknown_name
 from lastword.evaluation.pair_scores import retrieval_score, sts_score
 from lastword.evaluation.scores import (
@@ -50,7 +50,6 @@ def evaluate(
     cache: str | Path | None = None,
     dtype: str | None = None,
     device: str | None = None,
-    as_published: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score a model on texts of one's own, by the protocols of MTEB.
 
@@ -77,7 +76,6 @@ def evaluate(
         cache: folder of vectors that are kept from call to call; None keeps none.
         dtype: precision of the model; None is what its kind does by default.
         device: None is the best there is.
-        as_published: score as the paper's own code does: "padding=left-assumed", see `lastword.published`.
 
     Returns:
         task, metric, score and std (0 … 1), n texts, pairs or queries scored, model, template and pooling
@@ -104,10 +102,7 @@ def evaluate(
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
     importlib.import_module("lastword.evaluation.pair_tasks")  # seconds that are not the model's
     started = time.perf_counter()
-    if as_published:  # nothing of it is kept: vectors depend on their batch mates
-        score = scorer(as_the_papers_code(encoder, as_published, ["evaluation"])[0])
-    else:
-        score = scorer(_kept(served(encoder, batch_tokens), cache))
+    score = scorer(_kept(served(encoder, batch_tokens), cache))
     return {
         "task": score.task,
         "metric": score.metric,
@@ -121,7 +116,7 @@ def evaluate(
 
 
 def _kept(encoder: TextEncoder, cache: str | Path | None) -> TextEncoder:
-    if cache is None or isinstance(encoder, TfidfEncoder):
+    if cache is None or isinstance(encoder, TfidfEncoder) or getattr(encoder, "batch_dependent", False):
         return encoder
     return CachedEncoder(encoder, VectorCache(cache))
 

@@ -89,15 +89,16 @@ def run_series(
         inputs.mkdir(exist_ok=True)
         planned = plan(inputs)
         base = read_scores(folder.once("base", partial(_score_base, settings, development, device)))
-        runs, known = [], dict[str, Any]()
+        runs, known = list[TrainingRun](), dict[str, Any]()
         with progress("training runs", len(planned), step=1) as advance:
             for run in planned:
                 work = partial(
                     _train_and_score, folder.partial, run, development, scorer or LastStep(), known, device
                 )
-                runs += [TrainingRun.from_dict(row) for row in folder.once(run.file_name, work)]
-                if scores := runs[-1].scores.values():
+                results = [TrainingRun.from_dict(row) for row in folder.once(run.file_name, work)]
+                if scores := results[0].scores.values():
                     info(f"{run.name}, seed {run.seed}: {100 * fmean(score.value for score in scores):.1f}")
+                runs += results
                 advance(1)
         comparison = Comparison(tuple(runs), base, record, subject)
         shutil.rmtree(inputs)
@@ -145,7 +146,7 @@ def _train_and_score(
     known: dict[str, Any],
     device: str | None,
 ) -> list[dict[str, Any]]:
-    """The results of a run: scores by its other encoders, and last those under its own name."""
+    """The results of a run: scores under its own name, then those of its other encoders."""
     model = partial_folder / f"{run.file_name}.model"
     if not model.exists():  # otherwise the series was interrupted between training and scoring
         try:
@@ -159,8 +160,8 @@ def _train_and_score(
             return [TrainingRun(run.name, run.seed, None, {}, {**run.facts, "diverged": str(error)}).to_dict()]
     step = json.loads((model / "training" / "choice.json").read_text(encoding="utf-8"))["step"]
     embedder = Embedder.from_pretrained(model, device=device)
-    encoders: dict[str, TextEncoder] = {name: encode(embedder) for name, encode in run.encoders.items()}
-    encoders[run.name] = embedder
+    encoders: dict[str, TextEncoder] = {run.name: embedder}
+    encoders |= {name: encoder_of(embedder) for name, encoder_of in run.encoders.items()}
     results = [
         TrainingRun(name, run.seed, step, scores_of(encoder, development), run.facts).to_dict()
         for name, encoder in encoders.items()

@@ -1,6 +1,6 @@
 """What the defects of the paper's own code cost: a model trained with each switch, beside one without.
 
-Source: the switches and where they come from are those of `lastword.published`.
+Source: the switches and where they come from are those of `lastword.paper.switches`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_developmen
 from lastword.experiments.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.tables import read_texts
-from lastword.published import SWITCHES
-from lastword.training.batches import step_rows
+from lastword.paper.as_published import AsPublished, scored_as_published
+from lastword.paper.switches import SWITCHES
+from lastword.training.objectives import step_rows
 from lastword.training.pairs import read_pairs
 
 FIXED = "as lastword does"
@@ -43,6 +44,7 @@ class Contestant:
         name: of the switch, or of what it is compared with.
         against: name of the contestant that differs from it by the switch alone; None is one to compare with.
         settings: what differs from the recipe.
+        switches: of the paper's code, in training.
         input: what is made for it: "begins" (a tokenizer that puts the begin-of-text token first) or "csv".
         also: switches that change the scoring alone: the same model is scored with each.
     """
@@ -50,6 +52,7 @@ class Contestant:
     name: str
     against: str | None
     settings: dict[str, Any] = field(default_factory=dict)
+    switches: tuple[str, ...] = ()
     input: str | None = None
     also: tuple[str, ...] = ()
 
@@ -62,20 +65,20 @@ def contestants(facts: Mapping[str, int]) -> list[Contestant]:
             cut to 100, and a header row that no step draws is not trained on: nothing to measure.
     """
     eos, begins, long = (f"{FIXED}, {what}" for what in ("eos pooling", "begin-of-text", "512 tokens"))
-    header = Contestant("header_row=keep", FIXED, _on("header_row=keep"), "csv")
+    header = Contestant("header_row=keep", FIXED, {}, ("header_row=keep",), "csv")
     lengths = [
         Contestant(long, None, {"max_tokens": 512}),
-        Contestant("train_tokens=100", long, {"max_tokens": 512, **_on("train_tokens=100")}),
+        Contestant("train_tokens=100", long, {"max_tokens": 512}, ("train_tokens=100",)),
     ]
     return [
         Contestant(FIXED, None, also=("padding=left-assumed",)),
-        *(Contestant(name, FIXED, _on(name)) for name in TOGETHER),
+        *(Contestant(name, FIXED, {}, (name,)) for name in TOGETHER),
         *([header] if facts["trainings_that_draw_the_header_row"] else []),
-        Contestant(" + ".join(TOGETHER), FIXED, _on(*TOGETHER)),
-        Contestant(begins, None, {}, "begins"),
-        Contestant("bos=eval-only", begins, _on("bos=eval-only"), "begins"),
+        Contestant(" + ".join(TOGETHER), FIXED, {}, TOGETHER),
+        Contestant(begins, None, input="begins"),
+        Contestant("bos=eval-only", begins, {}, ("bos=eval-only",), "begins"),
         Contestant(eos, None, {"pooling": "eos"}),
-        Contestant("eos=space", eos, {"pooling": "eos", **_on("eos=space")}),
+        Contestant("eos=space", eos, {"pooling": "eos"}, ("eos=space",)),
         *(lengths if facts["texts_over_100_tokens"] else []),
     ]
 
@@ -131,7 +134,11 @@ def measure_defects(
         run = {**common, **one.settings, **(inputs[one.input](common, series.partial) if one.input else {})}
         for seed in range(seeds):
             place = series.partial / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{seed}"
-            work = partial(trained, place, {**run, "seed": seed}, sets, device=device, also=one.also)
+            also = {name: partial(scored_as_published, switches=[name]) for name in one.also}
+            variant = AsPublished(one.switches) if one.switches else None
+            work = partial(
+                trained, place, {**run, "seed": seed}, sets, device=device, variant=variant, also=also
+            )
             trials += _rows(one, seed, series.once(place.name, work))
             info(f"{one.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
     trials.sort(key=lambda trial: order.index(trial["switch"]))
@@ -167,10 +174,6 @@ def _rows(one: Contestant, seed: int, trial: Trial) -> list[Trial]:
         for name, scores in trial.get("also", {}).items()
     ]
     return [*rescored, {"switch": one.name, "against": one.against, **facts, "scores": trial["scores"]}]
-
-
-def _on(*names: str) -> dict[str, Any]:
-    return {"as_published": list(names)}
 
 
 def _facts(settings: dict[str, Any], seeds: int, device: str | None) -> dict[str, Any]:

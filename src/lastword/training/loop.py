@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 import json
 import math
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from lastword.augment import noisy
 from lastword.config import TrainConfig
 from lastword.console import info, progress, warn
 from lastword.embedding import Embedder
@@ -24,11 +23,8 @@ from lastword.embedding.adapters import load_adapter
 from lastword.embedding.memory import release_memory
 from lastword.embedding.tokens import Batch, Sequences
 from lastword.errors import DivergenceError, WorkError
-from lastword.published import Published
 from lastword.training import adapter, gradcache
-from lastword.training.batches import checkpoint_steps, learning_rate_factor, step_rows
-from lastword.training.loss import false_negatives, info_nce
-from lastword.training.pairs import Pairs
+from lastword.training.objectives import Objective
 from lastword.training.watch import Watch
 
 OPTIMIZER = "optimizer.pt"
@@ -41,7 +37,7 @@ class Loop:
 
     Attributes:
         embedder: the model, with its adapter in place.
-        pairs: what it is trained on.
+        objective: texts of each step and the loss of their vectors.
         config: the settings.
         folder: where checkpoints and the log go.
         accelerator: device, precision, processes and trackers.
@@ -49,12 +45,11 @@ class Loop:
     """
 
     embedder: Embedder
-    pairs: Pairs
+    objective: Objective
     config: TrainConfig
     folder: Path
     accelerator: Accelerator
     parameters: list[nn.Parameter]
-    published: Published = field(init=False)
     memory: gradcache.StepMemory = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     batch_tokens: int = field(init=False)
@@ -62,7 +57,6 @@ class Loop:
     def __post_init__(self) -> None:
         """Make the optimizer; peft keeps adapter weights in float32, so no scaler is needed."""
         config = self.config
-        self.published = Published.of(config.as_published)
         self.memory = gradcache.StepMemory(config.graph_gib * 2**30)
         self.batch_tokens = config.batch_tokens
         self.optimizer = torch.optim.AdamW(
@@ -139,15 +133,15 @@ class Loop:
 
     def gradients(self, step: int) -> float:
         """Add the gradients of one step to the adapter, summed over processes; return the loss."""
-        texts, loss_of = self.objective(step)
-        mine = range(self.accelerator.process_index, len(texts), self.accelerator.num_processes)
-        parts = self.parts([texts[i] for i in mine])
+        planned = self.objective.step(step)
+        texts = planned.texts[self.accelerator.process_index :: self.accelerator.num_processes]
+        parts = self.parts(texts)
         seed = self.config.seed * 1_000_003 + step + 7919 * self.accelerator.process_index
         loss, vectors = gradcache.backward(
-            self.embed, parts, self._across_processes(loss_of), seed, self.memory
+            self.embed, parts, self._across_processes(planned.loss_of), seed, self.memory
         )
         if not math.isfinite(loss):
-            self._diverged(step, loss, [texts[i] for i in mine], vectors)
+            self._diverged(step, loss, texts, vectors)
         for parameter in self.parameters:
             if self.accelerator.num_processes > 1 and parameter.grad is not None:
                 parameter.grad = self.accelerator.reduce(parameter.grad, "sum")
@@ -158,31 +152,10 @@ class Loop:
         with self.accelerator.autocast():
             return self.embedder.pooled(part)[self.embedder.pooling.spec]
 
-    def parts(self, texts: list[str]) -> list[Batch]:
+    def parts(self, texts: Sequence[str]) -> list[Batch]:
         """The texts as padded batches within the token budget."""
         sequences: Sequences = self.embedder.tokenize(texts)
         return list(self.embedder.batches(sequences, self.batch_tokens))
-
-    def objective(self, step: int) -> tuple[list[str], gradcache.LossOf]:
-        """Texts of a step (anchors, positives, hard negatives) and the loss of their vectors."""
-        rows = step_rows(len(self.pairs), self.config.batch_pairs, step, self.config.seed)
-        batch = self.pairs.take(rows)
-        candidates = batch.positives + [text for text in batch.negatives if text]
-        n = len(rows)
-        owners = [*range(n), *(i for i, text in enumerate(batch.negatives) if text)]
-        excluded = false_negatives(batch.anchors, candidates) | self.published.apart(owners, n)
-        excluded, factor = excluded.to(self.embedder.backbone.device), self.published.factor(n)
-        candidates = [self._noisy(text, step, i) if i < n else text for i, text in enumerate(candidates)]
-
-        def loss_of(vectors: Tensor) -> Tensor:
-            return factor * info_nce(vectors[:n], vectors[n:], self.config.temperature, excluded)
-
-        return batch.anchors + candidates, loss_of
-
-    def _noisy(self, text: str, step: int, place: int) -> str:
-        if not self.config.noise:
-            return text
-        return noisy(text, self.config.noise, random.Random(f"{self.config.seed}/{step}/{place}"))
 
     def _across_processes(self, loss_of: gradcache.LossOf) -> gradcache.LossOf:
         """The loss over the vectors of all processes, differentiated with respect to this one's."""
@@ -201,7 +174,7 @@ class Loop:
 
         return gathered
 
-    def _diverged(self, step: int, loss: float, texts: list[str], vectors: Tensor) -> None:
+    def _diverged(self, step: int, loss: float, texts: Sequence[str], vectors: Tensor) -> None:
         bad = [texts[i] for i in (~vectors.isfinite().all(1)).nonzero().flatten().tolist()]
         shown = "; ".join(repr(text[:60]) for text in (bad or texts)[:3])
         what = (
@@ -264,3 +237,24 @@ def _keep_log_lines(path: Path, last: int) -> None:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def checkpoint_steps(steps: int) -> list[int]:
+    """Steps after which a checkpoint is kept: dense at first, where a few steps change much; the last always.
+
+    >>> checkpoint_steps(160)
+    [10, 20, 40, 60, 100, 150, 160]
+    """
+    dense = [10, 20, 40, 60, 100, 150, 200, 300, 400, 500, 750]
+    sparse = range(1000, steps + 1, 500)
+    return sorted({step for step in (*dense, *sparse) if step < steps} | {steps})
+
+
+def learning_rate_factor(step: int, steps: int, warmup_steps: int, schedule: str) -> float:
+    """Share of the peak learning rate at a step, counted from 0."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
+    if schedule == "linear":
+        return 1.0 - progress
+    return 0.5 * (1.0 + float(np.cos(np.pi * progress))) if schedule == "cosine" else 1.0

@@ -42,7 +42,7 @@ def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_
     Args:
         files: Parquet, JSON lines, CSV or TSV files; "pairs" is the bundled one.
         drop_empty: leave out pairs with an empty side instead of refusing the file.
-        header_rows: take the first line of CSV and TSV files for a pair too (see `lastword.published`).
+        header_rows: take the first line of CSV and TSV files for a pair too (as the paper's own code does).
 
     Raises:
         MissingFileError, TableError: see the message.

@@ -12,9 +12,10 @@ from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder
 from lastword.embedding.tokens import Batch
-from lastword.published import Published
 from lastword.training.gradcache import Embed, StepMemory
-from lastword.training.pairs import Pairs
+from lastword.training.objectives import Objective
+
+_COUNTED_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def clock(seconds: float) -> str:
 
 def make_plan(
     embedder: Embedder,
-    pairs: Pairs,
+    objective: Objective,
     config: TrainConfig,
     parameters: list[nn.Parameter],
     first: list[Batch],
@@ -77,24 +78,19 @@ def make_plan(
     memory: StepMemory,
 ) -> Plan:
     """Count what can be counted and time one part of the first step forward and backward."""
-    size = min(config.batch_pairs, len(pairs))
-    met = Published.of(config.as_published).met(size)
-    sample = [*pairs.anchors[:1000], *pairs.positives[:1000]]
-    sequences = embedder.tokenize(sample)
-    hard = sum(map(bool, pairs.negatives)) / len(pairs)
-    texts = size * (2 + hard)
-    mean_length = sum(len(ids) for ids in sequences.ids) / len(sample)
+    steps = [objective.step(number) for number in range(min(config.steps, _COUNTED_STEPS))]
+    sequences = embedder.tokenize([text for step in steps for text in step.texts])
+    tokens = sum(len(ids) for ids in sequences.ids) / len(steps)
     seconds_per_token = _timed(embed, first, parameters, memory)
     kept_share = memory.kept_share(first)
-    tokens = round(texts * mean_length)
+    trainable = sum(parameter.numel() for parameter in parameters)
     return Plan(
-        trainable=sum(p.numel() for p in parameters),
-        frozen=sum(p.numel() for p in embedder.backbone.model.parameters())
-        - sum(p.numel() for p in parameters),
-        pairs=len(pairs),
-        negatives_per_anchor=met - 1 + round(met * hard),
-        cut_share=sequences.cut / len(sample),
-        tokens_per_step=tokens,
+        trainable=trainable,
+        frozen=sum(p.numel() for p in embedder.backbone.model.parameters()) - trainable,
+        pairs=len(objective),
+        negatives_per_anchor=max(step.negatives for step in steps),
+        cut_share=sequences.cut / len(sequences.ids),
+        tokens_per_step=round(tokens),
         kept_share=kept_share,
         seconds=config.steps * tokens * seconds_per_token * (1.33 - 0.33 * kept_share),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.device import preferred_device
 from lastword.errors import RequestError
-from lastword.published import Published
 from lastword.training import adapter
 from lastword.training.loop import Loop
-from lastword.training.pairs import Pairs, hold_out, read_pairs
+from lastword.training.objectives import Standard, Variant
+from lastword.training.pairs import Pairs, hold_out
 from lastword.training.plan import Plan, clock, make_plan
 from lastword.training.run_folder import TrainingFolder
 from lastword.training.select import HeldOutPairs, LastStep, Measured, Scorer, Selection
@@ -56,6 +57,7 @@ def train(
     out: str | Path,
     *,
     scorer: Scorer | LastStep | None = None,
+    variant: Variant | None = None,
     known: dict[str, Measured] | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -72,6 +74,7 @@ def train(
         out: folder to write.
         scorer: development score that picks the checkpoint; None holds out a tenth of the pairs for it,
             `LastStep()` scores nothing and keeps the last.
+        variant: a way of training that differs by more than settings; None is `Standard`.
         known: what `scorer` gave for models before training: a series of trainings with one scorer hands the
             same dict to each, so that their common beginning is scored once.
         resume: go on with an interrupted run of the same settings.
@@ -91,24 +94,27 @@ def train(
     started = time.perf_counter()
     config = train_config(settings)
     checked_noises(config.noise)
-    published = Published.of(config.as_published)
+    variant = variant or Standard()
+    recipe = config.to_dict() | variant.record
     place = TrainingFolder(Path(out), resume=resume, overwrite=overwrite)
     place.check()
-    place.require(config.to_dict())
-    if published.names:
-        info(str(published))
-    pairs, scorer = _data(config, scorer, drop_empty)
+    place.require(recipe)
+    if variant.record:
+        info(str(variant))
+    pairs, scorer = _data(config, variant, scorer, drop_empty)
     loaded, accelerator = _loaded(config, device, trackers, place.trackers)
-    embedder, in_training = published.views(loaded, config.max_tokens)
+    embedder, in_training = variant.views(loaded, config.max_tokens)
     base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
-    watch = _watch(embedder, scorer, config, place, {} if known is None else known)
+    base_key = config.base_key + json.dumps(variant.record)
+    watch = _watch(embedder, scorer, config, place, {} if known is None else known, base_key)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
     if accelerator.is_main_process:
-        place.begin(config)
+        place.begin(recipe)
     accelerator.wait_for_everyone()
     accelerator.init_trackers("lastword")  # it writes into the place
 
-    loop = Loop(in_training, pairs, config, place.checkpoints, accelerator, parameters)
+    objective = variant.objective(pairs, config)
+    loop = Loop(in_training, objective, config, place.checkpoints, accelerator, parameters)
     with embedder.backbone.attention(_attention(embedder)):
         plan = _planned(loop)
         checkpoints = loop.run(watch)
@@ -116,12 +122,12 @@ def train(
 
     selection = watch.choose(checkpoints, config.steps)
     if config.quantize:
-        embedder = _over_full_weights(config, str(embedder.backbone.device), checkpoints, selection)
+        embedder = _over_full_weights(config, variant, str(embedder.backbone.device), checkpoints, selection)
         base = embedder.facts
     embedder.facts = dataclasses.replace(
         base,
         adapter=adapter.describe(config, embedder.backbone.model),
-        recipe=config.to_dict(),
+        recipe=recipe,
         selection=selection.to_dict(),
     )
     result = TrainResult(place.out, selection, loop.losses(), plan, time.perf_counter() - started)
@@ -134,11 +140,10 @@ def train(
 
 
 def _data(
-    config: TrainConfig, scorer: Scorer | LastStep | None, drop_empty: bool
+    config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
 ) -> tuple[Pairs, Scorer | LastStep]:
     """The pairs to train on, and what scores the checkpoints."""
-    header_rows = Published.of(config.as_published).keeps_header_rows
-    pairs = read_pairs(config.pairs, drop_empty=drop_empty, header_rows=header_rows)
+    pairs = variant.read(config.pairs, drop_empty=drop_empty)
     if scorer is None:
         rest, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
         scorer = LastStep("last step (too few pairs to hold any out)")
@@ -189,11 +194,15 @@ def _embedder(config: TrainConfig, device: str, quantize: str | None) -> Embedde
 
 
 def _over_full_weights(
-    config: TrainConfig, device: str, checkpoints: list[tuple[int, Path]], selection: Selection
+    config: TrainConfig,
+    variant: Variant,
+    device: str,
+    checkpoints: list[tuple[int, Path]],
+    selection: Selection,
 ) -> Embedder:
     """The kept adapter over the weights as they were before they were quantised, as QLoRA is deployed."""
     loaded = _embedder(config, device, quantize=None)
-    embedder, _ = Published.of(config.as_published).views(loaded, config.max_tokens)
+    embedder, _ = variant.views(loaded, config.max_tokens)
     embedder.facts = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
     adapter.add_adapter(embedder.backbone.model, config)
     load_adapter(embedder.backbone.model, dict(checkpoints)[selection.step])
@@ -206,12 +215,12 @@ def _attention(embedder: Embedder) -> str:
 
 
 def _planned(loop: Loop) -> Plan:
-    texts, _ = loop.objective(0)
+    texts = loop.objective.step(0).texts
     loop.embedder.backbone.model.train()
     plan = loop.within_memory(
         lambda: make_plan(
             loop.embedder,
-            loop.pairs,
+            loop.objective,
             loop.config,
             loop.parameters,
             loop.parts(texts),
@@ -230,13 +239,14 @@ def _watch(
     config: TrainConfig,
     place: TrainingFolder,
     known: dict[str, Measured],
+    base_key: str,
 ) -> Watch:
     """The scores so far: those of an interrupted run, or that of the model before training."""
     watch = Watch(embedder, scorer, config.patience)
     if place.resume:
         watch.load(place.checkpoints)
-    if 0 not in watch.scores and (measured := known.get(config.base_key) or watch.measure()):
-        watch.scores[0] = known[config.base_key] = measured
+    if 0 not in watch.scores and (measured := known.get(base_key) or watch.measure()):
+        watch.scores[0] = known[base_key] = measured
     return watch
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lastword.config import TrainConfig
 from lastword.embedding import Embedder
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.training.loop import OPTIMIZER
@@ -33,9 +33,9 @@ class TrainingFolder(RunFolder):
         """Where an experiment tracker may write."""
         return self.partial / "trackers"
 
-    def begin(self, config: TrainConfig) -> None:
+    def begin(self, recipe: dict[str, Any]) -> None:
         """Make the folders, empty unless a training is resumed."""
-        self.open(config.to_dict())
+        self.open(recipe)
         self.checkpoints.mkdir(exist_ok=True)
 
     def write(self, embedder: Embedder, selection: Selection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
 from collections.abc import Iterable, Sequence
@@ -15,8 +14,8 @@ from lastword.cache.encoder import CachedEncoder
 from lastword.console import info, warn
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.encoders.by_name import as_the_papers_code, description, load_encoder, served
-from lastword.errors import MissingFileError, RequestError
+from lastword.encoders.by_name import description, load_encoder, served
+from lastword.errors import MissingFileError
 from lastword.evaluation.benchmark.hub import MissingDataError, where_from
 from lastword.evaluation.benchmark.names import seeds_from, task_names
 from lastword.evaluation.benchmark.statistics import EQUAL
@@ -38,7 +37,6 @@ def benchmark(
     batch_tokens: int | None = None,
     dtype: str | None = None,
     device: str | None = None,
-    as_published: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score a model on tasks of MTEB by mteb's own code, going on where an earlier call ended.
 
@@ -60,15 +58,12 @@ def benchmark(
         batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
         dtype: precision of the model; None is what its kind does by default.
         device: None is the best there is.
-        as_published: score and average as the paper's own code does, see `lastword.published`. Vectors that
-            such a switch changes depend on their batch mates, so none is kept.
 
     Returns:
         model, template and pooling; tasks (see `TaskScore`), each with the verdict on its texts; missing
         (task, subset, reason, dataset, how to get it); average over all tasks, 0 … 1, None if anything is
         missing; average_of_present, over the present tasks that have all their subsets, and how many these
-        are; average_as_published, of what the paper's code would average, None without its switches; texts that
-        were encoded and found in the cache; results, the folder; seconds.
+        are; texts that were encoded and found in the cache; results, the folder; seconds.
 
     Raises:
         RequestError, ModelError, MissingFileError: see the message.
@@ -78,20 +73,18 @@ def benchmark(
     if folder and not folder.is_dir():
         raise MissingFileError(f"no folder {folder}: give one with copies of the data sets (--data-dir)")
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
-    scored, switches = as_the_papers_code(encoder, as_published, ["evaluation", "report"])
-    if scored is encoder:
-        scored = served(encoder, batch_tokens, also_poolings)
-        if cache is not False and not isinstance(encoder, TfidfEncoder):
-            scored = CachedEncoder(scored, VectorCache(None if cache is True else cache))
+    scored = served(encoder, batch_tokens, also_poolings)
+    fixed = not (isinstance(encoder, TfidfEncoder) or getattr(encoder, "batch_dependent", False))
+    if cache is not False and fixed:
+        scored = CachedEncoder(scored, VectorCache(None if cache is True else cache))
     started = time.perf_counter()
     run = _Run(scored, folder, Path(results) if results is not None else cache_folder("results"), seed_list)
     run.score_all(names)
     return {
         **description(encoder),
-        "tasks": [row.as_dict() | {"texts": run.verdicts[row.task]} for row in run.rows],
+        "tasks": [_facts(run, row) for row in run.rows],
         "missing": run.missing,
         **_averages(names, run.rows, run.missing),
-        "average_as_published": _published_average(run) if "average=test-only" in switches else None,
         "encoded": getattr(scored, "encoded", None),
         "from_cache": getattr(scored, "found", None),
         "results": str(run.results_folder),
@@ -211,14 +204,8 @@ def _averages(
     }
 
 
-def _published_average(run: _Run) -> float | None:
-    """Mean over the rows there are, those of other splits than "test" left out; None if nothing is left."""
-    from lastword.published import average_score
-
-    rows = [{"score": row.score, "split": split} for row in run.rows for split in run.splits[row.task]]
-    with contextlib.suppress(RequestError):
-        return average_score(rows, ["average=test-only"])
-    return None
+def _facts(run: _Run, row: TaskScore) -> dict[str, Any]:
+    return row.as_dict() | {"texts": run.verdicts[row.task], "splits": list(run.splits[row.task])}
 
 
 def _cost(task: Any) -> float:

@@ -1,25 +1,43 @@
-"""The contrastive loss over a whole batch of vectors."""
+"""Losses of the vectors of one step, by name: pure functions, to which nothing but `LOSSES` refers.
+
+A loss sees the vectors of the anchors and of their candidates, and what is known about them (`Targets`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def info_nce(
-    anchors: Tensor, candidates: Tensor, temperature: float, excluded: Tensor | None = None
-) -> Tensor:
-    """Cross-entropy of finding each anchor's own positive among all candidates.
+@dataclass(frozen=True)
+class Targets:
+    """What a loss knows about the texts whose vectors it gets.
+
+    Attributes:
+        temperature: divisor of the cosine similarities, τ.
+        excluded: (n, m) bool; True where a candidate is no negative of an anchor. None excludes nothing.
+    """
+
+    temperature: float
+    excluded: Tensor | None = None
+
+
+Loss = Callable[[Tensor, Tensor, Targets], Tensor]
+"""Anchors (n, dim), candidates (m, dim) with the n positives first, targets → scalar."""
+
+
+def info_nce(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
+    """Cross-entropy of finding each anchor's positive among all candidates.
 
     Args:
-        anchors: (n, dim) vectors, any length.
+        anchors: (n, dim) vectors of any length.
         candidates: (m, dim) vectors, m ≥ n; candidate i is the positive of anchor i, the rest after the
             first n are hard negatives, shared by all anchors.
-        temperature: τ; similarities are cosines divided by it.
-        excluded: (n, m) bool; True where a candidate must not count as a negative of an anchor.
+        targets: temperature and excluded candidates.
 
     Returns:
         Mean loss over the anchors, a float32 scalar in nats.
@@ -27,10 +45,13 @@ def info_nce(
     Source: InfoNCE, arXiv:1807.03748, eq. 4; with in-batch negatives as in arXiv:2507.22729, eq. 1.
     """
     similarity = F.normalize(anchors.float(), dim=-1) @ F.normalize(candidates.float(), dim=-1).T
-    scores = similarity / temperature
-    if excluded is not None:
-        scores = scores.masked_fill(excluded, float("-inf"))
+    scores = similarity / targets.temperature
+    if targets.excluded is not None:
+        scores = scores.masked_fill(targets.excluded.to(scores.device), float("-inf"))
     return F.cross_entropy(scores, torch.arange(len(anchors), device=scores.device))
+
+
+LOSSES: dict[str, Loss] = {"info_nce": info_nce}
 
 
 def false_negatives(anchors: Sequence[str], candidates: Sequence[str]) -> Tensor:

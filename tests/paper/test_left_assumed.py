@@ -11,7 +11,7 @@ import pytest
 
 from lastword.embedding import Embedder
 from lastword.evaluation import cluster_score, evaluate
-from lastword.published import scored_as_published
+from lastword.paper.as_published import scored_as_published
 
 Load = Callable[..., Embedder]
 SWITCH = ["padding=left-assumed"]
@@ -70,8 +70,9 @@ def test_evaluate_scores_so(tmp_path: Path, llama_folder: Path, load: Load) -> N
         csv.writer(file).writerows([("text", "label"), *zip(TEXTS, labels, strict=True)])
     how = {"template": "ccw", "pooling": "lasttoken", "dtype": "float32", "device": "cpu"}
     plain = evaluate(llama_folder, path, **how)  # type: ignore[arg-type]
-    moved = evaluate(llama_folder, path, as_published=SWITCH, **how)  # type: ignore[arg-type]
     left = scored_as_published(load(template="ccw", pooling="lasttoken"), SWITCH)
+    moved = evaluate(left, path, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists(), "vectors that depend on their batch are not cached"
     assert moved["score"] == pytest.approx(cluster_score(left, TEXTS, labels).score)
     assert moved["score"] != plain["score"]
     assert {key: moved[key] for key in ("model", "template")} == {

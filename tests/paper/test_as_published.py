@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
-from lastword.published import Published
-from lastword.published.training import WORDINGS
+from lastword.paper.as_published import WORDINGS, AsPublished, apart
 from lastword.training import LastStep, train
-from lastword.training.batches import step_rows
-from lastword.training.loss import info_nce
+from lastword.training.losses import Targets, info_nce
+from lastword.training.objectives import Standard, step_rows
 from lastword.training.pairs import read_pairs
 from tests.training.conftest import pair_columns
 
@@ -50,18 +49,18 @@ def test_micro_batches_are_losses_of_their_own(n: int, hard: int, seed: int) -> 
     owners = [*range(n), *sorted(torch.randint(0, n, (hard,), generator=generator).tolist())]
     anchors = torch.randn(n, 8, generator=generator)
     candidates = torch.randn(len(owners), 8, generator=generator)
-    apart = Published(("negatives=micro",)).apart(owners, n)
     losses = []
     for start in range(0, n, 12):
         mine = range(start, min(start + 12, n))
         own = [i for i in range(n, len(owners)) if owners[i] in mine]
-        loss = info_nce(anchors[list(mine)], candidates[[*mine, *own]], 0.1)
+        loss = info_nce(anchors[list(mine)], candidates[[*mine, *own]], Targets(0.1))
         losses.append(float(loss) * len(mine))
-    assert float(info_nce(anchors, candidates, 0.1, apart)) == pytest.approx(sum(losses) / n, abs=1e-4)
+    together = info_nce(anchors, candidates, Targets(0.1, apart(owners, n)))
+    assert float(together) == pytest.approx(sum(losses) / n, abs=1e-4)
 
 
 def test_a_step_has_the_loss_of_its_micro_batches(tmp_path: Path, settings: dict[str, Any]) -> None:
-    result = train(tmp_path / "out", as_published=["negatives=micro"], **settings)
+    result = train(tmp_path / "out", variant=AsPublished(("negatives=micro",)), **settings)
     assert result.plan.negatives_per_anchor == 11
     embedder = Embedder.from_pretrained(
         settings["model"], template="ccw", pooling="lasttoken", max_tokens=64, dtype="float32", device="cpu"
@@ -71,7 +70,7 @@ def test_a_step_has_the_loss_of_its_micro_batches(tmp_path: Path, settings: dict
     anchors = torch.from_numpy(embedder.encode([pairs.anchors[row] for row in rows]))
     positives = torch.from_numpy(embedder.encode([pairs.positives[row] for row in rows]))
     parts = [(0, 12), (12, 24), (24, 30)]
-    losses = [float(info_nce(anchors[a:b], positives[a:b], 0.05)) * (b - a) for a, b in parts]
+    losses = [float(info_nce(anchors[a:b], positives[a:b], Targets(0.05))) * (b - a) for a, b in parts]
     assert result.losses[0] == pytest.approx(sum(losses) / 30, abs=1e-3)
     assert result.losses[0] < train(tmp_path / "full", **settings).losses[0]
 
@@ -80,7 +79,7 @@ def test_sums_are_as_many_times_larger_as_there_are_micro_batches(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     train(tmp_path / "mean", **settings)
-    train(tmp_path / "sum", as_published="accumulation=sum", **settings)
+    train(tmp_path / "sum", variant=AsPublished(("accumulation=sum",)), **settings)
     mean, total = first_step(tmp_path / "mean"), first_step(tmp_path / "sum")
     assert total["loss"] == pytest.approx(3 * mean["loss"], rel=1e-5)
     assert total["grad_norm"] == pytest.approx(3 * mean["grad_norm"], rel=1e-4)
@@ -92,33 +91,33 @@ def ids(embedder: Embedder, text: str = "the river") -> list[int]:
 
 def test_without_switches_only_the_length_differs(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
-    used, trained = Published(()).views(embedder, 40)
+    used, trained = Standard().views(embedder, 40)
     assert ids(used) == ids(trained) == ids(embedder)
     assert (used.max_tokens, trained.max_tokens) == (embedder.max_tokens, 40)
     assert used.backbone is trained.backbone is embedder.backbone
-    assert Published(()).views(embedder, 10**6)[1].max_tokens == embedder.max_tokens
+    assert Standard().views(embedder, 10**6)[1].max_tokens == embedder.max_tokens
 
 
 def test_the_begin_of_text_token_is_seen_in_evaluation_only(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
-    used, trained = Published(("bos=eval-only",)).views(embedder, 64)
+    used, trained = AsPublished(("bos=eval-only",)).views(embedder, 64)
     assert ids(used) == ids(embedder) == [embedder.tokenizer.bos_id, *ids(trained)]
 
 
 def test_a_space_stands_before_the_end_of_text_in_evaluation_only(load: Load) -> None:
     embedder = load(template="ccw", pooling="eos")
-    used, trained = Published(("eos=space",)).views(embedder, 64)
+    used, trained = AsPublished(("eos=space",)).views(embedder, 64)
     space, eos = embedder.tokenizer.part_ids(" "), embedder.tokenizer.eos_id
     assert ids(trained) == ids(embedder)
     assert ids(used) == [*ids(embedder)[:-1], *space, eos]
     last = load(template="ccw", pooling="lasttoken")
-    assert ids(Published(("eos=space",)).views(last, 64)[0]) == ids(last), "no token, no space"
+    assert ids(AsPublished(("eos=space",)).views(last, 64)[0]) == ids(last), "no token, no space"
 
 
 @pytest.mark.parametrize("name", WORDINGS)
 def test_training_and_evaluation_have_their_own_wordings(load: Load, name: str) -> None:
     embedder = load(template=name, pooling="lasttoken")
-    used, trained = Published(("template=split",)).views(embedder, 64)
+    used, trained = AsPublished(("template=split",)).views(embedder, 64)
     assert (trained.template.text, used.template.text) == WORDINGS[name]
     assert used.template == replace(embedder.template, name=used.template.name, prefix=used.template.prefix,
                                     suffix=used.template.suffix)  # fmt: skip
@@ -129,7 +128,7 @@ def test_training_and_evaluation_have_their_own_wordings(load: Load, name: str) 
 def test_a_template_of_one_wording(load: Load, refused: Refused, template: str) -> None:
     embedder = load(template=template)
     shown = template if "{" not in template else "custom"
-    assert refused(RequestError, Published(("template=split",)).views, embedder, 64) == (
+    assert refused(RequestError, AsPublished(("template=split",)).views, embedder, 64) == (
         f"as_published='template=split': the paper's code has no two wordings of template {shown!r}; "
         "it has them of none, eol, pcot, sum, ccw, ccp, classify"
     )
@@ -137,11 +136,11 @@ def test_a_template_of_one_wording(load: Load, refused: Refused, template: str) 
 
 def test_a_hundred_tokens_of_the_text_are_trained_on(load: Load) -> None:
     embedder = load(template="ccp", pooling="lasttoken", max_tokens=127)
-    _, trained = Published(("train_tokens=100",)).views(embedder, 16)
+    _, trained = AsPublished(("train_tokens=100",)).views(embedder, 16)
     long = "river " * 200
     assert trained.tokenize([long]).spans[0] == (embedder.compiled.length, embedder.compiled.length + 100)
     eos = load(template="ccp", pooling="eos", max_tokens=126)
-    _, trained = Published(("train_tokens=100",)).views(eos, 16)
+    _, trained = AsPublished(("train_tokens=100",)).views(eos, 16)
     start, end = trained.tokenize([long]).spans[0]
     assert end - start == 100
 
@@ -157,12 +156,12 @@ def test_the_header_row_is_a_pair(tmp_path: Path, settings: dict[str, Any]) -> N
     assert len(read_pairs(["pairs"], header_rows=True)) == len(read_pairs(["pairs"])), (
         "Parquet has no such row"
     )
-    result = train(tmp_path / "out", as_published=["header_row=keep"], **settings)
+    result = train(tmp_path / "out", variant=AsPublished(("header_row=keep",)), **settings)
     assert result.plan.pairs == 31
 
 
 def test_the_folder_has_the_template_of_the_evaluation(tmp_path: Path, settings: dict[str, Any]) -> None:
-    train(tmp_path / "out", template="pcot", as_published=["all"], **settings)
+    train(tmp_path / "out", template="pcot", variant=AsPublished(("all",)), **settings)
     card = json.loads((tmp_path / "out" / "lastword.json").read_text())
     assert card["template"]["suffix"] == '" means in one word'
     assert card["recipe"]["as_published"] == ["all"]

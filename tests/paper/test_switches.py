@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from lastword.errors import RequestError
-from lastword.published import SWITCHES, average_score, checked_switches
+from lastword.paper.as_published import average_score
+from lastword.paper.switches import SWITCHES, checked_switches
 
 Refused = Callable[..., str]
 

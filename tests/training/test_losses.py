@@ -10,7 +10,7 @@ import torch
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import Tensor, nn
 
-from lastword.training.loss import false_negatives, info_nce
+from lastword.training.losses import Targets, false_negatives, info_nce
 
 
 class GivenVectors(nn.Module):
@@ -33,7 +33,7 @@ def test_loss_and_gradients_equal_multiple_negatives_ranking_loss(hard: bool, te
     columns = [torch.randn(9, 16, generator=generator).requires_grad_() for _ in range(3 if hard else 2)]
     theirs = reference_loss(columns, temperature)
     expected = torch.autograd.grad(theirs, columns)
-    ours = info_nce(columns[0], torch.cat(columns[1:]), temperature)
+    ours = info_nce(columns[0], torch.cat(columns[1:]), Targets(temperature))
     got = torch.autograd.grad(ours, columns)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
     for mine, reference in zip(got, expected, strict=True):
@@ -43,7 +43,7 @@ def test_loss_and_gradients_equal_multiple_negatives_ranking_loss(hard: bool, te
 def test_excluded_candidates_count_for_nothing() -> None:
     vectors = torch.eye(3)
     excluded = torch.tensor([[False, True, True], [False, False, False], [False, False, False]])
-    loss = info_nce(vectors, vectors, 1.0, excluded)
+    loss = info_nce(vectors, vectors, Targets(1.0, excluded))
     kept = torch.log(1 + 2 * torch.exp(torch.tensor(-1.0)))
     assert float(loss) == pytest.approx(float(2 * kept / 3), abs=1e-6)
 

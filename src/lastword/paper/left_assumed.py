@@ -1,36 +1,17 @@
-"""What the switches change in scores: where the last token is looked for, and which scores are averaged."""
+"""The switch padding=left-assumed: the last token is looked for where a left-padded row does not have it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 
+from lastword.embedding import Embedder, Pooling, Template
 from lastword.embedding.encoding import unit
-from lastword.errors import RequestError
-from lastword.published.switches import EVALUATION_BATCH, checked_switches
-
-if TYPE_CHECKING:
-    from lastword.embedding import Embedder
-
-
-def scored_as_published(embedder: Embedder, given: Sequence[str]) -> Embedder | LeftAssumed:
-    """The embedder as the paper's code would score it; itself, if no switch says otherwise.
-
-    Raises:
-        RequestError: an unknown name.
-    """
-    moved = "padding=left-assumed" in checked_switches(given)
-    return LeftAssumed(embedder) if moved and _reads_a_last_token(embedder) else embedder
-
-
-def _reads_a_last_token(embedder: Embedder) -> bool:
-    """Whether the pooling looks for a position; a mean over the real tokens is right on any side."""
-    return embedder.pooling.spec in ("lasttoken", "eos")
+from lastword.paper.switches import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)
@@ -43,14 +24,31 @@ class LeftAssumed:
 
     Attributes:
         embedder: the model, with last-token or eos pooling.
+        batch_dependent: its vectors are not to be cached.
     """
 
     embedder: Embedder
+    batch_dependent: ClassVar[bool] = True
 
     @property
     def identity(self) -> str:
-        """Another than the embedder's, whose vectors are others."""
+        """Another than the embedder's, whose vectors differ."""
         return f"{self.embedder.identity}-left-assumed"
+
+    @property
+    def name(self) -> str:
+        """The embedder's."""
+        return self.embedder.name
+
+    @property
+    def template(self) -> Template:
+        """The embedder's."""
+        return self.embedder.template
+
+    @property
+    def pooling(self) -> Pooling:
+        """The embedder's."""
+        return self.embedder.pooling
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """(n, dim) float32, of length 1 where the embedder's vectors are."""
@@ -75,20 +73,3 @@ class LeftAssumed:
         column = real.sum(1).to(backbone.device) - 1
         found: np.ndarray = states[torch.arange(len(rows)), column].float().cpu().numpy()
         return found
-
-
-def average_score(rows: Sequence[Mapping[str, Any]], given: Sequence[str] = ()) -> float:
-    """Mean of the scores of several tasks.
-
-    Args:
-        rows: each with its "score" and the "split" that it was scored on.
-        given: switches; average=test-only leaves out every split of another name.
-
-    Raises:
-        RequestError: an unknown switch, or no score is left.
-    """
-    only_test = "average=test-only" in checked_switches(given)
-    scores = [row["score"] for row in rows if not only_test or row["split"] == "test"]
-    if not scores:
-        raise RequestError(f"{len(rows)} scores, none of a split that counts: there is no average")
-    return fmean(scores)

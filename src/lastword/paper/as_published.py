@@ -1,0 +1,237 @@
+"""As the paper's own code does it: what each switch changes in a training run, in scores and in averages.
+
+For measuring what a defect costs, and for reproducing a published figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import ceil
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lastword.config import TrainConfig
+from lastword.embedding import Embedder
+from lastword.embedding.template import PLACE, Template
+from lastword.encoder import TextEncoder
+from lastword.errors import RequestError
+from lastword.paper.left_assumed import LeftAssumed
+from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, Where, checked_switches
+from lastword.training.losses import Targets
+from lastword.training.objectives import Objective, PairObjective, PairStep
+from lastword.training.pairs import Pairs, read_pairs
+
+# Template → its wordings in training and in evaluation. Source: finetuning/settings.py:4-18 and
+# benchmark/benchmark.py:17-30 of the paper's code; ke is only in the first file and question only in the second.
+WORDINGS = {
+    "none": ("{text}", "{text}"),
+    "eol": ('This sentence : "{text}" means in one word:', 'This sentence: "{text}" means in one word:'),
+    "pcot": (
+        'After thinking step by step, this sentence : "{text}" means in one word:',
+        'After thinking step by step, this sentence: "{text}" means in one word',
+    ),
+    "sum": ('This sentence : "{text}" can be summarized as', 'This sentence: "{text}" can be summarized as'),
+    "ccw": (
+        'This sentence : "{text}" belongs to the following cluster:',
+        'This sentence: "{text}" belongs to the following cluster:',
+    ),
+    "ccp": ("Cluster the text: {text}", "Cluster the text: {text}"),
+    "classify": (
+        'This sentence : "{text}" can be classified as:',
+        'This sentence : "{text}" can be classified as:',
+    ),
+}
+
+
+@dataclass(frozen=True)
+class AsPublished:
+    """A `lastword.training.Variant` with the switches of the paper's code.
+
+    Attributes:
+        switches: names in `SWITCHES`, or "all".
+
+    Raises:
+        RequestError: an unknown name.
+    """
+
+    switches: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        checked_switches(self.switches)
+
+    def __str__(self) -> str:
+        names = checked_switches(self.switches)
+        idle = [name for name in names if SWITCHES[name].where != "training"]
+        note = f" ({' and '.join(idle)} changes nothing in training)" if idle else ""
+        return f"as published: {', '.join(names)}{note}"
+
+    def __contains__(self, name: str) -> bool:
+        return name in checked_switches(self.switches)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The switches, for the recipe."""
+        return {"as_published": list(self.switches)}
+
+    def read(self, files: Sequence[str], *, drop_empty: bool) -> Pairs:
+        """The pairs in the files, with the column names of CSV files as a pair if so switched."""
+        return read_pairs(files, drop_empty=drop_empty, header_rows="header_row=keep" in self)
+
+    def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
+        """The embedder as it is scored and stored, and as it is trained; weights are shared.
+
+        Args:
+            embedder: with the template of the settings.
+            max_tokens: longest training sequence.
+
+        Raises:
+            RequestError: a template of which the paper's code has one wording only.
+        """
+        used, trained = embedder.template, embedder.template
+        if "template=split" in self:
+            trained, used = _wordings(embedder.template)
+        if "eos=space" in self and (used.eos or embedder.pooling.name == "eos"):
+            used = replace(used, name="custom", suffix=used.suffix + " ")
+        if "bos=eval-only" in self:
+            trained = replace(trained, bos=False)
+        in_training = embedder.with_template(trained)
+        if "train_tokens=100" in self:
+            max_tokens = TRAIN_TOKENS + in_training.compile(appends_eos=False).length
+        return embedder.with_template(used), in_training.with_length(min(max_tokens, embedder.max_tokens))
+
+    def objective(self, pairs: Pairs, config: TrainConfig) -> Objective:
+        """The usual one, changed by negatives=micro and accumulation=sum."""
+        micro, summed = "negatives=micro" in self, "accumulation=sum" in self
+        return _MicroBatches(PairObjective(pairs, config), micro, summed)
+
+
+@dataclass(frozen=True)
+class _MicroBatches:
+    """Steps made of micro-batches.
+
+    Attributes:
+        inner: the objective over whole steps.
+        apart: whether anchors meet only the candidates of their own micro-batch.
+        summed: whether the losses of the micro-batches are added and not averaged.
+    """
+
+    inner: PairObjective
+    apart: bool
+    summed: bool
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def step(self, number: int) -> PairStep:
+        """The step as the paper's code computes it.
+
+        The mean over all anchors of a loss without the candidates of other micro-batches is the mean of the
+        losses of the micro-batches, each with the weight of its size.
+        """
+        step = self.inner.step(number)
+        n = len(step.texts) - len(step.owners)
+        if self.apart:
+            assert step.targets.excluded is not None
+            excluded = step.targets.excluded | apart(step.owners, n)
+            step = replace(step, targets=replace(step.targets, excluded=excluded))
+        return replace(step, loss=_times(ceil(n / MICRO_BATCH), step.loss)) if self.summed else step
+
+
+def apart(owners: Sequence[int], n: int) -> Tensor:
+    """Which candidates an anchor never meets, since they are in another micro-batch.
+
+    Args:
+        owners: for each of m candidates the anchor that it belongs to.
+        n: number of anchors.
+
+    Returns:
+        (n, m) bool.
+    """
+    anchors, candidates = torch.arange(n), torch.tensor(owners)
+    return (anchors // MICRO_BATCH)[:, None] != (candidates // MICRO_BATCH)[None]
+
+
+def _times(factor: int, loss: Any) -> Any:
+    def multiplied(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
+        product: Tensor = factor * loss(anchors, candidates, targets)
+        return product
+
+    return multiplied
+
+
+def scored_as_published(
+    encoder: TextEncoder, switches: Sequence[str], where: Sequence[Where] | None = None
+) -> TextEncoder:
+    """The model as the paper's code would score it; itself, if no switch changes its vectors.
+
+    Args:
+        encoder: a loaded model.
+        switches: names in `SWITCHES`, or "all".
+        where: refuse switches that change something else; None takes all.
+
+    Raises:
+        RequestError: an unknown switch, one that changes nothing here, or a model that is no decoder.
+    """
+    checked = checked_switches(switches, where)
+    if all(SWITCHES[name].where != "evaluation" for name in checked):
+        return encoder
+    if not isinstance(encoder, Embedder):
+        raise RequestError(
+            f"as_published={','.join(switches)!r}: only a decoder can be scored so; leave it out"
+        )
+    return LeftAssumed(encoder) if encoder.pooling.spec in ("lasttoken", "eos") else encoder
+
+
+def average_score(rows: Sequence[Mapping[str, Any]], switches: Sequence[str] = ()) -> float:
+    """Mean of the scores of several tasks.
+
+    Args:
+        rows: each with its "score" and the "split" that it was scored on.
+        switches: average=test-only leaves out every split of another name.
+
+    Raises:
+        RequestError: an unknown switch, or no score is left.
+    """
+    only_test = "average=test-only" in checked_switches(switches)
+    scores = [row["score"] for row in rows if not only_test or row["split"] == "test"]
+    if not scores:
+        raise RequestError(f"{len(rows)} scores, none of a split that counts: there is no average")
+    return fmean(scores)
+
+
+def published_average(tasks: Sequence[Mapping[str, Any]], switches: Sequence[str]) -> float | None:
+    """Mean over the tasks of a benchmark as the paper's code takes it; None without average=test-only.
+
+    Args:
+        tasks: each with its "score" and the "splits" that it was scored on.
+        switches: names in `SWITCHES`, or "all".
+    """
+    if "average=test-only" not in checked_switches(switches):
+        return None
+    rows = [{"score": task["score"], "split": split} for task in tasks for split in task["splits"]]
+    with suppress(RequestError):
+        return average_score(rows, switches)
+    return None
+
+
+def _wordings(template: Template) -> tuple[Template, Template]:
+    """The template of training and the template of evaluation."""
+    if template.name not in WORDINGS:
+        raise RequestError(
+            f"as_published='template=split': the paper's code has no two wordings of template {template.name!r}; "
+            f"it has them of {', '.join(WORDINGS)}"
+        )
+    trained, used = (_worded(template, text) for text in WORDINGS[template.name])
+    return trained, used
+
+
+def _worded(template: Template, text: str) -> Template:
+    if text == template.text:
+        return template
+    prefix, suffix = text.split(PLACE)
+    return replace(template, name="custom", prefix=prefix, suffix=suffix)
