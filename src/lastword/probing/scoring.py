@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -11,12 +10,12 @@ import numpy as np
 from lastword.console import progress, warn
 from lastword.embedding import Embedder
 from lastword.embedding.grid import families
-from lastword.errors import RequestError, WorkError
+from lastword.errors import WorkError
 from lastword.evaluation.scores import vectors_classification_score, vectors_cluster_score
 from lastword.geometry import alignment, effective_rank, uniformity
 from lastword.probing.choices import Choices
-from lastword.probing.labelfree import neighbour_stability, noise_tolerance, split_half_agreement
-from lastword.probing.result import Option, ranked
+from lastword.probing.labelfree import SPLITS, neighbour_stability, noise_tolerance, split_half_agreement
+from lastword.probing.result import Key, Option, ranked
 from lastword.probing.texts import ProbeTexts, few_shot_rows
 from lastword.uncertainty import Score, resamples, sample_hash
 
@@ -63,3 +62,134 @@ class OptionScorer:
             noisy: (n, dim), of their noisy copies.
         """
         return {name: self._score(name, vectors, noisy) for name in self.names}
+
+    def resamples(self, name: str, vectors: np.ndarray, noisy: np.ndarray) -> tuple[tuple[float, ...], ...]:
+        """Replicates of a score on halves of the texts; see `lastword.uncertainty`."""
+        n = len(vectors)
+        if name == "v_measure":
+            return self._v_measure(vectors, resampled=True).resamples
+        if name == "accuracy":
+            return self._accuracy(vectors, resampled=True).resamples
+        if name == "stability":
+            shares = neighbour_stability(vectors, noisy, seed=self._seed)
+            return resamples(lambda rows: [shares[rows].mean()], n)
+        splits = _SPLITS_OF_HALVES
+        return resamples(lambda rows: self._label_free(name, vectors[rows], noisy[rows], splits), n)
+
+    def _score(self, name: str, vectors: np.ndarray, noisy: np.ndarray) -> Score:
+        if name == "v_measure":
+            return self._v_measure(vectors)
+        if name == "accuracy":
+            return self._accuracy(vectors)
+        values = self._label_free(name, vectors, noisy)
+        draws = tuple(values) if len(values) > 1 else ()
+        return Score(name, float(np.mean(values)), draws, (), len(vectors), self._sample)
+
+    def _label_free(
+        self, name: str, vectors: np.ndarray, noisy: np.ndarray, splits: int = SPLITS
+    ) -> list[float]:
+        """The value for each random draw, one if nothing is drawn."""
+        compute: dict[str, Callable[[], list[float]]] = {
+            "stability": lambda: [float(neighbour_stability(vectors, noisy, seed=self._seed).mean())],
+            "agreement": lambda: split_half_agreement(vectors, seed=self._seed, splits=splits).tolist(),
+            "tolerance": lambda: [noise_tolerance(vectors, noisy)],
+            "effective_rank": lambda: [effective_rank(vectors)],
+            "alignment": lambda: [alignment(vectors, noisy)],
+            "uniformity": lambda: [uniformity(vectors)],
+        }
+        return compute[name]()
+
+    def _v_measure(self, vectors: np.ndarray, resampled: bool = False) -> Score:
+        size = max(BOOTSTRAP_SIZE, len(set(self._labels)))
+        return vectors_cluster_score(vectors, self._labels, bootstrap_size=size, resampled=resampled)
+
+    def _accuracy(self, vectors: np.ndarray, resampled: bool = False) -> Score:
+        assert self._few_shot is not None
+        train, test = self._few_shot
+        return vectors_classification_score(
+            vectors[train], [self._labels[row] for row in train],
+            vectors[test], [self._labels[row] for row in test],
+            samples_per_label=self.samples_per_label, resampled=resampled,
+        )  # fmt: skip
+
+
+def parts_within(embedder: Embedder, choices: Choices, texts: int, memory_gib: float) -> Iterator[Choices]:
+    """Divide the options into parts whose vectors take at most `memory_gib`, or that have a single option.
+
+    Templates with the same beginning share their passes, and all poolings and layers of a pass are computed
+    together. So the options are divided where this repeats the least: by beginnings, then by layers (a pass
+    for early layers stops early), then by templates, and by poolings last.
+
+    Args:
+        embedder: its tokenizer decides which templates begin alike.
+        choices: what is combined.
+        texts: texts that are embedded for each option, noisy copies included.
+        memory_gib: memory for vectors, in GiB, in addition to the model's own.
+    """
+    most = max(1, int(memory_gib * 2**30 / (texts * embedder.dim * _BYTES_PER_NUMBER)))
+    for family in families(embedder, choices.templates, choices.poolings):
+        by_layers = max(1, most // (len(family.templates) * len(choices.poolings)))
+        by_templates = max(1, most // len(choices.poolings))
+        for templates in _pieces(family.templates, by_templates):
+            for poolings in _pieces(choices.poolings, most):
+                for layers in _pieces(choices.layers, by_layers):
+                    yield Choices(templates, poolings, layers)
+
+
+def _pieces(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """Pieces of at most this size, as equal as possible."""
+    count = -(-len(items) // size)
+    for i in range(count):
+        yield list(items[i * len(items) // count : (i + 1) * len(items) // count])
+
+
+def score_part(
+    embedder: Embedder,
+    part: Choices,
+    texts: ProbeTexts,
+    scorer: OptionScorer,
+    rank_by: str,
+    earlier: Sequence[Option],
+    batch_tokens: int | None = None,
+) -> list[Option]:
+    """Embed texts and noisy copies for a part of the options, and score each of them.
+
+    Those among the best `COMPARED` of this part and the earlier ones get resamples of the ranking score.
+
+    Args:
+        embedder: the model.
+        part: the options.
+        texts: n texts.
+        scorer: computes the scores.
+        rank_by: the score that ranks.
+        earlier: options of other parts.
+        batch_tokens: padded tokens in one pass.
+
+    Raises:
+        WorkError: vectors that are not finite.
+    """
+    grid = embedder.encode_grid(
+        texts.texts + texts.noisy, part.templates, part.poolings, part.layers, batch_tokens=batch_tokens
+    )
+    vectors: dict[Key, np.ndarray] = {
+        (point.template, point.pooling, point.layer): rows for point, rows in grid.items()
+    }
+    options: dict[Key, Option] = {}
+    with progress("options scored", len(vectors)) as advance:
+        for (template, pooling, layer), rows in vectors.items():
+            if not np.isfinite(rows).all():
+                raise WorkError(
+                    f"template {template!r}, {pooling}, layer {layer}: vectors with numbers that are not finite: "
+                    "try dtype float32"
+                )
+            scores = scorer.scores(*np.split(rows, 2))
+            options[template, pooling, layer] = Option(template, pooling, layer, scores)
+            advance(1)
+    best = ranked([*earlier, *options.values()], rank_by)[:COMPARED]
+    candidates = [option for option in best if option.key in options]
+    with progress("options compared with the best", len(candidates)) as advance:
+        for option in candidates:
+            resamples_of_score = scorer.resamples(rank_by, *np.split(vectors[option.key], 2))
+            options[option.key] = option.with_resamples(rank_by, resamples_of_score)
+            advance(1)
+    return list(options.values())
