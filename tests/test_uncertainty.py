@@ -1,0 +1,274 @@
+"""Equal models are seldom told apart, a known gain is found, and intervals cover the truth as often as they claim."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from lastword.errors import RequestError
+from lastword.uncertainty import (
+    HALVES,
+    Difference,
+    Score,
+    combine,
+    compare,
+    halves,
+    resamples,
+    sample_hash,
+    summarize,
+)
+
+TRIALS = 400
+
+
+def per_text(values: np.ndarray, draws: tuple[float, ...] = ()) -> Score:
+    """The mean of n numbers as a score."""
+    return Score(
+        "mean",
+        float(np.mean(values)),
+        draws,
+        resamples(lambda rows: [float(values[rows].mean())], len(values)),
+        len(values),
+        "s",
+    )
+
+
+def noisy(
+    rng: np.random.Generator,
+    texts: np.ndarray,
+    starts: int = 3,
+    start_error: float = 0.05,
+    shift: float = 0.0,
+) -> Score:
+    """A score over texts to which every draw and every start on a half adds an error of its own."""
+    draws = texts.mean() + shift + rng.normal(0, start_error, 10)
+    return Score(
+        "noisy",
+        float(draws.mean()),
+        tuple(draws.tolist()),
+        resamples(
+            lambda rows: (texts[rows].mean() + shift + rng.normal(0, start_error, starts)).tolist(),
+            len(texts),
+        ),
+        len(texts),
+        "s",
+    )
+
+
+def share(count: int) -> float:
+    return count / TRIALS
+
+
+# --- one score ---
+
+
+def test_draw_error_is_that_of_the_mean_of_the_draws() -> None:
+    score = Score("m", 0.2, (0.1, 0.2, 0.3), (), 9, "s")
+    assert score.draw_se == pytest.approx(0.1 / math.sqrt(3))
+    assert Score("m", 0.1, (0.1, 0.2, 0.3), (), 9, "s", mean_of=1).draw_se == pytest.approx(0.1)
+    assert Score("m", 0.2, (), (), 9, "s").draw_se == 0.0
+
+
+@pytest.mark.parametrize("n", [40, 41, 301])
+def test_text_error_of_a_mean_is_the_usual_standard_error(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.5, 0.2, n)
+    estimates = []
+    for _ in range(50):  # other halves: the same values in another order
+        values = np.random.default_rng(len(estimates)).permutation(values)
+        error = per_text(values).text_se
+        assert error is not None
+        estimates.append(error**2)
+    assert np.mean(estimates) == pytest.approx(values.var(ddof=1) / n, rel=0.12)
+
+
+def test_starts_are_no_part_of_the_text_error() -> None:
+    rng = np.random.default_rng(0)
+    errors = np.array([noisy(rng, rng.normal(0.5, 0.2, 400), start_error=0.01).text_se for _ in range(200)])
+    assert (errors**2).mean() == pytest.approx(0.2**2 / 400, rel=0.1)
+
+
+def test_too_few_texts_have_no_text_error() -> None:
+    score = per_text(np.array([0.1, 0.9, 0.5]))
+    assert score.resamples == ()
+    assert score.text_se is None
+    assert compare(score, per_text(np.array([0.9, 0.1, 0.2]))).verdict == "not distinguishable"
+
+
+def test_halves_are_half_the_texts_without_repeats_and_always_the_same() -> None:
+    rows = halves(21)
+    assert len(rows) == HALVES
+    assert all(len(set(half.tolist())) == 10 and half.max() < 21 for half in rows)
+    assert len({half.tobytes() for half in rows}) == HALVES
+    assert all(np.array_equal(half, again) for half, again in zip(rows, halves(21), strict=True))
+    assert halves(3) == []
+
+
+# --- differences ---
+
+
+@pytest.mark.parametrize("n", [20, 200])
+def test_equal_models_are_told_apart_in_five_percent_of_cases(n: int) -> None:
+    rng, wrong = np.random.default_rng(n), 0
+    for _ in range(TRIALS):
+        hard = rng.normal(0, 0.5, n)  # texts that are easy or hard for both
+        wrong += compare(*(per_text(hard + rng.normal(0, 0.2, n)) for _ in range(2))).verdict != (
+            "not distinguishable"
+        )
+    assert 0.015 < share(wrong) < 0.085
+
+
+@pytest.mark.parametrize("start_error", [0.003, 0.03, 0.3])
+def test_equal_models_with_random_starts(start_error: float) -> None:
+    rng, wrong = np.random.default_rng(7), 0
+    for _ in range(TRIALS):
+        texts = rng.normal(0, 0.5, 200)
+        scores = (noisy(rng, texts + rng.normal(0, 0.2, 200), start_error=start_error) for _ in range(2))
+        wrong += compare(*scores).verdict != "not distinguishable"
+    assert 0.002 < share(wrong) < 0.08
+
+
+def test_equal_recipes_with_three_training_seeds_each() -> None:
+    rng, wrong = np.random.default_rng(3), 0
+    for _ in range(TRIALS):
+        hard = rng.normal(0, 0.5, 200)
+
+        def run(texts: np.ndarray = hard) -> Score:
+            return per_text(texts + rng.normal(0, 0.2, 200) + rng.normal(0, 0.05))
+
+        sides = [[run() for _ in range(3)] for _ in range(2)]
+        wrong += compare(*sides).verdict != "not distinguishable"
+    assert 0.005 < share(wrong) < 0.075
+
+
+def test_a_gain_that_pairing_alone_can_see_is_found() -> None:
+    """Unpaired, each side has a standard error of 0.035, more than the gain."""
+    rng, right = np.random.default_rng(1), 0
+    for _ in range(TRIALS):
+        hard = rng.normal(0.5, 0.5, 200)
+        base, better = (per_text(hard + gain + rng.normal(0, 0.05, 200)) for gain in (0.0, 0.02))
+        right += compare(better, base).verdict == "better" and compare(base, better).verdict == "worse"
+    assert share(right) > 0.95
+
+
+def test_intervals_cover_the_true_difference() -> None:
+    rng, covered = np.random.default_rng(2), 0
+    for _ in range(TRIALS):
+        hard = rng.normal(0, 0.5, 100)
+        a, b = (noisy(rng, hard + rng.normal(0, 0.3, 100), shift=shift) for shift in (0.1, 0.0))
+        difference = compare(a, b)
+        covered += difference.low <= 0.1 <= difference.high
+    assert 0.94 < share(covered) < 0.99
+
+
+def test_the_spread_of_training_seeds_widens_the_interval() -> None:
+    texts = np.random.default_rng(0).normal(0.5, 0.01, 500)
+    base, tight = per_text(texts), [per_text(texts + shift) for shift in (0.019, 0.02, 0.021)]
+    wide = [per_text(texts + shift) for shift in (-0.02, 0.02, 0.06)]
+    assert compare(tight, base).verdict == "better"
+    assert compare(wide, base).verdict == "not distinguishable"
+    assert compare(wide, base).value == pytest.approx(compare(tight, base).value)
+
+
+def test_seeds_are_paired_in_order_where_both_sides_have_as_many() -> None:
+    texts = np.random.default_rng(0).normal(0.5, 0.01, 500)
+    old = [per_text(texts + shift) for shift in (-0.05, 0.0, 0.05)]
+    new = [per_text(texts + shift + 0.01) for shift in (-0.05, 0.001, 0.05)]
+    assert compare(new, old).verdict == "better"
+    assert compare(new, old[::-1]).verdict == "not distinguishable"
+    assert compare(new, old[:2]).verdict == "not distinguishable"
+
+
+def test_turned_round_a_difference_changes_its_sign_alone() -> None:
+    rng = np.random.default_rng(4)
+    a, b = (noisy(rng, rng.normal(0.5, 0.1, 50)) for _ in range(2))
+    one, other = compare(a, b), compare(b, a)
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+
+
+def test_a_model_is_not_distinguishable_from_itself() -> None:
+    score = noisy(np.random.default_rng(0), np.arange(10) / 10)
+    assert compare(score, score) == Difference(0.0, 0.0, 0.0)
+    assert compare(score, score).verdict == "not distinguishable"
+
+
+def test_a_difference_that_nothing_can_change_is_one() -> None:
+    assert compare(per_text(np.full(10, 0.7)), per_text(np.full(10, 0.6))).verdict == "better"
+
+
+def test_scores_of_other_texts_are_refused() -> None:
+    a = Score("v_measure", 0.5, (), (), 10, "one")
+    b = Score("v_measure", 0.5, (), (), 20, "two")
+    for scores in ((a, b), ([a, b], a)):
+        with pytest.raises(RequestError) as caught:
+            compare(*scores)
+        assert str(caught.value) == (
+            "scores of different texts or protocols cannot be compared: "
+            "v_measure of 10 texts (one), v_measure of 20 texts (two)"
+        )
+    with pytest.raises(RequestError, match="no score: give one or more"):
+        compare([], a)
+
+
+# --- means and files ---
+
+
+def test_the_mean_over_sets_has_the_error_of_independent_texts() -> None:
+    rng = np.random.default_rng(5)
+    parts = [
+        Score("m", 0.5, (0.4, 0.6), tuple((0.5 + x,) for x in rng.normal(0, 0.1, HALVES)), 100, name)
+        for name in ("a", "b")
+    ]
+    mean = combine(parts)
+    expected = np.sqrt(sum(part.text_se**2 for part in parts)) / 2  # type: ignore[operator]
+    assert (mean.value, mean.n) == (0.5, 200)
+    assert mean.text_se == pytest.approx(expected, rel=0.35)
+    assert mean.draw_se == parts[0].draw_se  # the same draws: their errors do not average out
+    assert combine(parts[:1]) is parts[0]
+    assert combine(parts).sample == combine(parts).sample != combine(parts[::-1]).sample
+
+
+def test_a_mean_keeps_the_error_of_a_value_that_takes_one_of_its_draws() -> None:
+    rng = np.random.default_rng(6)
+    parts = [
+        Score("m", 0.5, tuple(rng.normal(0.5, 0.1, 10)), (), 100, name, mean_of=1) for name in ("a", "b")
+    ]
+    errors = [part.draw_se for part in parts]
+    assert combine(parts).draw_se == pytest.approx(math.hypot(*errors) / 2, rel=0.5)
+    assert combine(parts[:1] * 2).draw_se == pytest.approx(errors[0])
+
+
+def test_metrics_do_not_mix() -> None:
+    with pytest.raises(RequestError, match=r"scores of \['a', 'b'\]: give those of one metric"):
+        combine([Score(name, 0.5, (), (), 10, "s") for name in ("a", "b")])
+
+
+def test_a_summary_has_the_spread_over_seeds_in_its_draw_error() -> None:
+    texts = np.random.default_rng(0).normal(0.5, 0.1, 100)
+    runs = [per_text(texts + shift) for shift in (-0.1, 0.0, 0.1)]
+    summary = summarize(runs)
+    assert (summary.n, summary.seeds) == (100, 3)
+    assert summary.value == pytest.approx(texts.mean())
+    assert summary.draw_se == pytest.approx(0.1 / math.sqrt(3))
+    assert summary.text_se == pytest.approx(runs[0].text_se, abs=1e-5)
+    assert summarize(runs[:1]).draw_se == 0.0
+
+
+def test_scores_survive_a_file() -> None:
+    score = noisy(np.random.default_rng(0), np.arange(20) / 20)
+    content = json.loads(json.dumps(score.to_dict()))
+    assert Score.from_dict(content) == score
+    assert content["text_se"] == score.text_se
+    assert Difference(0.1, -math.inf, math.inf).to_dict() == {
+        "value": 0.1,
+        "low": None,
+        "high": None,
+        "verdict": "not distinguishable",
+    }
+
+
+def test_hash_of_a_sample() -> None:
+    assert sample_hash(["a", 1]) == sample_hash(["a", 1]) != sample_hash(["a1"])
+    assert len(sample_hash([])) == 16
