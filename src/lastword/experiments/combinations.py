@@ -60,7 +60,7 @@ def read_values(values: Mapping[str, Any]) -> dict[str, Candidates]:
         if key not in types:
             raise RequestError(f"sweep: {unknown_name('setting', key, types)}")
         if key == "seed":
-            raise RequestError("sweep: seed is not a setting to compare: give the number of seeds instead")
+            raise RequestError("sweep: seed is not a setting to compare: pass seeds=N for N runs of each combination")
         read[key] = _candidates(key, value, types[key])
     return read
 
@@ -80,7 +80,7 @@ def combinations(
     """
     ranges = [key for key, values in candidates.items() if isinstance(values, Range)]
     if trials is None and ranges:
-        raise RequestError(f"sweep: {ranges[0]} is a range: give trials, the number of values to draw")
+        raise RequestError(f"sweep: {ranges[0]} is a range: pass trials=N to draw N combinations")
     if trials is not None and trials < 1:
         raise RequestError(f"trials={trials}: give 1 or more")
     if ranges:

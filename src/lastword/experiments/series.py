@@ -157,7 +157,9 @@ def _train_and_score(
         except DivergenceError as error:
             warn(f"{run.name}, seed {run.seed}: {error}")
             shutil.rmtree(model.with_name(f"{model.name}.partial"))
-            return [TrainingRun(run.name, run.seed, None, {}, {**run.facts, "diverged": str(error)}).to_dict()]
+            return [
+                TrainingRun(run.name, run.seed, None, {}, {**run.facts, "diverged": str(error)}).to_dict()
+            ]
     step = json.loads((model / "training" / "choice.json").read_text(encoding="utf-8"))["step"]
     embedder = Embedder.from_pretrained(model, device=device)
     encoders: dict[str, TextEncoder] = {run.name: embedder}

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from lastword.experiments.comparison import Comparison
 from lastword.report.table import aligned
-from lastword.uncertainty import Score, combine
+from lastword.uncertainty import combine
 
 
 def comparison_table(comparison: Comparison) -> str:
@@ -21,7 +21,12 @@ def comparison_table(comparison: Comparison) -> str:
     rows = [
         [comparison.subject, "mean ± s.e. (seeds, draws)", "AMI", *sets, "to the best [95 %]", ""],
         ["chance", *_percents([base.chance, 0.0, *(comparison.base[name].chance for name in sets)]), "", ""],
-        ["before training", *_percents([base.value, base.ami, *(comparison.base[name].value for name in sets)]), "", ""],
+        [
+            "before training",
+            *_percents([base.value, base.ami, *(comparison.base[name].value for name in sets)]),
+            "",
+            "",
+        ],
         *(_row(comparison, name, sets) for name in comparison.ranked),
     ]
     return "\n".join([aligned(rows), "", *_notes(comparison)])
@@ -35,7 +40,9 @@ def _row(comparison: Comparison, name: str, sets: Sequence[str]) -> list[str]:
     error = f" ± {100 * summary.draw_se:.1f}" if summary.seeds > 1 else ""
     interval = ""
     if difference and name != comparison.ranked[0]:
-        interval = f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+        interval = (
+            f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+        )
     return [
         name, _percent(summary.value) + error, _percent(summary.ami),
         *(_percent(fmean(scores[set_name].value for scores in runs)) for set_name in sets),
@@ -44,7 +51,9 @@ def _row(comparison: Comparison, name: str, sets: Sequence[str]) -> list[str]:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = ["V-measure × 100. chance: shuffled labels. AMI: adjusted mutual information × 100, 0 for chance."]
+    notes = [
+        "V-measure × 100. chance: shuffled labels. AMI: adjusted mutual information × 100, 0 for chance."
+    ]
     best = comparison.summary(comparison.ranked[0])
     if best and best.text_se is not None:
         notes.append(

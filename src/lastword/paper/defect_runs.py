@@ -71,7 +71,7 @@ def contestants(facts: Mapping[str, int]) -> list[Contestant]:
     return [
         Contestant(FIXED, None, also=("padding=left-assumed",)),
         *(Contestant(name, FIXED, {}, (name,)) for name in TOGETHER),
-        *([header] if facts["trainings_that_draw_the_header_row"] else []),
+        *([header] if facts["runs_that_draw_the_header_row"] else []),
         Contestant(" + ".join(TOGETHER), FIXED, {}, TOGETHER),
         Contestant(begins, None, input="begins"),
         Contestant("bos=eval-only", begins, {}, ("bos=eval-only",), "begins"),
@@ -134,13 +134,17 @@ def measure_defects(
         },
     }
     return run_series(
-        folder, common, partial(_plan, common, chosen, seeds), sets, subject="switch", record=record, device=device
+        folder,
+        common,
+        partial(_plan, common, chosen, seeds),
+        sets,
+        subject="switch",
+        record=record,
+        device=device,
     )
 
 
-def _plan(
-    common: dict[str, Any], chosen: Sequence[Contestant], seeds: int, inputs: Path
-) -> list[PlannedRun]:
+def _plan(common: dict[str, Any], chosen: Sequence[Contestant], seeds: int, inputs: Path) -> list[PlannedRun]:
     """The training runs, whose special inputs are written into a folder."""
     kinds = {one.input for one in chosen}
     special: dict[str | None, dict[str, Any]] = {None: {}}
@@ -166,7 +170,7 @@ def unmeasured(comparison: Comparison) -> list[str]:
 
 
 def _facts(settings: dict[str, Any], seeds: int, device: str | None) -> dict[str, Any]:
-    """How many texts of the pairs are longer than 100 tokens, and how many trainings ever see a header row."""
+    """How many texts of the pairs are longer than 100 tokens, and how many runs see a header row."""
     config = train_config(settings)
     pairs = read_pairs(config.pairs)
     embedder = Embedder.from_pretrained(config.model, template="none", device=device)
@@ -180,7 +184,7 @@ def _facts(settings: dict[str, Any], seeds: int, device: str | None) -> dict[str
         "texts": len(lengths),
         "longest_tokens": max(lengths),
         "texts_over_100_tokens": sum(length > 100 for length in lengths),
-        "trainings_that_draw_the_header_row": sum(drawn),
+        "runs_that_draw_the_header_row": sum(drawn),
     }
 
 

@@ -73,7 +73,9 @@ def read_layers(layers: Layers, last: int) -> list[int]:
     """
     words = layer_words(layers)
     numbers = (
-        list(range(last + 1)) if words == ["all"] else [last if word == "last" else int(word) for word in words]
+        list(range(last + 1))
+        if words == ["all"]
+        else [last if word == "last" else int(word) for word in words]
     )
     for number in numbers:
         if not 0 <= number <= last:
@@ -116,7 +118,9 @@ def read_suffixes(path: str | Path, prefix: str = PREFIX) -> list[Template]:
     if not path.is_file():
         raise MissingFileError(f"no file {path}: give a text file with one suffix on each line")
     if prefix.count(PLACE) != 1:
-        raise TemplateError(f"prefix {prefix!r} has {PLACE} {prefix.count(PLACE)} times: it needs exactly one")
+        raise TemplateError(
+            f"prefix {prefix!r} has {PLACE} {prefix.count(PLACE)} times: it needs exactly one"
+        )
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:

@@ -96,7 +96,7 @@ def split_half_agreement(
     return np.array(values)
 
 
-def noise_tolerance(vectors: np.ndarray, noisy: np.ndarray, weights: np.ndarray | None = None) -> float:
+def noise_tolerance(vectors: np.ndarray, noisy: np.ndarray) -> float:
     """How much nearer a text is to its noisy copy than to other texts: 1 for no distance, 0 for the same.
 
     One minus the mean squared distance of a text and its copy (`geometry.alignment`) divided by that of two
@@ -106,13 +106,10 @@ def noise_tolerance(vectors: np.ndarray, noisy: np.ndarray, weights: np.ndarray 
     Args:
         vectors: (n, dim), of the texts.
         noisy: (n, dim), of their copies.
-        weights: (n,) how often each text counts, as in a resample of the texts; None is once.
     """
     rows, copies = unit(np.asarray(vectors, np.float64)), unit(np.asarray(noisy, np.float64))
-    counts = np.ones(len(rows)) if weights is None else weights
-    total = counts @ rows
-    pairs = counts.sum() ** 2 - counts @ counts
-    between = 2 - 2 * (total @ total - (counts**2) @ (rows**2).sum(1)) / pairs
+    n, total = len(rows), rows.sum(0)
+    between = 2 - 2 * (total @ total - (rows**2).sum()) / (n * (n - 1))
     if between < 10.0**-_DIGITS:
         return 0.0
-    return float(1 - (counts @ ((rows - copies) ** 2).sum(1)) / counts.sum() / between)
+    return float(1 - ((rows - copies) ** 2).sum() / n / between)

@@ -44,9 +44,7 @@ MEASURES: dict[str, Measure] = {
 LABELLED_RANKING, LABEL_FREE_RANKING = "v_measure", "stability"
 
 
-def measure_names(
-    scores: str | Sequence[str] | None, labelled: bool, rank_by: str | None
-) -> tuple[str, ...]:
+def measure_names(scores: str | Sequence[str] | None, labelled: bool, rank_by: str | None) -> tuple[str, ...]:
     """The scores to compute, in the order of `MEASURES`, always with the one that ranks.
 
     Args:

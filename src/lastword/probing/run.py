@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lastword.console import info
+from lastword.console import info, warn
 from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.probing.choices import (
@@ -29,8 +27,8 @@ from lastword.probing.choices import (
 )
 from lastword.probing.measures import measure_names, ranking
 from lastword.probing.picture import write_picture
-from lastword.probing.result import Key, Option, ProbeFacts, ProbeResult, ranked
-from lastword.probing.texts import ProbeTexts, read_file, sampled
+from lastword.probing.result import Option, ProbeFacts, ProbeResult
+from lastword.probing.texts import FewShot, ProbeTexts, few_shot_rows, read_file, sampled
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
@@ -119,25 +117,26 @@ def probe(
     layer_words(layers)
     chosen_templates, chosen_poolings = read_templates(templates, suffixes, prefix), read_poolings(poolings)
 
-    from lastword.probing.scoring import OptionScorer, parts_within, score_part  # imports torch
-
-    scorer = OptionScorer(texts, names, seed, samples_per_label)
-    if rank_by not in scorer.names:
+    names, few_shot = _measurable(names, texts, samples_per_label, seed)
+    if rank_by not in names:
         raise RequestError(f"{rank_by} cannot be measured on these texts: rank by another score")
+
+    from lastword.probing.scoring import OptionScorer, in_order, parts_within, score_part  # imports torch
+
+    scorer = OptionScorer(texts, names, seed, samples_per_label, few_shot)
     embedder = _loaded(model, dtype, device)
     choices = Choices(chosen_templates, chosen_poolings, read_layers(layers, embedder.backbone.layers))
     parts = list(parts_within(embedder, choices, 2 * len(texts), memory_gib))
-    settings = _settings(embedder, texts, choices, scorer, seed, memory_gib)
+    settings = _settings(embedder, texts, choices, scorer, rank_by, seed, memory_gib)
     with folder.open(settings) if folder else nullcontext():
         info(f"{choices.options:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
-        importlib.import_module("lastword.evaluation.tasks")  # so that its seconds do not count
         started = time.perf_counter()
         scored: list[Option] = []
         for number, part in enumerate(parts, 1):
             work = partial(score_part, embedder, part, texts, scorer, rank_by, scored, batch_tokens)
             scored += _once(folder, number, work) if folder else work()
         facts = _facts(embedder, texts, scorer, seed, time.perf_counter() - started)
-        result = ProbeResult(_in_order(scored, choices, rank_by), rank_by, facts)
+        result = ProbeResult(in_order(scored, choices, rank_by), rank_by, facts)
         if folder:
             _write(folder, result)
     return result
@@ -158,6 +157,22 @@ def _read_texts(
     if labels is not None:
         raise RequestError("labels of a file are in one of its columns: give label_column")
     return sampled(*read_file(data, text_column, label_column, split, drop_empty), max_texts, seed)
+
+
+def _measurable(
+    names: tuple[str, ...], texts: ProbeTexts, samples_per_label: int, seed: int
+) -> tuple[tuple[str, ...], FewShot | None]:
+    """The scores that these texts allow, and the rows of the few-shot classification if it is among them."""
+    if "accuracy" not in names:
+        return names, None
+    few_shot = few_shot_rows(texts.labels or [], samples_per_label, seed)
+    if few_shot:
+        return names, few_shot
+    warn(
+        f"fewer than two labels have {2 * samples_per_label} texts: accuracy is left out; "
+        "use fewer samples_per_label, or give more texts"
+    )
+    return tuple(name for name in names if name != "accuracy"), None
 
 
 def _once(folder: RunFolder, number: int, work: Callable[[], list[Option]]) -> list[Option]:
@@ -185,8 +200,8 @@ def _facts(
         texts=len(texts),
         available=texts.available,
         labels=len(set(texts.labels)) if texts.labels else None,
-        few_shot_texts=scorer.few_shot_texts or None,
-        samples_per_label=scorer.samples_per_label if scorer.few_shot_texts else None,
+        few_shot_texts=len(scorer.few_shot[1]) if scorer.few_shot else None,
+        samples_per_label=scorer.samples_per_label if scorer.few_shot else None,
         bootstrap_size=scorer.bootstrap_size if "v_measure" in scorer.names else None,
         seed=seed,
         seconds=round(seconds, 1),
@@ -194,7 +209,13 @@ def _facts(
 
 
 def _settings(
-    embedder: Embedder, texts: ProbeTexts, choices: Choices, scorer: OptionScorer, seed: int, memory_gib: float
+    embedder: Embedder,
+    texts: ProbeTexts,
+    choices: Choices,
+    scorer: OptionScorer,
+    rank_by: str,
+    seed: int,
+    memory_gib: float,
 ) -> dict[str, Any]:
     """What a resumed probe must have in common with the interrupted one."""
     content = json.dumps([texts.texts, texts.labels]).encode()
@@ -205,32 +226,12 @@ def _settings(
         "poolings": [pooling.spec for pooling in choices.poolings],
         "layers": choices.layers,
         "scores": list(scorer.names),
-        "rank_by": RANKBY,
+        "rank_by": rank_by,
         "samples_per_label": scorer.samples_per_label,
         "seed": seed,
         "memory_gib": memory_gib,
         "dtype": str(embedder.backbone.dtype),
     }
-
-
-def _in_order(scored: Sequence[Option], choices: Choices, rank_by: str) -> tuple[Option, ...]:
-    """Options by template, pooling and layer; resamples of those that are not among the best are dropped.
-
-    So the result does not depend on the parts in which the options were scored.
-    """
-    from lastword.embedding.grid import label
-    from lastword.probing.scoring import COMPARED
-
-    compared = {option.key for option in ranked(scored, rank_by)[:COMPARED]}
-    by_key = {
-        option.key: option if option.key in compared else option.with_resamples(rank_by, ()) for option in scored
-    }
-    return tuple(
-        by_key[label(template), pooling.spec, layer]
-        for template in choices.templates
-        for pooling in choices.poolings
-        for layer in choices.layers
-    )
 
 
 def _loaded(model: str | Path | Embedder, dtype: str | None, device: str | None) -> Embedder:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
-from lastword.console import progress, warn
+from lastword.console import progress
 from lastword.embedding import Embedder
-from lastword.embedding.grid import families
+from lastword.embedding.grid import families, label
 from lastword.errors import WorkError
-from lastword.evaluation.scores import vectors_classification_score, vectors_cluster_score
+from lastword.evaluation.classification import vectors_classification_score
+from lastword.evaluation.clustering import half_v_measures, vectors_cluster_score
+from lastword.evaluation.labels import coded
 from lastword.geometry import alignment, effective_rank, uniformity
 from lastword.probing.choices import Choices
 from lastword.probing.labelfree import SPLITS, neighbour_stability, noise_tolerance, split_half_agreement
 from lastword.probing.result import Key, Option, ranked
-from lastword.probing.texts import ProbeTexts, few_shot_rows
+from lastword.probing.texts import FewShot, ProbeTexts
 from lastword.uncertainty import Score, resamples, sample_hash
 
 BOOTSTRAP_SIZE = 1024
@@ -29,30 +33,36 @@ _SPLITS_OF_HALVES = 2  # of split-half agreement, on each half of the texts
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True)
 class OptionScorer:
     """Computes the chosen scores of an option.
 
     Attributes:
-        names: of the scores it computes.
+        texts: n texts and their noisy copies.
+        names: of the scores.
+        seed: of what the scores without labels draw.
         samples_per_label: training texts of each label for accuracy.
+        few_shot: rows for training and for testing, if accuracy is among the names.
     """
 
-    def __init__(self, texts: ProbeTexts, names: Sequence[str], seed: int, samples_per_label: int) -> None:
-        self._labels = texts.labels or []
-        self._seed, self.samples_per_label = seed, samples_per_label
-        self._few_shot = few_shot_rows(self._labels, samples_per_label, seed) if "accuracy" in names else None
-        if "accuracy" in names and not self._few_shot:
-            warn(
-                f"fewer than two labels have {2 * samples_per_label} texts: accuracy is left out; "
-                "use fewer samples_per_label, or give more texts"
-            )
-        self.names = tuple(name for name in names if name != "accuracy" or self._few_shot)
-        self._sample = sample_hash([*texts.texts, *texts.noisy, seed])
+    texts: ProbeTexts
+    names: tuple[str, ...]
+    seed: int
+    samples_per_label: int
+    few_shot: FewShot | None
 
     @property
-    def few_shot_texts(self) -> int:
-        """Texts that accuracy is measured on."""
-        return len(self._few_shot[1]) if self._few_shot else 0
+    def bootstrap_size(self) -> int:
+        """Draws in a bootstrap of the V-measure."""
+        return max(BOOTSTRAP_SIZE, len(set(self._labels)))
+
+    @cached_property
+    def _labels(self) -> list[str]:
+        return self.texts.labels or []
+
+    @cached_property
+    def _sample(self) -> str:
+        return sample_hash([*self.texts.texts, *self.texts.noisy, self.seed])
 
     def scores(self, vectors: np.ndarray, noisy: np.ndarray) -> dict[str, Score]:
         """Name → score, without resamples.
@@ -65,22 +75,24 @@ class OptionScorer:
 
     def resamples(self, name: str, vectors: np.ndarray, noisy: np.ndarray) -> tuple[tuple[float, ...], ...]:
         """Replicates of a score on halves of the texts; see `lastword.uncertainty`."""
-        n = len(vectors)
         if name == "v_measure":
-            return self._v_measure(vectors, resampled=True).resamples
+            return half_v_measures(vectors, coded(self._labels))
         if name == "accuracy":
-            return self._accuracy(vectors, resampled=True).resamples
+            return self._accuracy(vectors).resamples
         if name == "stability":
-            shares = neighbour_stability(vectors, noisy, seed=self._seed)
-            return resamples(lambda rows: [shares[rows].mean()], n)
-        splits = _SPLITS_OF_HALVES
-        return resamples(lambda rows: self._label_free(name, vectors[rows], noisy[rows], splits), n)
+            shares = neighbour_stability(vectors, noisy, seed=self.seed)
+            return resamples(lambda rows: [shares[rows].mean()], len(vectors))
+        return resamples(
+            lambda rows: self._label_free(name, vectors[rows], noisy[rows], _SPLITS_OF_HALVES), len(vectors)
+        )
 
     def _score(self, name: str, vectors: np.ndarray, noisy: np.ndarray) -> Score:
         if name == "v_measure":
-            return self._v_measure(vectors)
+            return vectors_cluster_score(
+                vectors, self._labels, bootstrap_size=self.bootstrap_size, resampled=False
+            )
         if name == "accuracy":
-            return self._accuracy(vectors)
+            return replace(self._accuracy(vectors), resamples=())
         values = self._label_free(name, vectors, noisy)
         draws = tuple(values) if len(values) > 1 else ()
         return Score(name, float(np.mean(values)), draws, (), len(vectors), self._sample)
@@ -90,8 +102,8 @@ class OptionScorer:
     ) -> list[float]:
         """The value for each random draw, one if nothing is drawn."""
         compute: dict[str, Callable[[], list[float]]] = {
-            "stability": lambda: [float(neighbour_stability(vectors, noisy, seed=self._seed).mean())],
-            "agreement": lambda: split_half_agreement(vectors, seed=self._seed, splits=splits).tolist(),
+            "stability": lambda: [float(neighbour_stability(vectors, noisy, seed=self.seed).mean())],
+            "agreement": lambda: split_half_agreement(vectors, seed=self.seed, splits=splits).tolist(),
             "tolerance": lambda: [noise_tolerance(vectors, noisy)],
             "effective_rank": lambda: [effective_rank(vectors)],
             "alignment": lambda: [alignment(vectors, noisy)],
@@ -99,17 +111,13 @@ class OptionScorer:
         }
         return compute[name]()
 
-    def _v_measure(self, vectors: np.ndarray, resampled: bool = False) -> Score:
-        size = max(BOOTSTRAP_SIZE, len(set(self._labels)))
-        return vectors_cluster_score(vectors, self._labels, bootstrap_size=size, resampled=resampled)
-
-    def _accuracy(self, vectors: np.ndarray, resampled: bool = False) -> Score:
-        assert self._few_shot is not None
-        train, test = self._few_shot
+    def _accuracy(self, vectors: np.ndarray) -> Score:
+        assert self.few_shot is not None
+        train, test = self.few_shot
         return vectors_classification_score(
             vectors[train], [self._labels[row] for row in train],
             vectors[test], [self._labels[row] for row in test],
-            samples_per_label=self.samples_per_label, resampled=resampled,
+            samples_per_label=self.samples_per_label,
         )  # fmt: skip
 
 
@@ -193,3 +201,21 @@ def score_part(
             options[option.key] = option.with_resamples(rank_by, resamples_of_score)
             advance(1)
     return list(options.values())
+
+
+def in_order(scored: Sequence[Option], choices: Choices, rank_by: str) -> tuple[Option, ...]:
+    """Options by template, pooling and layer, with resamples of the best `COMPARED` only.
+
+    So the result does not depend on the parts in which the options were scored.
+    """
+    compared = {option.key for option in ranked(scored, rank_by)[:COMPARED]}
+    by_key = {
+        option.key: option if option.key in compared else option.with_resamples(rank_by, ())
+        for option in scored
+    }
+    return tuple(
+        by_key[label(template), pooling.spec, layer]
+        for template in choices.templates
+        for pooling in choices.poolings
+        for layer in choices.layers
+    )

@@ -12,12 +12,15 @@ from lastword.augment import NOISES, noisy
 from lastword.bundled import path_of
 from lastword.errors import RequestError
 from lastword.evaluation.local import BUNDLED
-from lastword.evaluation.scores import require_labels
+from lastword.evaluation.labels import require_labels
 from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
 LEAST_TEXTS = 20
 """With fewer, half of the texts cannot be clustered, and ten neighbours are most of the others."""
+
+FewShot = tuple[list[int], list[int]]
+"""Rows for training and for testing."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,7 @@ def sampled(
     return ProbeTexts(chosen, copies, chosen_labels, len(texts), source)
 
 
-def few_shot_rows(
-    labels: Sequence[str], samples_per_label: int, seed: int
-) -> tuple[list[int], list[int]] | None:
+def few_shot_rows(labels: Sequence[str], samples_per_label: int, seed: int) -> FewShot | None:
     """Split the rows into halves for training and testing, within each label that has enough texts.
 
     A label has enough if half of its texts are `samples_per_label` or more.
