@@ -1,4 +1,4 @@
-"""Against straight computations over all pairs."""
+"""Geometry: against direct computation over all pairs."""
 
 from itertools import combinations
 
@@ -11,7 +11,7 @@ from lastword.errors import RequestError
 from lastword.geometry import alignment, effective_rank, mean_cosine, uniformity
 
 
-def drawn(seed: int, n: int = 30, dim: int = 7) -> np.ndarray:
+def random_rows(seed: int, n: int = 30, dim: int = 7) -> np.ndarray:
     return np.random.default_rng(seed).normal(0.3, 1, (n, dim))
 
 
@@ -21,28 +21,28 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 @given(st.integers(0, 10_000), st.integers(2, 40))
 def test_mean_cosine_is_the_mean_over_pairs(seed: int, n: int) -> None:
-    rows = unit(drawn(seed, n))
-    slow = np.mean([a @ b for a, b in combinations(rows, 2)])
-    assert mean_cosine(drawn(seed, n)) == pytest.approx(slow, abs=1e-12)
+    rows = unit(random_rows(seed, n))
+    expected = np.mean([a @ b for a, b in combinations(rows, 2)])
+    assert mean_cosine(random_rows(seed, n)) == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.integers(0, 10_000), st.integers(2, 40))
 def test_uniformity_is_the_mean_over_pairs(seed: int, n: int) -> None:
-    rows = unit(drawn(seed, n))
-    slow = np.log(np.mean([np.exp(-2 * ((a - b) ** 2).sum()) for a, b in combinations(rows, 2)]))
-    assert uniformity(drawn(seed, n)) == pytest.approx(slow, abs=1e-9)
+    rows = unit(random_rows(seed, n))
+    expected = np.log(np.mean([np.exp(-2 * ((a - b) ** 2).sum()) for a, b in combinations(rows, 2)]))
+    assert uniformity(random_rows(seed, n)) == pytest.approx(expected, abs=1e-9)
 
 
 def test_uniformity_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = uniformity(drawn(1))
+    whole = uniformity(random_rows(1))
     monkeypatch.setattr("lastword.geometry._BLOCK", 4)
-    assert uniformity(drawn(1)) == pytest.approx(whole, abs=1e-12)
+    assert uniformity(random_rows(1)) == pytest.approx(whole, abs=1e-12)
 
 
 def test_alignment_is_the_mean_squared_distance() -> None:
-    one, other = drawn(1), drawn(2)
-    assert alignment(one, other) == pytest.approx(((unit(one) - unit(other)) ** 2).sum(1).mean())
-    assert alignment(one, 3 * one) == pytest.approx(0)
+    left, right = random_rows(1), random_rows(2)
+    assert alignment(left, right) == pytest.approx(((unit(left) - unit(right)) ** 2).sum(1).mean())
+    assert alignment(left, 3 * left) == pytest.approx(0)
 
 
 def test_effective_rank_counts_equal_directions() -> None:
@@ -63,6 +63,6 @@ def test_one_row_is_refused(score) -> None:
         score(np.ones((1, 3)))
 
 
-def test_pairs_of_different_numbers_are_refused() -> None:
-    with pytest.raises(RequestError, match="give one row for each row"):
+def test_arrays_of_different_shapes_are_refused() -> None:
+    with pytest.raises(RequestError, match="the shapes must be equal"):
         alignment(np.ones((2, 3)), np.ones((3, 3)))

@@ -1,4 +1,4 @@
-"""How vectors lie in their space, without labels: in one direction or spread, in few dimensions or many."""
+"""Geometry of a set of vectors, without labels: how similar their directions are, how many dimensions they use."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from lastword.errors import RequestError
 
-_BLOCK = 1024  # rows whose distances to all others are held at once
+_BLOCK = 1024  # rows whose distances to all others are in memory at the same time
 
 
 def mean_cosine(vectors: np.ndarray) -> float:
-    """Mean cosine of all pairs of different rows: 0 for vectors that point everywhere, 1 for one direction.
+    """Mean cosine of all pairs of different rows: 0 for vectors in all directions, 1 for one direction.
 
     Args:
-        vectors: (n, dim), n ≥ 2; of any length, rows of zeros have cosine 0 with every other.
+        vectors: (n, dim), n ≥ 2, of any length; rows of zeros have cosine 0 with every other row.
 
     Raises:
         RequestError: fewer than two rows.
@@ -21,16 +21,16 @@ def mean_cosine(vectors: np.ndarray) -> float:
     Source: anisotropy as measured by Ethayarajh, arXiv:1909.00512, §4.1; here over all pairs.
     """
     rows, n = _unit(vectors), len(vectors)
-    lengths = float((rows * rows).sum())
-    together = rows.sum(0)
-    return float((together @ together - lengths) / (n * (n - 1)))
+    squares = float((rows * rows).sum())
+    total = rows.sum(0)
+    return float((total @ total - squares) / (n * (n - 1)))
 
 
 def effective_rank(vectors: np.ndarray) -> float:
-    """How many directions the vectors use: exp of the entropy of their singular values, 1 … min(n, dim).
+    """Number of directions that the vectors use: exp(entropy) of their singular values, 1 … min(n, dim).
 
-    Rows are scaled to length 1 and their mean is taken away first, so that a direction which all vectors
-    share does not count; `mean_cosine` tells about that one.
+    Rows are scaled to length 1 and centred first, so that a direction which all vectors share does not
+    count; `mean_cosine` measures that one.
 
     Args:
         vectors: (n, dim), n ≥ 2.
@@ -48,30 +48,31 @@ def effective_rank(vectors: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def alignment(vectors: np.ndarray, others: np.ndarray) -> float:
-    """Mean squared distance of the two vectors of a pair, both of length 1: 0 (the same) … 4.
+def alignment(vectors: np.ndarray, positives: np.ndarray) -> float:
+    """Mean squared distance of the two vectors of a pair, both scaled to length 1: 0 (equal) … 4.
 
     Args:
         vectors: (n, dim).
-        others: (n, dim), the other side of each pair.
+        positives: (n, dim), the other vector of each pair.
 
     Raises:
-        RequestError: not one row for each row.
+        RequestError: the shapes differ.
 
     Source: Wang and Isola, arXiv:2005.10242, equation 4 with α = 2.
     """
-    if np.shape(vectors) != np.shape(others):
+    if np.shape(vectors) != np.shape(positives):
         raise RequestError(
-            f"alignment of arrays of shape {np.shape(vectors)} and {np.shape(others)}: give one row for each row"
+            f"vectors of shape {np.shape(vectors)} and positives of shape {np.shape(positives)}: "
+            "the shapes must be equal"
         )
-    difference = _unit(vectors, least=1) - _unit(others, least=1)
+    difference = _unit(vectors, least=1) - _unit(positives, least=1)
     return float((difference * difference).sum(1).mean())
 
 
 def uniformity(vectors: np.ndarray) -> float:
-    """Log of the mean of exp(-2 · squared distance) over all pairs of different rows of length 1.
+    """Log of the mean of exp(-2 · squared distance) over all pairs of different rows, scaled to length 1.
 
-    0 for equal vectors; the lower, the more evenly they lie on the sphere (at least -4 in many dimensions).
+    0 for equal vectors; lower if they are spread more evenly over the sphere (about -4 in many dimensions).
 
     Args:
         vectors: (n, dim), n ≥ 2.
@@ -82,17 +83,17 @@ def uniformity(vectors: np.ndarray) -> float:
     Source: Wang and Isola, arXiv:2005.10242, equation 5 with t = 2.
     """
     rows, n = _unit(vectors), len(vectors)
-    own = (rows * rows).sum(1)
+    squares = (rows * rows).sum(1)
     total = 0.0
     for start in range(0, n, _BLOCK):
         block = slice(start, start + _BLOCK)
-        squared = own[block, None] + own - 2 * rows[block] @ rows.T
+        squared = squares[block, None] + squares - 2 * rows[block] @ rows.T
         total += float(np.exp(-2 * np.maximum(squared, 0)).sum())
     return float(np.log((total - n) / (n * (n - 1))))
 
 
 def _unit(vectors: np.ndarray, least: int = 2) -> np.ndarray:
-    """Rows of length 1, float64; rows of zeros stay."""
+    """Rows scaled to length 1, float64; rows of zeros stay zero."""
     rows = np.asarray(vectors, dtype=np.float64)
     if rows.ndim != 2 or len(rows) < least:
         raise RequestError(f"vectors of shape {rows.shape}: give at least {least} rows, (n, dim)")

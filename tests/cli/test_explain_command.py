@@ -32,11 +32,13 @@ def test_tables_and_files(tmp_path: Path, texts_file: Path, llama_folder: Path) 
         texts_file, "--model", llama_folder, "--text", "a car", "--label-column", "kind", "--out", out, *TINY
     )
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith(f"4 of 10 texts of {texts_file}; (a … b) is a 95 % band over the texts\n")
+    assert result.stdout.startswith(
+        f"4 of 10 texts of {texts_file}; (low … high) is a 95 % interval over the texts\n"
+    )
     for part in (
-        "where the last token looks",
+        "attention of the last token",
         "content words:",
-        "how the vectors lie",
+        "geometry of the vectors",
         "nearest words",
         "“a car”",
     ):
@@ -44,7 +46,7 @@ def test_tables_and_files(tmp_path: Path, texts_file: Path, llama_folder: Path) 
     assert sorted(path.name for path in out.iterdir()) == ["attention.svg", "explain.html", "explain.json"]
     again = run(texts_file, "--model", llama_folder, "--out", out, *TINY)
     assert again.exit_code == 2
-    assert f"lastword: {out} exists: give another place or --overwrite" in again.output
+    assert f"lastword: {out} exists: choose another path or pass overwrite=True" in again.output
 
 
 def test_json_is_what_the_file_holds(tmp_path: Path, texts_file: Path, llama_folder: Path) -> None:
@@ -58,13 +60,13 @@ def test_json_is_what_the_file_holds(tmp_path: Path, texts_file: Path, llama_fol
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "nothing to explain: give a model, or the folder of a training as checkpoints"),
+        ([], "nothing to explain: give a model, or the folder of a training run as checkpoints"),
         (
             ["--model", "{model}", "--text-column", "body"],
             "has no column 'body'; its columns are: text, kind",
         ),
         (["--model", "{model}", "--clusters", "9"], "clusters=9: there are 4 texts; give 1 … 4"),
-        (["--checkpoints", "no"], "no folder no: give one that lastword train wrote, or its OUT.partial"),
+        (["--checkpoints", "no"], "no folder no: give one that lastword train wrote, or its OUTPUT.partial"),
     ],
 )
 def test_bad_requests_get_one_line(

@@ -1,4 +1,4 @@
-"""Attention of the last token: against the model's own weights, taken through the formulas by hand."""
+"""Attention of the last token: against the formulas applied to the model's own weights."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MERGES = [("a", "n"), ("m", "an"), ("Ġ", "man"), ("c", "a"), ("ca", "r"), ("Ġ"
 
 
 def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """Every byte is a token, and so are `man`, `car` and what leads to them."""
+    """Every byte is a token, and so are `man`, `car` and the pieces that they are merged from."""
     pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(left + right for left, right in MERGES)]
-    vocabulary = {piece: place for place, piece in enumerate(["<s>", "</s>", *pieces])}
+    vocabulary = {piece: i for i, piece in enumerate(["<s>", "</s>", *pieces])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=MERGES))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -34,7 +34,7 @@ def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 
 def llama(layers: int = LAYERS, dtype: torch.dtype = torch.float32) -> Backbone:
-    """Weights ten times the usual size, so that attention is far from uniform."""
+    """Weights ten times larger than usual, so that attention is far from uniform."""
     torch.manual_seed(7)
     config = transformers.LlamaConfig(
         vocab_size=300, hidden_size=HEADS * HEAD_DIM, num_hidden_layers=layers, num_attention_heads=HEADS,
@@ -43,7 +43,7 @@ def llama(layers: int = LAYERS, dtype: torch.dtype = torch.float32) -> Backbone:
     return Backbone(transformers.LlamaModel(config).to(dtype), "tiny-llama")
 
 
-def embedder(backbone: Backbone | None = None, **settings: object) -> Embedder:
+def tiny_embedder(backbone: Backbone | None = None, **settings: object) -> Embedder:
     return Embedder(
         backbone or llama(),
         TextTokenizer(byte_tokenizer()),
@@ -55,9 +55,9 @@ def rotated(states: Tensor, base: float = 10_000.0) -> Tensor:
     """Rotary positions, pair by pair of dimensions: (heads, seq, head_dim)."""
     half = states.shape[-1] // 2
     angle = torch.arange(states.shape[1])[:, None] * base ** (-torch.arange(half) / half)
-    one, other = states[..., :half], states[..., half:]
+    first, second = states[..., :half], states[..., half:]
     return torch.cat(
-        [one * angle.cos() - other * angle.sin(), other * angle.cos() + one * angle.sin()], dim=-1
+        [first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin()], dim=-1
     )
 
 
@@ -76,80 +76,80 @@ def by_hand(backbone: Backbone, ids: list[int]) -> Tensor:
 
 @pytest.mark.parametrize("template", ["none", "ccw", "ccp"])
 def test_weights_are_the_softmax_computed_by_hand(template: str) -> None:
-    subject = embedder(llama(layers=1), template=template)
-    found = torch.tensor([token.weight for token in token_attention(subject, TEXT)])
-    wanted = by_hand(subject.backbone, subject.tokenize([TEXT]).ids[0])
-    assert found == pytest.approx(wanted, abs=1e-6)
-    assert found.max() > 2 / len(found)  # not the uniform weights that any softmax could give
+    embedder = tiny_embedder(llama(layers=1), template=template)
+    weights = torch.tensor([token.weight for token in token_attention(embedder, TEXT)])
+    expected = by_hand(embedder.backbone, embedder.tokenize([TEXT]).ids[0])
+    assert weights == pytest.approx(expected, abs=1e-6)
+    assert weights.max() > 2 / len(weights)  # far from uniform
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_weights_sum_to_one(dtype: torch.dtype) -> None:
-    found = token_attention(embedder(llama(dtype=dtype)), TEXT)
-    assert sum(token.weight for token in found) == pytest.approx(1.0, abs=1e-12)
-    assert all(0 <= token.weight <= 1 for token in found)
+    tokens = token_attention(tiny_embedder(llama(dtype=dtype)), TEXT)
+    assert sum(token.weight for token in tokens) == pytest.approx(1.0, abs=1e-12)
+    assert all(0 <= token.weight <= 1 for token in tokens)
 
 
 def test_weights_are_those_of_the_last_layer() -> None:
-    deep = embedder()
-    shallow = embedder(llama(layers=1))
+    deep = tiny_embedder()
+    shallow = tiny_embedder(llama(layers=1))
     shallow.backbone.model.layers[0].load_state_dict(deep.backbone.model.layers[0].state_dict())
     shallow.backbone.model.embed_tokens.load_state_dict(deep.backbone.model.embed_tokens.state_dict())
-    weights = [[token.weight for token in token_attention(one, TEXT)] for one in (deep, shallow)]
+    weights = [[token.weight for token in token_attention(model, TEXT)] for model in (deep, shallow)]
     assert weights[0] != pytest.approx(weights[1], abs=0.01)
 
 
 def test_tokens_join_to_the_sequence_and_parts_follow_the_template() -> None:
-    found = token_attention(embedder(), f"  {TEXT} ")
-    assert [token.part for token in found] == sorted((token.part for token in found), key=PARTS.index)
-    parts = {part: "".join(token.token for token in found if token.part == part) for part in PARTS}
+    tokens = token_attention(tiny_embedder(), f"  {TEXT} ")
+    assert [token.part for token in tokens] == sorted((token.part for token in tokens), key=PARTS.index)
+    parts = {part: "".join(token.token for token in tokens if token.part == part) for part in PARTS}
     assert parts == {
         "bos": "<s>",
         "template": 'This sentence: "',
         "text": TEXT,
         "suffix": '" belongs to the following cluster:',
     }
-    assert " man" in [token.token for token in found]
+    assert " man" in [token.token for token in tokens]
 
 
 def test_no_template_and_no_begin_of_text() -> None:
-    found = token_attention(embedder(template=Template.parse("none", bos=False)), TEXT)
-    assert {token.part for token in found} == {"text"}
-    assert sum(token.weight for token in found) == pytest.approx(1.0)
+    tokens = token_attention(tiny_embedder(template=Template.parse("none", bos=False)), TEXT)
+    assert {token.part for token in tokens} == {"text"}
+    assert sum(token.weight for token in tokens) == pytest.approx(1.0)
 
 
 def test_eos_pooling_reads_from_the_appended_token() -> None:
-    found = token_attention(embedder(pooling="eos"), TEXT)
-    assert (found[-1].token, found[-1].part) == ("</s>", "suffix")
+    tokens = token_attention(tiny_embedder(pooling="eos"), TEXT)
+    assert (tokens[-1].token, tokens[-1].part) == ("</s>", "suffix")
 
 
 def test_boundary_string_keeps_the_parts() -> None:
-    found = token_attention(embedder(template=Template.parse("ccw", boundary="string")), TEXT)
-    assert "".join(token.token for token in found if token.part == "text") == TEXT
+    tokens = token_attention(tiny_embedder(template=Template.parse("ccw", boundary="string")), TEXT)
+    assert "".join(token.token for token in tokens if token.part == "text") == TEXT
 
 
-def test_long_text_is_cut_and_the_suffix_is_whole() -> None:
-    found = token_attention(embedder(), "car " * 200)
-    assert len(found) == 127
+def test_long_text_is_truncated_and_the_suffix_is_complete() -> None:
+    tokens = token_attention(tiny_embedder(), "car " * 200)
+    assert len(tokens) == 127
     assert (
-        "".join(token.token for token in found if token.part == "suffix")
+        "".join(token.token for token in tokens if token.part == "suffix")
         == '" belongs to the following cluster:'
     )
 
 
-def test_character_of_several_tokens_stands_at_the_last() -> None:
-    found = [token.token for token in token_attention(embedder(template="none"), "né 日🚲!")]
-    assert found == ["<s>", "n", "", "é", " ", "", "", "日", "", "", "", "🚲", "!"]
+def test_a_character_of_several_tokens_belongs_to_the_last() -> None:
+    tokens = [token.token for token in token_attention(tiny_embedder(template="none"), "né 日🚲!")]
+    assert tokens == ["<s>", "n", "", "é", " ", "", "", "日", "", "", "", "🚲", "!"]
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 def test_attention_implementation_is_restored(implementation: str) -> None:
-    subject = embedder()
-    subject.backbone.model.set_attn_implementation(implementation)
-    before = subject.encode([TEXT])
-    token_attention(subject, TEXT)
-    assert subject.backbone.model.config._attn_implementation == implementation
-    np.testing.assert_allclose(subject.encode([TEXT]), before, atol=1e-6)
+    embedder = tiny_embedder()
+    embedder.backbone.model.set_attn_implementation(implementation)
+    before = embedder.encode([TEXT])
+    token_attention(embedder, TEXT)
+    assert embedder.backbone.model.config._attn_implementation == implementation
+    np.testing.assert_allclose(embedder.encode([TEXT]), before, atol=1e-6)
 
 
 def test_model_without_attention_weights_is_refused() -> None:
@@ -157,28 +157,28 @@ def test_model_without_attention_weights_is_refused() -> None:
         vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
         intermediate_size=48, layer_types=["full_attention", "conv"],
     )  # fmt: skip
-    subject = embedder(Backbone(transformers.Lfm2Model(config), "half-conv"))
+    embedder = tiny_embedder(Backbone(transformers.Lfm2Model(config), "half-conv"))
     with pytest.raises(ModelError) as caught:
-        token_attention(subject, TEXT)
+        token_attention(embedder, TEXT)
     assert str(caught.value) == (
-        "half-conv gives attention weights for 1 of 2 layers: use a model whose layers all have softmax attention"
+        "half-conv returns attention weights for 1 of 2 layers: use a model whose layers all have softmax attention"
     )
-    assert subject.backbone.model.config._attn_implementation == "sdpa"
+    assert embedder.backbone.model.config._attn_implementation == "sdpa"
 
 
-def test_what_is_no_string_is_refused() -> None:
+def test_a_text_that_is_not_a_string_is_refused() -> None:
     with pytest.raises(RequestError, match="text 0 is int, not str: give texts as strings"):
-        token_attention(embedder(), 7)  # type: ignore[arg-type]
+        token_attention(tiny_embedder(), 7)  # type: ignore[arg-type]
 
 
 def test_adapter_in_the_model_changes_the_weights() -> None:
-    subject = embedder()
-    before = [token.weight for token in token_attention(subject, TEXT)]
-    parameters = add_adapter(subject.backbone.model, TrainConfig(rank=2, alpha=2.0, dropout=0.0))
-    subject.backbone.model.eval()
-    assert [token.weight for token in token_attention(subject, TEXT)] == pytest.approx(before, abs=1e-6)
+    embedder = tiny_embedder()
+    before = [token.weight for token in token_attention(embedder, TEXT)]
+    parameters = add_adapter(embedder.backbone.model, TrainConfig(rank=2, alpha=2.0, dropout=0.0))
+    embedder.backbone.model.eval()
+    assert [token.weight for token in token_attention(embedder, TEXT)] == pytest.approx(before, abs=1e-6)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in parameters:
             parameter.add_(torch.randn_like(parameter))
-    assert [token.weight for token in token_attention(subject, TEXT)] != pytest.approx(before, abs=1e-3)
+    assert [token.weight for token in token_attention(embedder, TEXT)] != pytest.approx(before, abs=1e-3)

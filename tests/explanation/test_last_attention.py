@@ -1,9 +1,10 @@
-"""Attention of the last token in every layer and head: against the stock model, one text at a time."""
+"""Attention of the last token in every layer and head: against transformers, one text at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ TEXTS = [
 
 
 @torch.no_grad()
-def plainly(embedder: Embedder, text: str) -> torch.Tensor:
-    """(layers, heads, seq) from a model of its own, loaded by transformers, and a batch of one."""
+def reference_attention(embedder: Embedder, text: str) -> torch.Tensor:
+    """(layers, heads, seq) from a model loaded by transformers, with a batch of one."""
     model = transformers.AutoModel.from_pretrained(
         embedder.name, dtype=torch.float32, attn_implementation="eager"
     ).eval()
@@ -44,13 +45,13 @@ def plainly(embedder: Embedder, text: str) -> torch.Tensor:
 
 def batched(embedder: Embedder, texts: Sequence[str], batch_tokens: int) -> list[torch.Tensor]:
     sequences = embedder.tokenize(texts)
-    found: dict[int, torch.Tensor] = {}
+    by_row: dict[int, torch.Tensor] = {}
     for batch in embedder.batches(sequences, batch_tokens):
         weights = last_attention(embedder, batch)
-        for place, (row, length) in enumerate(zip(batch.rows, batch.lengths, strict=True)):
-            assert weights[:, place, :, length:].abs().sum() == 0
-            found[row] = weights[:, place, :, :length]
-    return [found[row] for row in range(len(texts))]
+        for i, (row, length) in enumerate(zip(batch.rows, batch.lengths, strict=True)):
+            assert weights[:, i, :, length:].abs().sum() == 0
+            by_row[row] = weights[:, i, :, :length]
+    return [by_row[row] for row in range(len(texts))]
 
 
 @pytest.mark.parametrize("model", ["llama_folder", "qwen_folder", "gpt2_folder"])
@@ -59,9 +60,9 @@ def test_weights_are_those_of_the_stock_model(
     model: str, pooling: str, load: Load, request: pytest.FixtureRequest
 ) -> None:
     embedder = load(request.getfixturevalue(model), template="ccw", pooling=pooling)
-    for text, found in zip(TEXTS, batched(embedder, TEXTS, 4096), strict=True):
-        torch.testing.assert_close(found, plainly(embedder, text), atol=2e-6, rtol=1e-4)
-        assert found.sum(-1).numpy() == pytest.approx(np.ones(found.shape[:2]), abs=1e-12)
+    for text, weights in zip(TEXTS, batched(embedder, TEXTS, 4096), strict=True):
+        torch.testing.assert_close(weights, reference_attention(embedder, text), atol=2e-6, rtol=1e-4)
+        assert weights.sum(-1).numpy() == pytest.approx(np.ones(weights.shape[:2]), abs=1e-12)
 
 
 @given(order=st.permutations(range(len(TEXTS))), batch_tokens=st.sampled_from([1, 50, 90, 4096]))
@@ -69,18 +70,18 @@ def test_batch_mates_and_order_change_nothing(load: Load, order: list[int], batc
     embedder = load(template="ccw", pooling="lasttoken")
     alone = batched(embedder, TEXTS, 1)
     together = batched(embedder, [TEXTS[row] for row in order], batch_tokens)
-    for place, row in enumerate(order):
-        torch.testing.assert_close(together[place], alone[row], atol=2e-6, rtol=1e-4)
+    for i, row in enumerate(order):
+        torch.testing.assert_close(together[i], alone[row], atol=2e-6, rtol=1e-4)
 
 
-def test_one_text_is_the_last_layer_of_many(load: Load) -> None:
+def test_token_attention_is_the_last_layer(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
-    for text, found in zip(TEXTS, batched(embedder, TEXTS, 4096), strict=True):
+    for text, weights in zip(TEXTS, batched(embedder, TEXTS, 4096), strict=True):
         tokens = [token.weight for token in token_attention(embedder, text)]
-        assert tokens == pytest.approx(found[-1].mean(0).tolist(), abs=2e-6)
+        assert tokens == pytest.approx(weights[-1].mean(0).tolist(), abs=2e-6)
 
 
-def test_the_fused_forward_goes_on_afterwards(load: Load) -> None:
+def test_the_fused_forward_path_is_available_afterwards(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     before = embedder.backbone.fused_length
     token_attention(embedder, TEXTS[0])
@@ -91,9 +92,9 @@ def test_the_fused_forward_goes_on_afterwards(load: Load) -> None:
 def test_layers_above_the_pooled_one_are_left_out(load: Load) -> None:
     whole = load(template="ccw", pooling="lasttoken")
     lower = whole.with_layer(1)
-    (found,) = batched(lower, TEXTS[:1], 4096)
-    assert len(found) == 1
-    torch.testing.assert_close(found, batched(whole, TEXTS[:1], 4096)[0][:1])
+    (weights,) = batched(lower, TEXTS[:1], 4096)
+    assert len(weights) == 1
+    torch.testing.assert_close(weights, batched(whole, TEXTS[:1], 4096)[0][:1])
     with pytest.raises(RequestError) as caught:
         token_attention(whole.with_layer(0), TEXTS[0])
     assert str(caught.value) == (
@@ -101,90 +102,102 @@ def test_layers_above_the_pooled_one_are_left_out(load: Load) -> None:
     )
 
 
-def test_a_model_of_an_older_build_is_asked_for_its_weights(load: Load) -> None:
-    config = transformers.GPTJConfig(
-        vocab_size=400, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, n_positions=128, initializer_range=0.2
-    )
+@pytest.mark.parametrize(
+    ("model", "config"),
+    [
+        (transformers.BloomModel, transformers.BloomConfig(hidden_size=32, n_layer=2, n_head=4)),
+        (
+            transformers.GPTNeoModel,  # one attention module wraps another
+            transformers.GPTNeoConfig(
+                hidden_size=32,
+                num_layers=2,
+                num_heads=4,
+                attention_types=[[["global", "local"], 1]],
+                max_position_embeddings=128,
+            ),
+        ),
+    ],
+)
+def test_older_model_classes_get_the_option_output_attentions(model: Any, config: Any, load: Load) -> None:
+    config.vocab_size, config.initializer_range = 400, 0.2
     torch.manual_seed(0)
-    embedder = Embedder(
-        Backbone(transformers.GPTJModel(config), "tiny-gptj"), load().tokenizer, template="ccw"
-    )
+    embedder = Embedder(Backbone(model(config), "tiny-older"), load().tokenizer, template="ccw")
     assert not getattr(embedder.backbone.model, "_can_record_outputs", None)
     weights = [token.weight for token in token_attention(embedder, TEXTS[0])]
     with embedder.backbone.attention("eager"), torch.no_grad():
         ids = torch.tensor(embedder.tokenize(TEXTS[:1]).ids)
-        wanted = embedder.backbone.model(ids, output_attentions=True).attentions[-1][0, :, -1].mean(0)
-    assert weights == pytest.approx(wanted.tolist(), abs=1e-6)
+        expected = embedder.backbone.model(ids, output_attentions=True).attentions[-1][0, :, -1].mean(0)
+    assert weights == pytest.approx(expected.tolist(), abs=1e-6)
     assert max(weights) > 1.5 / len(weights)
 
 
-def slowly(embedder: Embedder, text: str) -> dict[str, np.ndarray]:
+def shares_by_loops(embedder: Embedder, text: str) -> dict[str, np.ndarray]:
     """Shares of a text by loops over tokens, for every layer."""
-    weights = plainly(embedder, text).numpy()
+    weights = reference_attention(embedder, text).numpy()
     (start, end), length = embedder.tokenize([text]).spans[0], weights.shape[-1]
     (content,) = content_tokens(embedder, [text], english_stop_words())
     kinds = []
-    for place in range(length):
-        if place == length - 1:
+    for i in range(length):
+        if i == length - 1:
             kinds.append("itself")
-        elif place == 0 and embedder.compiled.bos:
+        elif i == 0 and embedder.compiled.bos:
             kinds.append("bos")
-        elif place < start:
+        elif i < start:
             kinds.append("template")
-        elif place >= end:
+        elif i >= end:
             kinds.append("suffix")
         else:
-            kinds.append("content" if content[place - start] else "other")
-    shares = np.array([[sum(w for w, k in zip(row, kinds, strict=True) if k == kind) for kind in KINDS]
+            kinds.append("content" if content[i - start] else "other")
+    by_kind = np.array([[sum(w for w, k in zip(row, kinds, strict=True) if k == kind) for kind in KINDS]
                        for row in weights.mean(1)])  # fmt: skip
-    rest = [place for place, kind in enumerate(kinds) if kind not in ("bos", "itself")]
+    rest = [i for i, kind in enumerate(kinds) if kind not in ("bos", "itself")]
     remaining = weights.mean(1)[:, rest]
     remaining = remaining / remaining.sum(1, keepdims=True)
-    words = [kinds[place] == "content" for place in rest]
-    evenness = np.exp(-(remaining * np.log(remaining)).sum(1)) / len(rest)
+    words = [kinds[i] == "content" for i in rest]
+    balance = np.exp(-(remaining * np.log(remaining)).sum(1)) / len(rest)
     if len(rest) < 2:
-        evenness = np.full(len(weights), np.nan)
+        balance = np.full(len(weights), np.nan)
     on_words = remaining[:, words].sum(1) if any(words) else np.full(len(weights), np.nan)
-    return {"kinds": shares, "content": on_words, "evenness": evenness, "level": np.array(np.mean(words))}
+    return {"kinds": by_kind, "content": on_words, "balance": balance, "uniform": np.array(np.mean(words))}
 
 
 @pytest.mark.parametrize("template", ["ccw", "none"])
 @pytest.mark.parametrize("model", ["llama_folder", "qwen_folder"])
-def test_shares_are_those_of_loops_over_tokens(
+def test_shares_equal_those_of_loops_over_tokens(
     model: str, template: str, load: Load, request: pytest.FixtureRequest
 ) -> None:
     embedder = load(request.getfixturevalue(model), template=template, pooling="lasttoken")
-    found = attention_shares(embedder, TEXTS, english_stop_words(), batch_tokens=90)
-    assert found.kinds.sum(-1) == pytest.approx(np.ones((len(TEXTS), 2)), abs=1e-9)
-    assert found.heads.sum(-1) == pytest.approx(np.ones((2, 4)), abs=1e-9)
-    assert found.heads.mean(1) == pytest.approx(found.kinds.mean(0), abs=1e-9)
+    shares = attention_shares(embedder, TEXTS, english_stop_words(), batch_tokens=90)
+    assert shares.kinds.sum(-1) == pytest.approx(np.ones((len(TEXTS), 2)), abs=1e-9)
+    assert shares.heads.sum(-1) == pytest.approx(np.ones((2, 4)), abs=1e-9)
+    assert shares.heads.mean(1) == pytest.approx(shares.kinds.mean(0), abs=1e-9)
     for row, text in enumerate(TEXTS):
-        wanted = slowly(embedder, text)
-        assert found.kinds[row] == pytest.approx(wanted["kinds"], abs=1e-5)
-        assert found.content[row] == pytest.approx(wanted["content"], abs=1e-5, nan_ok=True)
-        assert found.evenness[row] == pytest.approx(wanted["evenness"], abs=1e-5, nan_ok=True)
-        if not np.isnan(found.level[row]):
-            assert found.level[row] == pytest.approx(wanted["level"])
+        expected = shares_by_loops(embedder, text)
+        assert shares.kinds[row] == pytest.approx(expected["kinds"], abs=1e-5)
+        assert shares.content[row] == pytest.approx(expected["content"], abs=1e-5, nan_ok=True)
+        assert shares.balance[row] == pytest.approx(expected["balance"], abs=1e-5, nan_ok=True)
+        if not np.isnan(shares.uniform[row]):
+            assert shares.uniform[row] == pytest.approx(expected["uniform"])
 
 
 def test_shares_do_not_depend_on_the_batches(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
-    one, other = (
+    first, second = (
         attention_shares(embedder, TEXTS, english_stop_words(), batch_tokens=size) for size in (1, 4096)
     )
-    for name in ("kinds", "heads", "content", "evenness", "level"):
-        assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-6, nan_ok=True)
+    for name in ("kinds", "heads", "content", "balance", "uniform"):
+        assert getattr(first, name) == pytest.approx(getattr(second, name), abs=1e-6, nan_ok=True)
 
 
 def test_a_text_of_stop_words_has_no_share_on_content(load: Load) -> None:
-    found = attention_shares(load(template="ccw"), ["it is what it is", "a car"], english_stop_words())
-    assert np.isnan(found.content[0]).all()
-    assert np.isnan(found.level[0])
-    assert (found.content[1] > 0).all()
-    assert not np.isnan(found.evenness).any()
+    shares = attention_shares(load(template="ccw"), ["it is what it is", "a car"], english_stop_words())
+    assert np.isnan(shares.content[0]).all()
+    assert np.isnan(shares.uniform[0])
+    assert (shares.content[1] > 0).all()
+    assert not np.isnan(shares.balance).any()
 
 
-def test_a_single_token_looks_at_itself(load: Load, qwen_folder: Path) -> None:
-    found = attention_shares(load(qwen_folder, template="none"), ["a"], english_stop_words())
-    assert found.kinds[0, :, KINDS.index("itself")] == pytest.approx([1, 1])
-    assert np.isnan(found.evenness).all()
+def test_a_single_token_attends_to_itself(load: Load, qwen_folder: Path) -> None:
+    shares = attention_shares(load(qwen_folder, template="none"), ["a"], english_stop_words())
+    assert shares.kinds[0, :, KINDS.index("itself")] == pytest.approx([1, 1])
+    assert np.isnan(shares.balance).all()

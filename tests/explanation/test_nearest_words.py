@@ -1,4 +1,4 @@
-"""Nearest words: against plain products with the whole matrix, and where the matrix comes from."""
+"""Nearest words: against direct products with the head, and where the head comes from."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
 from lastword.explanation.groups import (
-    apart,
     describe_groups,
+    distinctive_words,
     require_groups,
     rows_by_cluster,
     rows_by_label,
@@ -30,35 +30,33 @@ TEXTS = ["a man is driving a car", "the river was low", "she sold the house"]
 def by_brute_force(head: torch.Tensor, embedder: Embedder, vector: np.ndarray, count: int) -> list[str]:
     """Every token of the vocabulary, sorted by its logit."""
     special = set(embedder.tokenizer.hf.all_special_ids)
-    logits = [(float(row @ torch.from_numpy(vector)), place) for place, row in enumerate(head)]
+    logits = [(float(row @ torch.from_numpy(vector)), token_id) for token_id, row in enumerate(head)]
     words: list[str] = []
-    for _, place in sorted(logits, key=lambda pair: -pair[0]):
-        word = embedder.tokenizer.hf.decode([place]).strip()
-        fresh = word.casefold() not in (one.casefold() for one in words)
-        if place not in special and any(character.isalnum() for character in word) and fresh:
+    for _, token_id in sorted(logits, key=lambda pair: -pair[0]):
+        word = embedder.tokenizer.hf.decode([token_id]).strip()
+        is_new = word.casefold() not in map(str.casefold, words)
+        if token_id not in special and any(character.isalnum() for character in word) and is_new:
             words.append(word)
     return words[:count]
 
 
 @pytest.mark.parametrize("count", [1, 8, 250])
 @pytest.mark.parametrize("model", ["llama_folder", "qwen_folder"])
-def test_words_of_a_head_of_its_own(
-    model: str, count: int, load: Load, request: pytest.FixtureRequest
-) -> None:
+def test_words_of_an_untied_head(model: str, count: int, load: Load, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(model)
     head = load_file(folder / "model.safetensors")["lm_head.weight"]
     embedder = load(folder, template="ccw", pooling="lasttoken")
     vocabulary = Vocabulary.of(embedder)
     assert vocabulary is not None
     for vector in embedder.encode(TEXTS, normalize=False):
-        found = vocabulary.nearest(vector, count)
-        assert [word.word for word in found] == by_brute_force(head, embedder, vector, count)
-        assert [word.probability for word in found] == sorted(
-            (word.probability for word in found), reverse=True
+        nearest = vocabulary.nearest(vector, count)
+        assert [word.word for word in nearest] == by_brute_force(head, embedder, vector, count)
+        assert [word.probability for word in nearest] == sorted(
+            (word.probability for word in nearest), reverse=True
         )
 
 
-def test_the_likeliest_word_is_what_the_whole_model_says_next(load: Load, llama_folder: Path) -> None:
+def test_probabilities_are_those_of_the_full_model(load: Load, llama_folder: Path) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     vocabulary = Vocabulary.of(embedder)
     assert vocabulary is not None
@@ -66,12 +64,10 @@ def test_the_likeliest_word_is_what_the_whole_model_says_next(load: Load, llama_
     for text, vector in zip(TEXTS, embedder.encode(TEXTS, normalize=False), strict=True):
         with torch.no_grad():
             logits = model(torch.tensor(embedder.tokenize([text]).ids)).logits[0, -1]
-        wanted = logits.double().softmax(0)
+        expected = logits.double().softmax(0)
         for word in vocabulary.nearest(vector, 5):
-            near = [
-                place for place in range(len(wanted)) if abs(float(wanted[place]) - word.probability) < 1e-5
-            ]
-            assert word.word in [embedder.tokenizer.hf.decode([place]).strip() for place in near]
+            near = [i for i, value in enumerate(expected.tolist()) if abs(value - word.probability) < 1e-5]
+            assert word.word in [embedder.tokenizer.hf.decode([token_id]).strip() for token_id in near]
 
 
 def test_tied_embeddings_are_the_head(load: Load, gpt2_folder: Path) -> None:
@@ -81,7 +77,7 @@ def test_tied_embeddings_are_the_head(load: Load, gpt2_folder: Path) -> None:
     assert torch.equal(vocabulary.head, embedder.backbone.model.get_input_embeddings().weight)
 
 
-def test_a_saved_folder_finds_the_head_of_its_base(load: Load, tmp_path: Path) -> None:
+def test_a_saved_folder_uses_the_head_of_its_base_model(load: Load, tmp_path: Path) -> None:
     folder = load(template="ccw", pooling="lasttoken").save(tmp_path / "saved")
     base, saved = Vocabulary.of(load()), Vocabulary.of(load(folder))
     assert base is not None
@@ -89,7 +85,7 @@ def test_a_saved_folder_finds_the_head_of_its_base(load: Load, tmp_path: Path) -
     assert torch.equal(base.head, saved.head)
 
 
-def test_without_a_head_there_is_none(load: Load, tmp_path: Path) -> None:
+def test_a_model_without_a_head_has_no_vocabulary(load: Load, tmp_path: Path) -> None:
     embedder = load()
     embedder.backbone.model.save_pretrained(tmp_path / "headless")
     for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -109,17 +105,17 @@ def test_a_head_in_shards_is_found(load: Load, llama_folder: Path, tmp_path: Pat
     assert torch.equal(whole.head, sharded.head)
 
 
-def test_what_sets_apart_is_the_difference_from_the_mean(load: Load) -> None:
+def test_distinctive_words_are_nearest_to_the_difference_from_the_mean(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     vocabulary = Vocabulary.of(embedder)
     assert vocabulary is not None
     vectors = embedder.encode(TEXTS, normalize=False)
-    middle = vectors.mean(0)
-    wanted = [word.word for word in vocabulary.nearest(vectors[0] - middle, 4)]
-    assert apart(vocabulary, vectors[0], middle, 4) == wanted
-    assert wanted != [word.word for word in vocabulary.nearest(vectors[0], 4)]
-    assert apart(vocabulary, middle, middle, 4) == []
-    assert apart(None, vectors[0], middle, 4) is None
+    mean = vectors.mean(0)
+    expected = [word.word for word in vocabulary.nearest(vectors[0] - mean, 4)]
+    assert distinctive_words(vocabulary, vectors[0], mean, 4) == expected
+    assert expected != [word.word for word in vocabulary.nearest(vectors[0], 4)]
+    assert distinctive_words(vocabulary, mean, mean, 4) == []
+    assert distinctive_words(None, vectors[0], mean, 4) is None
 
 
 def test_groups_by_label_are_largest_first_with_centroid_words_and_examples(load: Load) -> None:
@@ -133,28 +129,28 @@ def test_groups_by_label_are_largest_first_with_centroid_words_and_examples(load
     assert (water.name, water.size, trade.name, trade.size) == ("water", 4, "trade", 3)
     centroid = vectors[:4].mean(0)
     assert water.words == vocabulary.nearest(centroid, 5)
-    assert water.apart == apart(vocabulary, centroid, vectors.mean(0), 5)
+    assert water.distinctive == distinctive_words(vocabulary, centroid, vectors.mean(0), 5)
     cosines = [v @ centroid / np.linalg.norm(v) for v in vectors[:4]]
     assert water.examples == [texts[row] for row in np.argsort(cosines)[::-1][:3]]
     assert describe_groups(rows_of, vectors, texts, None, 5)[0].words is None
 
 
-def test_clusters_are_those_of_k_means_and_every_text_is_in_one() -> None:
+def test_clusters_are_those_of_k_means_and_include_every_text() -> None:
     draw = np.random.default_rng(0)
     centres = np.eye(3)[[0] * 9 + [1] * 5 + [2] * 2]
     vectors = (centres + draw.normal(0, 0.01, (16, 3))) * draw.uniform(1, 5, (16, 1))
-    found = rows_by_cluster(vectors, 3, seed=0)
-    assert list(found) == ["cluster 1", "cluster 2", "cluster 3"]
-    assert [rows.tolist() for rows in found.values()] == [
+    groups = rows_by_cluster(vectors, 3, seed=0)
+    assert list(groups) == ["cluster 1", "cluster 2", "cluster 3"]
+    assert [rows.tolist() for rows in groups.values()] == [
         list(range(9)), list(range(9, 14)), [14, 15],
     ]  # fmt: skip
 
 
-def test_groups_that_cannot_be_made_are_refused(refused: Callable[..., str]) -> None:
+def test_invalid_requests_for_clusters_are_refused(refused: Callable[..., str]) -> None:
     require_groups(None, ["a"], 1)
     require_groups(2, None, 2)
     assert refused(RequestError, require_groups, 3, ["a", "b"], 9) == (
-        "clusters=3 and a column of labels: the groups come from one of them"
+        "clusters=3 and a label column: give one of them"
     )
     assert refused(RequestError, require_groups, 3, None, 2) == "clusters=3: there are 2 texts; give 1 … 2"
     assert refused(RequestError, require_groups, 0, None, 2) == "clusters=0: there are 2 texts; give 1 … 2"

@@ -1,4 +1,4 @@
-"""Content words: what counts as a word, what as a stop word, and which tokens belong to one."""
+"""Content words: what counts as a word, which words are stop words, and which tokens belong to a content word."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("", []),
         (" – …!? \t\n", []),
@@ -44,12 +44,12 @@ def words(text: str) -> list[str]:
         ("\u0301alone", ["alone"]),
     ],
 )
-def test_words_of_a_text(text: str, wanted: list[str]) -> None:
-    assert words(text) == wanted
+def test_words_of_a_text(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
 
 
 @given(st.text())
-def test_words_are_in_order_and_begin_with_a_letter_or_digit(text: str) -> None:
+def test_words_are_in_order_and_start_with_a_letter_or_digit(text: str) -> None:
     last = 0
     for start, end in words_of(text):
         assert last <= start < end <= len(text)
@@ -79,26 +79,26 @@ def test_words_are_in_order_and_begin_with_a_letter_or_digit(text: str) -> None:
         "ain't",
     ],
 )
-def test_stop_words_and_their_contractions_carry_no_content(word: str) -> None:
+def test_stop_words_and_their_contractions_are_not_content_words(word: str) -> None:
     assert not is_content(word, english_stop_words())
 
 
 @pytest.mark.parametrize("word", ["man", "dog's", "O'Brien", "Café", "7", "東京", "thermometer", "AI"])
-def test_other_words_do(word: str) -> None:
+def test_other_words_are_content_words(word: str) -> None:
     assert is_content(word, english_stop_words())
 
 
-def marked(embedder: Embedder, text: str) -> str:
+def content_of(embedder: Embedder, text: str) -> str:
     """The text's tokens that belong to content words, joined."""
     (content,) = content_tokens(embedder, [text], english_stop_words())
     ids = embedder.tokenizer.text_ids([text])[0]
     assert len(content) == min(len(ids), embedder.compiled.budget)
-    chosen = [token for token, yes in zip(ids, content, strict=False) if yes]
-    return str(embedder.tokenizer.hf.decode(chosen)).replace(" ", "")
+    content_ids = [token for token, is_content in zip(ids, content, strict=False) if is_content]
+    return str(embedder.tokenizer.hf.decode(content_ids)).replace(" ", "")
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("a man is driving a car", "mandrivingcar"),
         ("  the river, was low!  ", "riverlow"),
@@ -109,43 +109,43 @@ def marked(embedder: Embedder, text: str) -> str:
         ("unbelievably", "unbelievably"),
     ],
 )
-def test_tokens_of_content_words(text: str, wanted: str, load: Load) -> None:
-    assert marked(load(template="ccw"), text) == wanted
+def test_tokens_of_content_words(text: str, expected: str, load: Load) -> None:
+    assert content_of(load(template="ccw"), text) == expected
 
 
-def test_tokens_of_a_cut_text_are_those_that_are_left(load: Load) -> None:
+def test_tokens_of_a_truncated_text(load: Load) -> None:
     embedder = load(template="ccw")
     (content,) = content_tokens(embedder, ["car " * 300], english_stop_words())
     assert len(content) == embedder.compiled.budget
 
 
-def test_lone_surrogates_are_no_words_and_no_error(load: Load) -> None:
+def test_lone_surrogates_are_neither_words_nor_errors(load: Load) -> None:
     (content,) = content_tokens(load(template="none"), ["\ud800 car"], english_stop_words())
     assert content.any()
     assert not content.all()
 
 
-def test_tokens_of_both_template_and_text_are_refused(load: Load) -> None:
+def test_shared_tokens_of_template_and_text_are_refused(load: Load) -> None:
     embedder = load(template=Template.parse("ccw", boundary="string"))
     with pytest.raises(RequestError) as caught:
         content_tokens(embedder, ["a car"], english_stop_words())
     assert str(caught.value) == (
-        "boundary='string' merges template and text into tokens of both: use boundary='ids'"
+        "boundary='string' merges template and text into shared tokens: use boundary='ids'"
     )
 
 
-def test_stop_words_of_ones_own(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_stop_words_from_a_file(tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "de.txt").write_text("der\nDie\n\n  weiß \n", encoding="utf-8-sig")
-    own = read_stop_words(tmp_path / "de.txt")
-    assert [word for word in ("Der", "die", "WEISS", "the", "Katze") if is_content(word, own)] == [
+    german = read_stop_words(tmp_path / "de.txt")
+    assert [word for word in ("Der", "die", "WEISS", "the", "Katze") if is_content(word, german)] == [
         "the",
         "Katze",
     ]
     missing = tmp_path / "no.txt"
     assert refused(MissingFileError, read_stop_words, missing) == (
-        f"no file {missing}: give a file with one stop word on each line"
+        f"no file {missing}: give a file with one stop word per line"
     )
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\xfa")
     assert refused(RequestError, read_stop_words, tmp_path / "bad.txt") == (
-        f"{tmp_path / 'bad.txt'} is not UTF-8 text: give one stop word on each line"
+        f"{tmp_path / 'bad.txt'} is not UTF-8 text: give one stop word per line"
     )

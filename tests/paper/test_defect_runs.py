@@ -80,7 +80,7 @@ def test_every_switch_is_measured_once(
     out = tmp_path / "defects"
     with pytest.raises(KeyboardInterrupt):
         measure_defects(out, **settings)
-    with pytest.raises(RequestError, match="--resume: seeds was 2 and is now 3"):
+    with pytest.raises(RequestError, match="resume=True: seeds was 2 and is now 3"):
         measure_defects(out, resume=True, **{**settings, "seeds": 3})
     found = measure_defects(out, resume=True, **settings)
     tried = contestants(found["facts"])

@@ -1,4 +1,4 @@
-"""Markup: whatever is no markup is escaped."""
+"""Markup: whatever is not markup is escaped."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_elements_without_content() -> None:
     assert tag("td") == "<td></td>"
 
 
-def test_join_escapes_what_lies_between_tags() -> None:
+def test_join_escapes_text_between_tags() -> None:
     assert join(["<", Markup("<br>")], ", ") == "&lt;, <br>"
 
 

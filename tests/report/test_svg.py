@@ -1,4 +1,4 @@
-"""Charts: numbers land where they belong, and no sign is told by its colour alone."""
+"""Charts: positions follow from the numbers, and no kind is shown by colour alone."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_a_line_runs_from_corner_to_corner() -> None:
     (path,) = re.findall(r'<polyline points="([^"]+)"', chart)
     bottom, right = svg.HEIGHT - svg.BOTTOM, svg.WIDTH - svg.RIGHT
     middle = ((svg.LEFT + right) / 2, (svg.TOP + bottom) / 2)
-    places = [tuple(map(float, place.split(","))) for place in path.split()]
-    assert places == [(svg.LEFT, bottom), middle, (right, svg.TOP)]
+    positions = [tuple(map(float, point.split(","))) for point in path.split()]
+    assert positions == [(svg.LEFT, bottom), middle, (right, svg.TOP)]
     assert 'role="img" aria-label="a chart"' in chart
 
 
-def test_the_ring_is_around_its_point() -> None:
+def test_the_ring_surrounds_its_point() -> None:
     line = svg.Line("seed 0", [(0, 1), (5, 3), (10, 2)], 0, marks=True, ringed=5)
     chart = svg.line_chart([line], "a chart", "step")
     (ring,) = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="7" class="ring"/>', chart)
@@ -51,7 +51,7 @@ def test_the_ring_is_around_its_point() -> None:
     assert len(marks) == 3
 
 
-def test_a_line_of_one_point_is_seen() -> None:
+def test_a_line_of_one_point_has_a_mark() -> None:
     chart = svg.line_chart([svg.Line("seed 0", [(1, 4.0)], 0)], "a chart", "step")
     assert chart.count('class="mark"') == 1
 
@@ -62,28 +62,28 @@ def test_the_rule_widens_the_axis() -> None:
     assert ">before</text>" in chart
 
 
-def test_map_keeps_proportions_and_stays_inside() -> None:
+def test_the_map_keeps_proportions_and_fits_its_square() -> None:
     points = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 5.0]], np.float32)
     drawn = svg.point_map(points, [0, 1, 2], ["a", "b", "c"], "a map")
-    places = np.array(re.findall(r'translate\(([\d.]+) ([\d.]+)\)" data-row', drawn), float)
-    assert ((places > 0) & (places < svg.MAP_SIZE)).all()
-    assert np.linalg.norm(places[1] - places[0]) == pytest.approx(
-        2 * np.linalg.norm(places[2] - places[0]), abs=0.1
+    positions = np.array(re.findall(r'translate\(([\d.]+) ([\d.]+)\)" data-row', drawn), float)
+    assert ((positions > 0) & (positions < svg.MAP_SIZE)).all()
+    assert np.linalg.norm(positions[1] - positions[0]) == pytest.approx(
+        2 * np.linalg.norm(positions[2] - positions[0]), abs=0.1
     )
 
 
-def test_thirty_kinds_have_thirty_signs_and_neighbours_of_one_colour_another_shape() -> None:
-    signs = [
+def test_thirty_kinds_have_thirty_symbols_and_kinds_of_one_colour_different_shapes() -> None:
+    symbols = [
         (re.search(r'\bd="([^"]+)"', sample).group(1), re.search(r"dot c(\d)", sample).group(1))  # type: ignore[union-attr]
         for sample in map(svg.symbol_sample, range(30))
     ]
-    assert len(set(signs)) == 30
-    assert len({shape for shape, colour in signs[:18] if colour == "0"}) == 3
+    assert len(set(symbols)) == 30
+    assert len({shape for shape, colour in symbols[:18] if colour == "0"}) == 3
 
 
-def test_bar_and_whiskers_have_their_lengths() -> None:
-    drawn = svg.bar(0.5, style="adapted", band=0.1)
+def test_lengths_of_bar_and_whiskers() -> None:
+    drawn = svg.bar(0.5, style="adapted", interval=(0.4, 0.6))
     assert '<rect x="0" y="5" height="10" rx="1.5" width="50%" class="adapted"/>' in drawn
     assert '<line x1="40%" x2="60%" y1="10" y2="10"/>' in drawn
     assert "<line" not in svg.bar(0.5, style="text")
-    assert 'x1="0%"' in svg.bar(0.05, style="adapted", band=0.1)
+    assert 'x1="0%"' in svg.bar(0.05, style="adapted", interval=(-0.05, 0.15))

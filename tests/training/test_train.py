@@ -98,9 +98,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path: Path, settings: Setti
     process.wait()
     assert not out.exists(), "the run ended before it was killed"
 
-    with pytest.raises(ExistingOutputError, match="holds an interrupted run: go on with --resume"):
+    with pytest.raises(ExistingOutputError, match="has an interrupted run: pass resume=True"):
         train(out, **settings)
-    with pytest.raises(RequestError, match=r"--resume: temperature was 0.05 and is now 0.1"):
+    with pytest.raises(RequestError, match=r"resume=True: temperature was 0.05 and is now 0.1"):
         train(out, resume=True, **{**settings, "temperature": 0.1})
     train(out, resume=True, **settings)
     for name in ("model.safetensors", "training/step-000045/adapter_model.safetensors"):
@@ -225,7 +225,7 @@ def test_the_plan_is_said_before_the_first_step(
 def test_existing_output_is_refused_before_any_work(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("keep")
-    with pytest.raises(ExistingOutputError, match=r"out exists: give another place or --overwrite"):
+    with pytest.raises(ExistingOutputError, match=r"out exists: choose another path or pass overwrite=True"):
         train(tmp_path / "out", **settings)
     assert (tmp_path / "out" / "mine").read_text() == "keep"
     train(tmp_path / "out", overwrite=True, **settings)

@@ -115,7 +115,7 @@ def _beyond(shelves: Sequence[VectorFileInfo], most_bytes: float) -> list[Vector
 def _deleted(facts: VectorFileInfo) -> bool:
     lock = FileLock(facts.path)
     try:
-        if not lock.own():
+        if not lock.try_exclusive():
             warn(f"{facts.path} ({facts.model}) is in use by another process: it stays")
             return False
         remove(facts.path)  # and not the lock, for which somebody may be waiting

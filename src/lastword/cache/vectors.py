@@ -77,7 +77,7 @@ class VectorFile:
         self._lock = FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.share()
+            self._lock.acquire_shared()
             self._connect()
         except (sqlite3.OperationalError, OSError) as error:
             self._stop_writing(error)
@@ -148,12 +148,12 @@ class VectorFile:
         os.utime(self.path)
 
     def _renew(self, reason: str) -> None:
-        if not self._lock.own():
-            self._lock.share()
+        if not self._lock.try_exclusive():
+            self._lock.acquire_shared()
             raise sqlite3.OperationalError(f"it {reason}, and another process uses it")
         warn(f"{self.path} {reason}: it is begun anew, and its vectors are computed again")
         remove(self.path)
-        self._lock.share()
+        self._lock.acquire_shared()
         self._connection = _opened(self.path, self.identity, self.model)
 
     def _give_up(self, error: sqlite3.DatabaseError) -> None:

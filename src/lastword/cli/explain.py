@@ -14,7 +14,9 @@ import click
 @click.option("--model", "models", multiple=True, help="name or folder of a model; mini; repeatable")
 @click.option("--checkpoints", type=Path, help="folder of a training: its base model and every checkpoint")
 @click.option("--text", "texts", multiple=True, help="show this text token by token; repeatable")
-@click.option("--out", type=Path, help="write explain.json, attention.svg and explain.html to this folder")
+@click.option(
+    "--out", "output", type=Path, help="write explain.json, attention.svg and explain.html to this folder"
+)
 @click.option("--overwrite", is_flag=True, help="replace that folder")
 @click.option("--text-column", default="text", show_default=True, help="column of the texts")
 @click.option("--positive-column", help="column of texts that mean the same, for the alignment")

@@ -115,7 +115,8 @@ def _score_row(row: Row, is_best: bool, top: float) -> Markup:
     mark = [tag("span", "best", class_="pill")] if is_best else []
     setting = setting_of(row) or "counts of words"
     score = (tag("b", points(row["v_measure"])), " ", tag("span", f"± {points(row['std'])}", class_="muted"))
-    bar = svg.bar(row["v_measure"] / top, style=model, band=row["std"] / top)
+    ends = (row["v_measure"] - row["std"]) / top, (row["v_measure"] + row["std"]) / top
+    bar = svg.bar(row["v_measure"] / top, style=model, interval=ends)
     return tag(
         "tr",
         tag("th", name, " ", *mark, tag("span", setting, class_="setting"), scope="row"),

@@ -1,7 +1,10 @@
-"""The verb: a file of texts and models in; what they look at, and how their vectors lie, out."""
+"""The verb: texts and models in; attention, geometry and nearest words out."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,32 +19,26 @@ from lastword.errors import ExistingOutputError, RequestError
 from lastword.explanation.attention import token_attention
 from lastword.explanation.groups import (
     Group,
-    apart,
     describe_groups,
+    distinctive_words,
     require_groups,
     rows_by_cluster,
     rows_by_label,
 )
-from lastword.explanation.models import Settings, Subject, find_run, subjects
-from lastword.explanation.output import write_folder
-from lastword.explanation.record import Explanation, Measured, Shown, Token
-from lastword.explanation.sample import Columns, SameTokens, Sample, read_sample
+from lastword.explanation.models import LoadedModel, LoadOptions, find_checkpoints, load_models
+from lastword.explanation.page import render_page
+from lastword.explanation.picture import render_picture
+from lastword.explanation.result import Explanation, ModelExplanation, TextDetail, Token
+from lastword.explanation.sample import Columns, Sample, read_sample
 from lastword.explanation.shares import attention_shares
-from lastword.explanation.vocabulary import Vocabulary, checked_count
+from lastword.explanation.vocabulary import Vocabulary
 from lastword.explanation.words import content_tokens, english_stop_words, read_stop_words
+from lastword.files.run_folder import replace
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What to find out about each model.
-
-    Attributes:
-        stop_words: words that are no content words.
-        clusters: groups of a k-means, or None.
-        words: nearest words of a vector.
-        batch_tokens: padded tokens in one pass.
-        seed: of bands and k-means.
-    """
+class _Options:
+    """How each model is measured; see `explain`."""
 
     stop_words: frozenset[str]
     clusters: int | None
@@ -56,7 +53,7 @@ def explain(
     *,
     checkpoints: str | Path | None = None,
     texts: str | Sequence[str] = (),
-    out: str | Path | None = None,
+    output: str | Path | None = None,
     overwrite: bool = False,
     text_column: str = "text",
     positive_column: str | None = None,
@@ -73,145 +70,187 @@ def explain(
     dtype: str | None = None,
     device: str | None = None,
 ) -> Explanation:
-    """Show what models look at and how their vectors lie, side by side.
+    """Compare the attention and the vector geometry of models, side by side.
 
     For each model: the last token's attention in every layer and head, over a sample of texts; the share of
-    it that falls on content words; the geometry of the vectors; and the words that the model's own output
-    head finds nearest to them.
+    it on content words; the geometry of the vectors; and the words that the model's own output head predicts
+    from them.
 
     Args:
         data: a file, or the bundled "topics" or "products".
-        models: names, folders or loaded embedders, one or several; a base model gets template and pooling of the
-            others.
-        checkpoints: folder that a training wrote, or OUT.partial of one that runs: its base model and every
-            checkpoint are looked at.
-        texts: texts to show whole, token by token; the first two of the sample if there are none.
-        out: folder to write explain.json, attention.svg and explain.html to.
-        overwrite: replace it.
+        models: one or several names, folders or loaded embedders; base models get the template and pooling of
+            the others.
+        checkpoints: output folder of a training run, or OUTPUT.partial of an unfinished one: its base model
+            and every checkpoint are included.
+        texts: texts to show token by token; by default the first two of the sample.
+        output: folder to write explain.json, attention.svg and explain.html to.
+        overwrite: replace `output`.
         text_column: column of the texts.
-        positive_column: column of texts that mean the same, for the alignment.
+        positive_column: column of texts with the same meaning, for the alignment.
         label_column: column of labels; gives the words of each label.
-        clusters: gives the words of so many clusters instead.
+        clusters: gives the words of this many clusters instead.
         words: nearest words of a vector.
-        stop_words: file of words that are no content words, one on a line; None is scikit-learn's English list.
-        max_texts: look at a fixed sample of at most so many texts.
-        seed: of sample, bands and k-means.
-        template: for all models; None leaves each its own.
-        pooling: for all models; None leaves each its own.
-        batch_tokens: padded tokens in one pass; bounds the memory and changes no result.
-        drop_empty: leave out rows without text instead of refusing the file.
-        dtype: precision of the models; None is what the device does best.
-        device: None is the best there is.
+        stop_words: file with one stop word per line; None uses scikit-learn's English list.
+        max_texts: use a fixed sample of at most this many texts.
+        seed: of the sample and of k-means.
+        template: for all models; None uses the stored template of each.
+        pooling: for all models; None uses the stored pooling of each.
+        batch_tokens: padded tokens in one forward pass; limits the memory and changes no result.
+        drop_empty: leave out rows without text instead of raising an error.
+        dtype: precision of the models; None is the best precision that the device supports.
+        device: None is the best device available.
 
     Returns:
-        The numbers of every model; `to_dict()` is what explain.json holds.
+        The numbers of every model; `to_dict()` is the content of explain.json.
 
     Raises:
-        MissingFileError, TableError, ModelError, RequestError: see the message.
-        WorkError: a checkpoint that does not load.
+        MissingFileError, TableError, ModelError, RequestError, ExistingOutputError: see the message.
+        WorkError: a checkpoint cannot be loaded.
 
     Source: attention as in arXiv:2507.22729, §4.6 and Figure 1.
     """
     models = [models] if isinstance(models, str | Path | Embedder) else models
     texts = [texts] if isinstance(texts, str) else texts
     if not models and checkpoints is None:
-        raise RequestError("nothing to explain: give a model, or the folder of a training as checkpoints")
-    if out is not None and Path(out).exists() and not overwrite:
-        raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
+        raise RequestError("nothing to explain: give a model, or the folder of a training run as checkpoints")
+    if output is not None and Path(output).exists() and not overwrite:
+        raise ExistingOutputError(f"{output} exists: choose another path or pass overwrite=True")
+    if words < 1:
+        raise RequestError(f"words={words}: give 1 or more")
     columns = Columns(text_column, positive_column, label_column)
     sample = read_sample(data, columns, texts, max_texts=max_texts, seed=seed, drop_empty=drop_empty)
     require_groups(clusters, sample.labels, len(sample.texts))
-    asked = Asked(
-        read_stop_words(stop_words) if stop_words else english_stop_words(),
-        clusters,
-        checked_count(words),
-        batch_tokens,
-        seed,
+    options = _Options(
+        stop_words=read_stop_words(stop_words) if stop_words else english_stop_words(),
+        clusters=clusters,
+        words=words,
+        batch_tokens=batch_tokens,
+        seed=seed,
     )
-    run = find_run(checkpoints) if checkpoints is not None else None
-    tokens = SameTokens(sample.texts)
-    measured: list[Measured] = []
-    for subject in subjects(models, run, Settings(template, pooling, dtype, device)):
-        info(f"looking at {subject.name}")
-        tokens.require(subject)
-        with (
-            silenced() if measured and subject.step else nullcontext()
-        ):  # each checkpoint would warn of the same
-            measured.append(_measure(subject, sample, asked))
-    found = Explanation(str(data), len(sample.texts), sample.held, seed, measured)
-    if out is not None:
-        write_folder(Path(out), found)
-    return found
+    run = find_checkpoints(checkpoints) if checkpoints is not None else None
+    results: list[ModelExplanation] = []
+    first_ids: tuple[str, list[list[int]]] | None = None
+    for model in load_models(models, run, LoadOptions(template, pooling, dtype, device)):
+        info(f"explaining {model.name}")
+        first_ids = _require_same_tokens(model, sample.texts, first_ids)
+        # Every checkpoint would repeat the warnings of the first model.
+        with silenced() if results and model.step else nullcontext():
+            results.append(_explain_model(model, sample, options))
+    explanation = Explanation(str(data), len(sample.texts), sample.texts_in_file, seed, results)
+    if output is not None:
+        _write_folder(Path(output), explanation)
+    return explanation
 
 
-def _measure(subject: Subject, sample: Sample, asked: Asked) -> Measured:
-    embedder = subject.embedder
+def _require_same_tokens(
+    model: LoadedModel, texts: list[str], first: tuple[str, list[list[int]]] | None
+) -> tuple[str, list[list[int]]]:
+    """Refuse a tokenizer that differs from the first model's: shares of tokens would not be comparable.
+
+    Args:
+        model: to check.
+        texts: n texts.
+        first: name and token ids of the first model; None if this is it.
+    """
+    ids = model.embedder.tokenizer.text_ids(texts)
+    if first is None:
+        return model.name, ids
+    if ids != first[1]:
+        raise RequestError(
+            f"{model.name} and {first[0]} tokenize the texts differently: attention can only be compared "
+            "between models with the same tokenizer; explain them separately"
+        )
+    return first
+
+
+def _explain_model(model: LoadedModel, sample: Sample, options: _Options) -> ModelExplanation:
+    embedder = model.embedder
     if embedder.pooling.name not in ("lasttoken", "eos"):
         warn(
-            f"{subject.name} pools by {embedder.pooling.spec}, which reads more tokens than the last: "
-            "the attention shown is the last token's alone"
+            f"{model.name} uses {embedder.pooling.spec} pooling, which reads more tokens than the last: "
+            "the attention shown is only the last token's"
         )
-    shares = attention_shares(embedder, sample.texts, asked.stop_words, batch_tokens=asked.batch_tokens)
-    vectors = embedder.encode(sample.texts, normalize=False, batch_tokens=asked.batch_tokens)
+    shares = attention_shares(embedder, sample.texts, options.stop_words, batch_tokens=options.batch_tokens)
+    vectors = embedder.encode(sample.texts, normalize=False, batch_tokens=options.batch_tokens)
     vocabulary = Vocabulary.of(embedder)
     if vocabulary is None:
-        warn(f"{subject.name}: no output head found, so there are no nearest words")
-    return Measured(
-        name=subject.name,
-        step=subject.step,
+        warn(f"{model.name}: no output head found, so there are no nearest words")
+    return ModelExplanation(
+        name=model.name,
+        step=model.step,
         template=embedder.template.name,
         pooling=embedder.pooling.spec,
         shares=shares,
-        geometry=_geometry(embedder, vectors, sample, asked.batch_tokens),
-        shown=_shown(embedder, sample.shown, vocabulary, vectors.mean(0), asked),
-        groups=_groups(vectors, sample, vocabulary, asked),
-        seed=asked.seed,
+        geometry=_geometry(embedder, vectors, sample, options.batch_tokens),
+        details=_details(embedder, sample.detailed, vocabulary, vectors.mean(0), options),
+        groups=_groups(vectors, sample, vocabulary, options),
     )
 
 
 def _geometry(
     embedder: Embedder, vectors: np.ndarray, sample: Sample, batch_tokens: int | None
 ) -> dict[str, float | None]:
-    """How the vectors lie; one text alone has nothing to lie against."""
+    """Measures of the vectors; most are not defined for a single text."""
     several = len(vectors) > 1
-    found: dict[str, float | None] = {
+    measures: dict[str, float | None] = {
         "mean_cosine": geometry.mean_cosine(vectors) if several else None,
         "effective_rank": geometry.effective_rank(vectors) if several else None,
         "uniformity": geometry.uniformity(vectors) if several else None,
         "alignment": None,
     }
     if sample.positives is not None:
-        others = embedder.encode(sample.positives, normalize=False, batch_tokens=batch_tokens)
-        found["alignment"] = geometry.alignment(vectors, others)
-    return found
+        positives = embedder.encode(sample.positives, normalize=False, batch_tokens=batch_tokens)
+        measures["alignment"] = geometry.alignment(vectors, positives)
+    return measures
 
 
-def _shown(
+def _details(
     embedder: Embedder,
     texts: list[str],
     vocabulary: Vocabulary | None,
-    middle: np.ndarray,
-    asked: Asked,
-) -> list[Shown]:
-    found = []
+    mean: np.ndarray,
+    options: _Options,
+) -> list[TextDetail]:
+    details = []
     vectors = embedder.encode(texts, normalize=False)
-    contents = content_tokens(embedder, texts, asked.stop_words)
+    contents = content_tokens(embedder, texts, options.stop_words)
     for text, vector, content in zip(texts, vectors, contents, strict=True):
         flags = iter(content.tolist())
         tokens = [
-            Token(one.token, one.part, one.weight, one.part == "text" and next(flags))
-            for one in token_attention(embedder, text)
+            Token(token.token, token.part, token.weight, token.part == "text" and next(flags))
+            for token in token_attention(embedder, text)
         ]
-        words = vocabulary.nearest(vector, asked.words) if vocabulary else None
-        found.append(Shown(text, tokens, words, apart(vocabulary, vector, middle, asked.words)))
-    return found
+        words = vocabulary.nearest(vector, options.words) if vocabulary else None
+        distinctive = distinctive_words(vocabulary, vector, mean, options.words)
+        details.append(TextDetail(text, tokens, words, distinctive))
+    return details
 
 
-def _groups(vectors: np.ndarray, sample: Sample, vocabulary: Vocabulary | None, asked: Asked) -> list[Group]:
+def _groups(
+    vectors: np.ndarray, sample: Sample, vocabulary: Vocabulary | None, options: _Options
+) -> list[Group]:
     if sample.labels is not None:
         rows_of = rows_by_label(sample.labels)
-    elif asked.clusters is not None:
-        rows_of = rows_by_cluster(vectors, asked.clusters, asked.seed)
+    elif options.clusters is not None:
+        rows_of = rows_by_cluster(vectors, options.clusters, options.seed)
     else:
         return []
-    return describe_groups(rows_of, vectors, sample.texts, vocabulary, asked.words)
+    return describe_groups(rows_of, vectors, sample.texts, vocabulary, options.words)
+
+
+def _write_folder(output: Path, explanation: Explanation) -> None:
+    """Write the files to a temporary folder, then move it: `output` appears, or is replaced, as a whole."""
+    output = output.absolute()
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    files = {
+        "explain.json": json.dumps(explanation.to_dict(), ensure_ascii=False, indent=1) + "\n",
+        "attention.svg": render_picture(explanation) + "\n",
+        "explain.html": render_page(explanation),
+    }
+    try:
+        for name, content in files.items():
+            (partial / name).write_bytes(content.encode("utf-8", errors="replace"))
+        replace(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""TEXTS → GROUPS: by label, or by k-means of the vectors; each with the words nearest to its middle."""
+"""TEXTS → GROUPS: by label, or by k-means of the vectors; each with the words nearest to its mean vector."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,106 +16,106 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Group:
-    """Texts that belong together.
+    """Texts of one label or cluster.
 
     Attributes:
         name: the label, or "cluster 1" …, largest first.
-        size: how many texts.
+        size: number of texts.
         words: nearest to the mean vector of the group; None without an output head.
-        apart: nearest to that mean less the mean of all texts: what sets the group apart.
-        examples: texts nearest to the middle of the group.
+        distinctive: nearest to that mean minus the mean of all texts.
+        examples: the texts nearest to the mean of the group.
     """
 
     name: str
     size: int
     words: list[Word] | None
-    apart: list[str] | None
+    distinctive: list[str] | None
     examples: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        words = None if self.words is None else [word.to_dict() for word in self.words]
-        return {
-            "name": self.name, "size": self.size, "words": words, "apart": self.apart, "examples": self.examples,
-        }  # fmt: skip
+        """JSON-compatible values."""
+        return asdict(self)
 
 
 def require_groups(clusters: int | None, labels: Sequence[str] | None, n: int) -> None:
-    """Refuse groups that cannot be made, before anything is computed."""
+    """Check a request for clusters before anything is computed.
+
+    Raises:
+        RequestError: clusters and labels, or a number of clusters that is out of range.
+    """
     if clusters is None:
         return
     if labels is not None:
-        raise RequestError(f"clusters={clusters} and a column of labels: the groups come from one of them")
+        raise RequestError(f"clusters={clusters} and a label column: give one of them")
     if not 1 <= clusters <= n:
         raise RequestError(f"clusters={clusters}: there are {n} texts; give 1 … {n}")
 
 
 def rows_by_label(labels: Sequence[str]) -> dict[str, np.ndarray]:
     """Label → rows, largest group first."""
-    rows = {
-        label: np.array([i for i, own in enumerate(labels) if own == label]) for label in sorted(set(labels))
-    }
+    array = np.array(labels, dtype=object)
+    rows = {label: np.flatnonzero(array == label) for label in sorted(set(labels))}
     return dict(sorted(rows.items(), key=lambda item: -len(item[1])))
 
 
 def rows_by_cluster(vectors: np.ndarray, clusters: int, seed: int) -> dict[str, np.ndarray]:
-    """ "cluster 1" … → rows, largest first; k-means of the vectors at length 1, best of ten starts."""
+    """ "cluster 1" … → rows, largest first; k-means of the normalized vectors, best of ten starts."""
     from sklearn.cluster import KMeans
     from sklearn.preprocessing import normalize
 
-    own = KMeans(clusters, n_init=10, random_state=seed).fit_predict(normalize(vectors))
+    assigned = KMeans(clusters, n_init=10, random_state=seed).fit_predict(normalize(vectors))
     groups = sorted(
-        (np.flatnonzero(own == k) for k in range(clusters)), key=lambda rows: (-len(rows), *rows[:1])
+        (np.flatnonzero(assigned == k) for k in range(clusters)), key=lambda rows: (-len(rows), *rows[:1])
     )
-    return {f"cluster {place}": rows for place, rows in enumerate(groups, start=1) if len(rows)}
+    return {f"cluster {number}": rows for number, rows in enumerate(groups, start=1) if len(rows)}
 
 
 def describe_groups(
-    rows_of: dict[str, np.ndarray],
+    rows_of: Mapping[str, np.ndarray],
     vectors: np.ndarray,
     texts: Sequence[str],
     vocabulary: Vocabulary | None,
     words: int,
 ) -> list[Group]:
-    """Say what each group is about.
+    """Find words and examples for each group.
 
     Args:
         rows_of: name → rows.
-        vectors: (n, dim), not scaled.
+        vectors: (n, dim), not normalized.
         texts: n texts.
         vocabulary: of the model, if it has one.
         words: words of each group.
     """
-    middle = vectors.mean(0)
-    found = []
+    mean = vectors.mean(0)
+    groups = []
     for name, rows in rows_of.items():
         centroid = vectors[rows].mean(0)
-        found.append(
+        groups.append(
             Group(
-                name,
-                len(rows),
-                vocabulary.nearest(centroid, words) if vocabulary else None,
-                apart(vocabulary, centroid, middle, words),
-                [texts[row] for row in _nearest_rows(vectors[rows], centroid, rows)],
+                name=name,
+                size=len(rows),
+                words=vocabulary.nearest(centroid, words) if vocabulary else None,
+                distinctive=distinctive_words(vocabulary, centroid, mean, words),
+                examples=[texts[row] for row in _nearest_rows(vectors[rows], centroid, rows)],
             )
         )
-    return found
+    return groups
 
 
-def apart(
-    vocabulary: Vocabulary | None, vector: np.ndarray, middle: np.ndarray, words: int
+def distinctive_words(
+    vocabulary: Vocabulary | None, vector: np.ndarray, mean: np.ndarray, words: int
 ) -> list[str] | None:
-    """Words nearest to what sets a vector apart from the mean of all; none where nothing does."""
+    """Words nearest to a vector minus the mean of all vectors; none if the vector is the mean."""
     if vocabulary is None:
         return None
-    difference = vector - middle
-    if not np.linalg.norm(difference) > 1e-6 * np.linalg.norm(middle):
+    difference = vector - mean
+    if not np.linalg.norm(difference) > 1e-6 * np.linalg.norm(mean):
         return []
     return [word.word for word in vocabulary.nearest(difference, words)]
 
 
 def _nearest_rows(vectors: np.ndarray, centroid: np.ndarray, rows: np.ndarray) -> list[int]:
-    """Rows of the vectors of the highest cosine with the centroid."""
+    """Rows of the vectors with the highest cosine to the centroid."""
     lengths = np.linalg.norm(vectors, axis=1) + 1e-12
     order = np.argsort(-(vectors @ centroid) / lengths, kind="stable")
     return [int(row) for row in rows[order[:_EXAMPLES]]]

@@ -1,4 +1,4 @@
-"""The models side by side: those that were named, and the checkpoints of a training over their base model."""
+"""Models to compare: those that the caller names, and the checkpoints of a training run with their base model."""
 
 from __future__ import annotations
 
@@ -20,44 +20,42 @@ from lastword.embedding.adapters import adapter_settings, load_adapter, place_ad
 from lastword.errors import MissingFileError, ModelError, RequestError
 
 _RECIPE = "recipe.json"
-# Where a training keeps its checkpoints: in the folder it wrote, in OUT.partial while it runs.
-_PLACES = ("training", "checkpoints", ".")
+# Folders of checkpoints: in the output of a run, in OUTPUT.partial while it runs, or the given folder itself.
+_FOLDERS = ("training", "checkpoints", ".")
 
 
 @dataclass(frozen=True)
-class Run:
-    """The checkpoints of a training.
+class Checkpoints:
+    """The checkpoints of a training run.
 
     Attributes:
-        folder: as given.
         steps: (step, folder of the adapter), in order.
         base: name or folder of the base model.
-        recipe: settings of the training, as far as they are stored.
+        recipe: settings of the run, as far as they are stored.
     """
 
-    folder: Path
     steps: list[tuple[int, Path]]
     base: str
     recipe: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Wrapping:
-    """What a base model does not know: how texts are wrapped and states are pooled."""
+class Defaults:
+    """Template and pooling for base models, which store none."""
 
     template: str | Template
     pooling: str
 
 
 @dataclass(frozen=True)
-class Settings:
+class LoadOptions:
     """How models are loaded.
 
     Attributes:
-        template: for all models; None leaves each its own.
-        pooling: for all models; None leaves each its own.
-        dtype: None is what the device does best.
-        device: None is the best there is.
+        template: for all models; None uses the stored template of each.
+        pooling: for all models; None uses the stored pooling of each.
+        dtype: None is the best precision that the device supports.
+        device: None is the best device available.
     """
 
     template: str | None = None
@@ -67,12 +65,12 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One model, to be looked at before the next is asked for: checkpoints share one model's memory.
+class LoadedModel:
+    """One model. Use it before loading the next: checkpoints share one model in memory.
 
     Attributes:
-        name: the model's, or "step 40".
-        step: step of the training; 0 is its base model, None a model of no known step.
+        name: of the model, or "step 40".
+        step: training step; 0 is the base model of a run, None a model whose step is unknown.
         embedder: the model.
     """
 
@@ -81,114 +79,118 @@ class Subject:
     embedder: Embedder
 
 
-def find_run(folder: str | Path) -> Run:
-    """Find the checkpoints that `lastword train` left in a folder.
+def find_checkpoints(folder: str | Path) -> Checkpoints:
+    """Find the checkpoints that `lastword train` wrote.
 
     Args:
-        folder: what a training wrote, OUT.partial of one that is not finished, or a folder of checkpoints.
+        folder: the output of a training run, OUTPUT.partial of an unfinished run, or a folder of checkpoints.
 
     Raises:
-        MissingFileError: no such folder.
-        RequestError: no checkpoint in it.
-        ModelError: a checkpoint or recipe that cannot be read.
+        MissingFileError: the folder does not exist.
+        RequestError: it has no checkpoints.
+        ModelError: a checkpoint or recipe cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise MissingFileError(f"no folder {folder}: give one that lastword train wrote, or its OUT.partial")
-    for place in (folder / name for name in _PLACES):
+        raise MissingFileError(
+            f"no folder {folder}: give one that lastword train wrote, or its OUTPUT.partial"
+        )
+    for parent in (folder / name for name in _FOLDERS):
         steps = sorted(
-            (int(path.name[5:]), path) for path in place.glob("step-*") if path.name[5:].isdecimal()
+            (int(path.name[5:]), path) for path in parent.glob("step-*") if path.name[5:].isdecimal()
         )
         if steps:
             base = adapter_settings(steps[0][1]).base_model_name_or_path
-            recipe = _recipe(place) or _recipe(place.parent)
-            return Run(folder, steps, str(recipe.get("model") or base), recipe)
+            recipe = _read_recipe(parent) or _read_recipe(parent.parent)
+            return Checkpoints(steps, str(recipe.get("model") or base), recipe)
     raise RequestError(
-        f"{folder} holds no checkpoint (step-000010 and so on): give a folder that lastword train wrote, "
-        "or its OUT.partial"
+        f"{folder} has no checkpoints (step-000010 and so on): give a folder that lastword train wrote, "
+        "or its OUTPUT.partial"
     )
 
 
-def subjects(
-    models: Sequence[str | Path | Embedder], run: Run | None, settings: Settings
-) -> Iterator[Subject]:
-    """Load one model after the other: those named, then the run's base model and each of its checkpoints.
+def load_models(
+    models: Sequence[str | Path | Embedder], checkpoints: Checkpoints | None, options: LoadOptions
+) -> Iterator[LoadedModel]:
+    """Load one model after the other: the named ones, then the base model of the run and its checkpoints.
 
-    A base model, which knows no template and pooling, gets those of the first model or run that does, so that
-    what differs is the model; without any it gets those of a training. A model that was seen already is
-    passed over.
+    Base models, which store no template and pooling, get those of the first model that does, or of the run,
+    so that models are compared in the same setting. A model is loaded only once.
 
     Raises:
-        MissingFileError, ModelError, RequestError, TemplateError: a model that does not load.
-        WorkError: a checkpoint that does not load.
+        MissingFileError, ModelError, RequestError, TemplateError: a model cannot be loaded.
+        WorkError: a checkpoint cannot be loaded.
     """
-    shared = _shared(models) or _of_recipe(run)
-    seen: dict[str, str] = {}
+    defaults = _first_stored(models) or _run_defaults(checkpoints)
+    loaded: dict[str, str] = {}  # identity → name
     for model in models:
-        embedder = model if isinstance(model, Embedder) else _load(model, settings, shared)
-        step = 0 if run and embedder.name == run.base else None
+        embedder = model if isinstance(model, Embedder) else _load(model, options, defaults)
+        step = 0 if checkpoints and embedder.name == checkpoints.base else None
         identity = _identity(embedder)
-        if identity in seen:
-            info(f"{embedder.name} is the same model as {seen[identity]}: shown once")
+        if identity in loaded:
+            info(f"{embedder.name} is the same model as {loaded[identity]}: shown once")
             continue
-        seen[identity] = embedder.name
-        yield Subject(embedder.name, step, embedder)
-    if run:
-        yield from _checkpoints(run, settings, seen)
+        loaded[identity] = embedder.name
+        yield LoadedModel(embedder.name, step, embedder)
+    if checkpoints:
+        yield from _load_checkpoints(checkpoints, options, loaded)
 
 
-def _checkpoints(run: Run, settings: Settings, seen: dict[str, str]) -> Iterator[Subject]:
-    embedder = _load(run.base, settings, _of_recipe(run))
-    if _identity(embedder) not in seen:
-        yield Subject(f"{run.base} (step 0)", 0, embedder)
+def _load_checkpoints(
+    checkpoints: Checkpoints, options: LoadOptions, loaded: dict[str, str]
+) -> Iterator[LoadedModel]:
+    embedder = _load(checkpoints.base, options, _run_defaults(checkpoints))
+    if _identity(embedder) not in loaded:
+        yield LoadedModel(f"{checkpoints.base} (step 0)", 0, embedder)
     model = embedder.backbone.model
-    for place, (step, folder) in enumerate(run.steps):
-        (load_adapter if place else place_adapter)(model, folder)
-        yield Subject(f"step {step}", step, embedder)
+    for i, (step, folder) in enumerate(checkpoints.steps):
+        (load_adapter if i else place_adapter)(model, folder)
+        yield LoadedModel(f"step {step}", step, embedder)
 
 
 def _identity(embedder: Embedder) -> str:
-    """What decides the vectors, and the tokens too."""
+    """Equal for embedders that give equal vectors and tokens."""
     words = json.dumps(embedder.tokenizer.definition()["model"], sort_keys=True)
     return f"{embedder.identity} {hashlib.sha256(words.encode()).hexdigest()}"
 
 
-def _load(model: str | Path, settings: Settings, shared: Wrapping) -> Embedder:
-    template: str | Template | None = settings.template
-    pooling = settings.pooling
-    if _stored(model) is None:
-        template, pooling = template or shared.template, pooling or shared.pooling
+def _load(model: str | Path, options: LoadOptions, defaults: Defaults) -> Embedder:
+    template: str | Template | None = options.template
+    pooling = options.pooling
+    if _stored_settings(model) is None:
+        template, pooling = template or defaults.template, pooling or defaults.pooling
     return Embedder.from_pretrained(
-        model, template=template, pooling=pooling, dtype=settings.dtype, device=settings.device
+        model, template=template, pooling=pooling, dtype=options.dtype, device=options.device
     )
 
 
-def _shared(models: Sequence[str | Path | Embedder]) -> Wrapping | None:
-    """Template and pooling of the first model that has its own."""
-    own = (model if isinstance(model, Embedder) else _stored(model) for model in models)
-    return next(
-        (Wrapping(one.template, str(getattr(one.pooling, "spec", one.pooling))) for one in own if one), None
-    )
+def _first_stored(models: Sequence[str | Path | Embedder]) -> Defaults | None:
+    """Template and pooling of the first model that stores them."""
+    for model in models:
+        settings = model if isinstance(model, Embedder) else _stored_settings(model)
+        if settings:
+            return Defaults(settings.template, str(getattr(settings.pooling, "spec", settings.pooling)))
+    return None
 
 
-def _of_recipe(run: Run | None) -> Wrapping:
-    """Template and pooling of the training; where none is told, those that a training has by default."""
-    default, recipe = TrainConfig(), run.recipe if run else {}
-    return Wrapping(recipe.get("template") or default.template, recipe.get("pooling") or default.pooling)
+def _run_defaults(checkpoints: Checkpoints | None) -> Defaults:
+    """Template and pooling of the run, or the defaults of training."""
+    default, recipe = TrainConfig(), checkpoints.recipe if checkpoints else {}
+    return Defaults(recipe.get("template") or default.template, recipe.get("pooling") or default.pooling)
 
 
-def _stored(model: str | Path) -> folders.Stored | None:
-    """What a folder, or a model on the Hub, says about itself; a name that is neither fails when it is loaded."""
-    place = path_of(str(model)) if str(model) in NAMES else model
-    if not Path(place).is_dir() and str(place).count("/") != 1:
+def _stored_settings(model: str | Path) -> folders.Stored | None:
+    """The `lastword.json` of a folder or Hub model; None for a base model, or if the model does not exist."""
+    path = path_of(str(model)) if str(model) in NAMES else model
+    if not Path(path).is_dir() and str(path).count("/") != 1:
         return None
     try:
-        return folders.read(place)
+        return folders.read(path)
     except HfHubHTTPError:
         return None
 
 
-def _recipe(folder: Path) -> dict[str, Any]:
+def _read_recipe(folder: Path) -> dict[str, Any]:
     path = folder / _RECIPE
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""An explanation as one HTML file: a picture, the numbers, every head, tokens, geometry and words."""
+"""An explanation as one HTML file: the picture, tables of numbers, heads, tokens, geometry and words."""
 
 from __future__ import annotations
 
@@ -6,125 +6,133 @@ import importlib.metadata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lastword.explanation.bands import estimates
 from lastword.explanation.picture import render_picture
-from lastword.explanation.record import Explanation, Measured, Token
+from lastword.explanation.result import Explanation, ModelExplanation, Token
 from lastword.explanation.shares import KINDS
 from lastword.explanation.table import (
     GEOMETRY_NAMES,
     KIND_NAMES,
-    band,
-    geometry_number,
     percent,
     shortened,
     summary,
+    three_digits,
+    with_interval,
     words_line,
 )
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, panel, section
+from lastword.uncertainty import mean_intervals
 
 _STYLE = Path(__file__).with_name("page.css")
-_GEOMETRY = (
-    "Mean cosine: 0 for vectors that point everywhere, 1 for one direction. Effective rank: how many directions they "
-    "use. Uniformity: 0 for equal vectors, the lower the more evenly spread. Alignment: mean squared distance of the "
-    "two sides of a pair, 0 if they are the same."
+_GEOMETRY_NOTE = (
+    "Mean cosine: 0 for vectors in all directions, 1 for one direction. Effective rank: the number of directions in "
+    "use. Uniformity: 0 for equal vectors, lower for vectors that are spread more evenly. Alignment: mean squared "
+    "distance of the two texts of a pair, 0 if their vectors are equal."
 )
-_WORDS = (
-    "What the model's own output head finds nearest to a vector, with the probability it gives each as the next "
-    "token; below it, the words nearest to what sets the vector apart from the mean of all texts."
+_WORDS_NOTE = (
+    "The words that the model's own output head predicts from a vector, with their probabilities as the next token; "
+    "below them, the words nearest to the vector minus the mean vector of the texts."
 )
 
 
-def render_page(found: Explanation) -> str:
+def render_page(explanation: Explanation) -> str:
     """The page as a string; the same explanation gives the same page."""
     parts = [
-        _head(found),
-        _attention(found),
-        _content(found),
-        _heads(found),
-        _tokens(found),
-        _geometry(found),
+        _head(explanation),
+        _attention(explanation),
+        _content(explanation),
+        _heads(explanation.models),
+        _tokens(explanation.models),
+        _geometry(explanation.models),
+        _words(explanation.models),
+        _groups(explanation.models),
     ]
-    parts += [part for part in (_words(found), _groups(found)) if part]
+    main = tag("main", *(part for part in parts if part))
     foot = tag("footer", f"Made with lastword {importlib.metadata.version('lastword')}.")
-    names = ", ".join(shortened(model.name, 30) for model in found.models[:3])
-    style = _STYLE.read_text(encoding="utf-8")
-    return page(f"{names}: explained", tag("main", *parts), foot, style=style)
+    names = ", ".join(shortened(model.name, 30) for model in explanation.models[:3])
+    return page(f"{names}: explained", main, foot, style=_STYLE.read_text(encoding="utf-8"))
 
 
-def _head(found: Explanation) -> Markup:
-    best = max(found.models, key=lambda model: model.content.mean if model.content.n else -1.0)
-    reference = found.reference
-    said = f"{reference.name} has {band(reference.content)} % of its remaining attention on content words"
+def _head(explanation: Explanation) -> Markup:
+    best = max(explanation.models, key=lambda model: model.content.mean if model.content.n else -1.0)
+    reference = explanation.reference
+    finding = f"{reference.name} puts {with_interval(reference.content)} % of the remaining attention on content words"
     if best is not reference:
-        gain = band(best.gain(reference), signed=True)
-        said += f"; {best.name}, the highest here, has {band(best.content)} %, {gain} points more"
+        gain = with_interval(best.gain(reference), signed=True)
+        finding += (
+            f"; {best.name}, the highest here, {with_interval(best.content)} %, a gain of {gain} points"
+        )
     return tag(
         "header",
         tag("p", "lastword explain", class_="eyebrow"),
-        tag("h1", "What the last token looks at"),
-        tag("p", f"{said}.", class_="note"),
-        tag("p", f"{summary(found)}.", class_="note"),
+        tag("h1", "Attention of the last token"),
+        tag("p", f"{finding}.", class_="note"),
+        tag("p", f"{summary(explanation)}.", class_="note"),
     )
 
 
-def _attention(found: Explanation) -> Markup:
-    titles = ["Model", "Template, pooling", *(KIND_NAMES[kind] for kind in KINDS)]
+def _attention(explanation: Explanation) -> Markup:
+    titles = ["Model", "Template, pooling", *KIND_NAMES.values()]
     rows = [
-        [model.name, f"{model.template}, {model.pooling}", *(band(model.kinds[kind]) for kind in KINDS)]
-        for model in found.models
-    ]
-    table = tag("details", tag("summary", "The numbers, with their bands"), _numbers(titles, rows, words=2))
-    return section("attention", "Where the last token looks", tag("figure", render_picture(found), table))
-
-
-def _content(found: Explanation) -> Markup:
-    reference = found.reference
-    rows = [
-        [
+        (
             model.name,
-            band(model.content),
-            "" if model is reference else band(model.gain(reference), signed=True),
-            band(model.evenness),
-        ]
-        for model in found.models
+            f"{model.template}, {model.pooling}",
+            *(with_interval(model.kinds[kind]) for kind in KINDS),
+        )
+        for model in explanation.models
+    ]
+    table = tag("details", tag("summary", "Numbers with their intervals"), _numbers(titles, rows, words=2))
+    return section("attention", "By kind of token", tag("figure", render_picture(explanation), table))
+
+
+def _content(explanation: Explanation) -> Markup:
+    reference = explanation.reference
+    rows = [
+        (
+            model.name,
+            with_interval(model.content),
+            "" if model is reference else with_interval(model.gain(reference), signed=True),
+            with_interval(model.balance),
+        )
+        for model in explanation.models
     ]
     note = (
-        "Of the attention that is left when begin-of-text and the last token itself are set aside, the share on words "
-        f"of the text that are no stop words. If all tokens had the same weight it would be {percent(reference.level)} "
-        "%. The gain is taken text by text. Evenness is 100 where all remaining tokens get the same."
+        "The share on content words, which are words of the text that are not stop words, of the attention without "
+        f"begin-of-text and the last token itself. With equal weights for all tokens it would be "
+        f"{percent(reference.uniform)} %. The gain is paired by text. Balance is 100 if all remaining tokens have "
+        "equal weights."
     )
-    titles = ["Model", "Share, %", f"Gain on {reference.name}", "Evenness, %"]
+    titles = ["Model", "Share, %", f"Gain over {reference.name}", "Balance, %"]
     return section("content", "Content words", _numbers(titles, rows), tag("p", note, class_="note"))
 
 
-def _heads(found: Explanation) -> Markup:
+def _heads(models: Sequence[ModelExplanation]) -> Markup:
     content = KINDS.index("content")
-    top = max(float(model.shares.heads[..., content].max()) for model in found.models) or 1.0
-    maps = [panel(model.name, _head_map(model, content, top)) for model in found.models]
+    top = max(float(model.shares.heads[..., content].max()) for model in models) or 1.0
+    maps = [panel(model.name, _head_map(model, content, top)) for model in models]
     note = (
-        "Share of each head's attention that falls on content words, a row for each layer, the first on top, and a "
-        f"column for each head. A full square is {percent(top)} %, the most of any head here."
+        "Share of each head's attention on content words: a row for each layer, the first at the top, and a column "
+        f"for each head. A full square is {percent(top)} %, the highest of all heads here."
     )
-    table = tag("details", tag("summary", "Content words, layer by layer"), _layers(found.models))
+    table = tag("details", tag("summary", "Content words by layer"), _layers(models))
     grid = tag("div", *maps, class_="heads")
     return section("heads", "Layers and heads", grid, tag("p", note, class_="note"), table)
 
 
-def _layers(models: Sequence[Measured]) -> Markup:
-    """Share of the remaining attention on content words; models of one depth share the rows."""
+def _layers(models: Sequence[ModelExplanation]) -> Markup:
+    """Share of the remaining attention on content words: a row for each layer, a column for each model."""
     deepest = max(model.shares.content.shape[1] for model in models)
-    shares = [[percent(one.mean) for one in estimates(model.shares.content, model.seed)] for model in models]
+    columns = [[percent(share.mean) for share in mean_intervals(model.shares.content)] for model in models]
     rows = [
-        [str(layer + 1), *(own[layer] if layer < len(own) else "" for own in shares)]
+        (str(layer + 1), *(column[layer] if layer < len(column) else "" for column in columns))
         for layer in range(deepest)
     ]
     return _numbers(["Layer", *(model.name for model in models)], rows)
 
 
-def _head_map(model: Measured, kind: int, top: float) -> Markup:
-    """Squares as large as their share, which is read without colours too."""
+def _head_map(model: ModelExplanation, kind: int, top: float) -> Markup:
+    """Squares whose area is the share, so that the map can be read without colours."""
     layers, heads = model.shares.heads.shape[:2]
     size = 200.0 / max(heads, 6)
     cells = []
@@ -134,37 +142,32 @@ def _head_map(model: Measured, kind: int, top: float) -> Markup:
             side = (share / top) ** 0.5 * (size - 1)
             x, y = (head + 0.5) * size, (layer + 0.5) * size
             title = tag("title", f"layer {layer + 1}, head {head + 1}: {percent(share)} %")
-            frame = tag("rect", x=x - size / 2, y=y - size / 2, width=size, height=size, class_="cell")
-            cells.append(
-                join([frame, tag("rect", title, x=x - side / 2, y=y - side / 2, width=side, height=side)])
-            )
+            cells.append(tag("rect", x=x - size / 2, y=y - size / 2, width=size, height=size, class_="cell"))
+            cells.append(tag("rect", title, x=x - side / 2, y=y - side / 2, width=side, height=side))
     label = f"{model.name}: share on content words of {layers} layers with {heads} heads each"
-    return svg.picture(label, size * heads, size * layers, *cells)
+    return svg.inline(label, size * heads, size * layers, *cells)
 
 
-def _tokens(found: Explanation) -> Markup:
+def _tokens(models: Sequence[ModelExplanation]) -> Markup:
     parts = []
-    for place, shown in enumerate(found.models[0].shown):
-        parts.append(tag("blockquote", tag("q", shown.text)))
-        parts.append(tag("div", _token_table(found.models, place), class_="wide"))
+    for i, detail in enumerate(models[0].details):
+        parts.append(tag("blockquote", tag("q", detail.text)))
+        parts.append(tag("div", _token_tables(models, i), class_="wide"))
     note = "Last layer, mean over heads, in percent; content words are bold. Each column sums to 100."
     return section("tokens", "Token by token", tag("p", note, class_="note"), *parts)
 
 
-def _token_table(models: Sequence[Measured], place: int) -> Markup:
-    """A row for each token; models of one template share the rows, others get tables of their own."""
-    groups: dict[tuple[str, ...], list[Measured]] = {}
+def _token_tables(models: Sequence[ModelExplanation], text: int) -> Markup:
+    """A row for each token, a column for each model; models with other templates get separate tables."""
+    by_tokens: dict[tuple[str, ...], list[ModelExplanation]] = {}
     for model in models:
-        groups.setdefault(tuple(one.token for one in model.shown[place].tokens), []).append(model)
-    return join(_one_token_table(own, place) for own in groups.values())
+        by_tokens.setdefault(tuple(token.token for token in model.details[text].tokens), []).append(model)
+    return join(_token_table(group, text) for group in by_tokens.values())
 
 
-def _one_token_table(models: Sequence[Measured], place: int) -> Markup:
-    columns = [model.shown[place].tokens for model in models]
+def _token_table(models: Sequence[ModelExplanation], text: int) -> Markup:
+    columns = [model.details[text].tokens for model in models]
     top = max(token.weight for column in columns for token in column)
-    head = tag(
-        "tr", tag("th", "Token", scope="col"), *(tag("th", model.name, scope="col") for model in models)
-    )
     rows = []
     for tokens in zip(*columns, strict=True):
         cells = [
@@ -172,91 +175,94 @@ def _one_token_table(models: Sequence[Measured], place: int) -> Markup:
                 "td",
                 tag(
                     "div",
-                    svg.bar(one.weight / top, style="content" if one.content else one.part),
-                    tag("span", percent(one.weight)),
-                    class_="at",
+                    svg.bar(token.weight / top, style=_token_style(token)),
+                    tag("span", percent(token.weight)),
+                    class_="weight",
                 ),
             )
-            for one in tokens
+            for token in tokens
         ]
-        mark = "content" if tokens[0].content else tokens[0].part
-        rows.append(tag("tr", tag("th", _token_name(tokens[0]), scope="row"), *cells, class_=mark))
-    return tag("table", tag("thead", head), tag("tbody", *rows), class_="bytoken")
+        name = tag("th", token_name(tokens[0].token), scope="row")
+        rows.append(tag("tr", name, *cells, class_=_token_style(tokens[0])))
+    return _table(["Token", *(model.name for model in models)], rows, "bytoken")
 
 
-def _token_name(token: Token) -> Markup:
-    shown = token.token.strip()
-    return tag("code", shown) if shown else tag("i", "blank" if token.token else "part of a character")
+def _token_style(token: Token) -> str:
+    return "content" if token.content else token.part
 
 
-def _geometry(found: Explanation) -> Markup:
+def token_name(token: str) -> Markup:
+    """A token as code; a note for one that has no visible characters."""
+    visible = token.strip()
+    return tag("code", visible) if visible else tag("i", "space" if token else "part of a character")
+
+
+def _geometry(models: Sequence[ModelExplanation]) -> Markup:
     titles = ["Model", *(name.capitalize() for name in GEOMETRY_NAMES.values())]
-    rows = [[m.name, *(geometry_number(m.geometry[name]) for name in GEOMETRY_NAMES)] for m in found.models]
-    return section(
-        "geometry", "How the vectors lie", _numbers(titles, rows), tag("p", _GEOMETRY, class_="note")
-    )
+    rows = [
+        (model.name, *(three_digits(model.geometry[name]) for name in GEOMETRY_NAMES)) for model in models
+    ]
+    note = tag("p", _GEOMETRY_NOTE, class_="note")
+    return section("geometry", "Geometry of the vectors", _numbers(titles, rows), note)
 
 
-def _words(found: Explanation) -> Markup | None:
-    if all(shown.words is None for model in found.models for shown in model.shown):
+def _words(models: Sequence[ModelExplanation]) -> Markup | None:
+    if all(detail.words is None for model in models for detail in model.details):
         return None
     parts = []
-    for place, shown in enumerate(found.models[0].shown):
+    for i, detail in enumerate(models[0].details):
         rows = [
-            (model.name, words_line(model.shown[place].words), ", ".join(model.shown[place].apart or []))
-            for model in found.models
+            (model.name, words_line(model.details[i].words), ", ".join(model.details[i].distinctive or []))
+            for model in models
         ]
-        parts += [tag("blockquote", tag("q", shown.text)), _word_table(["Model", "Words"], rows)]
-    return section("words", "Nearest words", tag("p", _WORDS, class_="note"), *parts)
+        parts += [tag("blockquote", tag("q", detail.text)), _words_table(["Model", "Words"], rows)]
+    return section("words", "Nearest words", tag("p", _WORDS_NOTE, class_="note"), *parts)
 
 
-def _groups(found: Explanation) -> Markup | None:
+def _groups(models: Sequence[ModelExplanation]) -> Markup | None:
     parts = []
-    for model in found.models:
+    for model in models:
         rows = [
             (
                 f"{group.name} ({group.size:,})",
-                ", ".join(group.apart or []),
+                ", ".join(group.distinctive or []),
                 shortened(group.examples[0], 120),
             )
             for group in model.groups
         ]
         if rows:
-            parts += [
-                tag("h3", model.name),
-                _word_table(["Group", "What sets it apart; a text of its middle"], rows),
-            ]
+            titles = ["Group", "Distinctive words; its most central text"]
+            parts += [tag("h3", model.name), _words_table(titles, rows)]
     return section("groups", "Words of the groups", *parts) if parts else None
 
 
-def _word_table(titles: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> Markup:
+def _words_table(titles: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> Markup:
     body = [
         tag(
             "tr",
             tag("th", name, scope="row"),
-            tag("td", first, tag("br"), tag("span", second, class_="apart")),
+            tag("td", first, tag("br"), tag("span", second, class_="second")),
         )
         for name, first, second in rows
     ]
-    head = tag("tr", *(tag("th", title, scope="col") for title in titles))
-    return tag("table", tag("thead", head), tag("tbody", *body), class_="numbers")
+    return _table(titles, body, "numbers")
 
 
 def _numbers(titles: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Markup:
-    """A table whose first columns are words and whose others are numbers."""
-    head = [
-        tag("th", title, scope="col", class_=None if place < words else "figure")
-        for place, title in enumerate(titles)
-    ]
+    """A table with columns of words first, and of numbers after them."""
     body = []
     for name, *cells in rows:
-        own = [
-            tag("td", cell, class_=None if place + 1 < words else "figure")
-            for place, cell in enumerate(cells)
+        columns = [
+            tag("td", cell, class_="figure" if i >= words else None) for i, cell in enumerate(cells, 1)
         ]
-        body.append(tag("tr", tag("th", name, scope="row"), *own))
-    return tag(
-        "div",
-        tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_="numbers"),
-        class_="wide",
-    )
+        body.append(tag("tr", tag("th", name, scope="row"), *columns))
+    return tag("div", _table(titles, body, "numbers", words), class_="wide")
+
+
+def _table(titles: Sequence[str], rows: Iterable[Markup], style: str, words: int | None = None) -> Markup:
+    """A table with a heading; titles from column `words` on are aligned like numbers."""
+    heading = [
+        tag("th", title, scope="col", class_="figure" if words is not None and i >= words else None)
+        for i, title in enumerate(titles)
+    ]
+    return tag("table", tag("thead", tag("tr", *heading)), tag("tbody", *rows), class_=style)

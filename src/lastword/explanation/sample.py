@@ -1,4 +1,4 @@
-"""The texts that are looked at: a fixed sample of a file, the same for every model."""
+"""The texts of an explanation: a fixed sample of a file, the same for every model."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 
 from lastword.bundled import NAMES, path_of
 from lastword.errors import RequestError
-from lastword.explanation.models import Subject
 from lastword.files.tables import read_texts
 
-_SHOWN = 2  # texts of the file that are shown whole where none is given
+_DETAILED = 2  # texts of the file that are shown token by token by default
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where in a file the texts are.
+    """Columns to read.
 
     Attributes:
         text: column of the texts.
-        positive: column of texts that mean the same, or None.
+        positive: column of texts with the same meaning, or None.
         label: column of labels, or None.
     """
 
@@ -32,40 +31,40 @@ class Columns:
 
 @dataclass(frozen=True)
 class Sample:
-    """The texts that are looked at.
+    """Texts of a file.
 
     Attributes:
         texts: n texts of the file.
-        positives: the other side of each, or None.
-        labels: the label of each, or None.
-        held: texts in the file.
-        shown: texts that are shown whole.
+        positives: the positive of each text, or None.
+        labels: the label of each text, or None.
+        texts_in_file: number of texts in the file.
+        detailed: texts to show token by token.
     """
 
     texts: list[str]
     positives: list[str] | None
     labels: list[str] | None
-    held: int
-    shown: list[str]
+    texts_in_file: int
+    detailed: list[str]
 
 
 def read_sample(
     data: str | Path,
     columns: Columns,
-    shown: Sequence[str] = (),
+    detailed: Sequence[str] = (),
     *,
     max_texts: int,
     seed: int,
     drop_empty: bool = False,
 ) -> Sample:
-    """Read a file and draw from it, in the order of the file.
+    """Read a file and draw a sample, in the order of the file.
 
     Args:
-        data: a file, or a bundled one's name.
+        data: a file, or the name of a bundled one.
         columns: its columns.
-        shown: texts to show whole; the first two of the sample if there are none.
-        max_texts: texts at most.
-        seed: of the draw.
+        detailed: texts to show token by token; by default the first two of the sample.
+        max_texts: maximum number of texts.
+        seed: of the sample.
         drop_empty: leave out rows without text.
 
     Raises:
@@ -76,37 +75,14 @@ def read_sample(
     path = path_of(str(data)) if str(data) in NAMES else Path(data)
     names = [name for name in (columns.text, columns.positive, columns.label) if name]
     cells = read_texts(path, names, drop_empty=drop_empty)
-    held = len(cells[columns.text])
-    rows = sorted(random.Random(seed).sample(range(held), min(max_texts, held)))
-    drawn = {name: [column[row] for row in rows] for name, column in cells.items()}
-    texts = drawn[columns.text]
+    total = len(cells[columns.text])
+    rows = sorted(random.Random(seed).sample(range(total), min(max_texts, total)))
+    sampled = {name: [column[row] for row in rows] for name, column in cells.items()}
+    texts = sampled[columns.text]
     return Sample(
         texts,
-        drawn[columns.positive] if columns.positive else None,
-        drawn[columns.label] if columns.label else None,
-        held,
-        list(shown) or texts[:_SHOWN],
+        sampled[columns.positive] if columns.positive else None,
+        sampled[columns.label] if columns.label else None,
+        total,
+        list(detailed) or texts[:_DETAILED],
     )
-
-
-class SameTokens:
-    """Refuses a model that cuts the texts into other tokens: shares of tokens would not compare."""
-
-    def __init__(self, texts: list[str]) -> None:
-        self.texts = texts
-        self.first: tuple[str, list[list[int]]] | None = None
-
-    def require(self, subject: Subject) -> None:
-        """Compare with the first model.
-
-        Raises:
-            RequestError: other tokens.
-        """
-        ids = subject.embedder.tokenizer.text_ids(self.texts)
-        if self.first is None:
-            self.first = subject.name, ids
-        elif ids != self.first[1]:
-            raise RequestError(
-                f"{subject.name} splits the texts into other tokens than {self.first[0]}: attention compares "
-                "between models of one tokenizer only; explain them apart"
-            )

@@ -1,4 +1,4 @@
-"""What the last token's attention falls on, text by text over a file."""
+"""The last token's attention summed by kind of token, for each text of a sample."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from lastword.explanation.words import content_tokens
 
 Kind = Literal["bos", "template", "content", "other", "suffix", "itself"]
 KINDS: tuple[Kind, ...] = ("bos", "template", "content", "other", "suffix", "itself")
-"""Begin-of-text; the template before the text; words of the text that are no stop words; the rest of the text;
-the template after it; and the last token itself, whichever part it stands in."""
-BATCH_TOKENS = 4096  # in plain products the weights of a batch of long texts take most of the memory
-_REST = [KINDS.index(kind) for kind in ("template", "content", "other", "suffix")]
+"""Begin-of-text; the template before the text; content words of the text; the rest of the text; the template after
+it; and the last token itself, whichever part it belongs to."""
+BATCH_TOKENS = 4096  # the eager attention weights of a batch of long texts take most of the memory
+_REMAINING = [KINDS.index(kind) for kind in ("template", "content", "other", "suffix")]
 
 
 @dataclass(frozen=True)
 class Shares:
     """The last token's attention over n texts.
 
-    What counts as 1 for `content` and `evenness` is the attention without that on begin-of-text, where heads
-    leave what they do not use, and on the last token itself, which carries what is known already: "the
-    distribution of the remaining attention" of the paper.
+    `content` and `balance` are shares of the remaining attention: without begin-of-text, which absorbs what
+    heads do not use, and without the last token itself. The paper calls it "the distribution of the
+    remaining attention".
 
     Attributes:
         kinds: (n, layers, kinds) share of each of `KINDS`, mean over heads; sums to 1.
-        heads: (layers, heads, kinds) the same, mean over texts.
-        content: (n, layers) share of the remaining attention that falls on content words, of the mean over
-            heads; NaN for a text without a content word or without remaining tokens.
-        evenness: (n, layers) exp of the entropy of the remaining attention over the number of its tokens:
-            1 for the same weight on each, 1 / tokens for all on one; NaN below two tokens.
-        level: (n,) share of content words among the remaining tokens: what `content` would be if all weights
-            were the same.
+        heads: (layers, heads, kinds) the same for each head, mean over texts.
+        content: (n, layers) share of the remaining attention on content words, mean over heads; NaN for a
+            text without content words or without remaining tokens.
+        balance: (n, layers) exp(entropy) of the remaining attention over the number of its tokens: 1 for
+            equal weights, 1 / tokens for all weight on one token; NaN below two tokens.
+        uniform: (n,) share of content words among the remaining tokens: the value of `content` if all
+            weights were equal.
 
-    Source: arXiv:2507.22729, §4.6 and Figure 1, where both are told of one sentence and read off a chart.
+    Source: arXiv:2507.22729, §4.6 and Figure 1, which show one sentence.
     """
 
     kinds: np.ndarray
     heads: np.ndarray
     content: np.ndarray
-    evenness: np.ndarray
-    level: np.ndarray
+    balance: np.ndarray
+    uniform: np.ndarray
 
 
 def attention_shares(
@@ -58,13 +58,13 @@ def attention_shares(
     *,
     batch_tokens: int | None = None,
 ) -> Shares:
-    """Attention of the last token over texts, in every layer; texts of like length go together.
+    """Attention of the last token over texts, in every layer; batches contain texts of similar length.
 
     Args:
         embedder: the model.
         texts: n ≥ 1 strings.
-        stop_words: words that are no content words, in lower case.
-        batch_tokens: padded tokens in one pass; bounds the memory and changes nothing else.
+        stop_words: words that are not content words, in lower case.
+        batch_tokens: padded tokens in one forward pass; limits the memory and changes nothing else.
 
     Raises:
         RequestError, ModelError: see `last_attention` and `content_tokens`.
@@ -72,38 +72,38 @@ def attention_shares(
     sequences = embedder.tokenize(texts)
     bos = embedder.compiled.bos
     content = content_tokens(embedder, texts, stop_words)
-    kinds_of = [
+    kinds = [
         _token_kinds(parts_of(sequences, row, bos), content[row], sequences.spans[row][0])
         for row in range(len(texts))
     ]
     rows: list[int] = []
     heads: np.ndarray | float = 0.0
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("kinds", "content", "evenness", "level")}
+    values: dict[str, list[np.ndarray]] = {name: [] for name in ("kinds", "content", "balance", "uniform")}
     with progress("attention", len(texts)) as advance:
         for batch in embedder.batches(sequences, batch_tokens or BATCH_TOKENS):
-            kinds = _padded([kinds_of[row] for row in batch.rows], batch.input_ids.shape[1])
-            measured = _measured(last_attention(embedder, batch), kinds)
-            heads = heads + measured.pop("heads")
-            for name, values in measured.items():
-                found[name].append(values)
+            marks = _one_hot([kinds[row] for row in batch.rows], batch.input_ids.shape[1])
+            shares = _batch_shares(last_attention(embedder, batch), marks)
+            heads = heads + shares.pop("heads")
+            for name, share in shares.items():
+                values[name].append(share)
             rows += batch.rows
             advance(len(batch.rows))
     order = np.argsort(rows)
-    joined = {name: np.concatenate(parts)[order] for name, parts in found.items()}
-    return Shares(heads=np.asarray(heads) / len(texts), **joined)
+    in_order = {name: np.concatenate(parts)[order] for name, parts in values.items()}
+    return Shares(heads=np.asarray(heads) / len(texts), **in_order)
 
 
 def _token_kinds(parts: Sequence[str], content: np.ndarray, start: int) -> list[int]:
-    """Number of each token's kind in `KINDS`."""
+    """Index of each token's kind in `KINDS`; `start` is the position of the text's first token."""
     kinds = [
-        ("content" if content[place - start] else "other") if part == "text" else part
-        for place, part in enumerate(parts)
+        ("content" if content[position - start] else "other") if part == "text" else part
+        for position, part in enumerate(parts)
     ]
     kinds[-1] = "itself"
     return [KINDS.index(kind) for kind in kinds]
 
 
-def _padded(rows: Sequence[Sequence[int]], width: int) -> Tensor:
+def _one_hot(rows: Sequence[Sequence[int]], width: int) -> Tensor:
     """(batch, seq, kinds) float64: 1 at the kind of each token, 0 on padding."""
     marks = torch.zeros(len(rows), width, len(KINDS), dtype=torch.float64)
     for row, kinds in enumerate(rows):
@@ -111,26 +111,26 @@ def _padded(rows: Sequence[Sequence[int]], width: int) -> Tensor:
     return marks
 
 
-def _measured(weights: Tensor, marks: Tensor) -> dict[str, np.ndarray]:
+def _batch_shares(weights: Tensor, marks: Tensor) -> dict[str, np.ndarray]:
     """Shares of a batch, texts first; those of each head are summed over the texts.
 
     Args:
         weights: (layers, batch, heads, seq) attention of the last tokens.
         marks: (batch, seq, kinds) 1 at the kind of each token.
     """
-    together = torch.einsum("lbhs,bsk->blhk", weights, marks)
-    rest = marks[..., _REST].sum(-1)  # (batch, seq)
-    remaining = torch.einsum("lbhs,bs->bls", weights, rest) / weights.shape[2]
-    total = remaining.sum(-1)  # (batch, layers)
-    share = remaining / total[..., None]
+    kinds = torch.einsum("lbhs,bsk->blhk", weights, marks)
+    is_remaining = marks[..., _REMAINING].sum(-1)  # (batch, seq)
+    is_content = marks[..., KINDS.index("content")]  # (batch, seq)
+    remaining = torch.einsum("lbhs,bs->bls", weights, is_remaining) / weights.shape[2]
+    share = remaining / remaining.sum(-1, keepdim=True)  # (batch, layers, seq)
     entropy = -torch.xlogy(share, share).sum(-1)
-    tokens, words = rest.sum(-1), marks[..., KINDS.index("content")].sum(-1)
-    on_words = torch.einsum("bls,bs->bl", share, marks[..., KINDS.index("content")])
-    nothing = torch.full_like(on_words, torch.nan)
+    content = torch.einsum("bls,bs->bl", share, is_content)
+    tokens, content_count = is_remaining.sum(-1), is_content.sum(-1)  # (batch,)
+    missing = torch.full_like(content, torch.nan)
     return {
-        "kinds": together.mean(2).numpy(),
-        "heads": together.sum(0).numpy(),
-        "content": torch.where((words > 0)[:, None], on_words, nothing).numpy(),
-        "evenness": torch.where((tokens > 1)[:, None], entropy.exp() / tokens[:, None], nothing).numpy(),
-        "level": torch.where(words > 0, words / tokens, torch.nan).numpy(),
+        "kinds": kinds.mean(2).numpy(),
+        "heads": kinds.sum(0).numpy(),
+        "content": torch.where((content_count > 0)[:, None], content, missing).numpy(),
+        "balance": torch.where((tokens > 1)[:, None], entropy.exp() / tokens[:, None], missing).numpy(),
+        "uniform": torch.where(content_count > 0, content_count / tokens, torch.nan).numpy(),
     }

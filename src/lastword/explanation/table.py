@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lastword.explanation.bands import Estimate
-from lastword.explanation.record import Explanation, Measured
+from lastword.explanation.result import Explanation, ModelExplanation
 from lastword.explanation.shares import KINDS, Kind
 from lastword.explanation.vocabulary import Word
+from lastword.report.table import aligned
+from lastword.uncertainty import MeanInterval
 
 KIND_NAMES: dict[Kind, str] = {
     "bos": "begin of text",
@@ -23,121 +24,117 @@ GEOMETRY_NAMES = {
     "uniformity": "uniformity",
     "alignment": "alignment",
 }
-_SHORT = 60
 
 
-def explanation_table(found: Explanation) -> str:
+def explanation_table(explanation: Explanation) -> str:
     """Attention, share on content words, geometry and nearest words, a block each."""
-    blocks = [summary(found), _kinds(found), _content(found), _geometry(found)]
-    blocks += [block for block in (_words(found), _groups(found)) if block]
-    return "\n\n".join(blocks)
+    blocks = [
+        summary(explanation),
+        _kinds(explanation),
+        _content(explanation),
+        _geometry(explanation),
+        _words(explanation),
+        *(_groups(model) for model in explanation.models if model.groups),
+    ]
+    return "\n\n".join(block for block in blocks if block)
 
 
-def summary(found: Explanation) -> str:
-    """What was looked at."""
-    of = f" of {found.held:,}" if found.held > found.texts else ""
-    return f"{found.texts:,}{of} texts of {found.data}; (a … b) is a 95 % band over the texts"
+def summary(explanation: Explanation) -> str:
+    """The sample of texts."""
+    texts, total = explanation.texts, explanation.texts_in_file
+    size = f"{texts:,} of {total:,}" if total > texts else f"{texts:,}"
+    return f"{size} texts of {explanation.data}; (low … high) is a 95 % interval over the texts"
 
 
 def percent(value: float) -> str:
-    """A share with one digit; a dash for what is not defined."""
+    """A share with one digit; a dash if it is not defined."""
     return "–" if value != value else f"{100 * value:.1f}"
 
 
-def band(found: Estimate, signed: bool = False) -> str:
-    """A share with its band, in percent."""
-    if not found.n:
-        return "–"
+def with_interval(share: MeanInterval, signed: bool = False) -> str:
+    """A share with its 95 % interval, in percent."""
+    if share.n < 2:
+        return percent(share.mean)
     sign = "+" if signed else ""
-    mean, low, high = (f"{100 * value:{sign}.1f}" for value in (found.mean, found.low, found.high))
+    mean, low, high = (f"{100 * value:{sign}.1f}" for value in (share.mean, share.low, share.high))
     return f"{mean} ({low} … {high})".replace("-", "−")
 
 
-def geometry_number(value: float | None) -> str:
-    """Three digits that count."""
+def three_digits(value: float | None) -> str:
+    """Three significant digits; a dash if it is not defined."""
     return "–" if value is None else f"{value:.3g}".replace("-", "−")
 
 
-def _kinds(found: Explanation) -> str:
-    lines = [("model", *(KIND_NAMES[kind] for kind in KINDS))]
-    lines += [(model.name, *(percent(model.kinds[kind].mean) for kind in KINDS)) for model in found.models]
-    return "where the last token looks: % of its attention in the last layer, mean over heads\n" + _aligned(
-        lines
-    )
+def words_line(words: Sequence[Word] | None) -> str:
+    """Words with their probabilities, most likely first."""
+    return ", ".join(f"{word.word} {_probability(word.probability)}" for word in words or [])
 
 
-def _content(found: Explanation) -> str:
-    reference = found.reference
-    lines = [("model", "share", f"gain on {reference.name}", "evenness")]
-    for model in found.models:
-        gain = "" if model is reference else band(model.gain(reference), signed=True)
-        lines.append((model.name, band(model.content), gain, band(model.evenness)))
-    level = f"if all tokens had the same weight: {percent(reference.level)}"
-    title = "content words: % of the attention that is left beside begin of text and the last token itself"
-    return f"{title}\n{_aligned(lines)}\n  {level}"
+def shortened(text: str, length: int = 60) -> str:
+    """One line of a text."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def _geometry(found: Explanation) -> str:
-    names = [name for name in GEOMETRY_NAMES if any(m.geometry[name] is not None for m in found.models)]
+def _kinds(explanation: Explanation) -> str:
+    rows = [("model", *KIND_NAMES.values())]
+    rows += [
+        (model.name, *(percent(model.kinds[kind].mean) for kind in KINDS)) for model in explanation.models
+    ]
+    return _block("attention of the last token: % on each kind of token, last layer, mean over heads", rows)
+
+
+def _content(explanation: Explanation) -> str:
+    reference = explanation.reference
+    rows = [("model", "share", f"gain over {reference.name}", "balance")]
+    for model in explanation.models:
+        gain = "" if model is reference else with_interval(model.gain(reference), signed=True)
+        rows.append((model.name, with_interval(model.content), gain, with_interval(model.balance)))
+    title = "content words: % of the attention without begin of text and the last token itself"
+    return f"{_block(title, rows)}\n  with equal weights for all tokens: {percent(reference.uniform)}"
+
+
+def _geometry(explanation: Explanation) -> str:
+    models = explanation.models
+    names = [name for name in GEOMETRY_NAMES if any(model.geometry[name] is not None for model in models)]
     if not names:
-        return "geometry: one text alone has none"
-    lines = [("model", *(GEOMETRY_NAMES[name] for name in names))]
-    lines += [(m.name, *(geometry_number(m.geometry[name]) for name in names)) for m in found.models]
-    return "how the vectors lie\n" + _aligned(lines)
+        return "geometry: not defined for a single text"
+    rows = [("model", *(GEOMETRY_NAMES[name] for name in names))]
+    rows += [(model.name, *(three_digits(model.geometry[name]) for name in names)) for model in models]
+    return _block("geometry of the vectors", rows)
 
 
-def _words(found: Explanation) -> str:
-    blocks = []
-    for place, shown in enumerate(found.models[0].shown):
-        own = [(model, model.shown[place]) for model in found.models]
-        lines = [
-            (model.name, words_line(one.words), f"apart: {', '.join(one.apart or [])}")
-            for model, one in own
-            if one.words is not None
+def _words(explanation: Explanation) -> str:
+    lines = []
+    for i, detail in enumerate(explanation.models[0].details):
+        details = [(model.name, model.details[i]) for model in explanation.models]
+        rows = [
+            (name, words_line(of_model.words), f"distinctive: {', '.join(of_model.distinctive or [])}")
+            for name, of_model in details
+            if of_model.words is not None
         ]
-        if lines:
-            blocks.append(f"“{shortened(shown.text)}”\n{_aligned(lines, numbers=False)}")
-    title = "nearest words, and those that set the vector apart from the mean of the texts\n"
-    return title + "\n".join(blocks) if blocks else ""
+        if rows:
+            lines += [f"“{shortened(detail.text)}”", aligned(rows, right=(), indent="  ")]
+    title = "nearest words; distinctive: nearest to the vector minus the mean vector of the texts"
+    return "\n".join([title, *lines]) if lines else ""
 
 
-def _groups(found: Explanation) -> str:
-    return "\n\n".join(_group_block(model) for model in found.models if model.groups)
-
-
-def _group_block(model: Measured) -> str:
-    lines = [
-        (group.name, f"{group.size:,}", ", ".join(group.apart or []), f"“{shortened(group.examples[0])}”")
+def _groups(model: ModelExplanation) -> str:
+    rows = [
+        (
+            group.name,
+            f"{group.size:,}",
+            ", ".join(group.distinctive or []),
+            f"“{shortened(group.examples[0])}”",
+        )
         for group in model.groups
     ]
-    return (
-        f"groups of {model.name}: texts, words that set the group apart, the text in its middle\n"
-        + _aligned(lines, numbers=False)
-    )
+    return _block(f"groups of {model.name}", [("group", "texts", "distinctive words", "central text"), *rows])
 
 
-def words_line(words: Sequence[Word] | None) -> str:
-    """Words with what the model gives them, most likely first."""
-    found = words or []
-    return ", ".join(f"{word.word} {_probability(word.probability)}" for word in found)
+def _block(title: str, rows: Sequence[Sequence[str]]) -> str:
+    return f"{title}\n{aligned(rows, indent='  ')}"
 
 
 def _probability(value: float) -> str:
     return "<1%" if value < 0.01 else f"{100 * value:.0f}%"
-
-
-def shortened(text: str, most: int = _SHORT) -> str:
-    """One line of a text."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
-
-
-def _aligned(lines: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
-    """Columns of one width each; all but the first stand on the right where they are numbers."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    rows = []
-    for line in lines:
-        first, *rest = zip(line, widths, strict=True)
-        cells = [cell.rjust(width) if numbers else cell.ljust(width) for cell, width in rest]
-        rows.append("  " + "  ".join([first[0].ljust(first[1]), *cells]).rstrip())
-    return "\n".join(rows)

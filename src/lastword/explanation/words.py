@@ -1,4 +1,4 @@
-"""Which tokens of a text belong to content words, the words that carry what it is about."""
+"""Which tokens of a text belong to content words: words that are not stop words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lastword.errors import MissingFileError, RequestError
 _APOSTROPHES = "'’ʼ"
 _JOINERS = "\u200c\u200d"  # inside words of Indic and Persian script
 _ENDINGS = ("n't", "'s", "'re", "'ve", "'ll", "'d", "'m", "'")
-# Forms of "do" that scikit-learn's list lacks, and contractions whose stem is no word.
+# Forms of "do" that scikit-learn's list lacks, and contractions whose stem is not a word.
 _MORE_STOP_WORDS = {"does", "did", "doing", "wont", "shant", "aint"}
 
 
@@ -27,18 +27,18 @@ def english_stop_words() -> frozenset[str]:
 
 
 def read_stop_words(path: str | Path) -> frozenset[str]:
-    """A list of one's own, one word on a line, such as for another language.
+    """Read a list with one stop word per line, for example for another language.
 
     Raises:
-        MissingFileError, RequestError: no such file, or not one of UTF-8 text.
+        MissingFileError, RequestError: the file does not exist or is not UTF-8 text.
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingFileError(f"no file {path}: give a file with one stop word on each line")
+        raise MissingFileError(f"no file {path}: give a file with one stop word per line")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise RequestError(f"{path} is not UTF-8 text: give one stop word on each line") from error
+        raise RequestError(f"{path} is not UTF-8 text: give one stop word per line") from error
     return frozenset(_plain(line.strip()) for line in lines if line.strip())
 
 
@@ -50,26 +50,26 @@ def words_of(text: str) -> Iterator[tuple[int, int]]:
     ['The', "dog's", '2', 'balls', 'wow']
     """
     start = None
-    for place, character in enumerate(text):
+    for i, character in enumerate(text):
         if character.isalnum():
-            start = place if start is None else start
-        elif start is not None and not _goes_on(text, place):
-            yield start, place
+            start = i if start is None else start
+        elif start is not None and not _continues(text, i):
+            yield start, i
             start = None
     if start is not None:
         yield start, len(text)
 
 
-def _goes_on(text: str, place: int) -> bool:
-    """Whether a word goes on over a character that is no letter: a mark on one, or an apostrophe before one."""
-    character = text[place]
+def _continues(text: str, i: int) -> bool:
+    """Whether a word continues over a character that is not a letter: a combining mark, or an inner apostrophe."""
+    character = text[i]
     if character in _APOSTROPHES:
-        return text[place + 1 : place + 2].isalnum()
+        return text[i + 1 : i + 2].isalnum()
     return unicodedata.category(character).startswith("M") or character in _JOINERS
 
 
 def is_content(word: str, stop_words: frozenset[str]) -> bool:
-    """Whether a word is no stop word, nor a contraction of one ("it's", "don't").
+    """Whether a word is neither a stop word nor a contraction of one ("it's", "don't").
 
     >>> stop_words = english_stop_words()
     >>> [word for word in ("It's", "a", "dog's", "don't", "Café") if is_content(word, stop_words)]
@@ -82,13 +82,13 @@ def is_content(word: str, stop_words: frozenset[str]) -> bool:
 
 
 def content_tokens(embedder: Embedder, texts: Sequence[str], stop_words: frozenset[str]) -> list[np.ndarray]:
-    """Which of each text's own tokens belong to a content word.
+    """Which of each text's tokens belong to a content word.
 
-    A token belongs to every word that it shares a character with; a byte of a character of several tokens
-    shares it. Blanks, punctuation and symbols are no words.
+    A token belongs to every word that it shares a character with, also if it is only one byte of that
+    character. Spaces, punctuation and symbols are not words.
 
     Args:
-        embedder: whose tokens; a text is cut as for encoding.
+        embedder: its tokenizer is used, and texts are truncated as in encoding.
         texts: n strings.
         stop_words: in lower case.
 
@@ -96,21 +96,21 @@ def content_tokens(embedder: Embedder, texts: Sequence[str], stop_words: frozens
         n arrays of bool, one entry for each token of the text without its template.
 
     Raises:
-        RequestError: a template whose text and words are not tokenized apart (boundary="string").
+        RequestError: the template tokenizes text and template together (boundary="string").
     """
     if embedder.template.boundary == "string":
         raise RequestError(
-            "boundary='string' merges template and text into tokens of both: use boundary='ids'"
+            "boundary='string' merges template and text into shared tokens: use boundary='ids'"
         )
     cleaned = [clean(text) for text in texts]
-    found = []
+    tokens = []
     for text, offsets in zip(cleaned, embedder.tokenizer.text_offsets(cleaned), strict=True):
-        inside = np.zeros(len(text) + 1, dtype=bool)
+        content = np.zeros(len(text) + 1, dtype=bool)  # by character
         for start, end in words_of(text):
-            inside[start:end] = is_content(text[start:end], stop_words)
-        kept = offsets[: embedder.compiled.budget]
-        found.append(np.array([bool(inside[start:end].any()) for start, end in kept], dtype=bool))
-    return found
+            content[start:end] = is_content(text[start:end], stop_words)
+        encoded = offsets[: embedder.compiled.budget]
+        tokens.append(np.array([bool(content[start:end].any()) for start, end in encoded], dtype=bool))
+    return tokens
 
 
 def _plain(word: str) -> str:

@@ -83,25 +83,25 @@ def reproduce(
     }))  # fmt: skip
     series = RunFolder(Path(out), "reproduction", resume, overwrite)
     laboratory = Laboratory(series, plan, Sources(series.partial, data, given), device)
-    series.open(resolved)
-    pages, files, tasks = [], list(given.values()), dict[str, str]()
-    for name in chosen:
-        suite = _suite(name, plan, data)
-        if suite is None:
-            info(f"{name}: its texts are not there; give --data-dir")
-            continue
-        pages.append(_page(name, laboratory, suite, list(peers)))
-        files += [*suite.files, *_pair_files(name, laboratory.sources)]
-        tasks |= suite.revisions
-    result = {
-        "pages": [{"table": one.name, "cells": one.records, **one.facts} for one in pages],
-        "not_measured": [name for name in chosen if name not in {one.name for one in pages}],
-        "manifest": manifest(resolved, list(plan.models.values()), files, tasks),
-    }
-    _write(series.partial, pages, plan)
-    write_json(series.partial / "reproduction.json", result)
-    series.finish(series.partial)
-    _tidy(series.out)
+    with series.open(resolved):
+        pages, files, tasks = [], list(given.values()), dict[str, str]()
+        for name in chosen:
+            suite = _suite(name, plan, data)
+            if suite is None:
+                info(f"{name}: its texts are not there; give --data-dir")
+                continue
+            pages.append(_page(name, laboratory, suite, list(peers)))
+            files += [*suite.files, *_pair_files(name, laboratory.sources)]
+            tasks |= suite.revisions
+        result = {
+            "pages": [{"table": one.name, "cells": one.records, **one.facts} for one in pages],
+            "not_measured": [name for name in chosen if name not in {one.name for one in pages}],
+            "manifest": manifest(resolved, list(plan.models.values()), files, tasks),
+        }
+        _write(series.partial, pages, plan)
+        write_json(series.partial / "reproduction.json", result)
+        series.finish(series.partial)
+    _tidy(series.output)
     return result
 
 

@@ -1,4 +1,4 @@
-"""HTML and SVG as values: whatever is not markup already is escaped, so no text can become a tag."""
+"""HTML and SVG as values: plain strings are escaped, so text can never become a tag."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHAPES = {"circle", "line", "path", "polyline", "rect"}
 
 
 class Markup(str):
-    """A string that is HTML already; only `tag`, `join` and files that draw make one."""
+    """A string that is already HTML and is not escaped again."""
 
     __slots__ = ()
 
@@ -20,9 +20,9 @@ def tag(name: str, /, *children: str, **attributes: str | float | bool | None) -
 
     Args:
         name: of the element.
-        children: what is in it.
-        attributes: `class_` stands for class and `aria_label` for aria-label; None and False leave an
-            attribute out, True writes its name only, numbers are rounded to two digits.
+        children: its content.
+        attributes: `class_` becomes class and `aria_label` becomes aria-label; None and False leave an
+            attribute out, True writes only its name, numbers are rounded to two decimals.
 
     >>> tag("p", "a < b", class_="note")
     '<p class="note">a &lt; b</p>'
@@ -36,14 +36,14 @@ def tag(name: str, /, *children: str, **attributes: str | float | bool | None) -
 
 
 def join(children: Iterable[str], between: str = "") -> Markup:
-    """Put markup and texts one after another; texts are escaped."""
+    """Concatenate markup and texts; texts are escaped."""
     return Markup(
         between.join(child if isinstance(child, Markup) else html.escape(child) for child in children)
     )
 
 
 def number(value: float) -> str:
-    """Two digits after the point at most and no trailing zeros: exact enough for a screen."""
+    """At most two decimals, without trailing zeros: enough for a screen."""
     short = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if short == "-0" else short
 

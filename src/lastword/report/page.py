@@ -1,4 +1,4 @@
-"""A page as one HTML file that needs nothing else: no network, no other file."""
+"""A page as one self-contained HTML file: it loads nothing from the network or from other files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lastword.report.markup import Markup, tag
 
-# Forbids the page to fetch anything, whatever a text in it may hold.
+# Stops the page from loading anything, whatever the texts in it contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = Path(__file__).with_name("page.css")
 
@@ -16,9 +16,9 @@ def page(title: str, *parts: str, style: str = "", script: str = "") -> str:
 
     Args:
         title: of the window.
-        parts: what is in the body.
-        style: rules that come after those of all pages.
-        script: what runs when the page is loaded; without one no script is allowed.
+        parts: of the body.
+        style: rules added after the common style sheet.
+        script: JavaScript of the page; without one the page allows no scripts.
     """
     policy = f"{_POLICY}; script-src 'unsafe-inline'" if script else _POLICY
     head = tag(
@@ -35,17 +35,17 @@ def page(title: str, *parts: str, style: str = "", script: str = "") -> str:
 
 
 def section(anchor: str, title: str, *parts: str) -> Markup:
-    """A part of a page under a heading that can be linked to."""
+    """A section with a heading that can be linked to."""
     return tag("section", tag("h2", title, id=anchor), *parts, aria_labelledby=anchor)
 
 
 def panel(title: str, picture: Markup) -> Markup:
-    """A picture under its name."""
+    """A picture with a heading."""
     return tag("div", tag("h3", title), picture, class_="panel")
 
 
 def write_page(path: str | Path, content: str) -> None:
-    """Write a file; it appears under its name when it is whole, and replaces an older one."""
+    """Write a page or picture atomically; an existing file is replaced."""
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content.encode("utf-8", errors="replace"))

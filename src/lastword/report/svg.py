@@ -1,9 +1,9 @@
-"""Charts as inline SVG: lines over steps, points on a map, bars. Colours come from the style sheet."""
+"""Charts as SVG: lines over steps, points on a map, bars. Colours come from a style sheet."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from lastword.report.markup import Markup, join, number, tag
 WIDTH, HEIGHT, MAP_SIZE = 440.0, 250.0, 440.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 14.0, 38.0
 HUES = 6
-# Circle, square, triangle, diamond, cross: with six hues enough for thirty labels.
+# Circle, square, triangle, diamond, cross: with six hues, thirty labels can be told apart.
 SHAPES = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
     "M-3.5-3.5h7v7h-7z",
@@ -28,9 +28,9 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: for whoever points at it.
+        name: shown on hover.
         points: (x, y) in order of x.
-        style: number of its dash pattern and colour, from 0.
+        style: index of its dash pattern and colour, from 0.
         marks: draw a dot at every point.
         ringed: x of the point that gets a ring.
     """
@@ -44,35 +44,35 @@ class Line:
 
 @dataclass(frozen=True)
 class Axes:
-    """From numbers to places in the picture; the ranges end at ticks."""
+    """Data coordinates to positions in the picture; the ranges end at ticks."""
 
     x_ticks: list[float]
     y_ticks: list[float]
 
     @property
     def y_digits(self) -> int:
-        """Digits after the point that tell the vertical ticks apart."""
+        """Decimal places that the labels of the vertical ticks need."""
         return max(0, -math.floor(math.log10(self.y_ticks[1] - self.y_ticks[0]) + 1e-9))
 
     def x(self, value: float) -> float:
-        """Place of a value, from the left."""
+        """Position of a value, from the left."""
         low, high = self.x_ticks[0], self.x_ticks[-1]
         return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
-        """Place of a value, from the top."""
+        """Position of a value, from the top."""
         low, high = self.y_ticks[0], self.y_ticks[-1]
         return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
 def ticks(low: float, high: float, *, most: int = 6, finest: float = 0.0) -> list[float]:
-    """Round numbers in even steps that enclose a range.
+    """Round numbers at equal distances that enclose a range.
 
     Args:
         low: smallest number to enclose.
-        high: largest one.
-        most: steps that the range itself may take; rounding its ends adds one at most.
-        finest: smallest step, such as 1 for counts.
+        high: largest number to enclose.
+        most: maximum number of steps within the range; rounding its ends adds at most one.
+        finest: smallest step, for example 1 for counts.
     """
     spread = (high - low) or abs(high) or 1.0
     size = 10.0 ** math.floor(math.log10(spread / most))
@@ -89,23 +89,43 @@ def line_chart(
 
     Args:
         lines: at least one, each with at least one point.
-        label: what a screen reader says.
-        x_name: what the horizontal axis counts.
-        rule: height and name of a horizontal line to compare with.
+        label: for screen readers.
+        x_name: name of the horizontal axis.
+        rule: height and name of a horizontal reference line.
     """
-    every = [point for line in lines for point in line.points]
-    heights = [y for _, y in every] + ([rule[0]] if rule else [])
-    axes = Axes(ticks(0, max(x for x, _ in every), finest=1), ticks(min(heights), max(heights)))
+    points = [point for line in lines for point in line.points]
+    heights = [y for _, y in points] + ([rule[0]] if rule else [])
+    axes = Axes(ticks(0, max(x for x, _ in points), finest=1), ticks(min(heights), max(heights)))
     parts = [_grid(axes, x_name), *(_line(line, axes) for line in reversed(lines))]
     if rule:
         parts.insert(1, _rule(axes, *rule))
-    return picture(label, WIDTH, HEIGHT, *parts)
+    return inline(label, WIDTH, HEIGHT, *parts)
 
 
-def picture(label: str, width: float, height: float, *parts: str) -> Markup:
-    """A drawing with its own measure, which fills the width it is given."""
+def inline(label: str, width: float, height: float, *parts: str) -> Markup:
+    """An SVG inside a page, which scales to the available width; the page's style sheet applies."""
     box = f"0 0 {number(width)} {number(height)}"
     return tag("svg", *parts, class_="chart", viewBox=box, role="img", aria_label=label)
+
+
+def standalone(
+    label: str, width: float, height: float, parts: Iterable[str], *, style: str, class_: str | None = None
+) -> Markup:
+    """An SVG that can be a file of its own: it has its size, its style sheet and the SVG namespace.
+
+    Args:
+        label: for screen readers.
+        width: in pixels.
+        height: in pixels.
+        parts: elements of the drawing.
+        style: its style sheet.
+        class_: class of the root element, so that the rules of `style` can be limited to it.
+    """
+    box = f"0 0 {number(width)} {number(height)}"
+    return tag(
+        "svg", tag("style", Markup(style)), *parts, xmlns="http://www.w3.org/2000/svg", class_=class_,
+        viewBox=box, width=width, height=height, role="img", aria_label=label,
+    )  # fmt: skip
 
 
 def _grid(axes: Axes, x_name: str) -> Markup:
@@ -129,12 +149,12 @@ def _rule(axes: Axes, height: float, name: str) -> Markup:
 
 
 def _line(line: Line, axes: Axes) -> Markup:
-    places = [(axes.x(x), axes.y(y)) for x, y in line.points]
-    path = " ".join(f"{number(x)},{number(y)}" for x, y in places)
+    positions = [(axes.x(x), axes.y(y)) for x, y in line.points]
+    path = " ".join(f"{number(x)},{number(y)}" for x, y in positions)
     parts = [tag("title", line.name), tag("polyline", points=path)]
-    if line.marks or len(places) == 1:
-        parts += [tag("circle", cx=x, cy=y, r=2.6, class_="mark") for x, y in places]
-    for (x, _), (left, top) in zip(line.points, places, strict=True):
+    if line.marks or len(positions) == 1:
+        parts += [tag("circle", cx=x, cy=y, r=2.6, class_="mark") for x, y in positions]
+    for (x, _), (left, top) in zip(line.points, positions, strict=True):
         if x == line.ringed:
             parts.append(tag("circle", cx=left, cy=top, r=7, class_="ring"))
     return tag("g", *parts, class_=f"line s{line.style % 4}")
@@ -143,49 +163,42 @@ def _line(line: Line, axes: Axes) -> Markup:
 def line_sample(style: int) -> Markup:
     """A short piece of a line, for a legend."""
     piece = tag("line", x1=0, x2=26, y1=6, y2=6)
-    return tag(
-        "svg",
-        tag("g", piece, class_=f"line s{style % 4}"),
-        class_="key",
-        width=26,
-        height=12,
-        aria_hidden="true",
-    )
+    return _key(26, 12, tag("g", piece, class_=f"line s{style % 4}"))
 
 
 def ring_sample() -> Markup:
-    """The ring around a point that was kept, for a legend."""
+    """The ring around a point, for a legend."""
     ring = tag("circle", cx=8, cy=8, r=6, class_="ring")
     dot = tag("circle", cx=8, cy=8, r=2.6, class_="mark")
-    return tag(
-        "svg", tag("g", dot, ring, class_="line s0"), class_="key", width=16, height=16, aria_hidden="true"
-    )
-
-
-def point_map(points: np.ndarray, kinds: Sequence[int], titles: Sequence[str], label: str) -> Markup:
-    """Points on a square, each with the colour and shape of its kind.
-
-    Args:
-        points: (n, 2); both directions are drawn to the same scale.
-        kinds: n numbers of kinds, from 0.
-        titles: n texts to show for a point.
-        label: what a screen reader says.
-    """
-    centred = points.astype(float) - (points.max(0) + points.min(0)) / 2
-    scale = (MAP_SIZE / 2 - 14) / (np.abs(centred).max() or 1.0)
-    places = centred * scale + MAP_SIZE / 2
-    marks = [
-        _symbol(kind, tag("title", title), transform=f"translate({number(x)} {number(y)})", data_row=str(row))
-        for row, ((x, y), kind, title) in enumerate(zip(places.tolist(), kinds, titles, strict=True))
-    ]
-    return picture(label, MAP_SIZE, MAP_SIZE, tag("g", *marks))
+    return _key(16, 16, tag("g", dot, ring, class_="line s0"))
 
 
 def symbol_sample(kind: int) -> Markup:
     """The colour and shape of a kind, for a legend."""
-    return tag(
-        "svg", _symbol(kind), class_="key", viewBox="-7 -7 14 14", width=14, height=14, aria_hidden="true"
-    )
+    return _key(14, 14, _symbol(kind), viewBox="-7 -7 14 14")
+
+
+def _key(width: int, height: int, drawing: Markup, **attributes: str) -> Markup:
+    return tag("svg", drawing, class_="key", **attributes, width=width, height=height, aria_hidden="true")
+
+
+def point_map(points: np.ndarray, kinds: Sequence[int], titles: Sequence[str], label: str) -> Markup:
+    """Points in a square, each with the colour and shape of its kind.
+
+    Args:
+        points: (n, 2); both directions have the same scale.
+        kinds: n indices of kinds, from 0.
+        titles: n texts to show for a point.
+        label: for screen readers.
+    """
+    centred = points.astype(float) - (points.max(0) + points.min(0)) / 2
+    scale = (MAP_SIZE / 2 - 14) / (np.abs(centred).max() or 1.0)
+    positions = centred * scale + MAP_SIZE / 2
+    marks = [
+        _symbol(kind, tag("title", title), transform=f"translate({number(x)} {number(y)})", data_row=str(row))
+        for row, ((x, y), kind, title) in enumerate(zip(positions.tolist(), kinds, titles, strict=True))
+    ]
+    return inline(label, MAP_SIZE, MAP_SIZE, tag("g", *marks))
 
 
 def _symbol(kind: int, *children: str, **attributes: str) -> Markup:
@@ -193,17 +206,17 @@ def _symbol(kind: int, *children: str, **attributes: str) -> Markup:
     return tag("path", *children, d=shape, class_=f"dot c{kind % HUES}", data_kind=str(kind), **attributes)
 
 
-def bar(share: float, *, style: str, band: float = 0.0) -> Markup:
-    """A horizontal bar as wide as its cell allows, with whiskers for a band; the number stands beside it.
+def bar(share: float, *, style: str, interval: tuple[float, float] | None = None) -> Markup:
+    """A horizontal bar that scales to the width of its cell, with whiskers for an interval.
 
     Args:
         share: length, 0 … 1 of the cell.
         style: class of the bar.
-        band: half the length of the whiskers, on the same scale.
+        interval: ends of the whiskers, on the same scale.
     """
     parts = [tag("rect", x="0", y="5", height="10", rx="1.5", width=_percent(share), class_=style)]
-    if band:
-        low, high = _percent(max(0.0, share - band)), _percent(share + band)
+    if interval:
+        low, high = (_percent(max(0.0, end)) for end in interval)
         parts.append(tag("line", x1=low, x2=high, y1="10", y2="10"))
         parts += [tag("line", x1=end, x2=end, y1="6", y2="14") for end in (low, high)]
     return tag("svg", join(parts), class_="bar", aria_hidden="true")

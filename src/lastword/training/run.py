@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,34 +109,35 @@ def train(
     base_key = config.base_key + json.dumps(variant.record)
     watch = _watch(embedder, scorer, config, place, {} if known is None else known, base_key)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
-    if accelerator.is_main_process:
-        place.begin(recipe)
-    accelerator.wait_for_everyone()
-    accelerator.init_trackers("lastword")  # it writes into the place
+    with place.begin(recipe) if accelerator.is_main_process else nullcontext():
+        accelerator.wait_for_everyone()
+        accelerator.init_trackers("lastword")  # it writes into the place
 
-    objective = variant.objective(pairs, config)
-    loop = Loop(in_training, objective, config, place.checkpoints, accelerator, parameters)
-    with embedder.backbone.attention(_attention(embedder)):
-        plan = _planned(loop)
-        checkpoints = loop.run(watch)
-    accelerator.end_training()
+        objective = variant.objective(pairs, config)
+        loop = Loop(in_training, objective, config, place.checkpoints, accelerator, parameters)
+        with embedder.backbone.attention(_attention(embedder)):
+            plan = _planned(loop)
+            checkpoints = loop.run(watch)
+        accelerator.end_training()
 
-    selection = watch.choose(checkpoints, config.steps)
-    if config.quantize:
-        embedder = _over_full_weights(config, variant, str(embedder.backbone.device), checkpoints, selection)
-        base = embedder.facts
-    embedder.facts = dataclasses.replace(
-        base,
-        adapter=adapter.describe(config, embedder.backbone.model),
-        recipe=recipe,
-        selection=selection.to_dict(),
-    )
-    result = TrainResult(place.out, selection, loop.losses(), plan, time.perf_counter() - started)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        place.write(embedder, selection)
-        _tell(selection, config)
-        info(f"wrote {out} after {clock(result.seconds)}")
+        selection = watch.choose(checkpoints, config.steps)
+        if config.quantize:
+            embedder = _over_full_weights(
+                config, variant, str(embedder.backbone.device), checkpoints, selection
+            )
+            base = embedder.facts
+        embedder.facts = dataclasses.replace(
+            base,
+            adapter=adapter.describe(config, embedder.backbone.model),
+            recipe=recipe,
+            selection=selection.to_dict(),
+        )
+        result = TrainResult(place.output, selection, loop.losses(), plan, time.perf_counter() - started)
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            place.write(embedder, selection)
+            _tell(selection, config)
+            info(f"wrote {out} after {clock(result.seconds)}")
     return result
 
 

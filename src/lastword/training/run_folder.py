@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,12 @@ class TrainingFolder(RunFolder):
         """Where an experiment tracker may write."""
         return self.partial / "trackers"
 
-    def begin(self, recipe: dict[str, Any]) -> None:
-        """Make the folders, empty unless a training is resumed."""
-        self.open(recipe)
-        self.checkpoints.mkdir(exist_ok=True)
+    @contextmanager
+    def begin(self, recipe: dict[str, Any]) -> Iterator[Path]:
+        """Lock and make the folders, empty unless a run is resumed; use it in a `with`."""
+        with self.open(recipe) as folder:
+            self.checkpoints.mkdir(exist_ok=True)
+            yield folder
 
     def write(self, embedder: Embedder, selection: Selection) -> None:
         """Write the model, put the record of the run inside it, and move both to their place at once."""
