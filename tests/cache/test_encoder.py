@@ -10,8 +10,7 @@ from lastword.cache.encoder import _next_size
 from lastword.encoders.by_name import served
 from lastword.errors import RequestError, WorkError
 from lastword.evaluation import CachedEncoder
-
-from .samples import WordEncoder, topic_texts
+from tests.evaluation.samples import WordEncoder, topic_texts
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def test_name_template_and_pooling_are_those_of_the_encoder(cache, load):
     embedder = load(template="ccw", pooling="lasttoken")
     stored = CachedEncoder(embedder, cache)
     assert (stored.name, stored.identity) == (embedder.name, embedder.identity)
-    assert (stored.template, stored.pooling) == (embedder.template, embedder.pooling)
+    assert (stored.template, stored.pooling) == (embedder.spec.template, embedder.spec.pooling)
     assert CachedEncoder(WordEncoder(), cache).template is None
     texts = ["a man is driving a car", "the river was low"]
     np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)

@@ -58,14 +58,15 @@ def test_lastword_json(saved: Path, embedder: Embedder, llama_folder: Path) -> N
             "eos": False,
             "boundary": "ids",
         },
-        "prefix_ids": list(embedder.compiled.prefix_ids),
-        "suffix_ids": list(embedder.compiled.suffix_ids),
+        "prefix_ids": list(embedder.pipeline.compiled.prefix_ids),
+        "suffix_ids": list(embedder.pipeline.compiled.suffix_ids),
         "bos": True,
         "pooling": "lasttoken",
         "layer": 2,
         "norm": "post",
         "normalize": True,
         "max_tokens": 127,
+        "prompts": {},
         "base": str(llama_folder),
         "revision": None,
         "base_hash": None,
@@ -113,8 +114,8 @@ def test_truncation_keeps_the_template(saved: Path, embedder: Embedder, reader: 
         ids = backend.encode(long).ids
     else:
         ids = AutoTokenizer.from_pretrained(saved)(long, truncation=True, max_length=24)["input_ids"]
-    prefix, suffix = embedder.compiled.prefix_ids, embedder.compiled.suffix_ids
-    text = embedder.tokenizer.text_ids([long])[0]
+    prefix, suffix = embedder.pipeline.compiled.prefix_ids, embedder.pipeline.compiled.suffix_ids
+    text = embedder.pipeline.tokenizer.text_ids([long])[0]
     assert ids == [*prefix, *text[: 24 - len(prefix) - len(suffix)], *suffix]
 
 
@@ -156,11 +157,11 @@ def test_existing_output_is_refused_unless_told(
     (folder / "mine.txt").touch()
     other = load(template="sum")
     assert refused(ExistingOutputError, other.save, folder) == (
-        f"{folder} exists: give another place or --overwrite"
+        f"{folder} exists: choose another path or pass overwrite=True"
     )
     assert (folder / "mine.txt").exists()
     assert other.save(folder, overwrite=True) == folder
-    assert load(folder).template == other.template
+    assert load(folder).spec.template == other.spec.template
     assert {path.name for path in folder.iterdir()} == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

@@ -111,7 +111,7 @@ def test_a_decoder_by_folder_and_as_an_object(labelled_file, decoder_folder):
     assert (by_folder["model"], by_folder["template"], by_folder["pooling"]) == (
         str(decoder_folder), "custom", "lasttoken",
     )  # fmt: skip
-    assert evaluate(embedder.with_template("none"), labelled_file)["score"] != by_object["score"]
+    assert evaluate(embedder.variant(template="none"), labelled_file)["score"] != by_object["score"]
 
 
 def _all_texts():

@@ -51,14 +51,9 @@ class CachedEncoder:
         return getattr(self.encoder, "name", None)
 
     @property
-    def template(self) -> Any:
+    def spec(self) -> Any:
         """The encoder's own, if it has one."""
-        return getattr(self.encoder, "template", None)
-
-    @property
-    def pooling(self) -> Any:
-        """The encoder's own, if it has one."""
-        return getattr(self.encoder, "pooling", None)
+        return getattr(self.encoder, "spec", None)
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32, in the order of the texts.

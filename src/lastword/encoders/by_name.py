@@ -14,7 +14,7 @@ from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
-    from lastword.embedding import Embedder, Pooling, Template
+    from lastword.embedding import Embedder, EmbedderSpec
 
 _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 
@@ -72,21 +72,23 @@ class _Served:
         return self.embedder.name
 
     @property
-    def template(self) -> Template:
-        return self.embedder.template
-
-    @property
-    def pooling(self) -> Pooling:
-        return self.embedder.pooling
+    def spec(self) -> EmbedderSpec:
+        return self.embedder.spec
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         return self.embedder.encode(texts, batch_tokens=self.batch_tokens)
 
+    def encode_query(self, texts: Sequence[str], /) -> np.ndarray:
+        return self.embedder.encode_query(texts, batch_tokens=self.batch_tokens)
+
+    def encode_document(self, texts: Sequence[str], /) -> np.ndarray:
+        return self.embedder.encode_document(texts, batch_tokens=self.batch_tokens)
+
     def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
-        each = (self.embedder, *self.siblings)
-        poolings = [one.pooling for one in each]
+        embedders = (self.embedder, *self.siblings)
+        poolings = [embedder.spec.pooling for embedder in embedders]
         vectors = self.embedder.encode_poolings(texts, poolings, batch_tokens=self.batch_tokens)
-        return {one.identity: vectors[one.pooling.spec] for one in each}
+        return {embedder.identity: vectors[embedder.spec.pooling.spec] for embedder in embedders}
 
 
 def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequence[str] = ()) -> TextEncoder:
@@ -106,18 +108,22 @@ def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequen
                 "leave it out"
             )
         return encoder
-    siblings = [encoder.with_pooling(pooling) for pooling in also_poolings]
-    new = {one.pooling.spec: one for one in siblings if one.pooling != encoder.pooling}
+    siblings = [encoder.variant(pooling=pooling) for pooling in also_poolings]
+    new = {
+        sibling.spec.pooling.spec: sibling
+        for sibling in siblings
+        if sibling.spec.pooling != encoder.spec.pooling
+    }
     if batch_tokens is None and not new:
         return encoder
     return _Served(encoder, batch_tokens, tuple(new.values()))
 
 
 def description(encoder: TextEncoder) -> dict[str, str | None]:
-    """Name, template and pooling of a model, None where it has none."""
-    template, pooling = getattr(encoder, "template", None), getattr(encoder, "pooling", None)
+    """Name, template and pooling of a model; template and pooling are None for other models than decoders."""
+    spec: EmbedderSpec | None = getattr(encoder, "spec", None)
     return {
         "model": getattr(encoder, "name", None) or encoder.identity,
-        "template": getattr(template, "name", None),
-        "pooling": getattr(pooling, "spec", None),
+        "template": spec.template.name if spec else None,
+        "pooling": spec.pooling.spec if spec else None,
     }

@@ -89,11 +89,11 @@ def run_series(
         inputs.mkdir(exist_ok=True)
         planned = plan(inputs)
         base = read_scores(folder.once("base", partial(_score_base, settings, development, device)))
-        runs, known = list[TrainingRun](), dict[str, Any]()
+        runs, base_scores = list[TrainingRun](), dict[str, Score]()
         with progress("training runs", len(planned), step=1) as advance:
             for run in planned:
                 work = partial(
-                    _train_and_score, folder.partial, run, development, scorer or LastStep(), known, device
+                    _train_and_score, folder.partial, run, development, scorer or LastStep(), base_scores, device
                 )
                 results = [TrainingRun.from_dict(row) for row in folder.once(run.file_name, work)]
                 if scores := results[0].scores.values():
@@ -143,7 +143,7 @@ def _train_and_score(
     run: PlannedRun,
     development: Development,
     scorer: Scorer | LastStep,
-    known: dict[str, Any],
+    base_scores: dict[str, Score],
     device: str | None,
 ) -> list[dict[str, Any]]:
     """The results of a run: scores under its own name, then those of its other encoders."""
@@ -151,7 +151,7 @@ def _train_and_score(
     if not model.exists():  # otherwise the series was interrupted between training and scoring
         try:
             train(
-                model, scorer=scorer, variant=run.variant, known=known, resume=True, trackers="none",
+                model, scorer=scorer, variant=run.variant, base_scores=base_scores, resume=True, trackers="none",
                 device=device, **{**run.settings, "seed": run.seed},
             )  # fmt: skip
         except DivergenceError as error:

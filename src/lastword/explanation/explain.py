@@ -152,7 +152,7 @@ def _require_same_tokens(
         texts: n texts.
         first: name and token ids of the first model; None if this is it.
     """
-    ids = model.embedder.tokenizer.text_ids(texts)
+    ids = model.embedder.pipeline.tokenizer.text_ids(texts)
     if first is None:
         return model.name, ids
     if ids != first[1]:
@@ -165,9 +165,9 @@ def _require_same_tokens(
 
 def _explain_model(model: LoadedModel, sample: Sample, options: _Options) -> ModelExplanation:
     embedder = model.embedder
-    if embedder.pooling.name not in ("lasttoken", "eos"):
+    if not embedder.spec.pooling.reads_last:
         warn(
-            f"{model.name} uses {embedder.pooling.spec} pooling, which reads more tokens than the last: "
+            f"{model.name} uses {embedder.spec.pooling.spec} pooling, which reads more tokens than the last: "
             "the attention shown is only the last token's"
         )
     shares = attention_shares(embedder, sample.texts, options.stop_words, batch_tokens=options.batch_tokens)
@@ -178,8 +178,8 @@ def _explain_model(model: LoadedModel, sample: Sample, options: _Options) -> Mod
     return ModelExplanation(
         name=model.name,
         step=model.step,
-        template=embedder.template.name,
-        pooling=embedder.pooling.spec,
+        template=embedder.spec.template.name,
+        pooling=embedder.spec.pooling.spec,
         shares=shares,
         geometry=_geometry(embedder, vectors, sample, options.batch_tokens),
         details=_details(embedder, sample.detailed, vocabulary, vectors.mean(0), options),

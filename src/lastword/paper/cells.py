@@ -18,7 +18,8 @@ from lastword.files.run_folder import RunFolder
 from lastword.paper.pairs import Sources
 from lastword.paper.scale import Scale
 from lastword.paper.suite import Suite, TaskScores
-from lastword.training import Measured, train
+from lastword.training import train
+from lastword.uncertainty import Score
 
 POOLING = {"mean": "mean", "last": "lasttoken", "eos": "eos"}
 EMOTION_TOKENS = 128
@@ -73,14 +74,14 @@ class Laboratory:
         scale: models, recipe, seeds.
         sources: pairs by name.
         device: None takes the best there is.
-        known: development scores of models before training; see `train`.
+        base_scores: development scores of models before training; see `train`.
     """
 
     series: RunFolder
     scale: Scale
     sources: Sources
     device: str | None = None
-    known: dict[str, Measured] = field(default_factory=dict)
+    base_scores: dict[str, Score] = field(default_factory=dict)
 
     def value(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Value | None:
         """A cell, measured or read; None if its pairs are not there.
@@ -140,7 +141,8 @@ class Laboratory:
                 settings["max_tokens"] = max(settings["max_tokens"], EMOTION_TOKENS)
             scorer = ClusterScorer(read_development(BUNDLED_DEVELOPMENT))
             train(
-                place, scorer=scorer, known=self.known, resume=True, trackers="none", device=self.device, **settings
+                place, scorer=scorer, base_scores=self.base_scores, resume=True, trackers="none",
+                device=self.device, **settings,
             )  # fmt: skip
         scores = suite.score(Embedder.from_pretrained(place, device=self.device))
         shutil.rmtree(place)

@@ -40,7 +40,7 @@ def manifest(
         "versions": {name: metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": machine(),
-        "weights": {name: Embedder.from_pretrained(name).weights_hash for name in models},
+        "weights": {name: Embedder.from_pretrained(name).backbone.weights_hash for name in models},
         "files": {path.name: sha256(path) for path in files if path.is_file()},
         "tasks": tasks,
     }

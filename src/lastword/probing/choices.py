@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.embedding.pooling import Pooling
-from lastword.embedding.template import PLACE, TEMPLATES, Template
+from lastword.embedding.template import SLOT, TEMPLATES, Template
 from lastword.errors import MissingFileError, RequestError, TemplateError
 
 POOLINGS = ("mean", "mean:text", "weightedmean", "lasttoken", "eos")
@@ -17,20 +16,6 @@ PREFIX = 'This sentence: "{text}"'
 
 Names = str | Sequence[str]
 Layers = str | int | Sequence[int]
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Templates, poolings and layers, all without duplicates; an option is one of each."""
-
-    templates: list[Template]
-    poolings: list[Pooling]
-    layers: list[int]
-
-    @property
-    def options(self) -> int:
-        """Number of options."""
-        return len(self.templates) * len(self.poolings) * len(self.layers)
 
 
 def read_templates(
@@ -117,9 +102,9 @@ def read_suffixes(path: str | Path, prefix: str = PREFIX) -> list[Template]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no file {path}: give a text file with one suffix on each line")
-    if prefix.count(PLACE) != 1:
+    if prefix.count(SLOT) != 1:
         raise TemplateError(
-            f"prefix {prefix!r} has {PLACE} {prefix.count(PLACE)} times: it needs exactly one"
+            f"prefix {prefix!r} has {SLOT} {prefix.count(SLOT)} times: it needs exactly one"
         )
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -129,10 +114,10 @@ def read_suffixes(path: str | Path, prefix: str = PREFIX) -> list[Template]:
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
-        text = line if PLACE in line else f"{prefix} {line}"
-        if text.count(PLACE) > 1:
+        text = line if SLOT in line else f"{prefix} {line}"
+        if text.count(SLOT) > 1:
             raise TemplateError(
-                f"{path}, line {number}: {line!r} has {PLACE} {line.count(PLACE)} times: a whole template "
+                f"{path}, line {number}: {line!r} has {SLOT} {line.count(SLOT)} times: a whole template "
                 "has it once"
             )
         if text in line_of:
@@ -147,7 +132,7 @@ def _split(names: Names) -> list[str]:
     """Split at commas; a string with `{text}` is one template, commas included."""
     parts: list[str] = []
     for part in [names] if isinstance(names, str) else names:
-        parts += [part] if PLACE in part else [name.strip() for name in part.split(",") if name.strip()]
+        parts += [part] if SLOT in part else [name.strip() for name in part.split(",") if name.strip()]
     return parts
 
 

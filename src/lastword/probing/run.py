@@ -17,7 +17,6 @@ from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.probing.choices import (
     PREFIX,
-    Choices,
     Layers,
     Names,
     layer_words,
@@ -32,6 +31,7 @@ from lastword.probing.texts import FewShot, ProbeTexts, few_shot_rows, read_file
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
+    from lastword.embedding.grid import GridAxes
     from lastword.probing.scoring import OptionScorer
 
 
@@ -121,22 +121,24 @@ def probe(
     if rank_by not in names:
         raise RequestError(f"{rank_by} cannot be measured on these texts: rank by another score")
 
-    from lastword.probing.scoring import OptionScorer, in_order, parts_within, score_part  # imports torch
+    from lastword.embedding.grid import GridAxes  # these import torch
+    from lastword.probing.scoring import OptionScorer, in_order, parts_within, score_part
 
     scorer = OptionScorer(texts, names, seed, samples_per_label, few_shot)
     embedder = _loaded(model, dtype, device)
-    choices = Choices(chosen_templates, chosen_poolings, read_layers(layers, embedder.backbone.layers))
-    parts = list(parts_within(embedder, choices, 2 * len(texts), memory_gib))
-    settings = _settings(embedder, texts, choices, scorer, rank_by, seed, memory_gib)
+    axes = GridAxes(chosen_templates, chosen_poolings, read_layers(layers, embedder.backbone.layers))
+    parts = list(parts_within(embedder, axes, 2 * len(texts), memory_gib))
+    settings = _settings(embedder, texts, axes, scorer, rank_by, seed, memory_gib)
     with folder.open(settings) if folder else nullcontext():
-        info(f"{choices.options:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
+        options = len(axes.templates) * len(axes.poolings) * len(axes.layers)
+        info(f"{options:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
         started = time.perf_counter()
         scored: list[Option] = []
         for number, part in enumerate(parts, 1):
             work = partial(score_part, embedder, part, texts, scorer, rank_by, scored, batch_tokens)
             scored += _once(folder, number, work) if folder else work()
         facts = _facts(embedder, texts, scorer, seed, time.perf_counter() - started)
-        result = ProbeResult(in_order(scored, choices, rank_by), rank_by, facts)
+        result = ProbeResult(in_order(scored, axes, rank_by), rank_by, facts)
         if folder:
             _write(folder, result)
     return result
@@ -211,7 +213,7 @@ def _facts(
 def _settings(
     embedder: Embedder,
     texts: ProbeTexts,
-    choices: Choices,
+    axes: GridAxes,
     scorer: OptionScorer,
     rank_by: str,
     seed: int,
@@ -220,11 +222,11 @@ def _settings(
     """What a resumed probe must have in common with the interrupted one."""
     content = json.dumps([texts.texts, texts.labels]).encode()
     return {
-        "model": embedder.weights_hash[:16],
+        "model": embedder.backbone.weights_hash[:16],
         "texts": hashlib.sha256(content).hexdigest()[:16],
-        "templates": [template.text for template in choices.templates],
-        "poolings": [pooling.spec for pooling in choices.poolings],
-        "layers": choices.layers,
+        "templates": [template.text for template in axes.templates],
+        "poolings": [pooling.spec for pooling in axes.poolings],
+        "layers": list(axes.layers),
         "scores": list(scorer.names),
         "rank_by": rank_by,
         "samples_per_label": scorer.samples_per_label,

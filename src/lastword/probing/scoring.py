@@ -11,13 +11,12 @@ import numpy as np
 
 from lastword.console import progress
 from lastword.embedding import Embedder
-from lastword.embedding.grid import families, label
+from lastword.embedding.grid import GridAxes, families, label
 from lastword.errors import WorkError
 from lastword.evaluation.classification import vectors_classification_score
 from lastword.evaluation.clustering import half_v_measures, vectors_cluster_score
 from lastword.evaluation.labels import coded
 from lastword.geometry import alignment, effective_rank, uniformity
-from lastword.probing.choices import Choices
 from lastword.probing.labelfree import SPLITS, neighbour_stability, noise_tolerance, split_half_agreement
 from lastword.probing.result import Key, Option, ranked
 from lastword.probing.texts import FewShot, ProbeTexts
@@ -121,7 +120,7 @@ class OptionScorer:
         )  # fmt: skip
 
 
-def parts_within(embedder: Embedder, choices: Choices, texts: int, memory_gib: float) -> Iterator[Choices]:
+def parts_within(embedder: Embedder, axes: GridAxes, texts: int, memory_gib: float) -> Iterator[GridAxes]:
     """Divide the options into parts whose vectors take at most `memory_gib`, or that have a single option.
 
     Templates with the same beginning share their passes, and all poolings and layers of a pass are computed
@@ -130,18 +129,18 @@ def parts_within(embedder: Embedder, choices: Choices, texts: int, memory_gib: f
 
     Args:
         embedder: its tokenizer decides which templates begin alike.
-        choices: what is combined.
+        axes: what is combined.
         texts: texts that are embedded for each option, noisy copies included.
         memory_gib: memory for vectors, in GiB, in addition to the model's own.
     """
     most = max(1, int(memory_gib * 2**30 / (texts * embedder.dim * _BYTES_PER_NUMBER)))
-    for family in families(embedder, choices.templates, choices.poolings):
-        by_layers = max(1, most // (len(family.templates) * len(choices.poolings)))
-        by_templates = max(1, most // len(choices.poolings))
+    for family in families(embedder.pipeline, axes):
+        by_layers = max(1, most // (len(family.templates) * len(axes.poolings)))
+        by_templates = max(1, most // len(axes.poolings))
         for templates in _pieces(family.templates, by_templates):
-            for poolings in _pieces(choices.poolings, most):
-                for layers in _pieces(choices.layers, by_layers):
-                    yield Choices(templates, poolings, layers)
+            for poolings in _pieces(axes.poolings, most):
+                for layers in _pieces(axes.layers, by_layers):
+                    yield GridAxes(templates, poolings, layers)
 
 
 def _pieces(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
@@ -153,7 +152,7 @@ def _pieces(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 
 def score_part(
     embedder: Embedder,
-    part: Choices,
+    part: GridAxes,
     texts: ProbeTexts,
     scorer: OptionScorer,
     rank_by: str,
@@ -203,7 +202,7 @@ def score_part(
     return list(options.values())
 
 
-def in_order(scored: Sequence[Option], choices: Choices, rank_by: str) -> tuple[Option, ...]:
+def in_order(scored: Sequence[Option], axes: GridAxes, rank_by: str) -> tuple[Option, ...]:
     """Options by template, pooling and layer, with resamples of the best `COMPARED` only.
 
     So the result does not depend on the parts in which the options were scored.
@@ -215,7 +214,7 @@ def in_order(scored: Sequence[Option], choices: Choices, rank_by: str) -> tuple[
     }
     return tuple(
         by_key[label(template), pooling.spec, layer]
-        for template in choices.templates
-        for pooling in choices.poolings
-        for layer in choices.layers
+        for template in axes.templates
+        for pooling in axes.poolings
+        for layer in axes.layers
     )
