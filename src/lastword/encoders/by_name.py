@@ -22,14 +22,14 @@ _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
     """Load what a name stands for; settings that the model cannot follow are refused."""
     if not isinstance(model, str | Path):
-        _refuse(settings, ("template", "pooling", "dtype", "device"), "a loaded model")
+        _refuse(model, settings, "a loaded model")
         return model
     name = str(model)
     if name == "tfidf":
-        _refuse(settings, ("template", "pooling", "dtype", "device"), name)
+        _refuse(model, settings, name)
         return TfidfEncoder()
     if name.startswith(_SENTENCE_TRANSFORMERS):
-        _refuse(settings, ("template", "pooling"), "a sentence-transformers model")
+        _refuse(model, settings, "a sentence-transformers model")
         folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
         if not folder:
             raise RequestError(f"{name} names no model: write {name}FOLDER or {name}NAME_ON_THE_HUB")
@@ -45,10 +45,19 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
     )
 
 
-def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) -> None:
-    for name in names:
-        if settings[name] is not None:
-            raise RequestError(f"{name}={settings[name]!r}: {kind} takes no {name}; leave it out")
+def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:
+    """Names of the settings that `load_encoder` takes for a model."""
+    if not isinstance(model, str | Path) or str(model) == "tfidf":
+        return ()
+    if str(model).startswith(_SENTENCE_TRANSFORMERS):
+        return ("dtype", "device")
+    return ("template", "pooling", "dtype", "device")
+
+
+def _refuse(model: str | Path | TextEncoder, settings: dict[str, str | None], kind: str) -> None:
+    for name, value in settings.items():
+        if value is not None and name not in settings_of(model):
+            raise RequestError(f"{name}={value!r}: {kind} takes no {name}; leave it out")
 
 
 @dataclass(frozen=True)
@@ -99,9 +108,7 @@ def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequen
     Raises:
         RequestError: other poolings of a model that has none.
     """
-    from lastword.embedding import Embedder
-
-    if not isinstance(encoder, Embedder):
+    if not hasattr(encoder, "encode_poolings"):  # no decoder; without importing torch to know it
         if also_poolings:
             raise RequestError(
                 f"also_poolings={list(also_poolings)}: {getattr(encoder, 'name', 'this model')} has no poolings; "
