@@ -22,12 +22,18 @@ from click.testing import CliRunner
 import lastword
 from lastword.cli import main
 from lastword.errors import ExistingOutputError, RequestError
+from lastword.experiments import Comparison
 from lastword.experiments.series import safe_name
 from lastword.experiments.table import comparison_table
 from lastword.uncertainty import Score
 from tests.training.conftest import pair_columns
 
 Refused = Callable[..., str]
+
+
+def plain(found: Comparison) -> Any:
+    """As JSON has it."""
+    return json.loads(json.dumps(found.to_dict()))
 
 
 @pytest.fixture
@@ -57,9 +63,7 @@ def test_every_combination_with_every_seed(recipe: Path, dev: Path, tmp_path: Pa
         recipe, out, values={"rank": [2, 4], "steps": [3]}, development=[str(dev)], seeds=2, device="cpu"
     )
     names = [f"temperature={t} rank={r}" for t in (0.05, 0.5) for r in (2, 4)]
-    assert [(run.name, run.seed) for run in found.runs] == [
-        (name, seed) for name in names for seed in (0, 1)
-    ]
+    assert [(run.name, run.seed) for run in found.runs] == [(name, seed) for name in names for seed in (0, 1)]
     assert {run.step for run in found.runs} == {3}, "one value replaces the recipe's"
     means = [fmean(score.value for score in run.scores.values()) for run in found.runs_of(names[0])]
     summary = found.summary(names[0])
@@ -67,9 +71,9 @@ def test_every_combination_with_every_seed(recipe: Path, dev: Path, tmp_path: Pa
     assert (summary.value, summary.seeds) == (pytest.approx(fmean(means)), 2)
     assert summary.draw_se >= stdev(means) / 2**0.5
     content = json.loads((out / "sweep.json").read_text())
-    assert content == found.to_dict()
+    assert content == plain(found)
     assert [row["name"] for row in content["ranking"]] == found.ranked
-    assert json.loads((out / f"{safe_name(names[3])}-1.json").read_text()) == [found.runs[7].to_dict()]
+    assert json.loads((out / f"{safe_name(names[3])}-1.json").read_text()) == [content["runs"][7]]
     assert list(found.base) == ["dev"]
     table = comparison_table(found)
     assert table.splitlines()[0].split()[:3] == ["settings", "mean", "±"]
@@ -105,18 +109,22 @@ def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path)
     finished = {path.name: path.stat().st_mtime_ns for path in work.glob("*.json")}
     assert {"settings.json", "base.json", f"{first}-0.json", f"{first}-1.json"} <= finished.keys()
 
-    with pytest.raises(ExistingOutputError, match="has an interrupted sweep: pass resume=True to continue it"):
+    with pytest.raises(
+        ExistingOutputError, match="has an interrupted sweep: pass resume=True to continue it"
+    ):
         lastword.sweep(recipe, out, **settings)  # type: ignore[arg-type]
     text = recipe.read_text()
     recipe.write_text(text.replace("steps = 12", "steps = 13"))
-    with pytest.raises(RequestError, match=r"resume=True: steps was 12 and is now 13; .* interrupted sweep, or"):
+    with pytest.raises(
+        RequestError, match=r"resume=True: steps was 12 and is now 13; .* interrupted sweep, or"
+    ):
         lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
     recipe.write_text(text.replace("[0.05, 0.5]", "[0.05, 0.6]"))
     with pytest.raises(RequestError, match=r"resume=True: sweep was \[.*0\.5.*\] and is now"):
         lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
     recipe.write_text(text)
     resumed = lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
-    assert resumed.to_dict() == whole.to_dict()
+    assert plain(resumed) == plain(whole)
     assert {name: (out / name).stat().st_mtime_ns for name in finished} == finished, "written once"
 
 

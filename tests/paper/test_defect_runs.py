@@ -92,13 +92,15 @@ def test_every_switch_is_measured_once(
         name: one.name for one in tried for name in one.also
     }
     assert all(found.difference(name, counterpart) for name, counterpart in against.items() if counterpart)
-    assert json.loads((out / "defects.json").read_text()) == found.to_dict()
+    assert json.loads((out / "defects.json").read_text()) == json.loads(json.dumps(found.to_dict()))
     assert facts == {
         "pairs": 30, "texts": 60, "longest_tokens": facts["longest_tokens"], "texts_over_100_tokens": 0,
         "runs_that_draw_the_header_row": 2,
     }  # fmt: skip
     assert unmeasured(found) == ["train_tokens=100", "average=test-only"]
-    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [], "neither models nor inputs stay"
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [], (
+        "neither models nor inputs stay"
+    )
     assert str(tmp_path) not in json.dumps([run.to_dict() for run in found.runs]), "no path of this computer"
 
 

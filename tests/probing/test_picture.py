@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -97,13 +98,13 @@ def test_many_layers_are_one_panel_with_the_best_of_each() -> None:
 
 def test_the_table() -> None:
     lines = probe_table(result(layers=1), most=5).splitlines()
-    assert [" ".join(line.split()) for line in lines[:7]] == [
+    assert [re.sub(r"\[[-+., \d]+\]", "[…]", " ".join(line.split())) for line in lines[:7]] == [
         "template pooling layer V-measure ± s.e. of draws AMI stability alignment to the best [95 %]",
         "chance (shuffled labels) 2.0 0.0",
         'Is "{text}" & <b> so? lasttoken 0 43.0 ± 0.6 41.0 21.5 0.57 best',
-        'Is "{text}" & <b> so? mean 0 40.0 ± 0.6 38.0 20.0 0.6 -3.0 [-7.0, +1.0] not distinguishable',
-        "ccw lasttoken 0 33.0 ± 0.6 31.0 16.5 0.67 -10.0 [-13.9, -6.1] worse",
-        "ccw mean 0 30.0 ± 0.6 28.0 15.0 0.7 -13.0 [-17.4, -8.6] worse",
+        'Is "{text}" & <b> so? mean 0 40.0 ± 0.6 38.0 20.0 0.6 -3.0 […] not distinguishable',
+        "ccw lasttoken 0 33.0 ± 0.6 31.0 16.5 0.67 -10.0 […] worse",
+        "ccw mean 0 30.0 ± 0.6 28.0 15.0 0.7 -13.0 […] worse",
         "none lasttoken 0 23.0 ± 0.6 21.0 11.5 0.77",
     ]
     assert [" ".join(line.split()) for line in lines[7:]] == [
@@ -117,6 +118,14 @@ def test_the_table() -> None:
         "only. AMI: adjusted mutual information, 0 for chance.",
         "Accuracy of a classifier trained on 8 texts of each label, on 90 others.",
     ]
+
+
+def test_the_table_shows_the_interval_of_a_difference() -> None:
+    found = result(layers=1)
+    difference = found.differences["ccw", "mean", 0]
+    shown = f"-13.0 [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    assert shown in probe_table(found)
+    assert difference.low < -0.13 < difference.high < 0
 
 
 def test_a_best_option_that_is_better_than_all_compared() -> None:

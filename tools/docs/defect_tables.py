@@ -30,7 +30,9 @@ def cost_table(path: Path) -> str:
     for name, counterpart in comparison.settings["against"].items():
         summary = comparison.summary(name)
         assert summary is not None
-        score = f"{100 * summary.value:.1f}" + (f" ± {100 * summary.draw_se:.1f}" if drawn(comparison) else "")
+        score = f"{100 * summary.value:.1f}" + (
+            f" ± {100 * summary.draw_se:.1f}" if drawn(comparison) else ""
+        )
         if counterpart is None:
             lines.append(_line(f"**{name}**", score, "", ""))
             continue

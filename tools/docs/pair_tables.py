@@ -59,7 +59,9 @@ def source_table(path: Path, shorter: Path) -> str:
     values = [100 * score.value for score in base]
     lines.append(_line("before training", f"{fmean(values):.1f}", "", *(f"{x:.1f}" for x in values), ""))
     if None not in chance:
-        lines.append(_line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance), ""))
+        lines.append(
+            _line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance), "")
+        )
     runs, pairs = len(comparison.runs_of(best)), comparison.settings["batch_pairs"]
     about = f"V-measure × 100, mean over {runs} training runs with {pairs} pairs a step{_errors(comparison)}."
     return about + "\n\n" + "\n".join(lines)

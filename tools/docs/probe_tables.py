@@ -63,7 +63,14 @@ def best_table(answers: Answers) -> str:
 @_of_answers
 def set_table(answers: Answers) -> str:
     """For each set its best option, and what fixed choices get."""
-    head = ["set", "best option", "its V-measure ± s.e. of draws", "chance", "not distinguishable from it", "median"]
+    head = [
+        "set",
+        "best option",
+        "its V-measure ± s.e. of draws",
+        "chance",
+        "not distinguishable from it",
+        "median",
+    ]
     return _table(
         [*head, "none, mean, last layer", "ccw, lasttoken, last layer"],
         [

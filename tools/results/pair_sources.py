@@ -132,7 +132,9 @@ def main() -> None:
     settings |= {"steps": args.steps, "graph_gib": 2.0}
     output = args.work / f"compared_{kind}"
     shutil.rmtree(output, ignore_errors=True)
-    comparison = compare_pairs(read_sources(files), development(), output, seeds=seeds, resume=True, **settings)
+    comparison = compare_pairs(
+        read_sources(files), development(), output, seeds=seeds, resume=True, **settings
+    )
     if kind != LOOK:
         write_comparison(ROOT / "results" / f"pair_sources_{kind}.json", comparison)
         if kind == str(LEAST_STEPS):

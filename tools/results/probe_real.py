@@ -150,7 +150,9 @@ def mean_scores(sets: dict[str, Set]) -> dict[Key, float]:
 
 def draw_se_of_means(sets: dict[str, Set]) -> list[float]:
     """For each option the standard error of its mean over the sets from the draws of k-means, not from the sets."""
-    return [sum(se**2 for se in values) ** 0.5 / len(values) for values in by_option(sets, "draw_se").values()]
+    return [
+        sum(se**2 for se in values) ** 0.5 / len(values) for values in by_option(sets, "draw_se").values()
+    ]
 
 
 def label_free(sets: dict[str, Set], score: str, layers: Sequence[int]) -> dict[str, Any]:

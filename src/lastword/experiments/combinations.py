@@ -60,7 +60,9 @@ def read_values(values: Mapping[str, Any]) -> dict[str, Candidates]:
         if key not in types:
             raise RequestError(f"sweep: {unknown_name('setting', key, types)}")
         if key == "seed":
-            raise RequestError("sweep: seed is not a setting to compare: pass seeds=N for N runs of each combination")
+            raise RequestError(
+                "sweep: seed is not a setting to compare: pass seeds=N for N runs of each combination"
+            )
         read[key] = _candidates(key, value, types[key])
     return read
 

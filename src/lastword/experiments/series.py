@@ -93,7 +93,13 @@ def run_series(
         with progress("training runs", len(planned), step=1) as advance:
             for run in planned:
                 work = partial(
-                    _train_and_score, folder.partial, run, development, scorer or LastStep(), base_scores, device
+                    _train_and_score,
+                    folder.partial,
+                    run,
+                    development,
+                    scorer or LastStep(),
+                    base_scores,
+                    device,
                 )
                 results = [TrainingRun.from_dict(row) for row in folder.once(run.file_name, work)]
                 if scores := results[0].scores.values():

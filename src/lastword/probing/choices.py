@@ -103,9 +103,7 @@ def read_suffixes(path: str | Path, prefix: str = PREFIX) -> list[Template]:
     if not path.is_file():
         raise MissingFileError(f"no file {path}: give a text file with one suffix on each line")
     if prefix.count(SLOT) != 1:
-        raise TemplateError(
-            f"prefix {prefix!r} has {SLOT} {prefix.count(SLOT)} times: it needs exactly one"
-        )
+        raise TemplateError(f"prefix {prefix!r} has {SLOT} {prefix.count(SLOT)} times: it needs exactly one")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:

@@ -190,8 +190,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
         first: (n,).
         second: (n,).
     """
-    ranks = [_ranks(np.asarray(values, np.float64)) for values in (first, second)]
-    if any(np.ptp(values) == 0 for values in ranks):
+    ranks = _ranks(np.asarray(first, np.float64)), _ranks(np.asarray(second, np.float64))
+    if np.ptp(ranks[0]) == 0 or np.ptp(ranks[1]) == 0:
         return None
     return float(np.corrcoef(*ranks)[0, 1])
 
