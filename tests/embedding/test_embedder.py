@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -189,6 +191,48 @@ def test_identity_differs_with_one_weight(load: Load) -> None:
         embedder.backbone.model.norm.weight[3] += 1e-6
     assert embedder.backbone.weights_hash != before[1]
     assert embedder.identity != before[0]
+
+
+def test_identity_differs_with_the_configuration(load: Load, llama_folder: Path, tmp_path: Path) -> None:
+    """The same weights under other settings are another model: rotary base, scaling, epsilon of the norms."""
+    before = load()
+    seen = {before.identity}
+    changes: list[dict[str, object]] = [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+        {"rope_parameters": {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 2.0}},
+        {"rms_norm_eps": 0.1},
+        {"hidden_act": "gelu"},
+    ]
+    for number, change in enumerate(changes):
+        folder = Path(shutil.copytree(llama_folder, tmp_path / str(number)))
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | change))
+        other = load(folder)
+        assert other.backbone.weights_hash == before.backbone.weights_hash
+        assert np.abs(other.encode(SOME) - before.encode(SOME)).max() > 1e-4
+        seen.add(other.identity)
+    assert len(seen) == 1 + len(changes)
+    copy = Path(shutil.copytree(llama_folder, tmp_path / "copy"))
+    assert load(copy).identity == before.identity
+
+
+def test_identity_differs_with_the_tokenizer(load: Load, llama_folder: Path, tmp_path: Path) -> None:
+    before = load()
+    folder = Path(shutil.copytree(llama_folder, tmp_path / "lower"))
+    definition = json.loads((folder / "tokenizer.json").read_text())
+    definition["normalizer"] = {"type": "Lowercase"}
+    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    other = load(folder)
+    assert np.abs(other.encode(["A Man"]) - before.encode(["A Man"])).max() > 1e-4
+    assert other.identity != before.identity
+    assert other.backbone.identity == before.backbone.identity
+
+
+def test_attention_implementations_are_one_identity(load: Load) -> None:
+    embedder = load()
+    before = embedder.identity
+    with embedder.backbone.attention("eager"):
+        assert embedder.identity == before
 
 
 def test_pooled_vectors_carry_gradients(load: Load) -> None:

@@ -38,7 +38,7 @@ def test_training_over_4_bits_writes_the_full_weights(tmp_path: Path) -> None:
         tmp_path / "adapted", quantize="nf4", steps=2, batch_pairs=8, rank=4, warmup_steps=1, max_tokens=48,
         trackers="none",
     )  # fmt: skip
-    adapted = Embedder.from_pretrained(result.out)
+    adapted = Embedder.from_pretrained(result.output)
     assert adapted.backbone.quantize is None
     assert (adapted.provenance.recipe or {})["quantize"] == "nf4"
     base = Embedder.from_pretrained("mini", template="ccw", pooling="lasttoken")

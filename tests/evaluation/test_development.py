@@ -11,8 +11,7 @@ import pytest
 from lastword.errors import RequestError, TableError
 from lastword.evaluation import ClusterScorer, cluster_score
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
-
-from .samples import TableEncoder, clouds, topic_texts
+from tests.samples import TableEncoder, clouds, topic_texts
 
 Refused = Callable[..., str]
 

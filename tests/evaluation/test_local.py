@@ -12,8 +12,7 @@ import pytest
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import classification_score, cluster_score, evaluate
-
-from .samples import TableEncoder, topic_texts
+from tests.samples import TableEncoder, topic_texts
 
 
 def test_clustering_takes_every_row(labelled_file):

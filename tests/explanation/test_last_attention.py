@@ -13,7 +13,7 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding.backbone import Backbone
 from lastword.errors import RequestError
 from lastword.explanation import token_attention
@@ -121,7 +121,11 @@ def test_layers_above_the_pooled_one_are_left_out(load: Load) -> None:
 def test_older_model_classes_get_the_option_output_attentions(model: Any, config: Any, load: Load) -> None:
     config.vocab_size, config.initializer_range = 400, 0.2
     torch.manual_seed(0)
-    embedder = Embedder(Backbone(model(config), "tiny-older"), load().pipeline.tokenizer, template="ccw")
+    embedder = Embedder(
+        Backbone(model(config), "tiny-older"),
+        load().pipeline.tokenizer,
+        EmbedderSpec().changed(template="ccw"),
+    )
     assert not getattr(embedder.backbone.model, "_can_record_outputs", None)
     weights = [token.weight for token in token_attention(embedder, TEXTS[0])]
     with embedder.backbone.attention("eager"), torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import DOCUMENT, QUERY, EmbedderSpec, Norm, checked_layer
 from lastword.embedding.template import Boundary, Template
 from lastword.embedding.tokenizer import TextTokenizer
+from lastword.embedding.weights import cut_layers
 from lastword.errors import RequestError, unknown_name
 
 
@@ -147,6 +149,21 @@ class Embedder:
                 raise RequestError(unknown_name("setting", name, EmbedderSpec.__dataclass_fields__))
         variant = self.pipeline.variant(**changes)
         return Embedder(variant.backbone, variant.tokenizer, variant.spec, self.provenance)
+
+    def cut(self) -> Embedder:
+        """Remove the layers after the pooled one from the model, for the same vectors in less time and memory.
+
+        Embedders that share the model lose these layers too.
+        """
+        layers, before = self.pipeline.layer, self.backbone
+        if layers == before.layers:
+            return self
+        cut_layers(before.model, layers)
+        backbone = Backbone(
+            before.model, before.name, fused=before.fused is not None, quantize=before.quantize
+        )
+        spec = dataclasses.replace(self.spec, layer=None)
+        return Embedder(backbone, self.pipeline.tokenizer, spec, self.provenance)
 
     def encode(
         self,

@@ -40,6 +40,23 @@ def merged_weights(model: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
+def cut_layers(model: Any, layers: int) -> None:
+    """Remove all layers but the first ones, in place; the model applies its final norm to the output of the last left.
+
+    Args:
+        model: the Hugging Face module.
+        layers: number of layers to keep.
+    """
+    config = model.config.get_text_config()
+    before = config.num_hidden_layers
+    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList))
+    del next(stack for stack in stacks if len(stack) == before)[layers:]
+    config.num_hidden_layers = layers
+    for name, value in config.to_dict().items():  # such as layer_types
+        if "layer" in name and isinstance(value, list) and len(value) == before:
+            setattr(config, name, value[:layers])
+
+
 def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | None = None) -> None:
     """Write `config.json` and the merged weights.
 
@@ -54,13 +71,11 @@ def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | Non
     """
     weights = merged_weights(model)
     config = type(model.config).from_dict(model.config.to_dict())
-    if layer is not None:
-        config.num_hidden_layers = layer
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[:layer]
     config.dtype = dtype
     with torch.device("meta"):
         merged = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+    if layer is not None:
+        cut_layers(merged, layer)
     names = merged.state_dict().keys()
     merged.load_state_dict({name: weights[name] for name in names}, assign=True)
     try:

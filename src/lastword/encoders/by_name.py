@@ -1,4 +1,4 @@
-"""What a name stands for: the model that is scored."""
+"""A text encoder by its name: tfidf, sentence-transformers:NAME, or a decoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 
 
 def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
-    """Load what a name stands for; settings that the model cannot follow are refused."""
+    """Load an encoder by name; a loaded encoder is returned as it is.
+
+    Args:
+        model: "tfidf", "sentence-transformers:NAME_OR_FOLDER", or the name or folder of a decoder.
+        **settings: template, pooling, dtype, device; None is the default.
+
+    Raises:
+        RequestError: a setting that this kind of model does not have.
+        MissingFileError, ModelError: see the message.
+    """
     if not isinstance(model, str | Path):
         _refuse(model, settings, "a loaded model")
         return model
@@ -32,7 +41,7 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         _refuse(model, settings, "a sentence-transformers model")
         folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
         if not folder:
-            raise RequestError(f"{name} names no model: write {name}FOLDER or {name}NAME_ON_THE_HUB")
+            raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
         return SentenceTransformerEncoder(folder, dtype=settings["dtype"], device=settings["device"])
     from lastword.embedding import Embedder
 
@@ -61,8 +70,8 @@ def _refuse(model: str | Path | TextEncoder, settings: dict[str, str | None], ki
 
 
 @dataclass(frozen=True)
-class _Served:
-    """An embedder with batches of a given size, and other poolings beside its own."""
+class _Batched:
+    """An embedder with a batch size of its own, whose passes give the vectors of other poolings too."""
 
     embedder: Embedder
     batch_tokens: int | None
@@ -100,13 +109,13 @@ class _Served:
         return {embedder.identity: vectors[embedder.spec.pooling.spec] for embedder in embedders}
 
 
-def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequence[str] = ()) -> TextEncoder:
-    """Make an embedder's batches of a given size and let its passes serve other poolings too.
-
-    Other models have no batches to size.
+def with_batches(
+    encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequence[str] = ()
+) -> TextEncoder:
+    """Set the batch size of an embedder, and further poolings that its passes compute; other encoders are unchanged.
 
     Raises:
-        RequestError: other poolings of a model that has none.
+        RequestError: further poolings for a model without poolings.
     """
     if not hasattr(encoder, "encode_poolings"):  # no decoder; without importing torch to know it
         if also_poolings:
@@ -123,7 +132,7 @@ def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequen
     }
     if batch_tokens is None and not new:
         return encoder
-    return _Served(encoder, batch_tokens, tuple(new.values()))
+    return _Batched(encoder, batch_tokens, tuple(new.values()))
 
 
 def description(encoder: TextEncoder) -> dict[str, str | None]:

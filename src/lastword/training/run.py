@@ -207,17 +207,19 @@ def _data(
 
 
 def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
-    """The base model with template and pooling, and the hash of its weights."""
+    """The base model with the hash of its weights, without the layers that are not kept."""
     embedder = Embedder.from_pretrained(
         config.model,
         template=config.template,
         pooling=config.pooling,
+        layer=config.layer,
         dtype=config.dtype,
         device=device,
         quantize=quantize,
     )
-    embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=embedder.backbone.weights_hash)
-    return embedder
+    base_hash = embedder.backbone.weights_hash
+    embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=base_hash)
+    return embedder.cut()
 
 
 def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, folder: Path) -> Accelerator:
@@ -286,6 +288,7 @@ def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpo
     if config.quantize:
         embedder, _ = variant.views(_load(config, str(embedder.backbone.device), None), config.max_tokens)
         adapter.add_adapter(embedder.backbone.model, config)
+        embedder.backbone.model.eval()
     load_adapter(embedder.backbone.model, checkpoint)
     facts = adapter.describe(config, embedder.backbone.model)
     embedder.provenance = dataclasses.replace(embedder.provenance, adapter=facts)

@@ -85,7 +85,8 @@ class StockForward:
             if name.rpartition(".")[2] in _FINAL_NORMS and "layers." not in name and ".h." not in name:
                 return module
         raise ModelError(
-            f"{self.model_name}: no final norm found (looked for {', '.join(_FINAL_NORMS)}): use norm='post'"
+            f"{self.model_name}: no final norm found (looked for {', '.join(_FINAL_NORMS)}): "
+            "use norm='post' and the last layer"
         )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tests.embedding.reference import hidden
 from torch import Tensor
 
 from lastword.config import TrainConfig
@@ -16,6 +15,7 @@ from lastword.embedding.backbone import Backbone
 from lastword.embedding.forward.fused import attention
 from lastword.embedding.tokens import Batch
 from lastword.training.adapter import add_adapter
+from tests.embedding.reference import hidden
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 300,
