@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -124,15 +124,16 @@ def with_batches(
                 "leave it out"
             )
         return encoder
-    siblings = [encoder.variant(pooling=pooling) for pooling in also_poolings]
+    decoder = cast("Embedder", encoder)
+    siblings = [decoder.variant(pooling=pooling) for pooling in also_poolings]
     new = {
         sibling.spec.pooling.spec: sibling
         for sibling in siblings
-        if sibling.spec.pooling != encoder.spec.pooling
+        if sibling.spec.pooling != decoder.spec.pooling
     }
     if batch_tokens is None and not new:
-        return encoder
-    return _Batched(encoder, batch_tokens, tuple(new.values()))
+        return decoder
+    return _Batched(decoder, batch_tokens, tuple(new.values()))
 
 
 def description(encoder: TextEncoder) -> dict[str, str | None]:

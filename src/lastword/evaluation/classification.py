@@ -11,6 +11,7 @@ import numpy as np
 from lastword.console import progress, warn
 from lastword.encoder import TextEncoder, VectorRows, encode_distinct
 from lastword.errors import RequestError
+from lastword.evaluation.clustering import one_thread
 from lastword.evaluation.labels import (
     SEED,
     Label,
@@ -71,7 +72,7 @@ def classification_score(
     vectors = encode_distinct(encoder, [*(train_texts[row] for row in rows), *test_texts])
     position = {row: place for place, row in enumerate(rows)}
     correct = np.empty((_EXPERIMENTS, len(test)), dtype=bool)
-    with progress("classification", _EXPERIMENTS) as advance:
+    with progress("classification", _EXPERIMENTS) as advance, one_thread():
         for experiment, few in enumerate(drawn):
             fitted = _fit(vectors[[position[row] for row in few]], train[few], seed)
             correct[experiment] = fitted.predict(vectors[len(rows) :]) == test
@@ -149,13 +150,11 @@ def _few_of_each(codes: np.ndarray, samples_per_label: int, seed: int) -> list[l
 
 
 def _fit(vectors: np.ndarray, codes: np.ndarray, seed: int) -> Any:
-    """On one thread, as for k-means."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     model = LogisticRegression(max_iter=_MOST_STEPS, random_state=seed)
-    with warnings.catch_warnings(), threadpool_limits(1):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are the protocol, enough or not
         return model.fit(vectors, codes)
 

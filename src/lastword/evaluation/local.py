@@ -14,7 +14,7 @@ from lastword.cache.encoder import CachedEncoder
 from lastword.console import progress, warn
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.encoders.by_name import description, load_encoder, served, settings_of
+from lastword.encoders.by_name import description, load_encoder, settings_of, with_batches
 from lastword.errors import RequestError, unknown_name
 from lastword.evaluation.classification import classification_score
 from lastword.evaluation.clustering import cluster_score
@@ -243,7 +243,7 @@ def _score(
 ) -> ModelScore:
     started = time.perf_counter()
     names = description(encoder)
-    score = task.score(cached(served(encoder, batch_tokens), cache))
+    score = task.score(cached(with_batches(encoder, batch_tokens), cache))
     seconds = round(time.perf_counter() - started, 3)
     return ModelScore(str(names["model"]), names["template"], names["pooling"], score, seconds)
 

@@ -25,7 +25,7 @@ def retrieval_score(encoder: TextEncoder, collection: Collection) -> Score:
         collection: documents, n queries, and which documents are relevant.
 
     Returns:
-        The mean over the queries, 0 … 1; nothing in it is drawn at random.
+        The mean over the queries, 0 … 1; nothing in it is drawn at random. Chance is that of random rankings.
 
     Source: BEIR, arXiv:2104.08663; MTEB, arXiv:2210.07316.
     """
@@ -46,6 +46,7 @@ def retrieval_score(encoder: TextEncoder, collection: Collection) -> Score:
         resamples=resamples(lambda rows: [float(gains[rows].mean())], len(gains)),
         n=len(gains),
         sample=sample_hash(["retrieval", len(ids), collection.queries, grades]),
+        chance=float(np.mean([_chance(relevant, len(ids)) for relevant in grades])),
     )
 
 
@@ -65,6 +66,13 @@ def ndcg(ranking: Sequence[str], grades: Mapping[str, int]) -> float:
     """
     best = _discounted(sorted((grade for grade in grades.values() if grade > 0), reverse=True))
     return _discounted([max(grades.get(document, 0), 0) for document in ranking]) / best if best else 0.0
+
+
+def _chance(grades: Mapping[str, int], documents: int) -> float:
+    """Mean nDCG@10 over all rankings of so many documents."""
+    relevant = [grade for grade in grades.values() if grade > 0]
+    mean_gain = _discounted([1] * min(_RANKS, documents)) * sum(relevant) / documents
+    return mean_gain / _discounted(sorted(relevant, reverse=True)) if relevant else 0.0
 
 
 def _discounted(gains: Sequence[int]) -> float:

@@ -40,6 +40,7 @@ def sts_score(encoder: TextEncoder, pairs: ScoredPairs) -> Score:
         resamples=resamples(lambda rows: [_spearman(golden[rows], cosines[rows])], n),
         n=n,
         sample=sample_hash(["sts", pairs.scores]),
+        chance=0.0,
     )
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
+import numpy as np
+
 from lastword.embedding import Embedder
-from lastword.evaluation import benchmark, evaluate
+from lastword.evaluation import Score, benchmark, evaluate
 from lastword.evaluation.benchmark.names import task_names
-from lastword.evaluation.scores import SEED
+from lastword.evaluation.labels import SEED
 
 TaskScores = dict[str, dict[str, Any]]
 """Task → score and std (0 … 1), n."""
@@ -132,7 +134,8 @@ class LocalSuite:
         found = evaluate(
             model, path, label_column=one.label_column, split=one.split, max_texts=self.max_texts, **task
         )
-        return {key: found[key] for key in ("score", "std", "n")}
+        score = found.models[0].score
+        return {"score": score.value, "std": float(np.std(score.draws)), "n": score.n}
 
 
 @dataclass(frozen=True)
@@ -171,14 +174,14 @@ class TaskSuite:
     def score(self, model: Embedder | str) -> TaskScores:
         """See `Suite`; subsets of a task count as its mean does in MTEB."""
         found = benchmark(model, self.tasks, data_dir=self.data)
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for row in found["tasks"]:
-            rows.setdefault(row["task"], []).append(row)
+        rows: dict[str, list[Score]] = {}
+        for row in found.tasks:
+            rows.setdefault(row.task, []).append(row.score)
         return {
             task: {
-                "score": fmean(row["score"] for row in subsets),
-                "std": sum(row["std"] ** 2 for row in subsets) ** 0.5 / len(subsets),
-                "n": sum(row["n"] for row in subsets),
+                "score": fmean(score.value for score in subsets),
+                "std": sum(float(np.var(score.draws)) for score in subsets) ** 0.5 / len(subsets),
+                "n": sum(score.n for score in subsets),
             }
             for task, subsets in rows.items()
         }

@@ -83,11 +83,11 @@ def recorded(task: Any, model: MtebModel, seed: int) -> Iterator[Recording]:
     recording = Recording()
     evaluate = fast_clustering._evaluate_clustering_bootstrapped
     fast_clustering._evaluate_clustering_bootstrapped = _fast(evaluate, recording)
-    wrappers = {
-        "_compute_metrics": lambda call: _legacy(call, model, seed, recording),
-        "_calculate_scores": lambda call: _classification(call, recording),
-    }
-    present = {name: wrap(getattr(task, name)) for name, wrap in wrappers.items() if hasattr(task, name)}
+    present: dict[str, Callable[..., Any]] = {}
+    if hasattr(task, "_compute_metrics"):
+        present["_compute_metrics"] = _legacy(task._compute_metrics, model, seed, recording)
+    if hasattr(task, "_calculate_scores"):
+        present["_calculate_scores"] = _classification(task._calculate_scores, recording)
     if hasattr(task, "evaluator_model"):  # mteb's is shared by all tasks, seed included
         task.evaluator_model = clone(task.evaluator_model)
     vars(task).update(present)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lastword.console import duration, info, warn
 from lastword.encoder import TextEncoder
-from lastword.encoders.by_name import description, load_encoder, served
+from lastword.encoders.by_name import description, load_encoder, with_batches
 from lastword.errors import MissingFileError
 from lastword.evaluation.benchmark.hub import MissingDataError, where_from
 from lastword.evaluation.benchmark.names import seeds_from, task_names
@@ -66,7 +66,7 @@ def benchmark(
     if folder and not folder.is_dir():
         raise MissingFileError(f"no folder data_dir={str(folder)!r}: give one with copies of the data sets")
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
-    scored = cached(served(encoder, batch_tokens, also_poolings), cache)
+    scored = cached(with_batches(encoder, batch_tokens, also_poolings), cache)
     started = time.perf_counter()
     run = _Run(scored, folder, Path(output) if output is not None else cache_folder("results"), seed_list)
     run.score_all(names)
