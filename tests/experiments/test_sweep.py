@@ -199,8 +199,8 @@ def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
     [
         (["--set", "temperature"], "--set 'temperature': write KEY=VALUE,VALUE such as temperature=0.05,0.1"),
         (["--set", "rank=4", "--set", "rank=8"], "--set rank stands there twice: give all its values at once"),
-        (["--set", "temperature=0.1"], "sweep: 1 combination of settings: give two values or more"),
-        (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: say how many values to draw with --trials"),
+        (["--set", "temperature=0.1"], "sweep: 1 combination of settings: give two or more values"),
+        (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: pass trials=N to draw N combinations"),
         (["--trials", "2", "--one-at-a-time"], "one_at_a_time and trials: choose one"),
         (["--seeds", "0"], "seeds=0: give 1 or more"),
         (["--set", "patience=1,2", "--dev", "no.csv"], "no file no.csv: give a .parquet, .csv"),
