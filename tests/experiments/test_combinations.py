@@ -80,7 +80,7 @@ def test_a_draw_from_a_grid_repeats_nothing() -> None:
         ({"rank": "4,4"}, "sweep: rank = '4,4': a value is repeated"),
         ({"rank": "8..4"}, "sweep: rank = '8..4': the first number must be above 0 and below the second"),
         ({"rank": "a..4"}, "sweep: rank = 'a..4': write a range as 1e-5..1e-3"),
-        ({"dropout": "0.5..1"}, "dropout=1.0: it must be from 0 to below 1"),
+        ({"dropout": "0.5..1"}, "dropout=1.0: it must be from 0 to 0.99"),
         ({"schedule": "linear,cosin"}, "unknown schedule 'cosin': did you mean 'cosine'?"),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ from lastword.embedding import Embedder
 from lastword.errors import MissingFileError, RequestError
 from lastword.evaluation import evaluate
 from lastword.paper import cells as cells_module
-from lastword.paper import reproduce
+from lastword.paper.run import reproduce
 from lastword.paper.scale import SCALES
 from lastword.paper.suite import task_suite
 from tests.training.conftest import pair_columns
@@ -209,7 +209,16 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 def test_the_command(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     out = tmp_path / "out"
-    asked = ["reproduce", "table3", "--model", str(llama_folder), "--data-dir", str(data), "--out", str(out)]
+    asked = [
+        "reproduce",
+        "table3",
+        "--model",
+        str(llama_folder),
+        "--data-dir",
+        str(data),
+        "--output",
+        str(out),
+    ]
     done = CliRunner().invoke(main, [*asked, "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert "## Table 3" in done.stdout

@@ -5,9 +5,3 @@ the texts that are scored, pairs.py what is trained on, cells.py a score for eac
 what becomes of a claim, report.py the pages, run.py puts it together. switches.py lists
 what the paper's code does otherwise; as_published.py does so in training, in scores (left_assumed.py) and in averages.
 """
-
-from lastword.paper.figures import TABLES
-from lastword.paper.run import reproduce
-from lastword.paper.scale import SCALES
-
-__all__ = ["SCALES", "TABLES", "reproduce"]

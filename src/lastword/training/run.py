@@ -135,7 +135,9 @@ def train(
         accelerator.wait_for_everyone()
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
-            plan = _plan(loop)
+            plan = loop.within_memory(lambda: make_plan(loop))
+            if accelerator.is_main_process:
+                plan.log()
             selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
         accelerator.end_training()
         losses = loop.checkpoints.losses()
@@ -246,25 +248,6 @@ def _attention(embedder: Embedder) -> str:
     return "eager" if embedder.backbone.device.type == "cpu" else "sdpa"
 
 
-def _plan(loop: Loop) -> Plan:
-    texts = loop.objective.step(0).texts
-    loop.pipeline.backbone.model.train()
-    plan = loop.within_memory(
-        lambda: make_plan(
-            loop.pipeline,
-            loop.objective,
-            loop.config,
-            loop.parameters,
-            loop.parts(texts),
-            loop.embed,
-            loop.memory,
-        )
-    )
-    if loop.accelerator.is_main_process:
-        plan.log()
-    return plan
-
-
 def _train(
     loop: Loop,
     scores: CheckpointScores,
@@ -275,8 +258,9 @@ def _train(
     """Run the loop; the score of the base model is shared with other runs."""
     training_only = vars(loop.config).keys() - _OF_THE_BASE
     base = json.dumps({name: value for name, value in recipe.items() if name not in training_only})
-    if base in base_scores:
-        scores.by_step.setdefault(0, base_scores[base])
+    if base in base_scores and 0 not in scores.by_step:
+        scores.by_step[0] = base_scores[base]
+        scores.save()  # a resumed run in another process does not have it otherwise
     loop.run(scores, embedder)
     if 0 in scores.by_step:
         base_scores[base] = scores.by_step[0]
