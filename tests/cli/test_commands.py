@@ -62,20 +62,12 @@ def test_train_then_evaluate(
     assert len(facts["losses"]) == 3
     scored = run("evaluate", labelled_file, "--model", out, "--split", "test", "--json")
     assert scored.exit_code == 0, scored.output
-    (result,) = json.loads(scored.stdout)
-    assert result.keys() == {
-        "task",
-        "metric",
-        "score",
-        "std",
-        "n",
-        "model",
-        "template",
-        "pooling",
-        "seconds",
-        "data",
-    }
-    assert (result["template"], result["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
+    result = json.loads(scored.stdout)
+    assert result.keys() == {"task", "metric", "data", "n", "models"}
+    row, tfidf = result["models"]
+    assert (row["template"], row["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
+    assert tfidf["model"] == "tfidf"
+    assert row["against_tfidf"]["verdict"] in ("better", "worse", "not distinguishable")
     plain = run("evaluate", labelled_file, "--model", "tfidf", "--split", "test")
     assert plain.exit_code == 0
     assert "v-measure" in plain.stdout
@@ -97,9 +89,11 @@ def test_train_then_evaluate(
          "unknown template 'cww': did you mean 'ccw'?"),
         (["evaluate", "{labelled}", "--model", "{llama}", "--template", "no place"],
          "template 'no place' has no {text}: write {text} where the text goes"),
-        (["train", "--output", "x", "--temperature", "0"], "--temperature 0.0: it must be from 0.001 to 10"),
+        (["train", "--output", "x", "--temperature", "0"],
+         "Invalid value for '--temperature': 0.0 is not in the range 0.001<=x<=10."),
         (["train", "--output", "x", "--recipe", "papre"], "no recipe papre: give a TOML file that exists, or one of"),
-        (["train", "--output", "x", "--patience", "0"], "--patience 0: it must be from 1 to 1,000"),
+        (["train", "--output", "x", "--patience", "0"],
+         "Invalid value for '--patience': 0 is not in the range 1<=x<=1000."),
         (["train", "--output", "x", "--as-published", "negatives"],
          "unknown switch 'negatives': did you mean 'negatives=micro'? Known: negatives=micro, accumulation=sum"),
         (["train", "--output", "x", "--dev", "{labelled}:tset"],
@@ -234,7 +228,7 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
         ),
         (
             ["import", "{labelled}", "--preset", "sts", "--output", "x.csv"],
-            "column 'score' holds scores: pass --least",
+            "column 'score' has scores: pass --min-score",
         ),
         (
             ["import", "{labelled}", "--output", "x.csv"],

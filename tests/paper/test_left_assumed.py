@@ -22,21 +22,21 @@ TEXTS = [f"the {'river of ' * (i % 5)}house {i}" for i in range(40)]
 @pytest.mark.parametrize("pooling", ["lasttoken", "eos"])
 def test_the_state_is_as_many_tokens_early_as_there_is_padding(load: Load, pooling: str) -> None:
     embedder = load(template="ccw", pooling=pooling, normalize=False)
-    found = scored_as_published(embedder, SWITCH).encode(TEXTS)
+    vectors = scored_as_published(embedder, SWITCH).encode(TEXTS)
     rows = embedder.pipeline.tokenize(TEXTS).ids
     right, early = 0, 0
     for start in (0, 32):
         width = max(map(len, rows[start : start + 32]))
         for i in range(start, min(start + 32, len(rows))):
-            place = len(rows[i]) - 1 - (width - len(rows[i]))
-            assert place >= 0, "these texts differ by less than their length"
+            position = len(rows[i]) - 1 - (width - len(rows[i]))
+            assert position >= 0, "these texts differ by less than their length"
             batch = next(embedder.pipeline.batches(embedder.pipeline.tokenize([TEXTS[i]])))
-            state = hidden(embedder.backbone, batch)[0, place].detach().float().numpy()
-            assert np.allclose(found[i], state, atol=2e-4), i
-            right, early = right + (place == len(rows[i]) - 1), early + (place < len(rows[i]) - 1)
+            state = hidden(embedder.backbone, batch)[0, position].detach().float().numpy()
+            assert np.allclose(vectors[i], state, atol=2e-4), i
+            right, early = right + (position == len(rows[i]) - 1), early + (position < len(rows[i]) - 1)
     assert right > 0
     assert early > 0
-    assert found.dtype == np.float32
+    assert vectors.dtype == np.float32
 
 
 def test_texts_of_one_length_are_right(load: Load) -> None:
@@ -70,12 +70,10 @@ def test_evaluate_scores_so(tmp_path: Path, llama_folder: Path, load: Load) -> N
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *zip(TEXTS, labels, strict=True)])
     how = {"template": "ccw", "pooling": "lasttoken", "dtype": "float32", "device": "cpu"}
-    plain = evaluate(llama_folder, path, **how)  # type: ignore[arg-type]
+    plain = evaluate(llama_folder, path, **how).models[0]  # type: ignore[arg-type]
     left = scored_as_published(load(template="ccw", pooling="lasttoken"), SWITCH)
-    moved = evaluate(left, path, cache=tmp_path / "cache")
+    moved = evaluate(left, path, cache=tmp_path / "cache").models[0]
     assert not (tmp_path / "cache").exists(), "vectors that depend on their batch are not cached"
-    assert moved["score"] == pytest.approx(cluster_score(left, TEXTS, labels).score)
-    assert moved["score"] != plain["score"]
-    assert {key: moved[key] for key in ("model", "template")} == {
-        key: plain[key] for key in ("model", "template")
-    }
+    assert moved.score == cluster_score(left, TEXTS, labels)
+    assert moved.score != plain.score
+    assert (moved.model, moved.template) == (plain.model, plain.template)

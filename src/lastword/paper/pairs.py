@@ -8,8 +8,7 @@ from pathlib import Path
 
 from lastword.bundled import path_of
 from lastword.errors import RequestError, unknown_name
-from lastword.pairs import Import, SameLabel, make_pairs
-from lastword.pairs.method import Method
+from lastword.pairs import Import, Method, SameLabel, make_pairs
 
 NAMES = ("nli", "wiki-translate", "wiki-prompt", "labels")
 
@@ -32,7 +31,7 @@ class Source:
 STAND_INS = {
     "nli": Source(
         "pairs/rte_nli.parquet",
-        lambda path: Import("sentence1", "sentence2", score="score", least=1.0),
+        lambda path: Import("sentence1", "sentence2", score_column="score", min_score=1.0),
         "entailed sentences of RTE, in place of the NLI corpus of SimCSE",
     ),
     "wiki-translate": Source(
