@@ -114,8 +114,9 @@ def test_a_tokenizer_is_made_to_begin_its_sequences(tmp_path: Path, llama_folder
     plain = Embedder.from_pretrained(folder, dtype="float32", device="cpu")
     made = module._model_that_begins({"model": str(folder)}, tmp_path)["model"]
     begins = Embedder.from_pretrained(made, dtype="float32", device="cpu")
-    assert not plain.tokenizer.adds_bos
-    assert begins.tokenize(["a car"]).ids == [[begins.tokenizer.bos_id, *plain.tokenize(["a car"]).ids[0]]]
+    assert not plain.pipeline.tokenizer.adds_bos
+    (ids,), (plain_ids,) = (embedder.pipeline.tokenize(["a car"]).ids for embedder in (begins, plain))
+    assert ids == [begins.pipeline.tokenizer.bos_id, *plain_ids]
 
 
 def test_one_seed_has_no_error_bar(tmp_path: Path, refused: Refused) -> None:

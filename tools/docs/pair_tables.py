@@ -1,4 +1,4 @@
-"""Tables about pairs: findings of the checker in public ones, and which source is better."""
+"""Tables about pairs: issues of public files of pairs, and which source is better."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from lastword.experiments import Comparison
 NONE = "Not measured in this version."
 
 
-def findings_tables(path: Path) -> str:
-    """Rows are findings, columns are files: the share of the pairs that were looked at."""
+def issue_table(path: Path) -> str:
+    """Rows are issues, columns are files: shares of the pairs that were checked."""
     if not path.exists():
         return NONE
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    lines = [_line("", *found), _line("---", *["---:"] * len(found))]
-    lines.append(_line("positives in the file", *(f"{one['positives']:,}" for one in found.values())))
-    lines.append(_line("looked at", *(f"{one['pairs']:,}" for one in found.values())))
-    names = [finding["name"] for finding in next(iter(found.values()))["findings"]]
-    lines += [_line(name, *(_share(one, name) for one in found.values())) for name in names]
+    files: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    checks = files.values()
+    lines = [_line("", *files), _line("---", *["---:"] * len(files))]
+    lines.append(_line("positives in the file", *(f"{check['positives']:,}" for check in checks)))
+    lines.append(_line("checked", *(f"{check['pairs']:,}" for check in checks)))
+    names = [issue["name"] for issue in next(iter(checks))["issues"]]
+    lines += [_line(name, *(_share(check, name) for check in checks)) for name in names]
     lines.append(
-        _line("left by a fix", *(f"{1 - one['left_out'] / one['pairs']:.1%}" for one in found.values()))
+        _line("left after a fix", *(f"{1 - check['removed'] / check['pairs']:.1%}" for check in checks))
     )
     for key, title in (
         ("mean", "mean cosine of the sides"),
         ("unrelated_mean", "mean cosine of unrelated sides"),
         ("separation", "sides closer than unrelated ones"),
     ):
-        lines.append(_line(title, *(f"{one['similarity'][key]:.2f}" for one in found.values())))
+        lines.append(_line(title, *(f"{check['similarity'][key]:.2f}" for check in checks)))
     return "\n".join(lines)
 
 
-def _share(one: dict[str, Any], name: str) -> str:
-    count = next(finding["count"] for finding in one["findings"] if finding["name"] == name)
-    return f"{count / one['pairs']:.1%}" if count else "0"
+def _share(check: dict[str, Any], name: str) -> str:
+    count = next(issue["count"] for issue in check["issues"] if issue["name"] == name)
+    return f"{count / check['pairs']:.1%}" if count else "0"
 
 
 def source_table(path: Path, shorter: Path) -> str:

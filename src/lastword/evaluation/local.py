@@ -287,7 +287,12 @@ def _compared(task: LocalTask, rows: Sequence[ModelScore]) -> Evaluation:
 
 def _clustering(test: LabelledTexts) -> Callable[[TextEncoder], Score]:
     require_labels(test.labels, "clustering", test.where)
-    return lambda encoder: cluster_score(encoder, test.texts, test.labels)
+
+    def score(encoder: TextEncoder) -> Score:
+        _fit(encoder, list(dict.fromkeys(test.texts)))
+        return cluster_score(encoder, test.texts, test.labels)
+
+    return score
 
 
 def _classification(
