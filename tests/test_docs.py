@@ -167,7 +167,7 @@ def scored_runs(rows: list[tuple[str, int, float, float]], known: bool) -> dict[
 
     def score(value: float) -> dict[str, Any]:
         draws = (
-            {"draws": [value] * 10, "resamples": [[value]] * 32}
+            {"draws": [value] * 10, "resamples": [[value]] * HALVES}
             if known
             else {"draws": None, "resamples": None}
         )

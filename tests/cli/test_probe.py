@@ -33,7 +33,8 @@ def test_with_labels_it_ranks_and_writes(labelled_file: Path, llama_folder: Path
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0].split()[:4] == ["template", "pooling", "layer", "V-measure"]
-    assert lines[1].endswith("best")
+    assert lines[1].startswith("chance (shuffled labels)")
+    assert lines[2].endswith("best")
     content = json.loads((out / "probe.json").read_text())
     assert content.keys() == {
         "model", "data", "texts", "available", "labels", "few_shot_texts", "samples_per_label", "bootstrap_size",
