@@ -78,15 +78,13 @@ def probe(
     from lastword.probing import probe as run
     from lastword.probing.table import probe_table
 
-    output = settings.pop("output")
     result = run(
         settings.pop("model"),
         file,
         templates=templates or None,
-        out=output,
         **options.passed({"prefix": prefix}),
         **settings,
     )
     print_result(result, as_json, lambda found: probe_table(found, show))
-    if output:
-        click.echo(f"{output}: probe.json, heatmap.svg", err=True)
+    if settings["output"]:
+        click.echo(f"{settings['output']}: probe.json, heatmap.svg", err=True)
