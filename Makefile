@@ -48,11 +48,12 @@ bundle: .venv/.installed-dev  ## rebuild the bundled texts from their sources
 
 results: .venv/.installed-dev  ## measure again the results that the documentation shows
 	$(BIN)/lastword demo --overwrite && cp lastword-demo/scores.json results/demo.json
+	$(BIN)/python tools/results/uncertainty.py
 	$(BIN)/python tools/results/real_texts.py
 	$(BIN)/python tools/results/products_why.py
 	$(BIN)/python tools/results/benchmark_local.py
 	$(BIN)/python tools/results/cache_rates.py
-	$(BIN)/python tools/results/pair_findings.py
+	$(BIN)/python tools/results/pair_issues.py
 	$(BIN)/python tools/results/pair_sources.py
 	$(BIN)/python tools/results/pair_sources.py --steps 20
 	$(BIN)/python tools/results/pair_sources.py --again
