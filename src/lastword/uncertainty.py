@@ -59,7 +59,8 @@ class Score:
             where there are too few texts to halve.
         n: texts, pairs or queries that were scored.
         sample: hash of what two scores must share to be compared: texts or labels, protocol, seed.
-        mean_of: how many draws the value is the mean of; None is all of them.
+        mean_of: how many independent draws the value is the mean of; None is as many as `draws`. Fewer where it
+            takes only some of them, or where draws from one small set resemble each other.
         chance: value of the same clusters against shuffled labels; None where chance is plain.
         ami: adjusted mutual information of the clusters and the labels: 0 is chance, 1 is equal.
     """
@@ -70,7 +71,7 @@ class Score:
     resamples: tuple[tuple[float, ...], ...]
     n: int
     sample: str
-    mean_of: int | None = None
+    mean_of: float | None = None
     chance: float | None = None
     ami: float | None = None
 
@@ -320,7 +321,7 @@ class _Part:
     df: int
 
 
-def _spread(values: np.ndarray, count: int) -> _Part:
+def _spread(values: np.ndarray, count: float) -> _Part:
     """Variance of the mean of `count` values that are spread as these; 0 for fewer than two."""
     if len(values) < 2:
         return _Part(0.0, 1)

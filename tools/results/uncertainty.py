@@ -79,13 +79,6 @@ def trials(data: Path) -> Iterator[Trial]:
     news = unit(TfidfEncoder().fit(texts).encode(texts))
     few = {200: 40, 1000: 40, 3000: 20}
     yield Trial("classification, agnews, TF-IDF", news, lambda *part: few_shot(*part, of_news), few)
-    pairs = read_texts(data / "pairs" / "sick.parquet", ["sentence1", "sentence2", "score"])
-    words = TfidfEncoder().fit([*pairs["sentence1"], *pairs["sentence2"]])
-    vectors = unit(np.concatenate([words.encode(pairs[name]) for name in ("sentence1", "sentence2")], axis=1))
-    golden = np.array([float(score) for score in pairs["score"]])
-    yield Trial(
-        "sts, sick, TF-IDF", vectors, lambda *part: correlation(*part, golden), dict.fromkeys(SIZES, 40)
-    )
     clusterings = {200: 8, 1000: 8, 3000: 4}
     texts, labels = labelled(data, "stackoverflow_titles", 12_000)
     of_titles = np.array(labels)
@@ -94,6 +87,13 @@ def trials(data: Path) -> Iterator[Trial]:
         unit(TfidfEncoder().fit(texts).encode(texts)),
         lambda vectors, rows: vectors_cluster_score(vectors, of_titles[rows].tolist()),
         clusterings,
+    )
+    pairs = read_texts(data / "pairs" / "sick.parquet", ["sentence1", "sentence2", "score"])
+    words = TfidfEncoder().fit([*pairs["sentence1"], *pairs["sentence2"]])
+    vectors = unit(np.concatenate([words.encode(pairs[name]) for name in ("sentence1", "sentence2")], axis=1))
+    golden = np.array([float(score) for score in pairs["score"]])
+    yield Trial(
+        "sts, sick, TF-IDF", vectors, lambda *part: correlation(*part, golden), dict.fromkeys(SIZES, 40)
     )
     texts, labels = labelled(data, "agnews", 6_000)
     news = unit(Embedder.from_pretrained("mini", template="none", pooling="mean").encode(texts))
@@ -161,7 +161,7 @@ def measure_seeds(trial: Trial, n: int) -> dict[str, Any]:
     """Equal recipes of three training seeds each, and one recipe that keeps half as many dimensions."""
     rng = np.random.default_rng([n, SEEDS])
     equal, gains = [], []
-    for _ in range(trial.samples[n]):
+    for _ in range(trial.samples[n] // 2):
         rows = rng.permutation(len(trial.vectors))[: n + 100]
         part = trial.vectors[rows]
 
@@ -174,7 +174,7 @@ def measure_seeds(trial: Trial, n: int) -> dict[str, Any]:
         gains += [compare(first, worse), compare(second, worse)]
     return {
         "n": n,
-        "samples": trial.samples[n],
+        "samples": trial.samples[n] // 2,
         "comparisons": len(equal),
         "equal_told_apart": share(difference.verdict != "not distinguishable" for difference in equal),
         "half_width": float(np.mean([(difference.high - difference.low) / 2 for difference in equal])),
