@@ -1,11 +1,10 @@
-"""The cost of each switch: every one beside its own counterpart, on a tiny model; interrupted and gone on with."""
+"""The cost of each switch: every one beside its own counterpart, on a tiny model; interrupted and resumed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +13,9 @@ import pytest
 
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
-from lastword.experiments.series import Comparison
+from lastword.experiments import series as series_module
 from lastword.paper import defect_runs as module
-from lastword.paper.defect_runs import FIXED, contestants, cost, measure_defects, unmeasured
+from lastword.paper.defect_runs import FIXED, contestants, measure_defects, unmeasured
 from lastword.paper.switches import SWITCHES
 from tests.training.conftest import pair_columns
 
@@ -38,7 +37,7 @@ def settings(tmp_path: Path, llama_folder: Path) -> dict[str, Any]:
     return {"recipe": recipe, "development": [str(dev)], "device": "cpu", "seeds": 2}
 
 
-FACTS = {"texts_over_100_tokens": 1, "trainings_that_draw_the_header_row": 1}
+FACTS = {"texts_over_100_tokens": 1, "runs_that_draw_the_header_row": 1}
 
 
 def test_each_switch_has_a_counterpart_that_differs_by_it_alone() -> None:
@@ -61,41 +60,48 @@ def test_what_cannot_matter_is_not_tried() -> None:
         return {one.name for one in contestants({**FACTS, **facts})}
 
     assert names() - names(texts_over_100_tokens=0) == {f"{FIXED}, 512 tokens", "train_tokens=100"}
-    assert names() - names(trainings_that_draw_the_header_row=0) == {"header_row=keep"}
+    assert names() - names(runs_that_draw_the_header_row=0) == {"header_row=keep"}
 
 
 def test_every_switch_is_measured_once(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, done = module.trained, []
+    real, done = series_module._train_and_score, []
 
-    def counted(place: Path, *rest: Any, **how: Any) -> Any:
+    def counted(folder: Path, run: Any, *rest: Any) -> Any:
         if len(done) == 5:
             done.append("stop")
             raise KeyboardInterrupt
-        done.append(place.name)
-        return real(place, *rest, **how)
+        done.append(run.file_name)
+        return real(folder, run, *rest)
 
-    monkeypatch.setattr(module, "trained", counted)
+    monkeypatch.setattr(series_module, "_train_and_score", counted)
     out = tmp_path / "defects"
     with pytest.raises(KeyboardInterrupt):
         measure_defects(out, **settings)
     with pytest.raises(RequestError, match="resume=True: seeds was 2 and is now 3"):
         measure_defects(out, resume=True, **{**settings, "seeds": 3})
     found = measure_defects(out, resume=True, **settings)
-    tried = contestants(found["facts"])
+    facts, against = found.settings["facts"], found.settings["against"]
+    tried = contestants(facts)
     assert len(done) == 2 * len(tried) + 1, "each once, and one stop"
-    assert [(trial["switch"], trial["seed"]) for trial in found["trials"]] == [
-        (name, seed) for one in tried for name in (one.name, *one.also) for seed in (0, 1)
+    assert [(run.name, run.seed) for run in found.runs] == [
+        (name, seed) for one in tried for seed in (0, 1) for name in (one.name, *one.also)
     ]
-    assert json.loads((out / "defects.json").read_text()) == found
-    assert found["facts"] == {
-        "pairs": 30, "texts": 60, "longest_tokens": found["facts"]["longest_tokens"], "texts_over_100_tokens": 0,
-        "trainings_that_draw_the_header_row": 2,
+    assert against == {name: one.against for one in tried for name in (one.name,)} | {
+        name: one.name for one in tried for name in one.also
+    }
+    assert all(found.difference(name, counterpart) for name, counterpart in against.items() if counterpart)
+    assert json.loads((out / "defects.json").read_text()) == json.loads(json.dumps(found.to_dict()))
+    assert facts == {
+        "pairs": 30, "texts": 60, "longest_tokens": facts["longest_tokens"], "texts_over_100_tokens": 0,
+        "runs_that_draw_the_header_row": 2,
     }  # fmt: skip
-    assert unmeasured(found["trials"]) == ["train_tokens=100", "average=test-only"]
-    assert not (out / "begins").exists()
-    assert str(tmp_path) not in json.dumps(found["trials"]), "no place of this computer"
+    assert unmeasured(found) == ["train_tokens=100", "average=test-only"]
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [], (
+        "neither models nor inputs stay"
+    )
+    assert str(tmp_path) not in json.dumps([run.to_dict() for run in found.runs]), "no path of this computer"
 
 
 def test_a_tokenizer_is_made_to_begin_its_sequences(tmp_path: Path, llama_folder: Path) -> None:
@@ -108,23 +114,12 @@ def test_a_tokenizer_is_made_to_begin_its_sequences(tmp_path: Path, llama_folder
     plain = Embedder.from_pretrained(folder, dtype="float32", device="cpu")
     made = module._model_that_begins({"model": str(folder)}, tmp_path)["model"]
     begins = Embedder.from_pretrained(made, dtype="float32", device="cpu")
-    assert not plain.tokenizer.adds_bos
-    assert begins.tokenize(["a car"]).ids == [[begins.tokenizer.bos_id, *plain.tokenize(["a car"]).ids[0]]]
+    assert not plain.pipeline.tokenizer.adds_bos
+    (ids,), (plain_ids,) = (embedder.pipeline.tokenize(["a car"]).ids for embedder in (begins, plain))
+    assert ids == [begins.pipeline.tokenizer.bos_id, *plain_ids]
 
 
-def test_the_cost_is_a_difference_with_its_deviation() -> None:
-    values = {FIXED: [0.30, 0.34], "negatives=micro": [0.21, 0.23]}
-    trials = [
-        {"switch": name, "seed": seed, "scores": {"a": value, "b": value + 0.1}}
-        for name, own in values.items()
-        for seed, value in enumerate(own)
-    ]
-    difference, deviation = cost(Comparison(trials, {}, {}, "switch"), "negatives=micro", FIXED)
-    assert difference == pytest.approx(fmean(values["negatives=micro"]) - fmean(values[FIXED]))
-    assert deviation == pytest.approx((stdev([0.30, 0.34]) ** 2 + stdev([0.21, 0.23]) ** 2) ** 0.5)
-
-
-def test_one_seed_has_no_band(tmp_path: Path, refused: Refused) -> None:
+def test_one_seed_has_no_error_bar(tmp_path: Path, refused: Refused) -> None:
     assert refused(RequestError, measure_defects, tmp_path / "x", seeds=1) == (
-        "seeds=1: a difference needs a band, which takes 2 or more"
+        "seeds=1: the difference of two recipes has an error bar from 2 seeds on"
     )

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from attention_tables import attention_table, published_table
+from attention_tables import NONE, attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import cost_table, switch_table
 from file_map import file_map
@@ -27,7 +27,7 @@ from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
 
 from lastword.console import duration
-from lastword.demonstration.table import scores_table
+from lastword.demonstration.result import ScoreRow, scores_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = ROOT / "results" / "probe.json"
@@ -77,10 +77,13 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
 
 
 def demo_block(path: Path) -> str:
-    """What the demo printed in the run that results/demo.json keeps."""
+    """Scores and time of the demo run that results/demo.json stores."""
+    if not path.exists():
+        return NONE
     result = json.loads(path.read_text(encoding="utf-8"))
+    table = scores_table(map(ScoreRow.from_dict, result["scores"]))
     facts = f"{duration(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
-    return f"```text\n{scores_table(result['scores'])}\n```\n\nThat run took {facts}."
+    return f"```text\n{table}\n```\n\nThat run took {facts}."
 
 
 def with_block(text: str, name: str, content: str) -> str:

@@ -204,7 +204,7 @@ def read_task(
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
     if task == "sts":
         columns = two_columns(text_column or "sentence1,sentence2")
-        score = _sts(ScoredPairs.read(path, columns, score_column, split).sample(max_texts, seed))
+        score = _sts(ScoredPairs.read(path, columns, score_column, split, drop_empty).sample(max_texts, seed))
     elif task == "retrieval":
         if max_texts is not None:
             raise RequestError(f"max_texts={max_texts}: a retrieval needs all documents; leave it out")

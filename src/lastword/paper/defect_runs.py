@@ -6,13 +6,11 @@ Source: the switches and where they come from are those of `lastword.paper.switc
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -20,12 +18,12 @@ import pyarrow.csv
 
 from lastword.bundled import model_source, path_of
 from lastword.config import read_recipe, train_config
-from lastword.console import info
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
-from lastword.experiments.series import Comparison, Trial, before_training, fingerprint, trained
-from lastword.files.run_folder import RunFolder, write_json
+from lastword.experiments import Comparison
+from lastword.experiments.series import PlannedRun, fingerprint, run_series
+from lastword.files.run_folder import RunFolder
 from lastword.files.tables import read_texts
 from lastword.paper.as_published import AsPublished, scored_as_published
 from lastword.paper.switches import SWITCHES
@@ -73,7 +71,7 @@ def contestants(facts: Mapping[str, int]) -> list[Contestant]:
     return [
         Contestant(FIXED, None, also=("padding=left-assumed",)),
         *(Contestant(name, FIXED, {}, (name,)) for name in TOGETHER),
-        *([header] if facts["trainings_that_draw_the_header_row"] else []),
+        *([header] if facts["runs_that_draw_the_header_row"] else []),
         Contestant(" + ".join(TOGETHER), FIXED, {}, TOGETHER),
         Contestant(begins, None, input="begins"),
         Contestant("bos=eval-only", begins, {}, ("bos=eval-only",), "begins"),
@@ -84,7 +82,7 @@ def contestants(facts: Mapping[str, int]) -> list[Contestant]:
 
 
 def measure_defects(
-    out: str | Path,
+    output: str | Path,
     *,
     recipe: str | Path = "mini",
     seeds: int = 3,
@@ -93,7 +91,7 @@ def measure_defects(
     overwrite: bool = False,
     device: str | None = None,
     **settings: Any,
-) -> dict[str, Any]:
+) -> Comparison:
     """Train with each switch and every seed, and score on development texts.
 
     Each training is scored after its last step. Switches that cannot change anything with these pairs are
@@ -101,87 +99,78 @@ def measure_defects(
     scored on splits of several names, which one model on texts of one split cannot show.
 
     Args:
-        out: folder for `defects.json`; unfinished work lies in `OUT.partial`.
+        output: folder for `defects.json`; unfinished work is in `OUTPUT.partial`.
         recipe: settings of all trainings.
         seeds: trainings of each contestant, 2 or more.
         development: labelled texts, `FILE[:SPLIT]`.
         resume: go on with an interrupted measurement of the same settings.
-        overwrite: replace `out`.
+        overwrite: replace `output`.
         device: None takes the best there is.
         **settings: fields of `TrainConfig`, before the recipe's.
 
     Returns:
-        What `defects.json` holds: settings, base, trials, and facts: about the input, what decides whether a
-        switch can matter at all.
+        The runs by switch. Its settings have "against" (switch → the name that differs from it by the switch
+        alone, None for these) and "facts" (about the input: what decides whether a switch can matter at all).
 
     Raises:
         ExistingOutputError, RequestError, TableError, ModelError: see the message.
     """
     if seeds < 2:
-        raise RequestError(f"seeds={seeds}: a difference needs a band, which takes 2 or more")
+        raise RequestError(f"seeds={seeds}: the difference of two recipes has an error bar from 2 seeds on")
     common = {key: value for key, value in {**read_recipe(recipe), **settings}.items() if key != "seed"}
+    folder = RunFolder(Path(output), "defects", resume, overwrite)
+    folder.check()
     sets = read_development(development)
-    resolved = train_config(common).to_dict() | {"seeds": seeds, "development": fingerprint(sets)}
-    series = RunFolder(Path(out), "defects", resume, overwrite)
-    with series.open(resolved):
-        base = series.once("base", lambda: before_training(common, sets, device))
-        facts = series.once("facts", lambda: _facts(common, seeds, device))
-        inputs = {"csv": _pairs_as_csv, "begins": _model_that_begins}
-        trials: list[Trial] = []
-        chosen = contestants(facts)
-        order = [name for one in chosen for name in (one.name, *one.also)]
-        for one in chosen:
-            run = {
-                **common,
-                **one.settings,
-                **(inputs[one.input](common, series.partial) if one.input else {}),
-            }
-            for seed in range(seeds):
-                place = series.partial / f"{re.sub('[^a-z0-9]+', '-', one.name)}-{seed}"
-                also = {name: partial(scored_as_published, switches=[name]) for name in one.also}
-                variant = AsPublished(one.switches) if one.switches else None
-                work = partial(
-                    trained, place, {**run, "seed": seed}, sets, device=device, variant=variant, also=also
-                )
-                trials += _rows(one, seed, series.once(place.name, work))
-                info(f"{one.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
-        trials.sort(key=lambda trial: order.index(trial["switch"]))
-        result = {"settings": resolved, "base": base, "facts": facts, "trials": trials}
-        for leftover in ("begins", "pairs.csv"):
-            _remove(series.partial / leftover)
-        write_json(series.partial / "defects.json", result)
-        series.finish(series.partial)
-    return result
+    facts = _facts(common, seeds, device)
+    chosen = contestants(facts)
+    record = train_config(common).to_dict() | {
+        "seeds": seeds,
+        "development": fingerprint(sets),
+        "facts": facts,
+        "against": {
+            name: against
+            for one in chosen
+            for name, against in ((one.name, one.against), *((also, one.name) for also in one.also))
+        },
+    }
+    return run_series(
+        folder,
+        common,
+        partial(_plan, common, chosen, seeds),
+        sets,
+        subject="switch",
+        record=record,
+        device=device,
+    )
 
 
-def cost(found: Comparison, name: str, against: str) -> tuple[float, float]:
-    """What a switch changes: mean difference of the means over sets, and the deviation of a difference.
+def _plan(common: dict[str, Any], chosen: Sequence[Contestant], seeds: int, inputs: Path) -> list[PlannedRun]:
+    """The training runs, whose special inputs are written into a folder."""
+    kinds = {one.input for one in chosen}
+    special: dict[str | None, dict[str, Any]] = {None: {}}
+    special |= {"csv": _pairs_as_csv(common, inputs)} if "csv" in kinds else {}
+    special |= {"begins": _model_that_begins(common, inputs)} if "begins" in kinds else {}
+    return [
+        PlannedRun(
+            one.name,
+            seed,
+            {**common, **one.settings, **special[one.input]},
+            variant=AsPublished(one.switches) if one.switches else None,
+            encoders={name: partial(scored_as_published, switches=[name]) for name in one.also},
+        )
+        for one in chosen
+        for seed in range(seeds)
+    ]
 
-    Trainings of one seed share order and adapter weights, but a switch sends them apart from the first step
-    on, so they are taken for independent: the variances add up.
-    """
-    (mean, band), (fixed, fixed_band) = found.mean_of(name), found.mean_of(against)
-    return mean - fixed, (band**2 + fixed_band**2) ** 0.5
 
-
-def unmeasured(trials: Sequence[Trial]) -> list[str]:
-    """Switches that no trial has."""
-    tried = {name for trial in trials for name in trial["switch"].split(" + ")}
+def unmeasured(comparison: Comparison) -> list[str]:
+    """Switches that no run has."""
+    tried = {switch for name in comparison.names for switch in name.split(" + ")}
     return [name for name in SWITCHES if name not in tried]
 
 
-def _rows(one: Contestant, seed: int, trial: Trial) -> list[Trial]:
-    """The trial, and one for each switch that its model was scored with too."""
-    facts = {"seed": seed, "step": trial["step"]}
-    rescored = [
-        {"switch": name, "against": one.name, **facts, "scores": scores}
-        for name, scores in trial.get("also", {}).items()
-    ]
-    return [*rescored, {"switch": one.name, "against": one.against, **facts, "scores": trial["scores"]}]
-
-
 def _facts(settings: dict[str, Any], seeds: int, device: str | None) -> dict[str, Any]:
-    """How many texts of the pairs are longer than 100 tokens, and how many trainings ever see a header row."""
+    """How many texts of the pairs are longer than 100 tokens, and how many runs see a header row."""
     config = train_config(settings)
     pairs = read_pairs(config.pairs)
     embedder = Embedder.from_pretrained(config.model, template="none", device=device)
@@ -195,7 +184,7 @@ def _facts(settings: dict[str, Any], seeds: int, device: str | None) -> dict[str
         "texts": len(lengths),
         "longest_tokens": max(lengths),
         "texts_over_100_tokens": sum(length > 100 for length in lengths),
-        "trainings_that_draw_the_header_row": sum(drawn),
+        "runs_that_draw_the_header_row": sum(drawn),
     }
 
 
@@ -215,8 +204,7 @@ def _model_that_begins(settings: dict[str, Any], work: Path) -> dict[str, Any]:
     """The model with a tokenizer that puts its begin-of-text token first by itself, as that of Llama 3 does."""
     model = train_config(settings).model
     folder, target = Path(model_source(model)), work / "begins"
-    _remove(target)
-    shutil.copytree(folder, target)
+    shutil.copytree(folder, target, dirs_exist_ok=True)
     definition = json.loads((target / "tokenizer.json").read_text(encoding="utf-8"))
     token = json.loads((target / "tokenizer_config.json").read_text(encoding="utf-8"))["bos_token"]
     token_id = next(one["id"] for one in definition["added_tokens"] if one["content"] == token)
@@ -230,10 +218,3 @@ def _model_that_begins(settings: dict[str, Any], work: Path) -> dict[str, Any]:
     }
     (target / "tokenizer.json").write_text(json.dumps(definition, ensure_ascii=False), encoding="utf-8")
     return {"model": str(target)}
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

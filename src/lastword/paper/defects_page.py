@@ -6,8 +6,9 @@ from typing import Any
 
 from lastword.experiments import Comparison
 from lastword.paper.cells import Laboratory
-from lastword.paper.defect_runs import cost, measure_defects, unmeasured
+from lastword.paper.defect_runs import measure_defects, unmeasured
 from lastword.paper.report import Page, Record, as_list, line
+from lastword.uncertainty import Difference, Summary
 
 
 def defects_page(laboratory: Laboratory) -> Page:
@@ -23,32 +24,34 @@ def defects_page(laboratory: Laboratory) -> Page:
             resume=True,
             device=laboratory.device,
             **{**scale.settings, "model": model},
-        )
+        ).to_dict()
 
     found = series.once("defects-measured", work)
-    compared = Comparison(found["trials"], found["base"], found["settings"], "switch")
-    against = {trial["switch"]: trial["against"] for trial in compared.trials}
-    lines = [line("training", "score", "change", "beyond twice its deviation"), line("---", *["---:"] * 3)]
+    compared = Comparison.from_dict(found)
+    lines = [line("training", "score", "change", "verdict"), line("---", *["---:"] * 3)]
     records: list[Record] = []
-    for name, counterpart in against.items():
-        mean, band = compared.mean_of(name)
-        change, deviation = cost(compared, name, counterpart) if counterpart else (None, 0.0)
-        lines.append(_line(name, mean, band, change, deviation))
+    for name, counterpart in compared.settings["against"].items():
+        summary = compared.summary(name)
+        change = compared.difference(name, counterpart) if counterpart else None
+        lines.append(_line(name, summary, change))
         records.append({
-            "table": "defects", "model": model, "row": name, "score": round(100 * mean, 2),
-            "band": round(100 * band, 2), "difference": None if change is None else round(100 * change, 2),
+            "table": "defects", "model": model, "row": name,
+            "score": round(100 * summary.value, 2) if summary else None,
+            "band": round(100 * summary.draw_se, 2) if summary else None,
+            "difference": round(100 * change.value, 2) if change else None,
         })  # fmt: skip
     notes = [
-        f"Mean V-measure of {' and '.join(compared.base)}; each switch beside the bold row above it.",
-        f"Not to be seen in a score of one model: {', '.join(unmeasured(compared.trials))}.",
+        f"Mean V-measure of {' and '.join(compared.base)} ± standard error over seeds and draws; each switch beside "
+        "the bold row above it, with a 95 % interval.",
+        f"Not visible in a score of one model: {', '.join(unmeasured(compared))}.",
     ]
     body = "\n\n".join(["\n".join(lines), as_list(notes)])
     return Page("defects", "what the paper's code does differently", body, records, {"told": notes, **found})
 
 
-def _line(name: str, mean: float, band: float, change: float | None, deviation: float) -> str:
-    score = f"{100 * mean:.1f} ± {100 * band:.1f}"
+def _line(name: str, summary: Summary | None, change: Difference | None) -> str:
+    score = f"{100 * summary.value:.1f} ± {100 * summary.draw_se:.1f}" if summary else "–"
     if change is None:
         return line(f"**{name}**", score, "", "")
-    beyond = "yes" if abs(change) > 2 * deviation else "no"
-    return line(name, score, f"{100 * change:+.1f} ± {100 * deviation:.1f}", beyond)
+    interval = f"{100 * change.value:+.1f} [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+    return line(name, score, interval, change.verdict)

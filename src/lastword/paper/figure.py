@@ -8,7 +8,6 @@ from typing import Any
 
 from lastword.config import read_recipe
 from lastword.embedding import Embedder
-from lastword.experiments.series import Trial
 from lastword.explanation.attention import token_attention
 from lastword.explanation.words import content_tokens, english_stop_words
 from lastword.paper.cells import Laboratory
@@ -51,7 +50,7 @@ def _steps(recipe: str, settings: dict[str, Any]) -> int:
     return int({**read_recipe(recipe), **settings}["steps"])
 
 
-def _looked(laboratory: Laboratory, model: str, steps: int, sentence: str) -> Trial:
+def _looked(laboratory: Laboratory, model: str, steps: int, sentence: str) -> dict[str, Any]:
     """Weights of the last token over the sentence after so many steps."""
     if not steps:
         embedder = Embedder.from_pretrained(
@@ -79,7 +78,7 @@ def _weights(embedder: Embedder, sentence: str) -> list[tuple[str, float, bool]]
     ]
 
 
-def _summary(found: dict[str, Trial]) -> str:
+def _summary(found: dict[str, dict[str, Any]]) -> str:
     facts = figures()["figure1"]
     lines = [line("attention on the content words", "paper", "here"), line("---", "---:", "---:")]
     for stage, key in PANELS.items():
@@ -90,7 +89,7 @@ def _summary(found: dict[str, Trial]) -> str:
     return "\n".join(lines)
 
 
-def _tokens(found: dict[str, Trial]) -> str:
+def _tokens(found: dict[str, dict[str, Any]]) -> str:
     """Our tokens with their weights; another tokenizer has others than the paper's."""
     lines = [line("token", *PANELS), line("---", *["---:"] * len(PANELS))]
     lines += [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lastword.config import read_recipe
 from lastword.experiments import Comparison, sweep
-from lastword.experiments.grid import UNCHANGED, shown
+from lastword.experiments.combinations import UNCHANGED, shown
 from lastword.paper.cells import Laboratory
 from lastword.paper.figures import figures
 from lastword.paper.report import Page, Record, as_list, line
@@ -42,23 +43,20 @@ def _swept(laboratory: Laboratory, model: str) -> Comparison:
 
     def work() -> dict[str, Any]:
         return sweep(
-            scale.recipe, series.partial / "sweep", grid={**scale.sweep, **fixed}, one_at_a_time=True,
+            scale.recipe, series.partial / "sweep", values={**scale.sweep, **fixed}, one_at_a_time=True,
             seeds=scale.seeds, resume=True, device=laboratory.device,
         ).to_dict()  # fmt: skip
 
     found = series.once("table7", work)
-    return Comparison(found["trials"], found["base"], found["settings"], subject="settings")
+    return Comparison.from_dict(found)
 
 
 def _of_one(setting: str, whole: Comparison) -> Comparison:
     """The trainings in which one setting differs, and those with the recipe's own value of it."""
     own = f"{setting}={shown(whole.settings[setting])}"
-    named = [
-        {**trial, "settings": own if trial["settings"] == UNCHANGED else trial["settings"]}
-        for trial in whole.trials
-    ]
-    trials = [trial for trial in named if trial["settings"].startswith(f"{setting}=")]
-    return Comparison(trials, whole.base, whole.settings, subject="settings")
+    named = [replace(run, name=own) if run.name == UNCHANGED else run for run in whole.runs]
+    runs = tuple(run for run in named if run.name.startswith(f"{setting}="))
+    return replace(whole, runs=runs)
 
 
 def _section(setting: str, found: Comparison, recipe: str, facts: dict[str, Any]) -> str:
@@ -67,15 +65,9 @@ def _section(setting: str, found: Comparison, recipe: str, facts: dict[str, Any]
     own = read_recipe(recipe).get(setting)
     lines = [line(setting, "score", ""), line("---", "---:", "---")]
     for name in found.ranked:
-        mean, band = found.mean_of(name)
-        standing = (
-            "best"
-            if name == found.ranked[0]
-            else "level with the best"
-            if found.level_with_best(name)
-            else ""
-        )
-        lines.append(line(name.partition("=")[2], f"{100 * mean:.1f} ± {100 * band:.1f}", standing))
+        summary = found.summary(name)
+        score = f"{100 * summary.value:.1f} ± {100 * summary.draw_se:.1f}" if summary else "–"
+        lines.append(line(name.partition("=")[2], score, found.standing(name)))
     kept = f"{facts['kept'][published]:g}"
     heading = f"**{setting}**: the paper tried {tried} and kept {kept}"
     heading += f"; the recipe `{recipe}` has {own}." if own is not None else "."
@@ -85,9 +77,11 @@ def _section(setting: str, found: Comparison, recipe: str, facts: dict[str, Any]
 def _records(setting: str, found: Comparison) -> list[Record]:
     rows = []
     for name in found.ranked:
-        mean, band = found.mean_of(name)
+        summary = found.summary(name)
         rows.append({
             "table": "table7", "model": found.settings["model"], "row": setting, "column": name.partition("=")[2],
-            "score": round(100 * mean, 2), "band": round(100 * band, 2), "seeds": len(found.means(name)),
+            "score": round(100 * summary.value, 2) if summary else None,
+            "band": round(100 * summary.draw_se, 2) if summary else None,
+            "seeds": summary.seeds if summary else 0,
         })  # fmt: skip
     return rows

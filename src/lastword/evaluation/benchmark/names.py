@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from lastword.errors import RequestError
 from lastword.evaluation.labels import SEED
@@ -75,9 +77,12 @@ def _refuse_unknown(names: Sequence[str]) -> None:
     known = {name for benchmark in BENCHMARKS.values() for name in benchmark}
     if set(names) <= known:
         return
-    from lastword.evaluation.benchmark.mteb_model import task_types
+    listed = _listed_tasks()
+    types = dict.fromkeys(listed, TYPES[0])  # a name that mteb does not list is refused without importing it
+    if set(names) <= listed:
+        from lastword.evaluation.benchmark.mteb_model import task_types
 
-    types = task_types()
+        types = task_types()
     for name in names:
         if name not in types:
             near = difflib.get_close_matches(name, [*BENCHMARKS, *types], n=3, cutoff=0.5)
@@ -90,6 +95,13 @@ def _refuse_unknown(names: Sequence[str]) -> None:
             raise RequestError(
                 f"{name} is a task of type {types[name]}: a benchmark takes {' and '.join(TYPES)}"
             )
+
+
+def _listed_tasks() -> set[str]:
+    """Names of mteb's tasks, from the files with their statistics."""
+    package = importlib.util.find_spec("mteb")
+    folders = (package and package.submodule_search_locations) or []
+    return {path.stem for folder in folders for path in Path(folder, "descriptive_stats").rglob("*.json")}
 
 
 def seeds_from(count: int) -> list[int]:
