@@ -4,54 +4,40 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import fmean
 
-from lastword.experiments.series import Comparison
-from lastword.paper.defect_runs import cost, unmeasured
+from lastword.experiments import Comparison
+from lastword.paper.defects import defects_table, unmeasured
+from lastword.paper.report import markdown_table
 from lastword.paper.switches import SWITCHES
+from lastword.uncertainty import combine
 
 
 def switch_table() -> str:
     """Every switch, from the catalogue."""
-    lines = [_line("switch", "the paper's code", "lastword", "read in"), _line(*["---"] * 4)]
-    lines += [
-        _line(f"`{name}`", one.published, one.instead, f"`{one.source}`") for name, one in SWITCHES.items()
+    rows = [
+        [f"`{name}`", switch.published, switch.instead, f"`{switch.source}`"] for name, switch in SWITCHES.items()
     ]
-    return "\n".join(lines)
+    return markdown_table([["switch", "the paper's code", "lastword", "read in"], *rows], range(4))
 
 
 def cost_table(path: Path) -> str:
-    """Each switch beside the training that differs by it alone; a line that says so where there is no file."""
+    """Each switch beside the training that differs by it alone; a note where there is no file."""
     if not path.exists():
         return "Not measured in this version."
-    content = json.loads(path.read_text(encoding="utf-8"))
-    found = Comparison(content["trials"], content["base"], content["settings"], "switch")
-    against = {trial["switch"]: trial["against"] for trial in found.trials}
-    lines = [_line("training", "score", "change", "beyond twice its deviation"), _line("---", *["---:"] * 3)]
-    for name, counterpart in against.items():
-        mean, band = found.mean_of(name)
-        score = f"{100 * mean:.1f} ± {100 * band:.1f}"
-        if counterpart is None:
-            lines.append(_line(f"**{name}**", score, "", ""))
-            continue
-        change, deviation = cost(found, name, counterpart)
-        verdict = "yes" if abs(change) > 2 * deviation else "no"
-        lines.append(_line(name, score, f"{100 * change:+.1f} ± {100 * deviation:.1f}", verdict))
-    return "\n".join([_about(found, content["facts"]), "", *lines])
+    comparison = Comparison.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    return f"{_about(comparison)}\n\n{defects_table(comparison)}"
 
 
-def _about(found: Comparison, facts: dict[str, int]) -> str:
-    settings = found.settings
-    lacking = ", ".join(f"`{name}`" for name in unmeasured(found.trials))
+def _about(comparison: Comparison) -> str:
+    settings, facts = comparison.settings, comparison.settings["input"]
+    lacking = ", ".join(f"`{name}`" for name in unmeasured(comparison))
+    base = combine(list(comparison.base.values()))
     return (
-        f"V-measure × 100, mean of {' and '.join(found.base)}, {settings['seeds']} trainings of {settings['steps']} "
-        f"steps of {settings['batch_pairs']} pairs each. Each switch is compared with the bold row above it. Before "
-        f"any training the model has {100 * fmean(found.base.values()):.1f}.\n\nNot measured: {lacking}. Of "
-        f"{facts['texts']:,} texts of the pairs {facts['texts_over_100_tokens']:,} have more than 100 tokens (the "
-        f"longest has {facts['longest_tokens']}), and a header row would be drawn in "
-        f"{facts['trainings_that_draw_the_header_row']} of {settings['seeds']} trainings."
+        f"V-measure × 100, mean of {' and '.join(comparison.base)}; training runs of each way: {settings['seeds']}, of "
+        f"{settings['steps']} steps of {settings['batch_pairs']} pairs. ± is the standard error from training seeds and "
+        "draws, in brackets from the sampling of texts; differences are paired, with 95 % intervals. Each switch is "
+        f"compared with the bold row above it. Before training the model has {100 * base.value:.1f}.\n\n"
+        f"Not measured: {lacking}. Of {facts['texts']:,} texts of the pairs {facts['texts_over_100_tokens']:,} have "
+        f"more than 100 tokens (the longest has {facts['longest_tokens']}), and a header row would be drawn in "
+        f"{facts['runs_that_draw_the_header_row']} of {settings['seeds']} runs."
     )
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,22 +1,21 @@
 """What the defects of the paper's own code cost on the bundled model: each switch alone, and some together.
 
-python tools/results/defects.py               # writes results/defects.json; call again to go on
+python tools/results/defects.py               # writes results/defects.json; call again to resume
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
 from real_texts import ROOT
 
 from lastword import console
-from lastword.paper.defect_runs import measure_defects
+from lastword.paper.defects import measure_defects
 
 RESULTS = ROOT / "results" / "defects.json"
-# Whole micro-batches of 12, and few enough steps for all trainings to take about ten minutes on two cores.
+# Whole micro-batches of 12, and few enough steps for all runs to take about ten minutes on two cores.
 SIZE = {"batch_pairs": 36, "steps": 15}
 
 
@@ -27,9 +26,8 @@ def main() -> None:
     args = parser.parse_args()
     console.show_messages()
     args.work.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(args.work, ignore_errors=True)
-    found = measure_defects(args.work, seeds=args.seeds, resume=True, **SIZE)
-    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    measure_defects(args.work, seeds=args.seeds, resume=True, overwrite=True, **SIZE)
+    shutil.copyfile(args.work / "defects.json", RESULTS)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""A TABLE'S NAME → OUR FIGURES BESIDE THE PAPER'S.
+"""THE PAPER'S TABLES MEASURED AGAIN, and its code's defects.
 
-published.py holds what arXiv:2507.22729 prints and claims, scale.py what it is measured with here, suite.py
-the texts that are scored, pairs.py what is trained on, cells.py a score for each row and column, verdict.py
-what becomes of a claim, report.py the pages, run.py puts it together. switches.py lists
-what the paper's code does otherwise; as_published.py does so in training, in scores (left_assumed.py) and in averages.
+Files in data order: tables (what arXiv:2507.22729 prints and claims), scales (models and settings), pairs (what is
+trained on), suites (what is scored), cells (a score for each row and column), claims (verdicts), report (pages of
+score tables), pages (Tables 7 and 8, Figure 1), defects, manifest, run. As the paper's code does it: switches,
+as_published, left_assumed.
 """
 
-from lastword.paper.figures import TABLES
-from lastword.paper.run import reproduce
-from lastword.paper.scale import SCALES
+from lastword.paper.run import Reproduction, reproduce
+from lastword.paper.scales import SCALES
+from lastword.paper.tables import TABLES
 
-__all__ = ["SCALES", "TABLES", "reproduce"]
+__all__ = ["SCALES", "TABLES", "Reproduction", "reproduce"]

@@ -1,0 +1,126 @@
+"""What an embedder is scored on: MTEB's tasks by MTEB's own code, and labelled files by the same protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lastword.embedding import Embedder
+from lastword.evaluation import benchmark, evaluate
+from lastword.evaluation.benchmark.copies import TABLES
+from lastword.evaluation.benchmark.names import (
+    PAPER_CLASSIFICATION,
+    PAPER_CLUSTERING,
+    PAPER_EIGHT,
+)
+from lastword.evaluation.scores import SEED
+from lastword.uncertainty import Score, combine
+
+TASKS = {
+    "clustering": PAPER_CLUSTERING,
+    "eight": PAPER_EIGHT,
+    "classification": PAPER_CLASSIFICATION,
+    "emotion": ("EmotionClassification",),
+}
+"""Kind of suite → the paper's tasks."""
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """A file of texts to cluster that is no MTEB task.
+
+    Attributes:
+        name: in tables.
+        file: in the data folder, or the name of a bundled set.
+        split: rows that are scored; None is all.
+    """
+
+    name: str
+    file: str
+    split: str | None = None
+
+
+BUNDLED = (LabelledFile("topics", "topics", "test"), LabelledFile("products", "products", "test"))
+STACK_OVERFLOW = LabelledFile("Stack Overflow titles", "clustering/stackoverflow_titles.parquet")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tasks and files.
+
+    Attributes:
+        kind: "clustering", "eight" (the tasks of Table 8), "classification" or "emotion".
+        tasks: names of MTEB tasks.
+        files: path or bundled name → what it is.
+        data: folder with local copies of the tasks' texts; None is the Hub.
+        max_texts: a fixed sample of at most so many texts of each file is scored; None takes all. Tasks are
+            always scored whole.
+    """
+
+    kind: str
+    tasks: tuple[str, ...]
+    files: dict[Path, LabelledFile]
+    data: Path | None
+    max_texts: int | None
+
+    @property
+    def names(self) -> list[str]:
+        """Of all tasks and files."""
+        return [*self.tasks, *(file.name for file in self.files.values())]
+
+    @property
+    def description(self) -> str:
+        """For the report."""
+        parts = []
+        if self.tasks:
+            listed = ", ".join(self.tasks) if len(self.tasks) <= 8 else f"{len(self.tasks)} tasks"
+            parts.append(f"MTEB's own {listed}, whole")
+        most = f" (at most {self.max_texts:,} texts of each)" if self.max_texts else ""
+        if self.files:
+            names = ", ".join(file.name for file in self.files.values())
+            parts.append(f"{names}{most}, by the protocol of MTEB's newer clustering tasks")
+        return "; ".join(parts)
+
+    def revisions(self) -> dict[str, str]:
+        """MTEB task → which texts it has, for the manifest."""
+        if not self.tasks:
+            return {}
+        from lastword.evaluation.benchmark.scoring import Texts, make_task  # importing mteb takes seconds
+
+        texts = Texts(self.data)
+        return {name: texts.origin_of(make_task(name, SEED)) for name in self.tasks}
+
+    def score(self, model: Embedder | str) -> dict[str, Score]:
+        """Task or file → score, of an embedder or of a model that `evaluate` knows by name.
+
+        A task with several English subsets counts as their mean, as in MTEB; where the local copy has only
+        some of them, its name says which.
+        """
+        raise NotImplementedError
+
+
+def suite_of(kind: str, data: Path | None, all_tasks: bool, max_texts: int | None) -> Suite | None:
+    """The texts of a kind of suite; None if there are none.
+
+    Args:
+        kind: a key of `TASKS`.
+        data: folder of local texts, or None.
+        all_tasks: take the paper's whole list of tasks, from the Hub where there is no local copy.
+        max_texts: see `Suite`.
+    """
+    if all_tasks:
+        return Suite(kind, TASKS[kind], {}, data, None)
+    tasks = tuple(name for name in TASKS[kind] if data and _is_local(name, data))
+    files = {}
+    if kind in ("clustering", "eight"):
+        if data and (data / STACK_OVERFLOW.file).is_file():
+            files[data / STACK_OVERFLOW.file] = STACK_OVERFLOW
+        if not tasks and not files:
+            files = {Path(file.file): file for file in BUNDLED}
+    return Suite(kind, tasks, files, data, max_texts) if tasks or files else None
+
+
+def _is_local(task: str, data: Path) -> bool:
+    return task in TABLES and (data / f"{TABLES[task].known}.parquet").is_file()
