@@ -18,7 +18,9 @@ def score(value: float, spread: float = 0.01, seed: int = 0, shift: float = 0.0)
     rng = np.random.default_rng(seed)
     draws = value + spread * rng.standard_normal(10)
     resamples = value + spread * rng.standard_normal((HALVES, 2)) + shift * rng.standard_normal((HALVES, 1))
-    return Score("v_measure", value, tuple(draws), tuple(map(tuple, resamples)), 100, "texts", chance=0.05, ami=value)
+    return Score(
+        "v_measure", value, tuple(draws), tuple(map(tuple, resamples)), 100, "texts", chance=0.05, ami=value
+    )
 
 
 def cell(value: float, **how: float) -> Cell:
@@ -66,11 +68,16 @@ def test_a_repeated_claim_is_counted_once() -> None:
 
 
 def test_a_cell_is_the_mean_over_tasks_and_seeds() -> None:
-    runs = tuple({"a": score(a, seed=seed), "b": score(b, seed=seed)} for seed, (a, b) in enumerate([(0.2, 0.4), (0.3, 0.5)]))
+    runs = tuple(
+        {"a": score(a, seed=seed), "b": score(b, seed=seed)}
+        for seed, (a, b) in enumerate([(0.2, 0.4), (0.3, 0.5)])
+    )
     found = Cell(runs)
     assert found.summary.value == pytest.approx(0.35)
     assert found.summary.seeds == 2
-    assert {name: summary.value for name, summary in found.tasks.items()} == pytest.approx({"a": 0.25, "b": 0.45})
+    assert {name: summary.value for name, summary in found.tasks.items()} == pytest.approx(
+        {"a": 0.25, "b": 0.45}
+    )
     assert found.only(["b", "c"]).summary.value == pytest.approx(0.45)
     again = Cell(tuple({name: Score.from_dict(row) for name, row in run.items()} for run in found.to_list()))
     assert again == found

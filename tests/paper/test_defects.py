@@ -123,7 +123,9 @@ def test_a_tokenizer_that_adds_begin_of_text(tmp_path: Path, llama_folder: Path)
     changed = module._model_with_bos({"model": str(folder)}, tmp_path)["model"]
     with_bos = Embedder.from_pretrained(changed, dtype="float32", device="cpu")
     assert not plain.tokenizer.adds_bos
-    assert with_bos.tokenize(["a car"]).ids == [[with_bos.tokenizer.bos_id, *plain.tokenize(["a car"]).ids[0]]]
+    assert with_bos.tokenize(["a car"]).ids == [
+        [with_bos.tokenizer.bos_id, *plain.tokenize(["a car"]).ids[0]]
+    ]
 
 
 def test_one_seed_has_no_interval(tmp_path: Path, refused: Refused) -> None:

@@ -55,7 +55,9 @@ def data(tmp_path: Path) -> Path:
 
 def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     output = tmp_path / "out"
-    result = reproduce("table3", output, models=[str(llama_folder)], data_dir=data, max_texts=30, device="cpu")
+    result = reproduce(
+        "table3", output, models=[str(llama_folder)], data_dir=data, max_texts=30, device="cpu"
+    )
     (page,) = result.pages
     assert [(cell["row"], cell["column"]) for cell in page.records] == [
         ("none", "mean"), ("none", "last"), ("none", "eos"),
@@ -143,9 +145,7 @@ def _pairs(folder: Path) -> Path:
     return path
 
 
-def test_missing_pairs_leave_their_cells_missing(
-    data: Path, tmp_path: Path, llama_folder: Path
-) -> None:
+def test_missing_pairs_leave_their_cells_missing(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     shutil.rmtree(data / "pairs")
     ask: dict[str, Any] = {
         "models": [str(llama_folder)],

@@ -25,7 +25,11 @@ class RandomVectors:
 def data(tmp_path: Path) -> Path:
     (tmp_path / "clustering").mkdir()
     labels = ["business", "health", "sports"] * 20
-    table = {"text": [f"{label} {i}" for i, label in enumerate(labels)], "label": labels, "split": ["test"] * 60}
+    table = {
+        "text": [f"{label} {i}" for i, label in enumerate(labels)],
+        "label": labels,
+        "split": ["test"] * 60,
+    }
     for name in ("sib200_eng", "masakhanews_eng", "stackoverflow_titles"):
         pq.write_table(pa.table(table), tmp_path / "clustering" / f"{name}.parquet")
     return tmp_path
@@ -41,7 +45,9 @@ def test_tasks_are_scored_whole_by_mtebs_code_and_files_are_sampled(data: Path) 
         "MasakhaNEWSClusteringS2S": 60, "SIB200ClusteringS2S": 60, "Stack Overflow titles": 30,
     }  # fmt: skip
     masakha, sib = (scores[name] for name in suite.tasks)
-    assert masakha.value != sib.value, "the same texts by the older protocol, in five sets, and by the newer one"
+    assert masakha.value != sib.value, (
+        "the same texts by the older protocol, in five sets, and by the newer one"
+    )
     assert "whole" in suite.description
     assert "at most 30 texts" in suite.description
 

@@ -7,7 +7,7 @@ import pytest
 from lastword.embedding import TEMPLATES
 from lastword.errors import RequestError
 from lastword.paper.cells import POOLING, Row
-from lastword.paper.pairs import NAMES
+from lastword.paper.scales import PAIR_SOURCES
 from lastword.paper.tables import SCORE_TABLES, TABLES, published, read_table
 
 
@@ -21,7 +21,7 @@ def test_a_table_is_complete(name: str) -> None:
             assert all(0 < figure < 100 for figure in figures)
             parsed = Row.parse(row)
             assert parsed.template in {*TEMPLATES, "emotion"}
-            assert parsed.source in {None, *NAMES}
+            assert parsed.source in {None, *PAIR_SOURCES}
             assert (parsed.template != "emotion") or "{text}" in table.template
 
 
@@ -37,8 +37,8 @@ def test_every_claim_holds_in_the_papers_own_figures(name: str) -> None:
 
 
 def test_a_claim_about_every_size_holds_for_all_of_the_papers_models() -> None:
-    claims = [(table, claim) for name in SCORE_TABLES for claim in (table := read_table(name)).claims]
-    every = [(table, claim) for table, claim in claims if claim.every_size]
+    tables = [read_table(name) for name in SCORE_TABLES]
+    every = [(table, claim) for table in tables for claim in table.claims if claim.every_size]
     assert [claim.text for _, claim in every] == ["CCW lifts last-token pooling at every size"]
     for table, claim in every:
         assert min(table.differences(claim).values()) > 0

@@ -1,13 +1,13 @@
-"""THE PAPER'S TABLES MEASURED AGAIN, and its code's defects.
+"""THE PAPER'S TABLES MEASURED AGAIN, and what the defects of its code cost.
 
-Files in data order: tables (what arXiv:2507.22729 prints and claims), scales (models and settings), pairs (what is
-trained on), suites (what is scored), cells (a score for each row and column), claims (verdicts), report (pages of
-score tables), pages (Tables 7 and 8, Figure 1), defects, manifest, run. As the paper's code does it: switches,
-as_published, left_assumed.
+Files in data order: tables (what arXiv:2507.22729 prints and claims), scales (models and settings), run (the request),
+pairs (what is trained on), suites (what is scored), cells (a score for each row and column), claims (verdicts),
+report (pages of score tables), pages (Tables 7 and 8, Figure 1), defects, measure. As the paper's code does it:
+switches, as_published, left_assumed.
 """
 
-from lastword.paper.run import Reproduction, reproduce
+from lastword.paper.run import reproduce
 from lastword.paper.scales import SCALES
 from lastword.paper.tables import TABLES
 
-__all__ = ["SCALES", "TABLES", "Reproduction", "reproduce"]
+__all__ = ["SCALES", "TABLES", "reproduce"]

@@ -132,18 +132,14 @@ class CellRunner:
             if row.source:
                 folder = self.folder.partial / f"{name}.model"
                 return self._train_and_score(folder, model, row, template, pooling, suite, seed)
-            embedder = Embedder.from_pretrained(
-                model, template=template, pooling=pooling, device=self.device
-            )
+            embedder = Embedder.from_pretrained(model, template=template, pooling=pooling, device=self.device)
             return suite.score(embedder)
 
         return self._once(name, work)
 
     def _once(self, name: str, work: Callable[[], dict[str, Score]]) -> dict[str, Score]:
         """Task → score, computed or read from the folder."""
-        content = self.folder.once(
-            name, lambda: {task: score.to_dict() for task, score in work().items()}
-        )
+        content = self.folder.once(name, lambda: {task: score.to_dict() for task, score in work().items()})
         if not content:
             raise RequestError("no task could be scored: pass data_dir=…, or use a network")
         scores = {task: Score.from_dict(score) for task, score in content.items()}

@@ -24,7 +24,15 @@ from lastword.files.run_folder import RunFolder
 from lastword.files.tables import read_texts
 from lastword.paper.as_published import AsPublished, scored_as_published
 from lastword.paper.cells import CellRunner
-from lastword.paper.report import Page, Record, bullet_list, markdown_table, summary_record, with_error, with_interval
+from lastword.paper.report import (
+    Page,
+    Record,
+    bullet_list,
+    markdown_table,
+    summary_record,
+    with_error,
+    with_interval,
+)
 from lastword.paper.switches import SWITCHES
 from lastword.training.objectives import step_rows
 from lastword.training.pairs import read_pairs
@@ -198,7 +206,9 @@ def in_groups(comparison: Comparison) -> list[str]:
     against = comparison.settings["against"]
     heads = [name for name in comparison.names if name not in against]
     return [
-        name for head in heads for name in (head, *(other for other in comparison.names if against.get(other) == head))
+        name
+        for head in heads
+        for name in (head, *(other for other in comparison.names if against.get(other) == head))
     ]
 
 

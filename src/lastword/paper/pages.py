@@ -132,7 +132,13 @@ def tasks_page(runner: CellRunner, suite: Suite, tasks: list[str], peers: list[s
     parts += [_against_peers(ours, others)] if others else []
     averages = {name: summary_record(cell.summary) for name, cell in {**ours, **others}.items()}
     facts = {"notes": notes, "averages": averages}
-    return Page("table8", paper["title"], "\n\n".join([*parts, bullet_list(notes)]), _task_records(ours | others), facts)
+    return Page(
+        "table8",
+        paper["title"],
+        "\n\n".join([*parts, bullet_list(notes)]),
+        _task_records(ours | others),
+        facts,
+    )
 
 
 def _published_tasks() -> str:
@@ -189,7 +195,9 @@ def figure_page(runner: CellRunner) -> Page:
     trained = int({**read_recipe(scale.recipe), **scale.settings}["steps"])
     steps = {"before training": 0, "trained": trained, "over-trained": OVER_TRAINED * trained}
     panels = {
-        name: runner.folder.once(f"figure1-{count}", partial(_attention, runner, model, count, paper["sentence"]))
+        name: runner.folder.once(
+            f"figure1-{count}", partial(_attention, runner, model, count, paper["sentence"])
+        )
         for name, count in steps.items()
     }
     counts = ", ".join(f"{name}: {count} steps" for name, count in steps.items() if count)
@@ -242,7 +250,6 @@ def _content_share(panels: Mapping[str, list[tuple[str, float, bool]]]) -> str:
 
 def _token_table(panels: Mapping[str, list[tuple[str, float, bool]]]) -> str:
     """Our tokens with their weights; they are not the paper's, whose tokenizer is another."""
-    rows = [["token", *PANELS]]
-    for tokens in zip(*(panels[name] for name in PANELS), strict=True):
-        rows.append([f"`{tokens[0][0]}`", *(f"{100 * weight:.2f} %" for _, weight, _ in tokens)])
-    return markdown_table(rows)
+    tokens = zip(*(panels[name] for name in PANELS), strict=True)
+    rows = [[f"`{row[0][0]}`", *(f"{100 * weight:.2f} %" for _, weight, _ in row)] for row in tokens]
+    return markdown_table([["token", *PANELS], *rows])

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.bundled import path_of
-from lastword.errors import RequestError, unknown_name
 from lastword.pairs import Import, SameLabel, make_pairs
 from lastword.pairs.method import Method
-
-NAMES = ("nli", "wiki-translate", "wiki-prompt", "labels")
 
 
 @dataclass(frozen=True)
@@ -50,21 +47,15 @@ BUNDLED = "the bundled rewritings, in the paper's five styles"
 
 
 class PairSources:
-    """Files of pairs by the paper's names.
+    """Files of pairs by the paper's names, those of `PAIR_SOURCES`.
 
     Args:
         work: folder for pairs that are made here.
         data: folder of public texts, or None.
         files: name → file of the user's own pairs, which replace all others.
-
-    Raises:
-        RequestError: an unknown name.
     """
 
     def __init__(self, work: Path, data: Path | None, files: Mapping[str, Path]) -> None:
-        for name in files:
-            if name not in NAMES:
-                raise RequestError(unknown_name("source of pairs", name, NAMES))
         self.work, self.data, self.files = work, data, files
 
     def has(self, name: str) -> bool:

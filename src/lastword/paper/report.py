@@ -1,4 +1,4 @@
-"""The pages of the report: the paper's figures and ours, the claims and their verdicts, as Markdown, CSV and plain values."""
+"""The pages of the report: figures beside the paper's, claims and verdicts, as Markdown, CSV and plain values."""
 
 from __future__ import annotations
 
@@ -149,7 +149,9 @@ def percent(value: float | None) -> str:
 def _scores(table: Table, cells: Mapping[str, Cells]) -> str:
     clustering = table.metric == "v_measure"
     headings = [[model, "chance", "AMI"] if clustering else [model] for model in cells]
-    rows = [["", *(f"{name}, paper" for name in table.published), *(name for part in headings for name in part)]]
+    rows = [
+        ["", *(f"{name}, paper" for name in table.published), *(name for part in headings for name in part)]
+    ]
     for row in table.rows:
         for column in table.columns:
             name = (row, column)

@@ -33,6 +33,8 @@ class Scale:
     all_tasks: bool = False
 
 
+PAIR_SOURCES = ("nli", "wiki-translate", "wiki-prompt", "labels")
+"""The paper's names of the pairs it trains on."""
 _SIX = ["q", "v", "o", "gate", "up", "down"]
 SCALES = {
     "paper": Scale(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lastword.embedding import Embedder
-from lastword.evaluation import benchmark, evaluate
 from lastword.evaluation.benchmark.copies import TABLES
 from lastword.evaluation.benchmark.names import (
     PAPER_CLASSIFICATION,
@@ -16,7 +13,7 @@ from lastword.evaluation.benchmark.names import (
     PAPER_EIGHT,
 )
 from lastword.evaluation.scores import SEED
-from lastword.uncertainty import Score, combine
+from lastword.uncertainty import Score
 
 TASKS = {
     "clustering": PAPER_CLUSTERING,
