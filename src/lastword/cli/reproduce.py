@@ -63,7 +63,7 @@ def reproduce(
         given[name] = Path(file)
     result = run(tables, out, pairs=given, **settings)
     if as_json:
-        click.echo(json.dumps(result))
+        click.echo(json.dumps(result.to_dict()))
         return
     click.echo((out / "report.md").read_text(encoding="utf-8").rstrip())
     click.echo(f"\nwritten: {out / 'report.md'}, cells.csv, reproduction.json")

@@ -95,7 +95,6 @@ def measure_defects(
     seeds: int = 3,
     development: Sequence[str] = BUNDLED_DEVELOPMENT,
     resume: bool = False,
-    overwrite: bool = False,
     device: str | None = None,
     **settings: Any,
 ) -> Comparison:
@@ -111,7 +110,6 @@ def measure_defects(
         seeds: training runs of each switch, 2 or more.
         development: labelled texts, `FILE[:SPLIT]`.
         resume: continue an interrupted measurement of the same settings.
-        overwrite: replace `output`.
         device: None is the best available one.
         **settings: fields of `TrainConfig` that replace the recipe's.
 
@@ -126,7 +124,7 @@ def measure_defects(
         raise RequestError(f"seeds={seeds}: a difference needs an interval, which takes 2 or more")
     common = {key: value for key, value in {**read_recipe(recipe), **settings}.items() if key != "seed"}
     config = train_config(common).to_dict()
-    folder = RunFolder(Path(output), "defects", resume, overwrite)
+    folder = RunFolder(Path(output), "defects", resume)
     folder.check()
     sets = read_development(development)
     facts = _input_facts(common, seeds, device)
@@ -169,7 +167,7 @@ def defects_page(runner: CellRunner) -> Page:
         ).to_dict()
 
     comparison = Comparison.from_dict(runner.folder.once("defects-measured", work))
-    against = comparison.settings["against"]
+    against, facts, seeds = (comparison.settings[key] for key in ("against", "input", "seeds"))
     records: list[Record] = []
     for name in in_groups(comparison):
         difference = comparison.difference(name, against[name]) if name in against else None
@@ -179,11 +177,14 @@ def defects_page(runner: CellRunner) -> Page:
         })  # fmt: skip
     notes = [
         f"Mean V-measure of {' and '.join(comparison.base)}; each switch is compared with the bold row above it.",
-        f"Cannot be seen in a score of one model: {', '.join(unmeasured(comparison))}.",
+        f"Not measured, since they cannot change these scores: {', '.join(unmeasured(comparison))}. Of "
+        f"{facts['texts']:,} texts of the pairs {facts['texts_over_100_tokens']:,} have more than 100 tokens (the "
+        f"longest has {facts['longest_tokens']}), and {facts['runs_that_draw_the_header_row']} of {seeds} runs would "
+        "draw a header row.",
     ]
     body = "\n\n".join([defects_table(comparison), bullet_list(notes)])
-    facts = {"notes": notes, "runs": comparison.to_dict()}
-    return Page("defects", "what the paper's code does differently", body, records, facts)
+    content = {"notes": notes, "runs": comparison.to_dict()}
+    return Page("defects", "what the paper's code does differently", body, records, content)
 
 
 def defects_table(comparison: Comparison) -> str:
