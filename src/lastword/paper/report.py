@@ -9,11 +9,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lastword.paper.cells import Cell
-from lastword.paper.claims import Cells, Verdict, count
+from lastword.paper.claims import HOLDS, NOT_MEASURED, OPEN, REVERSED, Cells, Verdict, count
 from lastword.paper.tables import SOURCE, Table
 from lastword.uncertainty import Difference, Summary
 
 Record = dict[str, Any]
+_PLURAL = {
+    HOLDS: "hold",
+    REVERSED: "are reversed",
+    OPEN: "are not distinguishable",
+    NOT_MEASURED: "are not measured",
+}
 
 
 @dataclass(frozen=True)
@@ -60,12 +66,12 @@ def report(scale: str, pages: Sequence[Page]) -> str:
         f"Scale: {scale}. Percentages. ± is the standard error that comes from training seeds and the random draws "
         "of the protocol, in brackets the one that comes from the sampling of texts. Differences are paired (same "
         "texts, draws and seeds) and have 95 % intervals. Chance: the V-measure of the same clusters against "
-        "shuffled labels. AMI: adjusted mutual information, 0 for chance.",
+        "shuffled labels, or the share of the most frequent label. AMI: adjusted mutual information, 0 for chance.",
     ]
     if verdicts:
         total = sum(not verdict.repeats for verdict in verdicts)
-        parts = ", ".join(f"{number} {word}" for word, number in count(verdicts).items() if number)
-        lines.append(f"Of {total} claims: {parts}.")
+        parts = ", ".join(f"{number} {_PLURAL[word]}" for word, number in count(verdicts).items() if number)
+        lines.append(f"Of {total} claims, each counted once, {parts}.")
     return "\n\n".join([*lines, *(page.markdown for page in pages)]) + "\n"
 
 
@@ -79,7 +85,11 @@ def score_page(table: Table, cells: Mapping[str, Cells], verdicts: list[Verdict]
         notes: what was scored, and what replaces what.
     """
     notes = [*notes, table.note] if table.note else notes
-    parts = [_scores(table, cells), *([_claims(table, verdicts)] if verdicts else []), bullet_list(notes)]
+    parts = [
+        _scores(table, cells),
+        *([_claims(table, verdicts, list(cells))] if verdicts else []),
+        bullet_list(notes),
+    ]
     facts = {
         "notes": notes,
         "tasks": {
@@ -147,38 +157,31 @@ def percent(value: float | None) -> str:
 
 
 def _scores(table: Table, cells: Mapping[str, Cells]) -> str:
-    clustering = table.metric == "v_measure"
-    headings = [[model, "chance", "AMI"] if clustering else [model] for model in cells]
-    rows = [
-        ["", *(f"{name}, paper" for name in table.published), *(name for part in headings for name in part)]
-    ]
-    for row in table.rows:
-        for column in table.columns:
-            name = (row, column)
-            if any(name in own for own in cells.values()):
-                figures = (table.figure(model, name) for model in table.published)
-                printed = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
-                ours = [part for own in cells.values() for part in _score_columns(own.get(name), clustering)]
-                rows.append([f"{row}, {column}", *printed, *ours])
+    extra = ["chance", "AMI"] if table.metric == "v_measure" else ["chance"]
+    ours = [heading for model in cells for heading in (f"{model}, here", *extra)]
+    rows = [["", *(f"{name}, paper" for name in table.published), *ours]]
+    for name in [(row, column) for row in table.rows for column in table.columns]:
+        if any(name in own for own in cells.values()):
+            figures = (table.figure(model, name) for model in table.published)
+            printed = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
+            found = [part for own in cells.values() for part in _columns(own.get(name))[: 1 + len(extra)]]
+            rows.append([", ".join(name), *printed, *found])
     return markdown_table(rows)
 
 
-def _score_columns(cell: Cell | None, clustering: bool) -> list[str]:
+def _columns(cell: Cell | None) -> list[str]:
     if cell is None:
-        return ["missing", "", ""] if clustering else ["missing"]
-    summary = cell.summary
-    columns = [with_error(summary), percent(summary.chance), percent(summary.ami)]
-    return columns if clustering else columns[:1]
+        return ["missing", "", ""]
+    return [with_error(cell.summary), percent(cell.summary.chance), percent(cell.summary.ami)]
 
 
-def _claims(table: Table, verdicts: list[Verdict]) -> str:
+def _claims(table: Table, verdicts: list[Verdict], models: Sequence[str]) -> str:
     papers = list(table.published)
     rows = [[f"claim of {SOURCE}", *papers, "measured here [95 %]", "verdict"]]
     for verdict in verdicts:
         printed = (verdict.published.get(name) for name in papers)
-        several = len(verdict.differences) > 1
         ours = ", ".join(
-            (f"{model}: " if several or verdict.claim.every_size else "") + with_interval(difference)
+            (f"{model}: " if len(models) > 1 else "") + with_interval(difference)
             for model, difference in verdict.differences.items()
         )
         word = f"{verdict.word} (repeats {verdict.repeats})" if verdict.repeats else verdict.word
