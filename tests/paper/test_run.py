@@ -20,7 +20,9 @@ from lastword.embedding import Embedder
 from lastword.errors import MissingFileError, RequestError
 from lastword.evaluation import benchmark, evaluate
 from lastword.paper import cells as cells_module
+from lastword.paper import measure as measure_module
 from lastword.paper import reproduce
+from lastword.paper import suites as suites_module
 from lastword.paper.scales import SCALES
 from lastword.paper.suites import suite_of
 from lastword.uncertainty import Score, combine
@@ -37,7 +39,7 @@ def data(tmp_path: Path) -> Path:
         (folder / part).mkdir(parents=True)
     nouns = ("river", "price", "cat")
     texts = [f"the {noun} number {i} is here" for i in range(20) for noun in nouns]
-    table = {"text": texts, "label": list(nouns) * 20, "split": ["test"] * 60}
+    table = {"text": texts, "label": list(nouns) * 20, "split": ["train", "validation", "test"] * 20}
     pq.write_table(pa.table(table), folder / "clustering" / "sib200_eng.parquet")
     pq.write_table(pa.table(table), folder / "clustering" / "stackoverflow_titles.parquet")
     emotions = {"label": ["joy", "anger", "fear"] * 20, "split": ["train"] * 54 + ["test"] * 6}
@@ -67,11 +69,11 @@ def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> No
         embedder = Embedder.from_pretrained(llama_folder, template="none", pooling=pooling, device="cpu")
         (run,) = scores[f"none, {cell['column']}"]
         assert list(run) == ["SIB200ClusteringS2S", "Stack Overflow titles"]
-        own = benchmark(embedder, ["SIB200ClusteringS2S"], data_dir=data, results=tmp_path / "r", cache=False)
+        own = benchmark(embedder, ["SIB200ClusteringS2S"], data_dir=data, output=tmp_path / "r", cache=False)
         assert run["SIB200ClusteringS2S"]["value"] == own.tasks[0].score.value, "MTEB's own task, whole"
         assert run["SIB200ClusteringS2S"]["n"] == 60
         local = evaluate(embedder, data / "clustering" / "stackoverflow_titles.parquet", max_texts=30)
-        assert run["Stack Overflow titles"] == json.loads(json.dumps(local.score.to_dict()))
+        assert run["Stack Overflow titles"] == json.loads(json.dumps(local.models[0].score.to_dict()))
         mean = combine([Score.from_dict(row) for row in run.values()])
         assert cell["score"] == pytest.approx(100 * mean.value, abs=0.006)
         assert cell["draw_se"] == pytest.approx(100 * mean.draw_se, abs=0.006)
@@ -129,6 +131,31 @@ def test_trained_rows_resume_after_an_interruption(
     assert all(cell["score"] is not None for cell in page.records)
     assert set(result.manifest["files"]) == {"emotion.parquet", "pairs.parquet"}
     assert list(result.manifest["tasks"]) == ["EmotionClassification"]
+
+
+def test_tables_share_their_cells_and_an_interrupted_run_takes_other_tables(
+    data: Path, tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[str] = []
+    real = suites_module.Suite.score
+
+    def counted(self: Any, model: Any, results: Path) -> Any:
+        scored.append(model.identity)
+        return real(self, model, results)
+
+    monkeypatch.setattr(suites_module.Suite, "score", counted)
+    request: dict[str, Any] = {"models": [str(llama_folder)], "data_dir": data, "device": "cpu"}
+    with monkeypatch.context() as patch:
+        patch.setattr(measure_module, "report", lambda *pages: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("table3", tmp_path / "out", **request)
+    assert len(scored) == 3
+    with pytest.raises(RequestError, match="resume=True: seeds was 3 and is now 2"):
+        reproduce("table3", tmp_path / "out", **request, seeds=2, resume=True)
+    result = reproduce(["table3", "table5"], tmp_path / "out", **request, resume=True)
+    assert len(scored) == 5, "Table 5 has two rows without a template, which Table 3 has too"
+    assert [page.name for page in result.pages] == ["table3", "table5"]
+    assert result.pages[1].verdicts[0].word == "not measured: needs several sizes"
 
 
 def test_the_manifest_names_the_texts_of_mtebs_tasks(data: Path) -> None:

@@ -30,16 +30,18 @@ def data(tmp_path: Path) -> Path:
         "label": labels,
         "split": ["test"] * 60,
     }
+    splits = ["train", "validation", "test"] * 20
     for name in ("sib200_eng", "masakhanews_eng", "stackoverflow_titles"):
-        pq.write_table(pa.table(table), tmp_path / "clustering" / f"{name}.parquet")
+        own = {"split": splits} if name == "sib200_eng" else {}
+        pq.write_table(pa.table({**table, **own}), tmp_path / "clustering" / f"{name}.parquet")
     return tmp_path
 
 
-def test_tasks_are_scored_whole_by_mtebs_code_and_files_are_sampled(data: Path) -> None:
+def test_tasks_are_scored_whole_by_mtebs_code_and_files_are_sampled(data: Path, tmp_path: Path) -> None:
     suite = suite_of("clustering", data, all_tasks=False, max_texts=30)
     assert suite is not None
     assert suite.tasks == ("MasakhaNEWSClusteringS2S", "SIB200ClusteringS2S")
-    scores = suite.score(RandomVectors())
+    scores = suite.score(RandomVectors(), tmp_path / "results")
     assert list(scores) == suite.names == [*suite.tasks, "Stack Overflow titles"]
     assert {name: score.n for name, score in scores.items()} == {
         "MasakhaNEWSClusteringS2S": 60, "SIB200ClusteringS2S": 60, "Stack Overflow titles": 30,

@@ -101,6 +101,11 @@ class CellRunner:
     device: str | None = None
     known: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def _results(self) -> Path:
+        """Folder of finished MTEB tasks."""
+        return self.folder.partial / "results"
+
     def cell(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Cell | None:
         """Measure a cell, or read it if it is finished; None if its pairs are missing.
 
@@ -119,7 +124,9 @@ class CellRunner:
 
     def peer(self, name: str, suite: Suite) -> Cell:
         """Score a model to compare with, such as "tfidf"."""
-        return Cell((self._once(f"{suite.kind}-{_file_name(name)}", lambda: suite.score(name)),))
+        return Cell(
+            (self._once(f"{suite.kind}-{_file_name(name)}", lambda: suite.score(name, self._results)),)
+        )
 
     def _run(
         self, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
@@ -133,7 +140,7 @@ class CellRunner:
                 folder = self.folder.partial / f"{name}.model"
                 return self._train_and_score(folder, model, row, template, pooling, suite, seed)
             embedder = Embedder.from_pretrained(model, template=template, pooling=pooling, device=self.device)
-            return suite.score(embedder)
+            return suite.score(embedder, self._results)
 
         return self._once(name, work)
 
@@ -162,7 +169,7 @@ class CellRunner:
                 folder, scorer=scorer, known=self.known, resume=True, trackers="none", device=self.device,
                 **settings,
             )  # fmt: skip
-        scores = suite.score(Embedder.from_pretrained(folder, device=self.device))
+        scores = suite.score(Embedder.from_pretrained(folder, device=self.device), self._results)
         shutil.rmtree(folder)
         return scores
 

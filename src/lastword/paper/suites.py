@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lastword.embedding import Embedder
+from lastword.encoder import TextEncoder
+from lastword.encoders.by_name import load_encoder
+from lastword.evaluation import benchmark
 from lastword.evaluation.benchmark.copies import TABLES
-from lastword.evaluation.benchmark.names import (
-    PAPER_CLASSIFICATION,
-    PAPER_CLUSTERING,
-    PAPER_EIGHT,
-)
-from lastword.evaluation.scores import SEED
-from lastword.uncertainty import Score
+from lastword.evaluation.benchmark.names import PAPER_CLASSIFICATION, PAPER_CLUSTERING, PAPER_EIGHT
+from lastword.evaluation.labels import SEED
+from lastword.evaluation.local import read_task
+from lastword.uncertainty import Score, combine
 
 TASKS = {
     "clustering": PAPER_CLUSTERING,
@@ -89,13 +88,33 @@ class Suite:
         texts = Texts(self.data)
         return {name: texts.origin_of(make_task(name, SEED)) for name in self.tasks}
 
-    def score(self, model: Embedder | str) -> dict[str, Score]:
-        """Task or file → score, of an embedder or of a model that `evaluate` knows by name.
+    def score(self, model: TextEncoder | str, results: Path) -> dict[str, Score]:
+        """Task or file → score of a model.
 
-        A task with several English subsets counts as their mean, as in MTEB; where the local copy has only
-        some of them, its name says which.
+        Args:
+            model: an encoder, or a name that `evaluate` knows.
+            results: folder for finished tasks: after an interruption they are not repeated.
         """
-        raise NotImplementedError
+        encoder = load_encoder(model)
+        scores = self._score_tasks(encoder, results) if self.tasks else {}
+        for path, file in self.files.items():
+            task = read_task(path, split=file.split, max_texts=self.max_texts)
+            scores[file.name] = task.score(encoder)
+        return scores
+
+    def _score_tasks(self, encoder: TextEncoder, results: Path) -> dict[str, Score]:
+        """A task with several English subsets counts as their mean, as in MTEB.
+
+        Where only some of them are available, the name of the score says which.
+        """
+        result = benchmark(encoder, self.tasks, data_dir=self.data, output=results, cache=False)
+        incomplete = {missing.task for missing in result.missing}
+        scores = {}
+        for task in dict.fromkeys(row.task for row in result.tasks):
+            rows = [row for row in result.tasks if row.task == task]
+            name = f"{task} ({', '.join(row.subset for row in rows)})" if task in incomplete else task
+            scores[name] = combine([row.score for row in rows])
+        return scores
 
 
 def suite_of(kind: str, data: Path | None, all_tasks: bool, max_texts: int | None) -> Suite | None:
