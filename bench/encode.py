@@ -47,7 +47,7 @@ def requests(embedder: Embedder, shape: str, kinds: list[str], parent: Path) -> 
         path.write_text(json.dumps(some), encoding="utf-8")
         found[kind] = {
             "texts": str(path),
-            "tokens": sum(map(len, embedder.tokenize(some).ids)),
+            "tokens": sum(map(len, embedder.pipeline.tokenize(some).ids)),
             "count": len(some),
         }
     return found

@@ -39,7 +39,7 @@ def contestants(embedder: Embedder, given: list[str]) -> dict[str, Callable[[], 
 def of_length(embedder: Embedder, tokens: int, count: int) -> list[str]:
     """Real texts of about this many tokens."""
     many = texts.read("short" if tokens < 60 else "long", 15_000)
-    lengths = [len(ids) for ids in embedder.tokenizer.text_ids(many)]
+    lengths = [len(ids) for ids in embedder.pipeline.tokenizer.text_ids(many)]
     near = [text for text, length in zip(many, lengths, strict=True) if abs(length - tokens) <= tokens // 8]
     return near[:count]
 

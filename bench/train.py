@@ -32,7 +32,7 @@ def request(embedder: Embedder, pairs: int, parent: Path) -> dict[str, Any]:
     texts = [*list(found.values())[:pairs], *list(found)[:pairs]]
     path = parent / f"pairs-{pairs}.json"
     path.write_text(json.dumps(texts), encoding="utf-8")
-    tokens = sum(map(len, embedder.with_length(LONGEST).tokenize(texts).ids))
+    tokens = sum(map(len, embedder.variant(max_tokens=LONGEST).pipeline.tokenize(texts).ids))
     return {"texts": str(path), "tokens": tokens}
 
 

@@ -39,7 +39,7 @@ def lastword(
     )
     parameters = add_adapter(embedder.backbone.model, config)
     objective = PairObjective(Pairs([], [], []), config)
-    loop = Loop(embedder, objective, config, Path(tempfile.mkdtemp()), Accelerator(), parameters)
+    loop = Loop(embedder.pipeline, objective, config, Path(tempfile.mkdtemp()), Accelerator(), parameters)
     embedder.backbone.model.train()
 
     def step(texts: list[str], tokens: int) -> torch.Tensor:

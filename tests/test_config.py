@@ -1,46 +1,57 @@
-"""Settings of a training: checked on construction, read from TOML, written as JSON."""
+"""Settings of a training run: checked on construction, read from TOML, written as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lastword.config import TrainConfig, read_recipe, read_sweep, train_config
+from lastword.cli.options import field_help
+from lastword.config import _NAMES, LIMITS, TrainConfig, _shown, read_recipe, read_sweep, train_config
+from lastword.embedding.device import DTYPES
+from lastword.embedding.quantization import QUANTIZATIONS
 from lastword.errors import MissingFileError, RequestError
+from lastword.training.losses import LOSSES
 
 Refused = Callable[..., str]
 
 OUT_OF_RANGE = [
-    ("max_tokens", 0, "max_tokens=0: it must be at least 1"),
-    ("steps", 0, "steps=0: it must be at least 1"),
-    ("rank", -1, "rank=-1: it must be at least 1"),
-    ("batch_tokens", 0, "batch_tokens=0: it must be at least 1"),
-    ("batch_pairs", 1, "batch_pairs=1: it must be at least 2: a batch of one has no negatives"),
-    ("temperature", 0.0, "temperature=0.0: it must be above 0"),
-    ("temperature", float("nan"), "temperature=nan: it must be above 0"),
-    ("learning_rate", -1e-4, "learning_rate=-0.0001: it must be above 0"),
-    ("clip_norm", 0.0, "clip_norm=0.0: it must be above 0"),
-    ("alpha", 0.0, "alpha=0.0: it must be above 0"),
-    ("warmup_steps", -1, "warmup_steps=-1: it must be 0 or more"),
-    ("weight_decay", -0.1, "weight_decay=-0.1: it must be 0 or more"),
-    ("graph_gib", -1.0, "graph_gib=-1.0: it must be 0 or more"),
-    ("patience", 0, "patience=0: it must be at least 1, or nothing"),
-    ("seed", -1, "seed=-1: it must be 0 or more"),
-    ("dropout", 1.0, "dropout=1.0: it must be from 0 to below 1"),
-    ("dropout", -0.1, "dropout=-0.1: it must be from 0 to below 1"),
-    ("pairs", (), "pairs=(): it must be at least one file"),
-    ("projections", (), "projections=(): it must be at least one of q, k, v, o, gate, up, down"),
+    ("max_tokens", 0, "max_tokens=0: it must be from 1 to 131,072"),
+    ("max_tokens", 131_073, "max_tokens=131073: it must be from 1 to 131,072"),
+    ("steps", 0, "steps=0: it must be from 1 to 1,000,000"),
+    ("layer", 0, "layer=0: it must be from 1 to 1,000"),
+    ("rank", -1, "rank=-1: it must be from 1 to 4,096"),
+    ("batch_tokens", 0, "batch_tokens=0: it must be from 1 to 10,000,000"),
+    ("batch_pairs", 1, "batch_pairs=1: it must be from 2 to 65,536"),
+    ("temperature", 0.0, "temperature=0.0: it must be from 0.001 to 10"),
+    ("temperature", float("nan"), "temperature=nan: it must be from 0.001 to 10"),
+    ("learning_rate", -1e-4, "learning_rate=-0.0001: it must be from 1e-09 to 1"),
+    ("learning_rate", 5.0, "learning_rate=5.0: it must be from 1e-09 to 1"),
+    ("clip_norm", 0.0, "clip_norm=0.0: it must be from 1e-06 to 1e+06"),
+    ("alpha", 0.0, "alpha=0.0: it must be from 0.001 to 10,000"),
+    ("warmup_steps", -1, "warmup_steps=-1: it must be from 0 to 1,000,000"),
+    ("weight_decay", -0.1, "weight_decay=-0.1: it must be from 0 to 1"),
+    ("graph_gib", -1.0, "graph_gib=-1.0: it must be from 0 to 10,000"),
+    ("patience", 0, "patience=0: it must be from 1 to 1,000"),
+    ("seed", -1, "seed=-1: it must be from 0 to 4,294,967,295"),
+    ("dropout", 1.0, "dropout=1.0: it must be from 0 to 0.99"),
+    ("dropout", -0.1, "dropout=-0.1: it must be from 0 to 0.99"),
+    ("pairs", (), "pairs=(): give at least one file"),
+    ("projections", (), "projections=(): give at least one of q, k, v, o, gate, up, down"),
     (
         "projections",
         ("q", "gates"),
         "unknown projection 'gates': did you mean 'gate'? Known: q, k, v, o, gate, up, down",
     ),
     ("schedule", "cosin", "unknown schedule 'cosin': did you mean 'cosine'? Known: constant, linear, cosine"),
+    ("loss", "infonce", "unknown loss 'infonce': did you mean 'info_nce'? Known: info_nce"),
+    ("dtype", "float16", "unknown dtype 'float16': did you mean 'bfloat16'? Known: float32, bfloat16"),
+    ("quantize", "int4", "unknown quantize 'int4': did you mean 'int8'? Known: int8, nf4"),
 ]
 
 
@@ -108,10 +119,21 @@ def test_json_and_back() -> None:
 
 
 def test_every_field_has_its_docstring() -> None:
-    documented = TrainConfig.__doc__ or ""
-    assert [
-        f.name for f in dataclasses.fields(TrainConfig) if f"\n        {f.name}: " not in documented
-    ] == []
+    assert list(field_help(TrainConfig)) == [field.name for field in dataclasses.fields(TrainConfig)]
+
+
+def test_every_number_has_limits_and_its_docstring_names_them() -> None:
+    kinds = typing.get_type_hints(TrainConfig)
+    numbers = {name for name, kind in kinds.items() if {int, float} & {kind, *typing.get_args(kind)}}
+    assert numbers == LIMITS.keys()
+    for name, (low, high) in LIMITS.items():
+        assert f"{_shown(low)} to {_shown(high)}" in field_help(TrainConfig)[name], name
+
+
+def test_names_are_those_of_the_code_that_uses_them() -> None:
+    assert _NAMES["loss"] == tuple(LOSSES)
+    assert _NAMES["dtype"] == tuple(DTYPES)
+    assert _NAMES["quantize"] == QUANTIZATIONS
 
 
 def test_toml(tmp_path: Path) -> None:

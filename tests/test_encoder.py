@@ -7,8 +7,7 @@ import pytest
 
 from lastword.encoder import VectorRows, encode_distinct
 from lastword.errors import RequestError, WorkError
-
-from .samples import TableEncoder
+from tests.samples import TableEncoder
 
 
 def test_repeated_texts_are_encoded_once_and_come_back_in_order():
@@ -45,4 +44,4 @@ def test_an_encoder_that_loses_texts_is_found_out():
 
     with pytest.raises(WorkError) as caught:
         encode_distinct(Forgetful({"a": np.ones(2), "b": np.ones(2)}), ["a", "b"])
-    assert str(caught.value) == "the model gave an array of shape (1, 2) for 2 texts, not one row each"
+    assert str(caught.value) == "the model returned an array of shape (1, 2) for 2 texts, not one row each"

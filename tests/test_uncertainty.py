@@ -16,6 +16,8 @@ from lastword.uncertainty import (
     combine,
     compare,
     halves,
+    mean_interval,
+    mean_intervals,
     resamples,
     sample_hash,
     summarize,
@@ -272,3 +274,31 @@ def test_scores_survive_a_file() -> None:
 def test_hash_of_a_sample() -> None:
     assert sample_hash(["a", 1]) == sample_hash(["a", 1]) != sample_hash(["a1"])
     assert len(sample_hash([])) == 16
+
+
+def test_interval_of_a_mean_of_normal_values() -> None:
+    values = np.random.default_rng(0).normal(0.3, 0.1, 400)
+    interval = mean_interval(values)
+    assert interval.n == 400
+    assert interval.mean == pytest.approx(values.mean())
+    margin = 1.966 * values.std(ddof=1) / 20
+    assert (interval.low, interval.high) == pytest.approx(
+        (values.mean() - margin, values.mean() + margin), rel=1e-4
+    )
+
+
+def test_95_percent_of_the_intervals_of_a_mean_contain_the_true_mean() -> None:
+    draw = np.random.default_rng(1)
+    intervals = [mean_interval(draw.beta(2, 5, 60)) for _ in range(TRIALS)]
+    assert 0.92 <= np.mean([interval.low <= 2 / 7 <= interval.high for interval in intervals]) <= 0.98
+
+
+def test_texts_with_nan_are_left_out_of_a_mean() -> None:
+    first, second = mean_intervals(np.array([[0.1, 0.2], [np.nan, 0.9], [0.3, 0.4]]))
+    assert (first.n, second.n) == (2, 3)
+    assert (first.mean, second.mean) == pytest.approx((0.2, 0.5))
+
+
+def test_a_mean_of_one_text_has_no_interval() -> None:
+    assert mean_interval(np.array([0.25])).to_dict() == {"mean": 0.25, "low": None, "high": None, "n": 1}
+    assert mean_interval(np.array([np.nan])).to_dict() == {"mean": None, "low": None, "high": None, "n": 0}

@@ -1,4 +1,4 @@
-"""Settings of a training as a frozen dataclass: TOML in, JSON out, checked on construction."""
+"""Settings of a training run: a frozen dataclass, read from TOML, written as JSON, checked on construction."""
 
 from __future__ import annotations
 
@@ -13,53 +13,80 @@ from typing import Any
 from lastword.errors import MissingFileError, RequestError, unknown_name
 
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
-_RECIPES = Path(__file__).parent / "recipes"
 SWEEP = "sweep"
-SCHEDULES = ("constant", "linear", "cosine")
+_RECIPES = Path(__file__).parent / "recipes"
+_NAMES = {
+    "loss": ("info_nce",),
+    "schedule": ("constant", "linear", "cosine"),
+    "dtype": ("float32", "bfloat16"),
+    "quantize": ("int8", "nf4"),
+}
+LIMITS: dict[str, tuple[float, float]] = {
+    "layer": (1, 1000),
+    "max_tokens": (1, 131_072),
+    "steps": (1, 1_000_000),
+    "batch_pairs": (2, 65_536),
+    "temperature": (0.001, 10),
+    "learning_rate": (1e-9, 1),
+    "warmup_steps": (0, 1_000_000),
+    "weight_decay": (0, 1),
+    "clip_norm": (1e-6, 1e6),
+    "rank": (1, 4096),
+    "alpha": (0.001, 10_000),
+    "dropout": (0, 0.99),
+    "patience": (1, 1000),
+    "seed": (0, 4_294_967_295),
+    "batch_tokens": (1, 10_000_000),
+    "graph_gib": (0, 10_000),
+}
+"""Field → least and largest value."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the weights a training ends with.
+    """Everything that determines the weights that a training run ends with.
 
     Attributes:
         model: name or folder of the base model; "mini" is the bundled one.
         pairs: files of pairs; "pairs" is the bundled one.
-        template: name or string with `{text}`.
+        template: name of a template, or a string with `{text}`.
         pooling: pooling that is trained and stored.
-        max_tokens: longest training sequence in tokens, template included; the model written takes
-            longer ones, up to 512 or what its positions allow.
-        steps: optimizer steps.
-        batch_pairs: pairs in a step; each anchor has the positives of all the others as negatives.
+        layer: number of layers to keep, 1 to 1,000; the layers after them are removed before training and are
+            not in the folder written. All are kept by default.
+        max_tokens: longest training sequence in tokens, template included, 1 to 131,072. The model written
+            takes longer ones, up to 512 tokens or the positions of the base model.
+        steps: optimizer steps, 1 to 1,000,000.
+        batch_pairs: pairs per step, 2 to 65,536; the positives of the others are the negatives of each anchor.
         loss: name of the loss: info_nce.
-        temperature: divisor of the cosine similarities, τ.
-        learning_rate: peak learning rate of AdamW.
-        warmup_steps: steps over which the learning rate rises to its peak.
-        schedule: what it does then: "constant", "linear" or "cosine" (both to zero at the last step).
-        weight_decay: AdamW's decoupled weight decay.
-        clip_norm: gradients are scaled down to this norm at most.
-        rank: rank of the LoRA matrices.
-        alpha: LoRA scale; the product is multiplied by alpha / rank.
-        dropout: share of an adapter's inputs dropped in training.
-        noise: small damage done to the positives, drawn anew at every step: delete, swap, characters.
-        projections: which projections get an adapter: q, k, v, o, gate, up, down.
-        patience: stop when the development score has not risen beyond its noise band for so many
-            checkpoints; None does all steps.
-        seed: decides adapter weights, order of the pairs and dropout.
-        dtype: precision of the frozen weights and of the products, "float32" or "bfloat16"; None is
-            what the device does best. Adapter weights and the loss are float32 always.
-        quantize: "int8" or "nf4" keeps the frozen weights in 8 or 4 bits while training (QLoRA); the folder
-            written has the full weights, with the adapter merged in. None is neither.
-        batch_tokens: padded tokens in one pass of the model; bounds the memory and changes nothing but
-            which inputs dropout drops.
-        graph_gib: memory for activations, in GiB: up to it they are kept between the two halves of a
-            step, the rest is computed again (GradCache). Changes the time, not the gradients.
+        temperature: divisor τ of the cosine similarities, 0.001 to 10.
+        learning_rate: peak learning rate of AdamW, 1e-09 to 1.
+        warmup_steps: steps over which the learning rate rises to its peak, 0 to 1,000,000.
+        schedule: learning rate after the warm-up: constant, linear or cosine (both fall to zero at the last step).
+        weight_decay: decoupled weight decay of AdamW, 0 to 1.
+        clip_norm: largest norm of the gradient, 1e-06 to 1e+06; a larger gradient is scaled down to it.
+        rank: rank of the LoRA matrices, 1 to 4,096.
+        alpha: scale of the LoRA update, 0.001 to 10,000; the update is multiplied by alpha / rank.
+        dropout: share of the inputs of each adapter that is dropped in training, 0 to 0.99.
+        noise: augmentations of the positives, drawn again at every step: delete, swap, characters.
+        projections: projections that get an adapter: q, k, v, o, gate, up, down.
+        patience: stop after so many checkpoints, 1 to 1,000, none of which is better than the last that was
+            better, by the 95 % interval of the paired difference. By default all steps are done.
+        seed: seed of the adapter weights, the order of the pairs, noise and dropout, 0 to 4,294,967,295.
+        dtype: precision of the frozen weights and their products: float32 or bfloat16; the best precision
+            that the device supports by default. Adapter weights and the loss are always float32.
+        quantize: int8 or nf4 stores the frozen weights in 8 or 4 bits during training (QLoRA); the folder written
+            has the full weights with the adapter merged in.
+        batch_tokens: padded tokens in one pass of the model, 1 to 10,000,000; bounds the memory and changes
+            nothing else but which inputs dropout drops.
+        graph_gib: memory for activations in GiB, 0 to 10,000. Activations beyond it are computed twice
+            (GradCache); this changes the time and not the gradients.
     """
 
     model: str = "mini"
     pairs: tuple[str, ...] = ("pairs",)
     template: str = "ccw"
     pooling: str = "lasttoken"
+    layer: int | None = None
     max_tokens: int = 256
     steps: int = 100
     batch_pairs: int = 120
@@ -83,39 +110,30 @@ class TrainConfig:
     graph_gib: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a value that cannot work, naming the field, the value and the range."""
-        for name in ("max_tokens", "steps", "rank", "batch_tokens"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
-        _require(self, "batch_pairs", self.batch_pairs >= 2, "at least 2: a batch of one has no negatives")
-        for name in ("temperature", "learning_rate", "clip_norm", "alpha"):
-            _require(self, name, getattr(self, name) > 0, "above 0")
-        for name in ("warmup_steps", "weight_decay", "graph_gib", "seed"):
-            _require(self, name, getattr(self, name) >= 0, "0 or more")
-        _require(self, "patience", self.patience is None or self.patience >= 1, "at least 1, or nothing")
-        _require(self, "dropout", 0 <= self.dropout < 1, "from 0 to below 1")
-        _require(self, "pairs", len(self.pairs) > 0, "at least one file")
-        _require(self, "projections", len(self.projections) > 0, "at least one of " + ", ".join(PROJECTIONS))
+        """Refuse an invalid value, naming the field, the value and what is allowed."""
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise RequestError(f"{name}={value!r}: it must be from {_shown(low)} to {_shown(high)}")
+        for name, names in _NAMES.items():
+            value = getattr(self, name)
+            if value is not None and value not in names:
+                raise RequestError(unknown_name(name, value, names))
         for projection in self.projections:
             if projection not in PROJECTIONS:
                 raise RequestError(unknown_name("projection", projection, PROJECTIONS))
-        if self.schedule not in SCHEDULES:
-            raise RequestError(unknown_name("schedule", self.schedule, SCHEDULES))
+        for name, allowed in (("pairs", "file"), ("projections", f"of {', '.join(PROJECTIONS)}")):
+            if not getattr(self, name):
+                raise RequestError(f"{name}=(): give at least one {allowed}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return plain
 
-    @property
-    def base_key(self) -> str:
-        """The settings on which the model depends before its first step, as a key."""
-        names = ("model", "template", "pooling", "max_tokens", "dtype", "quantize")
-        return json.dumps([getattr(self, name) for name in names])
 
-
-def _require(config: TrainConfig, name: str, holds: bool, allowed: str) -> None:
-    if not holds:
-        raise RequestError(f"{name}={getattr(config, name)!r}: it must be {allowed}")
+def _shown(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
 
 
 def train_config(values: dict[str, Any], source: str = "settings") -> TrainConfig:
@@ -143,13 +161,13 @@ def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
         return float(value)
     allowed = typing.get_args(kind) or (kind,)
     if not isinstance(value, allowed) or isinstance(value, bool):
-        names = " or ".join(getattr(one, "__name__", str(one)) for one in allowed if one is not type(None))
+        names = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
         raise RequestError(f"{source}: {key} = {value!r}: it must be {names}")
     return value
 
 
 def read_recipe(name_or_path: str | Path) -> dict[str, Any]:
-    """Read a TOML recipe: one flat table of `TrainConfig` fields; what it says for a sweep is left out.
+    """Read a TOML recipe: one flat table of `TrainConfig` fields, without its table `[sweep]`.
 
     Args:
         name_or_path: "mini", "paper", or a file.

@@ -1,4 +1,4 @@
-"""What is scored: anything that turns texts into vectors and can say which anything it is."""
+"""The protocol of a text encoder: texts to vectors, with an identity; what tasks, caches and servers use."""
 
 from __future__ import annotations
 
@@ -12,34 +12,38 @@ from lastword.errors import RequestError, WorkError
 
 
 class TextEncoder(Protocol):
-    """Texts in, vectors out; `lastword.embedding.Embedder` is one."""
+    """Texts in, vectors out; `lastword.embedding.Embedder` is one.
+
+    An encoder may also have `encode_query` and `encode_document`, which take the same arguments; retrieval uses
+    them where they exist. It may have a `name` and, if it is a decoder, a `spec`.
+    """
 
     @property
     def identity(self) -> str:
-        """A string, a hash inside, that differs whenever the vectors may differ."""
+        """A string, usually a hash, that changes whenever the vectors may."""
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32, in the order of the texts."""
 
 
 class ManyPooled(TextEncoder, Protocol):
-    """An encoder whose one pass gives the vectors of other encoders too: the same model, pooled otherwise."""
+    """An encoder whose single pass also gives the vectors of other encoders: the same model with other poolings."""
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Their identities, as each of them would give it."""
+        """The identities of these other encoders."""
 
     def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
-        """Return identity → (n, dim) float32: its own and those of the others."""
+        """Return identity → (n, dim) float32, its own included."""
 
 
 class VectorRows:
-    """Vectors that exist already, as an encoder whose texts are the numbers of their rows.
+    """Existing vectors as an encoder whose texts are row numbers.
 
-    Numbers and not the texts themselves, so that two rows with the same text keep their own vectors.
+    Row numbers, not the texts themselves, so that two rows with the same text keep their own vectors.
 
     Attributes:
-        texts: "0" … "n - 1", what `encode` understands.
+        texts: "0" … "n - 1", the texts that `encode` takes.
     """
 
     def __init__(self, vectors: np.ndarray) -> None:
@@ -50,23 +54,23 @@ class VectorRows:
 
     @property
     def identity(self) -> str:
-        """Hash of the vectors, of their shape and of their type."""
+        """Hash of the vectors, their shape and their type."""
         facts = f"{self.vectors.shape} {self.vectors.dtype}".encode()
         return f"vectors-{hashlib.sha256(facts + self.vectors.tobytes()).hexdigest()}"
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
-        """Return the rows that the texts name."""
+        """Return the rows that these texts name."""
         return self.vectors[[int(text) for text in texts]]
 
 
 def encode_distinct(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """Embed every distinct text once and give each of the n texts its vector.
+    """Embed every distinct text once; each of the n texts gets its vector.
 
     Returns:
         (n, dim), in the order of the texts.
 
     Raises:
-        WorkError: the encoder gave another number of vectors than texts, or numbers that are not finite.
+        WorkError: the encoder returned a wrong number of vectors, or values that are not finite.
     """
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     vectors = checked(encoder.encode(list(row_of)), len(row_of))
@@ -74,7 +78,7 @@ def encode_distinct(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
 
 
 def checked(vectors: np.ndarray, texts: int) -> np.ndarray:
-    """Give the vectors back if there is a finite one for each of so many texts.
+    """Return the vectors if there is a finite one for each text.
 
     Raises:
         WorkError: as for `encode_distinct`.
@@ -82,12 +86,12 @@ def checked(vectors: np.ndarray, texts: int) -> np.ndarray:
     vectors = np.asarray(vectors)
     if vectors.ndim != 2 or len(vectors) != texts:
         raise WorkError(
-            f"the model gave an array of shape {vectors.shape} for {texts} texts, not one row each"
+            f"the model returned an array of shape {vectors.shape} for {texts} texts, not one row each"
         )
-    spoilt = ~np.isfinite(vectors).all(axis=1)
-    if spoilt.any():
+    invalid = ~np.isfinite(vectors).all(axis=1)
+    if invalid.any():
         raise WorkError(
-            f"the model gave {spoilt.sum()} of {texts} vectors with numbers that are not finite: "
+            f"the model returned {invalid.sum()} of {texts} vectors with values that are not finite: "
             "try dtype float32, or an earlier checkpoint"
         )
     return vectors

@@ -17,6 +17,8 @@ share. `compare` gives the difference, its 95 % interval, and "better", "worse" 
     combine([first_set, second_set])                       # one score, the mean over several sets of texts
     summarize([run_0, run_1, run_2])                       # value, draw_se (with training seeds), text_se
 
+A mean over texts, such as a share of attention, needs no replicates: `mean_interval` gives it with its interval.
+
 A new metric makes its replicates with `halves`: `resamples(lambda rows: [metric(rows)], n)`.
 """
 
@@ -144,6 +146,26 @@ class Difference:
         return {"value": self.value, "low": low, "high": high, "verdict": self.verdict}
 
 
+@dataclass(frozen=True)
+class MeanInterval:
+    """A mean over texts.
+
+    Attributes:
+        mean: over the texts; NaN if there are none.
+        low, high: ends of the 95 % interval; NaN if there are fewer than two texts.
+        n: texts.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them; NaN is None."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
+
+
 def compare(first: Score | Sequence[Score], second: Score | Sequence[Score]) -> Difference:
     """Judge the first model against the second on the same texts, paired.
 
@@ -212,6 +234,29 @@ def summarize(scores: Sequence[Score]) -> Summary:
     mean, values = _mean(scores), np.array([score.value for score in scores])
     variance = _of_draws(mean).variance + _spread(values, len(values)).variance
     return Summary(mean.value, math.sqrt(variance), mean.text_se, mean.n, len(scores), mean.chance, mean.ami)
+
+
+def mean_intervals(values: np.ndarray) -> list[MeanInterval]:
+    """Mean over texts with its 95 % interval, for each column; texts with NaN in a column are left out of it.
+
+    The interval covers the sampling of texts, not the variation between training runs. To compare two models
+    on the same texts, give it the differences of their values.
+
+    Args:
+        values: (n, columns), a row for each text.
+    """
+    return [mean_interval(column) for column in values.T]
+
+
+def mean_interval(values: np.ndarray) -> MeanInterval:
+    """Mean of (n,) values with its 95 % interval, by the t distribution; see `mean_intervals`."""
+    known = values[~np.isnan(values)]
+    n = len(known)
+    if n < 2:
+        return MeanInterval(float(known[0]) if n else math.nan, math.nan, math.nan, n)
+    mean, part = float(known.mean()), _spread(known, n)
+    margin = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * math.sqrt(part.variance)
+    return MeanInterval(mean, mean - margin, mean + margin, n)
 
 
 def halves(n: int) -> list[np.ndarray]:

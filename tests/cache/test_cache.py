@@ -115,7 +115,9 @@ def test_a_damaged_file_is_begun_anew(cache: VectorCache, said: list[str], damag
     keep(cache, "a", texts, dim=32)
     assert sum(len(held(cache, "a", texts[start : start + 500])) for start in range(0, 3000, 500)) == 3000
     if damage != "empty":
-        assert f"{path} is damaged: it is begun anew, and its vectors are computed again" in said
+        assert (
+            f"{path} is damaged: it is replaced by an empty one, and its vectors are computed again" in said
+        )
 
 
 def _set_version(path: Path, version: int) -> None:
@@ -128,7 +130,9 @@ def test_an_older_format_is_begun_anew(cache: VectorCache, said: list[str]) -> N
     path = keep(cache, "a", TEXTS)
     _set_version(path, 0)
     assert held(cache, "a", TEXTS) == []
-    assert said == [f"{path} has the old format 0: it is begun anew, and its vectors are computed again"]
+    assert said == [
+        f"{path} has the old format 0: it is replaced by an empty one, and its vectors are computed again"
+    ]
 
 
 def test_a_newer_format_is_refused(cache: VectorCache) -> None:
@@ -138,7 +142,7 @@ def test_a_newer_format_is_refused(cache: VectorCache) -> None:
         cache.open("a")
     assert str(caught.value) == (
         f"{path} was written by a newer lastword (format 2, this one knows 1): "
-        "update lastword, or use another folder (--cache)"
+        "update lastword or use another folder"
     )
 
 
@@ -151,7 +155,7 @@ def test_the_file_of_another_program_is_left_alone(cache: VectorCache) -> None:
     with pytest.raises(RequestError) as caught:
         cache.open("a")
     assert str(caught.value) == (
-        f"{path} is no cache of lastword: move it away, or use another folder (--cache)"
+        f"{path} is not a vector file of lastword: move it away or use another folder"
     )
 
 
@@ -166,13 +170,13 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RequestError) as caught:
         VectorCache(tmp_path / "file")
-    assert str(caught.value) == f"{tmp_path / 'file'} is a file: a cache needs a folder (--cache)"
+    assert str(caught.value) == f"{tmp_path / 'file'} is a file: give a folder as cache"
 
 
 WRITER = """
 import sys
 from lastword.cache import VectorCache
-from tests.cache.test_store import vectors_of
+from tests.cache.test_cache import vectors_of
 folder, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with VectorCache(folder).open("a", "model a") as shelf:
     print("open", flush=True)
@@ -217,7 +221,7 @@ FULL = """
 import resource, sys, logging
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 from lastword.cache import VectorCache
-from tests.cache.test_store import vectors_of
+from tests.cache.test_cache import vectors_of
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 with VectorCache(sys.argv[1]).open("a", "model a") as shelf:
     for start in range(0, 4000, 100):
@@ -237,8 +241,8 @@ def test_a_full_disk_leaves_a_store_that_works(cache: VectorCache, most_bytes: i
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     warning, found = done.stdout.splitlines()
-    assert "takes no more vectors (" in warning
-    assert warning.endswith("): what is embedded from here on is not kept")
+    assert "cannot be written (" in warning
+    assert warning.endswith("): vectors embedded from now on are not cached")
     count = int(found.split()[1])
     assert count % 100 == 0
     assert (count > 0) == (most_bytes > 400_000)
@@ -255,7 +259,7 @@ def test_a_folder_that_cannot_be_written_is_no_end(tmp_path: Path, said: list[st
         shelf.put(TEXTS, vectors_of(TEXTS))
         assert shelf.get(TEXTS) == {}
     assert len(said) == 1
-    assert "takes no more vectors (" in said[0]
+    assert "cannot be written (" in said[0]
 
 
 def test_memory_does_not_grow_with_what_is_kept(cache: VectorCache) -> None:
@@ -292,7 +296,7 @@ def test_prune_by_model_by_age_and_by_size(cache: VectorCache) -> None:
 def test_the_end_of_an_identity_stands_for_it(cache: VectorCache) -> None:
     for identity in ("model-0123456789abcdef", "model-fedcba9876543210"):
         keep(cache, identity, TEXTS)
-    with pytest.raises(RequestError, match="no vectors of 'abcdef' are stored"):
+    with pytest.raises(RequestError, match="no vectors of 'abcdef' are cached"):
         cache.prune(model="abcdef")
     assert [one.identity for one in cache.prune(model="456789abcdef")] == ["model-0123456789abcdef"]
 
@@ -304,7 +308,7 @@ def test_what_is_open_stays(cache: VectorCache, said: list[str]) -> None:
         assert process.poll() is None
     assert cache.prune(model="model a") == []
     (path,) = cache.folder.glob("*.sqlite")
-    assert said == [f"{path} (model a) is in use by another process: it stays"]
+    assert said == [f"{path} (model a) is in use by another process and was not deleted"]
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert len(cache.prune(model="model a")) == 1
@@ -313,10 +317,10 @@ def test_what_is_open_stays(cache: VectorCache, said: list[str]) -> None:
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
-        ({}, "nothing to prune by: give --model, --unused-days or --max-mb"),
+        ({}, "no condition to prune by: give model, unused_days or max_mb"),
         ({"unused_days": -1}, "unused_days=-1: give 0 or more"),
         ({"max_mb": -0.5}, "max_mb=-0.5: give 0 or more"),
-        ({"model": "x"}, "no vectors of 'x' are stored; models there: model a"),
+        ({"model": "x"}, "no vectors of 'x' are cached; cached models: model a"),
     ],
 )
 def test_prunes_that_make_no_sense(cache: VectorCache, conditions: dict[str, float], message: str) -> None:
@@ -328,7 +332,7 @@ def test_prunes_that_make_no_sense(cache: VectorCache, conditions: dict[str, flo
 
 def test_nothing_to_prune_in_an_empty_store(cache: VectorCache) -> None:
     with pytest.raises(
-        RequestError, match=r"^no vectors of 'x' are stored; models there: none, the cache is empty$"
+        RequestError, match=r"^no vectors of 'x' are cached; cached models: none, the cache is empty$"
     ):
         cache.prune(model="x")
     assert cache.prune(max_mb=0) == []

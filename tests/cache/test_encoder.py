@@ -7,11 +7,10 @@ import pytest
 
 from lastword.cache import VectorCache
 from lastword.cache.encoder import _next_size
-from lastword.encoders.by_name import served
+from lastword.encoders.by_name import with_batches
 from lastword.errors import RequestError, WorkError
 from lastword.evaluation import CachedEncoder
-
-from .samples import WordEncoder, topic_texts
+from tests.samples import WordEncoder, topic_texts
 
 
 @pytest.fixture
@@ -83,12 +82,12 @@ def test_what_was_embedded_before_an_error_is_kept(cache):
     assert len(again.asked) == 600 - 256
 
 
-def test_name_template_and_pooling_are_those_of_the_encoder(cache, load):
+def test_name_and_spec_are_those_of_the_encoder(cache, load):
     embedder = load(template="ccw", pooling="lasttoken")
     stored = CachedEncoder(embedder, cache)
     assert (stored.name, stored.identity) == (embedder.name, embedder.identity)
-    assert (stored.template, stored.pooling) == (embedder.template, embedder.pooling)
-    assert CachedEncoder(WordEncoder(), cache).template is None
+    assert stored.spec is embedder.spec
+    assert CachedEncoder(WordEncoder(), cache).spec is None
     texts = ["a man is driving a car", "the river was low"]
     np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
     np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
@@ -97,7 +96,7 @@ def test_name_template_and_pooling_are_those_of_the_encoder(cache, load):
 def test_one_pass_keeps_the_vectors_of_other_poolings_too(cache, load):
     embedder = load(template="ccw", pooling="lasttoken")
     texts = ["a man is driving a car", "the river was low", "a man is driving a car"]
-    stored = CachedEncoder(served(embedder, 64, ["mean", "eos", "lasttoken"]), cache)
+    stored = CachedEncoder(with_batches(embedder, 64, ["mean", "eos", "lasttoken"]), cache)
     np.testing.assert_allclose(stored.encode(texts), embedder.encode(texts), atol=1e-6)
     assert sorted(one.vectors for one in cache.info()) == [2, 2, 2]
     for pooling in ("mean", "eos"):
@@ -108,7 +107,7 @@ def test_one_pass_keeps_the_vectors_of_other_poolings_too(cache, load):
 
 def test_a_model_without_poolings_cannot_keep_others():
     with pytest.raises(RequestError, match=r"also_poolings=\['mean'\]: words has no poolings; leave it out"):
-        served(WordEncoder(), None, ["mean"])
+        with_batches(WordEncoder(), None, ["mean"])
 
 
 def test_batches_take_about_as_long_as_a_kill_may_cost():

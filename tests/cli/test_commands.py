@@ -110,7 +110,7 @@ def test_train_then_evaluate(
          "as_published='padding=left-assumed': only a decoder can be scored so; leave it out"),
         (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--as-published", "negatives=micro"],
          "as_published='negatives=micro' changes the training and not the evaluation: leave it out"),
-        (["train", "--out", "{existing}"], "exists: give another place or --overwrite"),
+        (["train", "--out", "{existing}"], "exists: choose another path or"),
         (["train", "--out", "x", "--pairs", "{labelled}"], "has no column 'anchor'; its columns are: text, label"),
         (["train", "--out", "x", "--model", "{llama}", "--max-tokens", "8"], "no room for a text; raise max_tokens"),
         (["demo", "--seeds", "0"], "seeds=0: give 1 or more"),

@@ -48,7 +48,7 @@ def test_with_labels_it_ranks_and_writes(labelled_file: Path, llama_folder: Path
     assert ElementTree.fromstring((out / "heatmap.svg").read_text()).tag.endswith("svg")
     again = run(*args)
     assert again.exit_code == 2
-    assert f"{out} exists: give another place or --overwrite" in again.stderr
+    assert f"{out} exists: choose another path or" in again.stderr
     assert run(*args, "--overwrite").exit_code == 0
 
 

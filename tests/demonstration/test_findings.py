@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
+from tests.training.conftest import made_score
 
 from lastword.demonstration.content import Training
 from lastword.demonstration.findings import (
@@ -17,7 +16,7 @@ from lastword.demonstration.findings import (
 )
 from lastword.demonstration.table import Row
 from lastword.explanation import TokenAttention
-from lastword.training.select import Selection
+from lastword.training import Selection
 
 
 def row(model: str, score: float, std: float = 0.003, **changes: object) -> Row:
@@ -127,7 +126,11 @@ def test_band_is_two_deviations_of_the_difference() -> None:
 
 
 def trained(seed: int, scores: dict[int, float], step: int) -> Training:
-    return Training(seed, [2.0, 1.0], Selection("V-measure on topics (dev)", step, scores[step], scores))
+    return Training(
+        seed,
+        [2.0, 1.0],
+        Selection("V-measure on topics (dev)", step, {at: made_score(value) for at, value in scores.items()}),
+    )
 
 
 def test_kept_checkpoints_are_named_with_their_seeds() -> None:
@@ -144,7 +147,7 @@ def test_training_that_did_not_help_is_told() -> None:
 
 
 def test_training_without_a_score() -> None:
-    selection = Selection("last step (too few pairs to hold any out)", 20, math.nan, {})
+    selection = Selection("last step (too few pairs to hold any out)", 20, {})
     assert training_finding([Training(0, [1.0], selection)]) == (
         "Kept: last step (too few pairs to hold any out)."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -11,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.training.conftest import made_score
 
 from lastword.demonstration.report import AttentionPair, Report, TextMap, Training, render, write_report
 from lastword.demonstration.table import Row
 from lastword.explanation import TokenAttention
-from lastword.training.select import Selection
+from lastword.training import Selection
 
 VOID = {"meta", "br"}
 EVIL = '<script>alert("x")</script> & <img src=https://example.org/x>'
@@ -74,7 +74,7 @@ def tokens(*weights: float) -> list[TokenAttention]:
 @pytest.fixture
 def report() -> Report:
     places = np.random.default_rng(0).normal(size=(36, 2)).astype(np.float32)
-    curve = {0: 0.3, 5: 0.352, 10: 0.341}
+    curve = {step: made_score(value) for step, value in {0: 0.3, 5: 0.352, 10: 0.341}.items()}
     return Report(
         model="mini",
         template="ccw",
@@ -90,7 +90,7 @@ def report() -> Report:
             for model, score in (("zero-shot", 0.312), ("adapted", 0.4567), ("tfidf", 0.2231))
         ],
         trainings=[
-            Training(seed, [4.0, 3.0, 2.5 + seed], Selection("V-measure on topics (dev)", 5, 0.352, curve))
+            Training(seed, [4.0, 3.0, 2.5 + seed], Selection("V-measure on topics (dev)", 5, curve))
             for seed in range(3)
         ],
         map=TextMap(
@@ -206,7 +206,7 @@ def test_kept_checkpoints_are_ringed(report: Report) -> None:
 
 
 def test_training_without_scores_shows_the_loss_alone(report: Report) -> None:
-    alone = [Training(0, [2.0], Selection("last step (too few pairs to hold any out)", 1, math.nan, {}))]
+    alone = [Training(0, [2.0], Selection("last step (too few pairs to hold any out)", 1, {}))]
     html = render(dataclasses.replace(report, trainings=alone))
     assert "Development score" not in html
     assert "nan" not in Page(html).texts["figcaption"][1]
@@ -246,7 +246,7 @@ def test_texts_never_become_tags(report: Report) -> None:
             scored(EVIL, "adapted", 0.4, template=EVIL, pooling=EVIL, split=EVIL),
             scored(EVIL, EVIL, 0.5),
         ],
-        trainings=[Training(0, [1.0], Selection(EVIL, 1, 0.4, {0: 0.3, 1: 0.4}))],
+        trainings=[Training(0, [1.0], Selection(EVIL, 1, {0: made_score(0.3), 1: made_score(0.4)}))],
         map=dataclasses.replace(
             report.map, name=EVIL, texts=[EVIL] * 36, labels=[EVIL] * 36, before_name=EVIL, after_name=EVIL
         ),

@@ -52,7 +52,7 @@ def test_a_placed_adapter_is_what_peft_makes_of_the_folder(
     place_adapter(embedder.backbone.model, folder)
     found = embedder.encode(TEXTS)
     assert np.abs(found - before).max() > 1e-3
-    ids = torch.tensor(embedder.tokenize(TEXTS[:1]).ids)
+    ids = torch.tensor(embedder.pipeline.tokenize(TEXTS[:1]).ids)
     theirs: Any = peft.PeftModel.from_pretrained(AutoModel.from_pretrained(llama_folder), folder).eval()
     with torch.no_grad():
         state = theirs(ids).last_hidden_state[0, -1].numpy()

@@ -17,6 +17,7 @@ from lastword.embedding.backbone import Backbone, Norm
 from lastword.embedding.device import preferred_dtype
 from lastword.embedding.tokens import Batch
 from lastword.errors import MissingFileError, ModelError, RequestError
+from tests.embedding.reference import hidden
 
 Refused = Callable[..., str]
 DECODERS = ["llama", "qwen", "gpt2"]
@@ -79,15 +80,15 @@ def test_layers_and_norms(folder: Path, layer: int | None, norm: Norm) -> None:
         states = model(batch.input_ids, attention_mask=batch.attention_mask.long(), output_hidden_states=True)
         expected = states.hidden_states[-1 if layer is None else layer]
         expected = final_norm(expected) if norm == "post" else expected
-        hidden = _load(folder).hidden(batch, layer, norm)
+        states = hidden(_load(folder), batch, layer, norm)
     mask = batch.attention_mask
-    assert hidden.shape == (2, 5, 32)
-    torch.testing.assert_close(hidden[mask], expected[mask], atol=1e-5, rtol=1e-5)
+    assert states.shape == (2, 5, 32)
+    torch.testing.assert_close(states[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 
 def test_norms_and_layers_differ(folder: Path) -> None:
     backbone, batch = _load(folder), _batch()
-    states = [backbone.hidden(batch, layer, norm) for layer in range(3) for norm in ("post", "pre")]
+    states = [hidden(backbone, batch, layer, norm) for layer in range(3) for norm in ("post", "pre")]
     for i, one in enumerate(states):
         assert all((one - other).abs().max() > 0.05 for other in states[:i])
 
@@ -105,10 +106,10 @@ def test_model_without_a_final_norm(tmp_path: Path, refused: Refused) -> None:
     transformers.OPTModel(config).save_pretrained(tmp_path)
     backbone = _load(tmp_path)
     batch = Batch([0], torch.tensor([[3, 4]]), torch.ones(1, 2).bool(), torch.ones(1, 2).bool(), [2])
-    assert backbone.hidden(batch).shape == (1, 2, 32)
-    assert refused(ModelError, backbone.hidden, batch, norm="pre") == (
+    assert hidden(backbone, batch).shape == (1, 2, 32)
+    assert refused(ModelError, hidden, backbone, batch, norm="pre") == (
         f"{tmp_path}: no final norm found (looked for norm, ln_f, final_layer_norm, final_layernorm): "
-        "use norm='post'"
+        "use norm='post' and the last layer"
     )
 
 
@@ -116,9 +117,9 @@ def test_model_without_a_final_norm(tmp_path: Path, refused: Refused) -> None:
 def test_later_tokens_change_nothing(folder: Path, norm: Norm) -> None:
     """What suffixes and appended tokens rely on."""
     backbone, batch = _load(folder), _batch()
-    long = backbone.hidden(batch, norm=norm)[0, :3]
+    long = hidden(backbone, batch, norm=norm)[0, :3]
     ones = torch.ones(1, 3, dtype=torch.bool)
-    short = backbone.hidden(Batch([0], batch.input_ids[:1, :3], ones, ones, [3]), norm=norm)[0]
+    short = hidden(backbone, Batch([0], batch.input_ids[:1, :3], ones, ones, [3]), norm=norm)[0]
     torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-5)
 
 
@@ -179,7 +180,7 @@ def test_known_model_loads_without_the_code_that_lies_beside_it(copy: Path, llam
     config["auto_map"] = {"AutoConfig": "own.Own", "AutoModel": "own.OwnModel"}
     (copy / "config.json").write_text(json.dumps(config))
     (copy / "own.py").write_text(STRAY)
-    torch.testing.assert_close(_load(copy).hidden(_batch()), _load(llama_folder).hidden(_batch()))
+    torch.testing.assert_close(hidden(_load(copy), _batch()), hidden(_load(llama_folder), _batch()))
     assert not (copy / "executed").exists()
 
 

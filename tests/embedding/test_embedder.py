@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -55,9 +57,9 @@ def test_unit_leaves_zeros() -> None:
     np.testing.assert_array_equal(unit(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])
 
 
-def test_cut_texts_are_told_of(load: Load, said: list[str]) -> None:
+def test_truncated_texts_are_counted(load: Load, said: list[str]) -> None:
     load(template="ccw").encode(["short", LONG, LONG])
-    assert said == ["1 of 2 texts are longer than 127 tokens and lost their end"]
+    assert said == ["1 of 2 texts were truncated to 127 tokens"]
 
 
 def test_text_pooling_of_an_empty_text_is_finite(load: Load) -> None:
@@ -90,9 +92,9 @@ def test_settings_that_cannot_be(
 
 def test_more_tokens_than_positions(load: Load, llama_folder: Path, refused: Refused) -> None:
     assert refused(RequestError, load, max_tokens=129) == (
-        f"max_tokens=129: {llama_folder} has 128 positions; use at most that"
+        f"max_tokens=129: {llama_folder} has 128 positions; use at most that many"
     )
-    assert load().max_tokens == 127
+    assert load().pipeline.max_tokens == 127
     assert refused(RequestError, load, pooling="eos", max_tokens=128) == (
         f"eos pooling takes one position more than max_tokens=128, all that {llama_folder} has: use max_tokens=127"
     )
@@ -107,12 +109,12 @@ def test_poolings_of_a_bare_string_are_refused(load: Load, refused: Refused) -> 
     assert refused(RequestError, load().encode_poolings, "abc", ["mean"]) == (
         "encode_poolings takes a list of texts, not one string: put it into a list"
     )
-    assert load(max_tokens=20).max_tokens == 20
+    assert load(max_tokens=20).pipeline.max_tokens == 20
 
 
 def test_eos_pooling_without_an_end_of_text_token(load: Load, qwen_folder: Path, refused: Refused) -> None:
     embedder = load(qwen_folder)
-    embedder.tokenizer.eos_id = None
+    embedder.pipeline.tokenizer.eos_id = None
     assert refused(TemplateError, embedder.encode_poolings, ["a"], ["eos"]) == (
         "eos=True, but this tokenizer has no end-of-text token: use eos=False"
     )
@@ -126,31 +128,40 @@ def test_bfloat16_is_near(load: Load) -> None:
 
 def test_base_model_has_plain_defaults(load: Load, llama_folder: Path) -> None:
     embedder = load()
-    assert (embedder.template.name, embedder.pooling.spec, embedder.layer, embedder.norm) == (
+    assert (
+        embedder.spec.template.name,
+        embedder.spec.pooling.spec,
+        embedder.spec.layer,
+        embedder.spec.norm,
+    ) == (
         "none",
         "mean",
         None,
         "post",
     )
-    assert (embedder.name, embedder.dim, embedder.facts.base) == (str(llama_folder), 32, str(llama_folder))
+    assert (embedder.name, embedder.dim, embedder.provenance.base) == (
+        str(llama_folder),
+        32,
+        str(llama_folder),
+    )
 
 
 def test_templates_share_the_weights(load: Load) -> None:
     embedder = load(pooling="lasttoken", max_tokens=60, normalize=False, layer=1, norm="pre")
-    other = embedder.with_template("sum")
+    other = embedder.variant(template="sum")
     assert other.backbone is embedder.backbone
-    assert other.template == Template.parse("sum")
-    kept = ("pooling", "layer", "norm", "max_tokens", "normalize", "facts")
-    assert [getattr(other, name) for name in kept] == [getattr(embedder, name) for name in kept]
+    assert other.spec.template == Template.parse("sum")
+    assert other.spec == replace(embedder.spec, template=Template.parse("sum"))
+    assert other.provenance is embedder.provenance
 
 
 def test_lengths_share_the_weights(load: Load) -> None:
     embedder = load(template="sum", pooling="lasttoken", max_tokens=60, normalize=False, layer=1, norm="pre")
-    other = embedder.with_length(30)
+    other = embedder.variant(max_tokens=30)
     assert other.backbone is embedder.backbone
-    assert (other.max_tokens, other.compiled.max_tokens, embedder.max_tokens) == (30, 30, 60)
-    kept = ("template", "pooling", "layer", "norm", "normalize", "facts")
-    assert [getattr(other, name) for name in kept] == [getattr(embedder, name) for name in kept]
+    assert (other.pipeline.compiled.max_tokens, embedder.spec.max_tokens) == (30, 60)
+    assert other.spec == replace(embedder.spec, max_tokens=30)
+    assert other.provenance is embedder.provenance
 
 
 def test_identity_differs_where_vectors_may(load: Load, qwen_folder: Path) -> None:
@@ -175,18 +186,60 @@ def test_identity_differs_where_vectors_may(load: Load, qwen_folder: Path) -> No
 
 def test_identity_differs_with_one_weight(load: Load) -> None:
     embedder = load()
-    before = embedder.identity, embedder.weights_hash
+    before = embedder.identity, embedder.backbone.weights_hash
     with torch.no_grad():
         embedder.backbone.model.norm.weight[3] += 1e-6
-    assert embedder.weights_hash != before[1]
+    assert embedder.backbone.weights_hash != before[1]
     assert embedder.identity != before[0]
+
+
+def test_identity_differs_with_the_configuration(load: Load, llama_folder: Path, tmp_path: Path) -> None:
+    """The same weights under other settings are another model: rotary base, scaling, epsilon of the norms."""
+    before = load()
+    seen = {before.identity}
+    changes: list[dict[str, object]] = [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+        {"rope_parameters": {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 2.0}},
+        {"rms_norm_eps": 0.1},
+        {"hidden_act": "gelu"},
+    ]
+    for number, change in enumerate(changes):
+        folder = Path(shutil.copytree(llama_folder, tmp_path / str(number)))
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | change))
+        other = load(folder)
+        assert other.backbone.weights_hash == before.backbone.weights_hash
+        assert np.abs(other.encode(SOME) - before.encode(SOME)).max() > 1e-4
+        seen.add(other.identity)
+    assert len(seen) == 1 + len(changes)
+    copy = Path(shutil.copytree(llama_folder, tmp_path / "copy"))
+    assert load(copy).identity == before.identity
+
+
+def test_identity_differs_with_the_tokenizer(load: Load, llama_folder: Path, tmp_path: Path) -> None:
+    before = load()
+    folder = Path(shutil.copytree(llama_folder, tmp_path / "lower"))
+    definition = json.loads((folder / "tokenizer.json").read_text())
+    definition["normalizer"] = {"type": "Lowercase"}
+    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    other = load(folder)
+    assert np.abs(other.encode(["A Man"]) - before.encode(["A Man"])).max() > 1e-4
+    assert other.identity != before.identity
+    assert other.backbone.identity == before.backbone.identity
+
+
+def test_attention_implementations_are_one_identity(load: Load) -> None:
+    embedder = load()
+    before = embedder.identity
+    with embedder.backbone.attention("eager"):
+        assert embedder.identity == before
 
 
 def test_pooled_vectors_carry_gradients(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     weight: Tensor = embedder.backbone.model.layers[0].mlp.up_proj.weight.requires_grad_(True)
-    for batch in embedder.batches(embedder.tokenize(SOME)):
-        embedder.pooled(batch)["lasttoken"].sum().backward()
+    for batch in embedder.pipeline.batches(embedder.pipeline.tokenize(SOME)):
+        embedder.pipeline.vectors(batch).sum().backward()
     assert weight.grad is not None
     assert weight.grad.abs().max() > 0
 
@@ -198,4 +251,4 @@ def test_encoder_is_refused(load: Load, bert_folder: Path) -> None:
 
 def test_replacing_the_template_keeps_its_policies(load: Load) -> None:
     template = replace(Template.parse("ccw"), eos=True)
-    assert load(template=template).compiled.suffix_ids[-1] == load().tokenizer.eos_id
+    assert load(template=template).pipeline.compiled.suffix_ids[-1] == load().pipeline.tokenizer.eos_id

@@ -38,10 +38,10 @@ class Pair:
     def alone(self, embedder: Embedder, text: str, pooling: str) -> np.ndarray:
         """The vector of a text by itself: no batch, no mask, no padding, plain NumPy."""
         name, _, over = pooling.partition(":")
-        sequences = embedder.tokenize([text], appends_eos=False)
+        sequences = embedder.pipeline.tokenize([text], append_eos=False)
         ids, (start, end) = sequences.ids[0], sequences.spans[0]
-        if name == "eos" and not embedder.template.eos:
-            ids = [*ids, embedder.tokenizer.eos_id]
+        if name == "eos" and not embedder.spec.template.eos:
+            ids = [*ids, embedder.pipeline.tokenizer.eos_id]
         states = self.model(torch.tensor([ids])).last_hidden_state[0].numpy()
         return POOLED[name](states[start:end] if over else states)
 
@@ -64,7 +64,7 @@ def test_batch_mates_order_batch_size_and_duplicates_change_nothing(
     pair: Pair, many: list[str], template: str, order: random.Random, batch_tokens: int | None
 ) -> None:
     """Holds for every pooling from one pass, with an end-of-text token appended for `eos`."""
-    embedder = pair.embedder.with_template(template)
+    embedder = pair.embedder.variant(template=template)
     given = [*many, *many[:2]]
     order.shuffle(given)
     vectors = embedder.encode_poolings(given, ALL, batch_tokens=batch_tokens, normalize=False)
@@ -81,10 +81,10 @@ def test_batch_mates_order_batch_size_and_duplicates_change_nothing(
 def test_amount_and_content_of_padding_change_nothing(
     pair: Pair, many: list[str], columns: int, fill: int
 ) -> None:
-    embedder = pair.embedder.with_template("sum")
+    embedder = pair.embedder.variant(template="sum")
     poolings = [Pooling.parse(spec) for spec in ALL]
-    sequences = embedder.tokenize(many, appends_eos=True)
-    for batch in embedder.batches(sequences):
+    sequences = embedder.pipeline.tokenize(many, append_eos=True)
+    for batch in embedder.pipeline.batches(sequences):
         wide = Batch(
             batch.rows,
             torch.nn.functional.pad(batch.input_ids, (0, columns), value=fill),
@@ -93,7 +93,9 @@ def test_amount_and_content_of_padding_change_nothing(
             batch.lengths,
             batch.shared,
         )
-        narrow_vectors, wide_vectors = (embedder.pooled(one, poolings) for one in (batch, wide))
+        narrow_vectors, wide_vectors = (
+            embedder.pipeline.pooled(padded, poolings, [embedder.pipeline.layer]) for padded in (batch, wide)
+        )
         for spec, vectors in narrow_vectors.items():
             torch.testing.assert_close(wide_vectors[spec], vectors, atol=1e-5, rtol=0)
 
@@ -102,10 +104,10 @@ def test_amount_and_content_of_padding_change_nothing(
 @settings(max_examples=15)
 def test_side_of_padding_changes_nothing(pair: Pair, many: list[str], template: str) -> None:
     """The bare model padded on the left, pooled by the same functions, gives the same vectors."""
-    embedder = pair.embedder.with_template(template)
+    embedder = pair.embedder.variant(template=template)
     for spec in ALL:
         pooling = Pooling.parse(spec)
-        sequences = embedder.tokenize(many, appends_eos=pooling.name == "eos")
+        sequences = embedder.pipeline.tokenize(many, append_eos=pooling.name == "eos")
         width = max(map(len, sequences.ids))
         ids, mask, counted = (torch.zeros(len(many), width, dtype=torch.long) for _ in range(3))
         for row, (row_ids, span) in enumerate(zip(sequences.ids, sequences.spans, strict=True)):
@@ -122,7 +124,7 @@ def test_side_of_padding_changes_nothing(pair: Pair, many: list[str], template: 
 @pytest.mark.parametrize("template", [Template.parse("ccw"), Template.parse("ccw", eos=True)])
 def test_several_poolings_from_one_pass_equal_each_alone(pair: Pair, template: Template) -> None:
     """An end-of-text token appended for `eos` takes no room from the text and changes no other vector."""
-    embedder = pair.embedder.with_template(template)
+    embedder = pair.embedder.variant(template=template)
     together = embedder.encode_poolings(SOME, ALL)
     for spec in ALL:
         alone = embedder.encode_poolings(SOME, [spec])
@@ -130,10 +132,10 @@ def test_several_poolings_from_one_pass_equal_each_alone(pair: Pair, template: T
 
 
 def test_eos_of_the_template_is_read_by_every_pooling(pair: Pair) -> None:
-    embedder = pair.embedder.with_template(Template.parse("ccw", eos=True))
+    embedder = pair.embedder.variant(template=Template.parse("ccw", eos=True))
     vectors = embedder.encode_poolings(["a man"], ["lasttoken", "eos"])
     np.testing.assert_array_equal(vectors["lasttoken"], vectors["eos"])
-    plain = pair.embedder.with_template("ccw").encode_poolings(["a man"], ["lasttoken", "eos"])
+    plain = pair.embedder.variant(template="ccw").encode_poolings(["a man"], ["lasttoken", "eos"])
     assert np.abs(plain["lasttoken"] - vectors["lasttoken"]).max() > 0.01
     np.testing.assert_allclose(plain["eos"], vectors["eos"], atol=1e-5)
 
@@ -143,7 +145,7 @@ def test_eos_of_the_template_is_read_by_every_pooling(pair: Pair) -> None:
 def test_layers_and_norms(load: Load, llama_folder: Path, pair: Pair, layer: int, norm: str) -> None:
     folder = Path(pair.embedder.name)
     embedder = load(folder, template="ccw", pooling="mean", layer=layer, norm=norm, normalize=False)
-    ids = torch.tensor([embedder.tokenize(["a man"]).ids[0]])
+    ids = torch.tensor([embedder.pipeline.tokenize(["a man"]).ids[0]])
     states = pair.model(ids, output_hidden_states=True)
     final_norm = pair.model.ln_f if hasattr(pair.model, "ln_f") else pair.model.norm
     expected = states.hidden_states[layer]

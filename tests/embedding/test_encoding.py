@@ -25,14 +25,12 @@ def test_windows_change_nothing(window: int, load: Load, monkeypatch: pytest.Mon
     np.testing.assert_allclose(embedder.encode(texts), whole, atol=1e-6)
 
 
-def test_cut_texts_are_counted_over_all_windows(
+def test_truncated_texts_are_counted_over_all_windows(
     load: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(encoding, "WINDOW", 2)
     load(max_tokens=20).encode([f"{i} " + "a car " * 30 for i in range(5)] + ["short"])
-    assert [record.message for record in caplog.records] == [
-        "5 of 6 texts are longer than 20 tokens and lost their end"
-    ]
+    assert [record.message for record in caplog.records] == ["5 of 6 texts were truncated to 20 tokens"]
 
 
 def test_an_error_names_the_row_as_given(

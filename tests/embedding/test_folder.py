@@ -8,6 +8,7 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from lastword.embedding import Embedder
+from lastword.embedding import POOLINGS, Embedder
 from lastword.errors import ExistingOutputError, ModelError, ParityError, RequestError
 
 Load = Callable[..., Embedder]
@@ -58,14 +59,15 @@ def test_lastword_json(saved: Path, embedder: Embedder, llama_folder: Path) -> N
             "eos": False,
             "boundary": "ids",
         },
-        "prefix_ids": list(embedder.compiled.prefix_ids),
-        "suffix_ids": list(embedder.compiled.suffix_ids),
+        "prefix_ids": list(embedder.pipeline.compiled.prefix_ids),
+        "suffix_ids": list(embedder.pipeline.compiled.suffix_ids),
         "bos": True,
         "pooling": "lasttoken",
         "layer": 2,
         "norm": "post",
         "normalize": True,
         "max_tokens": 127,
+        "prompts": {},
         "base": str(llama_folder),
         "revision": None,
         "base_hash": None,
@@ -113,8 +115,8 @@ def test_truncation_keeps_the_template(saved: Path, embedder: Embedder, reader: 
         ids = backend.encode(long).ids
     else:
         ids = AutoTokenizer.from_pretrained(saved)(long, truncation=True, max_length=24)["input_ids"]
-    prefix, suffix = embedder.compiled.prefix_ids, embedder.compiled.suffix_ids
-    text = embedder.tokenizer.text_ids([long])[0]
+    prefix, suffix = embedder.pipeline.compiled.prefix_ids, embedder.pipeline.compiled.suffix_ids
+    text = embedder.pipeline.tokenizer.text_ids([long])[0]
     assert ids == [*prefix, *text[: 24 - len(prefix) - len(suffix)], *suffix]
 
 
@@ -156,11 +158,11 @@ def test_existing_output_is_refused_unless_told(
     (folder / "mine.txt").touch()
     other = load(template="sum")
     assert refused(ExistingOutputError, other.save, folder) == (
-        f"{folder} exists: give another place or --overwrite"
+        f"{folder} exists: choose another path or pass overwrite=True"
     )
     assert (folder / "mine.txt").exists()
     assert other.save(folder, overwrite=True) == folder
-    assert load(folder).template == other.template
+    assert load(folder).spec.template == other.spec.template
     assert {path.name for path in folder.iterdir()} == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -218,3 +220,12 @@ def test_damaged_lastword_json(load: Load, saved: Path, refused: Refused, tmp_pa
         (folder / "lastword.json").write_text(content)
         message = refused(ModelError, load, folder)
         assert message.startswith(f"{folder / 'lastword.json'} is damaged or from another version: ")
+
+
+def test_a_pooling_with_weights_of_its_own_is_refused(
+    load: Load, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(POOLINGS, "mean", replace(POOLINGS["mean"], trainable=True))
+    assert refused(RequestError, load(pooling="mean").save, tmp_path / "model") == (
+        "a standard model folder cannot express pooling 'mean', which has weights of its own; use another pooling"
+    )

@@ -88,9 +88,12 @@ def test_sentence_transformers_gives_the_same_vectors(
     assert np.abs(_standard(folder, texts) - expected).max() <= 1e-5
     again = load(folder)
     assert np.abs(again.encode(texts) - expected).max() <= 1e-5
-    assert (again.template, again.pooling) == (embedder.template, embedder.pooling)
-    assert (again.max_tokens, again.normalize) == (embedder.max_tokens, embedder.normalize)
-    assert again.compiled == embedder.compiled
+    assert (again.spec.template, again.spec.pooling) == (embedder.spec.template, embedder.spec.pooling)
+    assert (again.pipeline.max_tokens, again.spec.normalize) == (
+        embedder.pipeline.max_tokens,
+        embedder.spec.normalize,
+    )
+    assert again.pipeline.compiled == embedder.pipeline.compiled
 
 
 @pytest.mark.parametrize(("case", "layers"), [("layer 0", 0), ("layer 1", 1), ("qwen, layer 1", 1)])
@@ -139,7 +142,7 @@ def test_appended_end_of_text_comes_on_top_of_the_length(load: Load, tmp_path: P
     folder = embedder.save(tmp_path / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(TEXTS[-1], truncation=True)["input_ids"]
-    assert ids == embedder.tokenize(TEXTS[-1:]).ids[0]
+    assert ids == embedder.pipeline.tokenize(TEXTS[-1:]).ids[0]
     assert len(ids) == 31
     assert ids[-1] == tokenizer.eos_token_id
     assert _json(folder / "lastword.json")["max_tokens"] == 30
@@ -190,8 +193,8 @@ def test_given_settings_win_over_the_stored_ones(load: Load, saved: Path, llama_
     again = load(saved, template="sum", pooling="mean", max_tokens=40, normalize=False)
     fresh = load(llama_folder, template="sum", pooling="mean", max_tokens=40, normalize=False)
     np.testing.assert_allclose(again.encode(TEXTS), fresh.encode(TEXTS), atol=1e-5)
-    assert again.facts.base == str(llama_folder)
-    assert load(saved, bos=False).compiled.bos is False
+    assert again.provenance.base == str(llama_folder)
+    assert load(saved, bos=False).pipeline.compiled.bos is False
 
 
 def test_a_folder_on_the_hub_loads_with_its_template(load: Load, embedder: Embedder, hub_cache: Path) -> None:
@@ -202,7 +205,7 @@ def test_a_folder_on_the_hub_loads_with_its_template(load: Load, embedder: Embed
     (cached / "refs" / "main").write_text(commit)
     embedder.save(cached / "snapshots" / commit)
     from_hub = load("somebody/embedder")
-    assert (from_hub.template, from_hub.pooling) == (embedder.template, embedder.pooling)
+    assert (from_hub.spec.template, from_hub.spec.pooling) == (embedder.spec.template, embedder.spec.pooling)
     assert np.abs(from_hub.encode(TEXTS) - embedder.encode(TEXTS)).max() <= 1e-5
 
 
@@ -212,4 +215,4 @@ def test_a_base_model_on_the_hub_loads_without_one(load: Load, llama_folder: Pat
     shutil.copytree(llama_folder, cached / "snapshots" / commit)
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text(commit)
-    assert load("somebody/base").template == Template.parse("none")
+    assert load("somebody/base").spec.template == Template.parse("none")

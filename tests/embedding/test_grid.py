@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastword.embedding import Embedder
-from lastword.embedding.forward.fused import Tree
+from lastword.embedding.forward.tree import Tree
 from lastword.embedding.grid import GridPoint
 from lastword.errors import RequestError, TemplateError
 
@@ -31,7 +31,7 @@ TEXTS = [
 
 
 def _alone(embedder: Embedder, texts: list[str], point: GridPoint) -> np.ndarray:
-    variant = embedder.with_template(point.template).with_layer(point.layer)
+    variant = embedder.variant(template=point.template).variant(layer=point.layer)
     return variant.encode_poolings(texts, [point.pooling])[point.pooling]
 
 
@@ -81,7 +81,7 @@ def test_seams_that_merge_are_kept(load: Load) -> None:
     embedder = load()
     merged = Template.parse("eol", boundary="string")
     ((_, vectors),) = embedder.encode_grid(TEXTS, [merged], ["mean"]).items()
-    np.testing.assert_allclose(vectors, embedder.with_template(merged).encode(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(vectors, embedder.variant(template=merged).encode(TEXTS), atol=1e-5)
 
 
 def test_what_cannot_be_is_refused(load: Load, refused: Refused) -> None:

@@ -38,11 +38,11 @@ def test_training_over_4_bits_writes_the_full_weights(tmp_path: Path) -> None:
         tmp_path / "adapted", quantize="nf4", steps=2, batch_pairs=8, rank=4, warmup_steps=1, max_tokens=48,
         trackers="none",
     )  # fmt: skip
-    adapted = Embedder.from_pretrained(result.out)
+    adapted = Embedder.from_pretrained(result.output)
     assert adapted.backbone.quantize is None
-    assert (adapted.facts.recipe or {})["quantize"] == "nf4"
+    assert (adapted.provenance.recipe or {})["quantize"] == "nf4"
     base = Embedder.from_pretrained("mini", template="ccw", pooling="lasttoken")
-    assert adapted.facts.base_hash == base.weights_hash
+    assert adapted.provenance.base_hash == base.backbone.weights_hash
     assert 0.9 < float(np.sum(adapted.encode(TEXTS[0]) * base.encode(TEXTS[0]))) < 1 - 1e-6
 
 
@@ -57,8 +57,8 @@ def test_gradients_are_near_those_over_the_full_weights(kind: str) -> None:
         with torch.no_grad():
             for parameter in parameters:
                 parameter.normal_(std=0.02, generator=torch.Generator().manual_seed(parameter.numel()))
-        (batch,) = embedder.batches(embedder.tokenize(TEXTS))
-        embedder.pooled(batch)["lasttoken"].square().sum().backward()
+        (batch,) = embedder.pipeline.batches(embedder.pipeline.tokenize(TEXTS))
+        embedder.pipeline.vectors(batch).square().sum().backward()
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in parameters]))  # type: ignore[union-attr]
     assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > (0.95 if kind == "int8" else 0.7)
 
@@ -69,7 +69,8 @@ def test_bad_requests(refused: Refused, tmp_path: Path) -> None:
     )
     small = Embedder.from_pretrained("mini", quantize="nf4")
     told = (
-        "mini was loaded with quantize='nf4': its full weights are needed to write a folder; load it without"
+        "mini was loaded with quantize='nf4': a folder is written from the full weights; "
+        "load the model without quantize"
     )
     assert refused(RequestError, small.save, tmp_path / "folder") == told
     assert refused(RequestError, small.push_to_hub, "someone/something") == told

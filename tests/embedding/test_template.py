@@ -78,7 +78,7 @@ KNOWN = "Known: none, eol, pcot, sum, ccw, ccp, question, classify, ke"
         ("zzz", f"unknown template 'zzz': {KNOWN}; or give a string with {{text}} in it"),
         ("Cluster of this:", "template 'Cluster of this:' has no {text}: write {text} where the text goes"),
         ("[{texts}]", "template '[{texts}]' has no {text}: write {text} where the text goes"),
-        ("{text} = {text}", "template '{text} = {text}' has 2 times {text}: it needs exactly one"),
+        ("{text} = {text}", "template '{text} = {text}' contains {text} 2 times: it needs exactly one"),
     ],
 )
 def test_strings_that_are_no_template(refused: Refused, given: str, message: str) -> None:
@@ -178,8 +178,8 @@ def test_hash_stays_the_same_from_version_to_version() -> None:
 
 def test_loading_takes_the_policies(load: Callable[..., Embedder]) -> None:
     embedder = load(template="sum", bos=False, boundary="string")
-    assert embedder.template == Template(
+    assert embedder.spec.template == Template(
         "sum", 'This sentence: "', '" can be summarized as', bos=False, boundary="string"
     )
     finished = Template.parse("sum", eos=True)
-    assert load(template=finished, bos=False).template == dataclasses.replace(finished, bos=False)
+    assert load(template=finished, bos=False).spec.template == dataclasses.replace(finished, bos=False)

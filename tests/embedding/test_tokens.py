@@ -58,7 +58,7 @@ def test_ids_are_prefix_text_and_suffix(
         return  # a text without a token, which is refused; see below
     sequences = tokenize(many, compiled, tokenizer)
     assert sequences.ids == expected
-    assert sequences.cut == sum(len(ids) > room for ids in whole)
+    assert sequences.truncated == sum(len(ids) > room for ids in whole)
     assert [ids[a:b] for ids, (a, b) in zip(expected, sequences.spans, strict=True)] == [
         ids[:room] for ids in whole
     ]
@@ -79,7 +79,7 @@ def test_a_megabyte_is_cut_and_the_suffix_stays(tokenizer: TextTokenizer) -> Non
         started = time.perf_counter()
         sequences = tokenize(["short", MEGABYTE], compiled, tokenizer)
         assert time.perf_counter() - started < 10
-        assert sequences.cut == 1
+        assert sequences.truncated == 1
         assert 98 <= len(sequences.ids[1]) <= 100
         decoded = tokenizer.hf.decode(sequences.ids[1], skip_special_tokens=True)
         assert decoded.startswith('This sentence: "A long text goes on and on. A long')
@@ -123,7 +123,7 @@ def test_empty_text_needs_a_template(
     wrapped = Template.parse("ccw", boundary=boundary).compile(llama, 64)
     sequences = tokenize([empty], wrapped, llama)
     assert llama.hf.decode(sequences.ids[0]) == '<s>This sentence: "" belongs to the following cluster:'
-    assert sequences.cut == 0
+    assert sequences.truncated == 0
     if boundary == "ids":
         (start, end) = sequences.spans[0]
         assert start == end
@@ -160,7 +160,7 @@ def test_string_boundary_cuts_the_text_alone(tokenizer: TextTokenizer, text: str
     assert decoded.endswith(parsed.suffix)
     kept = decoded.removeprefix(parsed.prefix).removesuffix(parsed.suffix)
     assert text.startswith(kept)
-    assert sequences.cut == (len(kept) < len(text))
+    assert sequences.truncated == (len(kept) < len(text))
     assert len(sequences.ids[0]) <= max_tokens
 
 
@@ -176,7 +176,7 @@ def test_string_boundary_cuts_no_more_than_it_must(tokenizer: TextTokenizer) -> 
     compiled = Template.parse("sum", boundary="string").compile(tokenizer, 40)
     sequences = tokenize(["man man " * 30, "man"], compiled, tokenizer)
     assert len(sequences.ids[0]) == 40
-    assert sequences.cut == 1
+    assert sequences.truncated == 1
 
 
 def test_boundaries_differ_where_a_text_meets_the_template(llama: TextTokenizer) -> None:
@@ -229,7 +229,7 @@ def test_groups_hold_every_row_once_within_the_budget(lengths: list[int], batch_
 
 
 def test_pad() -> None:
-    sequences = Sequences(ids=[[5, 6, 7], [8], [5, 9]], spans=[(1, 3), (0, 1), (1, 1)], cut=0)
+    sequences = Sequences(ids=[[5, 6, 7], [8], [5, 9]], spans=[(1, 3), (0, 1), (1, 1)], truncated=0)
     batch = pad(sequences, [2, 0], pad_id=1, device=torch.device("cpu"))
     assert batch.rows == [2, 0]
     assert batch.input_ids.tolist() == [[5, 9, 1], [5, 6, 7]]

@@ -11,8 +11,7 @@ import pytest
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.errors import MissingFileError, ModelError, RequestError
 from lastword.evaluation import classification_score, cluster_score
-
-from .samples import topic_texts
+from tests.samples import topic_texts
 
 
 def test_tfidf_finds_clear_topics():
@@ -63,7 +62,7 @@ def test_tfidf_of_equal_texts_makes_no_noise(capfd):
 def test_tfidf_refuses_texts_without_words():
     with pytest.raises(RequestError) as caught:
         TfidfEncoder().encode(["?", "a !"])
-    assert str(caught.value) == "tfidf finds no word of two letters or more in 2 texts: use another model"
+    assert str(caught.value) == "TF-IDF finds no word of two letters or more in 2 texts: use another model"
 
 
 def test_sentence_transformer_gives_its_own_vectors(sentence_folder, capfd):
@@ -129,5 +128,5 @@ def test_missing_folder():
 def test_folder_without_a_model(tmp_path):
     with pytest.raises(ModelError) as caught:
         SentenceTransformerEncoder(tmp_path)
-    assert str(caught.value).startswith(f"{tmp_path} is no sentence-transformers model: ")
+    assert str(caught.value).startswith(f"{tmp_path} is not a sentence-transformers model: ")
     assert "\n" not in str(caught.value)

@@ -12,8 +12,7 @@ import pytest
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import classification_score, cluster_score, evaluate
-
-from .samples import TableEncoder, topic_texts
+from tests.samples import TableEncoder, topic_texts
 
 
 def test_clustering_takes_every_row(labelled_file):
@@ -111,7 +110,7 @@ def test_a_decoder_by_folder_and_as_an_object(labelled_file, decoder_folder):
     assert (by_folder["model"], by_folder["template"], by_folder["pooling"]) == (
         str(decoder_folder), "custom", "lasttoken",
     )  # fmt: skip
-    assert evaluate(embedder.with_template("none"), labelled_file)["score"] != by_object["score"]
+    assert evaluate(embedder.variant(template="none"), labelled_file)["score"] != by_object["score"]
 
 
 def _all_texts():

@@ -10,8 +10,7 @@ from scipy.stats import spearmanr
 
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import Collection, ScoredPairs, evaluate, retrieval_score, sts_score
-
-from .samples import WordEncoder, topic_texts
+from tests.samples import WordEncoder, topic_texts
 
 
 def pairs() -> ScoredPairs:

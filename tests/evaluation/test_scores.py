@@ -21,8 +21,7 @@ from lastword.evaluation import (
     vectors_classification_score,
     vectors_cluster_score,
 )
-
-from .samples import TableEncoder, clouds
+from tests.samples import TableEncoder, clouds
 
 
 def v_measures_by_hand(vectors, labels, seed, size):
@@ -257,5 +256,5 @@ def test_vectors_that_are_not_finite_are_the_models_fault():
     with pytest.raises(WorkError) as caught:
         cluster_score(encoder, texts, ["x", "y", "x", "y"])
     assert str(caught.value) == (
-        "the model gave 2 of 4 vectors with numbers that are not finite: try dtype float32, or an earlier checkpoint"
+        "the model returned 2 of 4 vectors with values that are not finite: try dtype float32, or an earlier checkpoint"
     )

@@ -10,8 +10,7 @@ import pytest
 
 from lastword.encoder import VectorRows
 from lastword.evaluation import tasks
-
-from .samples import clouds
+from tests.samples import clouds
 
 
 def test_a_model_is_filed_under_its_identity():

@@ -72,9 +72,9 @@ def test_every_source_and_seed_is_tried_once_whatever_happens(
     out = tmp_path / "compared"
     with pytest.raises(KeyboardInterrupt):
         compare_pairs(sources, development, out, seeds=2, pairs=12, **settings)
-    with pytest.raises(ExistingOutputError, match="holds an interrupted comparison"):
+    with pytest.raises(ExistingOutputError, match="has an interrupted comparison"):
         compare_pairs(sources, development, out, seeds=2, pairs=12, **settings)
-    with pytest.raises(RequestError, match="--resume: steps was 3 and is now 4"):
+    with pytest.raises(RequestError, match="resume=True: steps was 3 and is now 4"):
         compare_pairs(sources, development, out, seeds=2, pairs=12, resume=True, **{**settings, "steps": 4})
     found = compare_pairs(sources, development, out, seeds=2, pairs=12, resume=True, **settings)
     assert len(done) == 7, "six trials and one stop: none twice"

@@ -97,14 +97,16 @@ def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path)
     finished = {path.name: path.stat().st_mtime_ns for path in work.glob("*.json")}
     assert {"settings.json", "base.json", "trial-000-0.json", "trial-000-1.json"} <= finished.keys()
 
-    with pytest.raises(ExistingOutputError, match="holds an interrupted sweep: go on with --resume"):
+    with pytest.raises(ExistingOutputError, match="has an interrupted sweep: pass resume=True"):
         lastword.sweep(recipe, out, **settings)  # type: ignore[arg-type]
     text = recipe.read_text()
     recipe.write_text(text.replace("steps = 12", "steps = 13"))
-    with pytest.raises(RequestError, match=r"--resume: steps was 12 and is now 13; .* interrupted sweep or"):
+    with pytest.raises(
+        RequestError, match=r"resume=True: steps was 12 and is now 13; .* interrupted sweep, or"
+    ):
         lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
     recipe.write_text(text.replace("[0.05, 0.5]", "[0.05, 0.6]"))
-    with pytest.raises(RequestError, match=r"--resume: sweep was \[.*0\.5.*\] and is now"):
+    with pytest.raises(RequestError, match=r"resume=True: sweep was \[.*0\.5.*\] and is now"):
         lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
     recipe.write_text(text)
     resumed = lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]

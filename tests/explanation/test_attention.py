@@ -78,7 +78,7 @@ def by_hand(backbone: Backbone, ids: list[int]) -> Tensor:
 def test_weights_are_the_softmax_computed_by_hand(template: str) -> None:
     embedder = tiny_embedder(llama(layers=1), template=template)
     weights = torch.tensor([token.weight for token in token_attention(embedder, TEXT)])
-    expected = by_hand(embedder.backbone, embedder.tokenize([TEXT]).ids[0])
+    expected = by_hand(embedder.backbone, embedder.pipeline.tokenize([TEXT]).ids[0])
     assert weights == pytest.approx(expected, abs=1e-6)
     assert weights.max() > 2 / len(weights)  # far from uniform
 

@@ -13,7 +13,7 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding.backbone import Backbone
 from lastword.errors import RequestError
 from lastword.explanation import token_attention
@@ -38,15 +38,15 @@ def reference_attention(embedder: Embedder, text: str) -> torch.Tensor:
     model = transformers.AutoModel.from_pretrained(
         embedder.name, dtype=torch.float32, attn_implementation="eager"
     ).eval()
-    ids = torch.tensor(embedder.tokenize([text]).ids)
+    ids = torch.tensor(embedder.pipeline.tokenize([text]).ids)
     attentions = model(input_ids=ids, output_attentions=True).attentions
     return torch.stack([layer[0, :, -1] for layer in attentions]).double()
 
 
 def batched(embedder: Embedder, texts: Sequence[str], batch_tokens: int) -> list[torch.Tensor]:
-    sequences = embedder.tokenize(texts)
+    sequences = embedder.pipeline.tokenize(texts)
     by_row: dict[int, torch.Tensor] = {}
-    for batch in embedder.batches(sequences, batch_tokens):
+    for batch in embedder.pipeline.batches(sequences, batch_tokens):
         weights = last_attention(embedder, batch)
         for i, (row, length) in enumerate(zip(batch.rows, batch.lengths, strict=True)):
             assert weights[:, i, :, length:].abs().sum() == 0
@@ -83,20 +83,20 @@ def test_token_attention_is_the_last_layer(load: Load) -> None:
 
 def test_the_fused_forward_path_is_available_afterwards(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
-    before = embedder.backbone.fused_length
+    before = embedder.backbone.path
     token_attention(embedder, TEXTS[0])
-    assert embedder.backbone.fused_length == before > 0
+    assert embedder.backbone.path == before == "fused"
     assert not any(module._forward_hooks for module in embedder.backbone.model.modules())
 
 
 def test_layers_above_the_pooled_one_are_left_out(load: Load) -> None:
     whole = load(template="ccw", pooling="lasttoken")
-    lower = whole.with_layer(1)
+    lower = whole.variant(layer=1)
     (weights,) = batched(lower, TEXTS[:1], 4096)
     assert len(weights) == 1
     torch.testing.assert_close(weights, batched(whole, TEXTS[:1], 4096)[0][:1])
     with pytest.raises(RequestError) as caught:
-        token_attention(whole.with_layer(0), TEXTS[0])
+        token_attention(whole.variant(layer=0), TEXTS[0])
     assert str(caught.value) == (
         "layer=0: the token embeddings come before all attention; use layer 1 or higher"
     )
@@ -121,11 +121,15 @@ def test_layers_above_the_pooled_one_are_left_out(load: Load) -> None:
 def test_older_model_classes_get_the_option_output_attentions(model: Any, config: Any, load: Load) -> None:
     config.vocab_size, config.initializer_range = 400, 0.2
     torch.manual_seed(0)
-    embedder = Embedder(Backbone(model(config), "tiny-older"), load().tokenizer, template="ccw")
+    embedder = Embedder(
+        Backbone(model(config), "tiny-older"),
+        load().pipeline.tokenizer,
+        EmbedderSpec().changed(template="ccw"),
+    )
     assert not getattr(embedder.backbone.model, "_can_record_outputs", None)
     weights = [token.weight for token in token_attention(embedder, TEXTS[0])]
     with embedder.backbone.attention("eager"), torch.no_grad():
-        ids = torch.tensor(embedder.tokenize(TEXTS[:1]).ids)
+        ids = torch.tensor(embedder.pipeline.tokenize(TEXTS[:1]).ids)
         expected = embedder.backbone.model(ids, output_attentions=True).attentions[-1][0, :, -1].mean(0)
     assert weights == pytest.approx(expected.tolist(), abs=1e-6)
     assert max(weights) > 1.5 / len(weights)
@@ -134,13 +138,13 @@ def test_older_model_classes_get_the_option_output_attentions(model: Any, config
 def shares_by_loops(embedder: Embedder, text: str) -> dict[str, np.ndarray]:
     """Shares of a text by loops over tokens, for every layer."""
     weights = reference_attention(embedder, text).numpy()
-    (start, end), length = embedder.tokenize([text]).spans[0], weights.shape[-1]
+    (start, end), length = embedder.pipeline.tokenize([text]).spans[0], weights.shape[-1]
     (content,) = content_tokens(embedder, [text], english_stop_words())
     kinds = []
     for i in range(length):
         if i == length - 1:
             kinds.append("itself")
-        elif i == 0 and embedder.compiled.bos:
+        elif i == 0 and embedder.pipeline.compiled.bos:
             kinds.append("bos")
         elif i < start:
             kinds.append("template")

@@ -29,11 +29,11 @@ TEXTS = ["a man is driving a car", "the river was low", "she sold the house"]
 
 def by_brute_force(head: torch.Tensor, embedder: Embedder, vector: np.ndarray, count: int) -> list[str]:
     """Every token of the vocabulary, sorted by its logit."""
-    special = set(embedder.tokenizer.hf.all_special_ids)
+    special = set(embedder.pipeline.tokenizer.hf.all_special_ids)
     logits = [(float(row @ torch.from_numpy(vector)), token_id) for token_id, row in enumerate(head)]
     words: list[str] = []
     for _, token_id in sorted(logits, key=lambda pair: -pair[0]):
-        word = embedder.tokenizer.hf.decode([token_id]).strip()
+        word = embedder.pipeline.tokenizer.hf.decode([token_id]).strip()
         is_new = word.casefold() not in map(str.casefold, words)
         if token_id not in special and any(character.isalnum() for character in word) and is_new:
             words.append(word)
@@ -63,11 +63,13 @@ def test_probabilities_are_those_of_the_full_model(load: Load, llama_folder: Pat
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(llama_folder, dtype=torch.float32)
     for text, vector in zip(TEXTS, embedder.encode(TEXTS, normalize=False), strict=True):
         with torch.no_grad():
-            logits = model(torch.tensor(embedder.tokenize([text]).ids)).logits[0, -1]
+            logits = model(torch.tensor(embedder.pipeline.tokenize([text]).ids)).logits[0, -1]
         expected = logits.double().softmax(0)
         for word in vocabulary.nearest(vector, 5):
             near = [i for i, value in enumerate(expected.tolist()) if abs(value - word.probability) < 1e-5]
-            assert word.word in [embedder.tokenizer.hf.decode([token_id]).strip() for token_id in near]
+            assert word.word in [
+                embedder.pipeline.tokenizer.hf.decode([token_id]).strip() for token_id in near
+            ]
 
 
 def test_tied_embeddings_are_the_head(load: Load, gpt2_folder: Path) -> None:

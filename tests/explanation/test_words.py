@@ -91,10 +91,10 @@ def test_other_words_are_content_words(word: str) -> None:
 def content_of(embedder: Embedder, text: str) -> str:
     """The text's tokens that belong to content words, joined."""
     (content,) = content_tokens(embedder, [text], english_stop_words())
-    ids = embedder.tokenizer.text_ids([text])[0]
-    assert len(content) == min(len(ids), embedder.compiled.budget)
+    ids = embedder.pipeline.tokenizer.text_ids([text])[0]
+    assert len(content) == min(len(ids), embedder.pipeline.compiled.budget)
     content_ids = [token for token, is_content in zip(ids, content, strict=False) if is_content]
-    return str(embedder.tokenizer.hf.decode(content_ids)).replace(" ", "")
+    return str(embedder.pipeline.tokenizer.hf.decode(content_ids)).replace(" ", "")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_tokens_of_content_words(text: str, expected: str, load: Load) -> None:
 def test_tokens_of_a_truncated_text(load: Load) -> None:
     embedder = load(template="ccw")
     (content,) = content_tokens(embedder, ["car " * 300], english_stop_words())
-    assert len(content) == embedder.compiled.budget
+    assert len(content) == embedder.pipeline.compiled.budget
 
 
 def test_lone_surrogates_are_neither_words_nor_errors(load: Load) -> None:

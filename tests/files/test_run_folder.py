@@ -1,73 +1,131 @@
-"""Long work lies beside its place until it is done, goes on with the same settings, and appears at once."""
+"""Unfinished work is in OUTPUT.partial, resumes with the same settings, and one run at a time writes it."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lastword.errors import ExistingOutputError, RequestError
-from lastword.files.run_folder import RunFolder, replace
+from lastword.files.locks import FileLock
+from lastword.files.run_folder import RunFolder, fingerprint, replace
+
+Refused = Callable[..., str]
 
 
-def unfinished(out: Path) -> RunFolder:
-    place = RunFolder(out, "survey")
-    place.open({"seed": 1})
-    place.once("part", lambda: {"score": 0.5})
-    return place
+def interrupted(output: Path) -> RunFolder:
+    run = RunFolder(output, "survey")
+    with run.open({"seed": 1}):
+        run.once("step", lambda: {"score": 0.5})
+    return run
 
 
-def test_what_is_finished_stands_alone(tmp_path):
-    place = unfinished(tmp_path / "out")
-    assert not place.out.exists()
-    place.finish(place.partial)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
-    assert json.loads((place.out / "part.json").read_text()) == {"score": 0.5}
+def opened(run: RunFolder, settings: dict[str, int]) -> None:
+    with run.open(settings):
+        pass
 
 
-def test_a_part_is_done_once_and_read_afterwards(tmp_path):
-    place = unfinished(tmp_path / "out")
-    place = RunFolder(place.out, "survey", resume=True)
-    place.open({"seed": 1})
-    assert place.once("part", lambda: pytest.fail("it is there")) == {"score": 0.5}
+def test_a_finished_run_leaves_only_the_output(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "out", "survey")
+    with run.open({"seed": 1}) as folder:
+        run.once("step", lambda: {"score": 0.5})
+        assert not run.output.exists()
+        run.finish(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert json.loads((run.output / "step.json").read_text()) == {"score": 0.5}
 
 
-def test_interrupted_work_is_neither_lost_nor_mixed(tmp_path):
-    place = unfinished(tmp_path / "out")
-    with pytest.raises(ExistingOutputError) as told:
-        RunFolder(place.out, "survey").open({"seed": 1})
-    assert str(told.value) == (
-        f"{place.out}.partial holds an interrupted survey: go on with --resume or start over with --overwrite"
+def test_a_step_runs_once_and_is_read_afterwards(tmp_path: Path) -> None:
+    run = RunFolder(interrupted(tmp_path / "out").output, "survey", resume=True)
+    with run.open({"seed": 1}):
+        assert run.once("step", lambda: pytest.fail("its result is stored")) == {"score": 0.5}
+
+
+def test_an_interrupted_run_is_neither_lost_nor_mixed(tmp_path: Path, refused: Refused) -> None:
+    run = interrupted(tmp_path / "out")
+    assert refused(ExistingOutputError, opened, RunFolder(run.output, "survey"), {"seed": 1}) == (
+        f"{run.partial} has an interrupted survey: pass resume=True to continue it or overwrite=True to start over"
     )
-    with pytest.raises(RequestError) as told:
-        RunFolder(place.out, "survey", resume=True).open({"seed": 2})
-    assert str(told.value) == (
-        "--resume: seed was 1 and is now 2; "
-        "repeat the settings of the interrupted survey or start over with --overwrite"
+    assert refused(RequestError, opened, RunFolder(run.output, "survey", resume=True), {"seed": 2}) == (
+        "resume=True: seed was 1 and is now 2; use the settings of the interrupted survey, or pass overwrite=True "
+        "to start over"
     )
-    RunFolder(place.out, "survey", overwrite=True).open({"seed": 2})
-    assert [path.name for path in place.partial.iterdir()] == ["settings.json"]
+    opened(RunFolder(run.output, "survey", overwrite=True), {"seed": 2})
+    assert [path.name for path in run.partial.iterdir()] == ["settings.json"]
 
 
-def test_where_nothing_was_done_there_is_nothing_to_lose(tmp_path):
+def test_without_evidence_of_work_a_run_starts_over(tmp_path: Path) -> None:
     for seed in (1, 2):
-        place = RunFolder(tmp_path / "out", evidence="part-*.json")
-        place.open({"seed": seed})
-    assert json.loads((place.partial / "settings.json").read_text()) == {"seed": 2}
+        run = RunFolder(tmp_path / "out", evidence="part-*.json")
+        opened(run, {"seed": seed})
+    assert json.loads((run.partial / "settings.json").read_text()) == {"seed": 2}
 
 
-def test_what_exists_is_replaced_only_if_asked_for(tmp_path):
+def test_an_output_is_replaced_only_with_overwrite(tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(ExistingOutputError, match="out exists: give another place or --overwrite"):
-        RunFolder(tmp_path / "out").check()
-    place = RunFolder(tmp_path / "out", overwrite=True)
-    place.open({})
-    place.finish(place.partial)
+    assert refused(ExistingOutputError, RunFolder(tmp_path / "out").check) == (
+        f"{tmp_path / 'out'} exists: choose another path or pass overwrite=True"
+    )
+    run = RunFolder(tmp_path / "out", overwrite=True)
+    with run.open({}) as folder:
+        run.finish(folder)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["settings.json"]
 
 
-def test_the_old_stays_where_the_new_cannot_stand(tmp_path):
+def test_one_run_at_a_time_writes_an_output(tmp_path: Path, refused: Refused) -> None:
+    run = RunFolder(tmp_path / "out")
+    message = (
+        f"{run.output} is being written by process {os.getpid()}: wait until it ends or choose another path"
+    )
+    with run.open({"seed": 1}):
+        for second in (run, RunFolder(run.output, resume=True), RunFolder(run.output, overwrite=True)):
+            assert refused(ExistingOutputError, second.check) == message
+            assert refused(ExistingOutputError, opened, second, {"seed": 1}) == message
+    with pytest.raises(KeyError), RunFolder(run.output, resume=True).open({"seed": 1}):
+        raise KeyError  # an error frees the lock too
+    opened(RunFolder(run.output, resume=True), {"seed": 1})
+
+
+def test_a_killed_process_frees_its_lock(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from lastword.files.run_folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).open({}): print('open', flush=True); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")], stdout=subprocess.DEVNULL)
+    assert FileLock(tmp_path / "out.partial").path.exists()
+    assert FileLock(tmp_path / "out.partial").holder() == ""
+    run = RunFolder(tmp_path / "out", resume=True)
+    with run.open({}) as folder:
+        run.finish(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_deleted_lock_file_gives_no_second_lock(tmp_path: Path) -> None:
+    first, second, third = (FileLock(tmp_path / "file") for _ in range(3))
+    assert first.try_exclusive()
+    second._descriptor = os.open(second.path, os.O_RDWR)  # opened before the first deletes it
+    first.release(remove=True)
+    assert second.try_exclusive()
+    assert not third.try_exclusive(), "two processes have the same lock"
+
+
+def test_the_fingerprint_follows_every_byte(tmp_path: Path) -> None:
+    file = tmp_path / "texts.txt"
+    content = bytearray(b"a" * (3 << 20))
+    file.write_bytes(content)
+    before = fingerprint(file)
+    content[-1] = ord("b")
+    file.write_bytes(content)
+    assert fingerprint(file) != before
+    assert fingerprint(tmp_path / "none") == str(tmp_path / "none")
+
+
+def test_the_old_output_stays_where_a_rename_fails(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("old")
     with pytest.raises(FileNotFoundError):
         replace(tmp_path / "missing", tmp_path / "old")

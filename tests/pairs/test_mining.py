@@ -12,8 +12,8 @@ from lastword.bundled import path_of
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError, TableError
 from lastword.pairs.mining import mine_negatives
-from tests.pairing.checking.test_doctor import GOOD, write
-from tests.pairing.test_methods import rows
+from tests.pairs.checking.test_check import GOOD, write
+from tests.pairs.test_methods import rows
 
 Refused = Callable[..., str]
 
@@ -54,5 +54,5 @@ def test_what_cannot_be_mined(mini: Embedder, tmp_path: Path, refused: Refused) 
     )
     out.touch()
     assert refused(ExistingOutputError, mine_negatives, file, out, mini) == (
-        f"{out} exists: give another place or --overwrite"
+        f"{out} exists: choose another path or pass overwrite=True"
     )

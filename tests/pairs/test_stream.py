@@ -94,13 +94,14 @@ def test_other_settings_are_not_resumed(tmp_path: Path, refused: Refused) -> Non
     with pytest.raises(StopsError):
         make_pairs(Interrupted(chunk=10), file, out, seed=1)
     assert refused(ExistingOutputError, make_pairs, Noise(chunk=10), file, out, seed=1) == (
-        f"{out}.partial holds an interrupted run: go on with --resume or start over with --overwrite"
+        f"{out}.partial has an interrupted run: pass resume=True to continue it or overwrite=True to start over"
     )
     assert refused(RequestError, make_pairs, Noise(chunk=10), file, out, seed=2, resume=True) == (
-        "--resume: seed was 1 and is now 2; repeat the settings of the interrupted run or start over with --overwrite"
+        "resume=True: seed was 1 and is now 2; use the settings of the interrupted run, or pass overwrite=True "
+        "to start over"
     )
     file.write_text(file.read_text() + "another text,1\n")
-    assert "--resume: file was" in refused(
+    assert "resume=True: file was" in refused(
         RequestError, make_pairs, Noise(chunk=10), file, out, seed=1, resume=True
     )
     assert make_pairs(Noise(chunk=10), file, out, seed=2, overwrite=True).pairs == 61
@@ -195,7 +196,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> No
     )
     make_pairs(Noise(), file, out)
     assert refused(ExistingOutputError, make_pairs, Noise(), file, out) == (
-        f"{out} exists: give another place or --overwrite"
+        f"{out} exists: choose another path or pass overwrite=True"
     )
 
 

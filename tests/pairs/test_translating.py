@@ -15,8 +15,8 @@ from lastword.pairs import make_pairs
 from lastword.pairs.translating import BackTranslation
 from lastword.pairs.translators import CTranslate2, SequenceToSequence, ways_via
 from tests.conftest import _bpe
-from tests.pairing.test_methods import rows
-from tests.pairing.test_stream import write
+from tests.pairs.test_methods import rows
+from tests.pairs.test_stream import write
 
 Refused = Callable[..., str]
 TEXTS = ["the river was low", "she sold the house", "nobody rowed in summer", "the boats lay on mud"]

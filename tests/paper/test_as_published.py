@@ -86,28 +86,28 @@ def test_sums_are_as_many_times_larger_as_there_are_micro_batches(
 
 
 def ids(embedder: Embedder, text: str = "the river") -> list[int]:
-    return embedder.tokenize([text]).ids[0]
+    return embedder.pipeline.tokenize([text]).ids[0]
 
 
 def test_without_switches_only_the_length_differs(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     used, trained = Standard().views(embedder, 40)
     assert ids(used) == ids(trained) == ids(embedder)
-    assert (used.max_tokens, trained.max_tokens) == (embedder.max_tokens, 40)
+    assert (used.pipeline.max_tokens, trained.pipeline.max_tokens) == (embedder.pipeline.max_tokens, 40)
     assert used.backbone is trained.backbone is embedder.backbone
-    assert Standard().views(embedder, 10**6)[1].max_tokens == embedder.max_tokens
+    assert Standard().views(embedder, 10**6)[1].pipeline.max_tokens == embedder.pipeline.max_tokens
 
 
 def test_the_begin_of_text_token_is_seen_in_evaluation_only(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     used, trained = AsPublished(("bos=eval-only",)).views(embedder, 64)
-    assert ids(used) == ids(embedder) == [embedder.tokenizer.bos_id, *ids(trained)]
+    assert ids(used) == ids(embedder) == [embedder.pipeline.tokenizer.bos_id, *ids(trained)]
 
 
 def test_a_space_stands_before_the_end_of_text_in_evaluation_only(load: Load) -> None:
     embedder = load(template="ccw", pooling="eos")
     used, trained = AsPublished(("eos=space",)).views(embedder, 64)
-    space, eos = embedder.tokenizer.part_ids(" "), embedder.tokenizer.eos_id
+    space, eos = embedder.pipeline.tokenizer.part_ids(" "), embedder.pipeline.tokenizer.eos_id
     assert ids(trained) == ids(embedder)
     assert ids(used) == [*ids(embedder)[:-1], *space, eos]
     last = load(template="ccw", pooling="lasttoken")
@@ -118,10 +118,12 @@ def test_a_space_stands_before_the_end_of_text_in_evaluation_only(load: Load) ->
 def test_training_and_evaluation_have_their_own_wordings(load: Load, name: str) -> None:
     embedder = load(template=name, pooling="lasttoken")
     used, trained = AsPublished(("template=split",)).views(embedder, 64)
-    assert (trained.template.text, used.template.text) == WORDINGS[name]
-    assert used.template == replace(embedder.template, name=used.template.name, prefix=used.template.prefix,
-                                    suffix=used.template.suffix)  # fmt: skip
-    assert (used.template.name == name) == (used.template.text == embedder.template.text)
+    assert (trained.spec.template.text, used.spec.template.text) == WORDINGS[name]
+    worded = used.spec.template
+    assert worded == replace(
+        embedder.spec.template, name=worded.name, prefix=worded.prefix, suffix=worded.suffix
+    )
+    assert (used.spec.template.name == name) == (used.spec.template.text == embedder.spec.template.text)
 
 
 @pytest.mark.parametrize("template", ["question", "About {text}:"])
@@ -138,10 +140,13 @@ def test_a_hundred_tokens_of_the_text_are_trained_on(load: Load) -> None:
     embedder = load(template="ccp", pooling="lasttoken", max_tokens=127)
     _, trained = AsPublished(("train_tokens=100",)).views(embedder, 16)
     long = "river " * 200
-    assert trained.tokenize([long]).spans[0] == (embedder.compiled.length, embedder.compiled.length + 100)
+    assert trained.pipeline.tokenize([long]).spans[0] == (
+        embedder.pipeline.compiled.length,
+        embedder.pipeline.compiled.length + 100,
+    )
     eos = load(template="ccp", pooling="eos", max_tokens=126)
     _, trained = AsPublished(("train_tokens=100",)).views(eos, 16)
-    start, end = trained.tokenize([long]).spans[0]
+    start, end = trained.pipeline.tokenize([long]).spans[0]
     assert end - start == 100
 
 
@@ -165,4 +170,4 @@ def test_the_folder_has_the_template_of_the_evaluation(tmp_path: Path, settings:
     card = json.loads((tmp_path / "out" / "lastword.json").read_text())
     assert card["template"]["suffix"] == '" means in one word'
     assert card["recipe"]["as_published"] == ["all"]
-    assert Embedder.from_pretrained(tmp_path / "out").template.text == WORDINGS["pcot"][1]
+    assert Embedder.from_pretrained(tmp_path / "out").spec.template.text == WORDINGS["pcot"][1]

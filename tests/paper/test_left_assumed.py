@@ -12,6 +12,7 @@ import pytest
 from lastword.embedding import Embedder
 from lastword.evaluation import cluster_score, evaluate
 from lastword.paper.as_published import scored_as_published
+from tests.embedding.reference import hidden
 
 Load = Callable[..., Embedder]
 SWITCH = ["padding=left-assumed"]
@@ -22,15 +23,15 @@ TEXTS = [f"the {'river of ' * (i % 5)}house {i}" for i in range(40)]
 def test_the_state_is_as_many_tokens_early_as_there_is_padding(load: Load, pooling: str) -> None:
     embedder = load(template="ccw", pooling=pooling, normalize=False)
     found = scored_as_published(embedder, SWITCH).encode(TEXTS)
-    rows = embedder.tokenize(TEXTS).ids
+    rows = embedder.pipeline.tokenize(TEXTS).ids
     right, early = 0, 0
     for start in (0, 32):
         width = max(map(len, rows[start : start + 32]))
         for i in range(start, min(start + 32, len(rows))):
             place = len(rows[i]) - 1 - (width - len(rows[i]))
             assert place >= 0, "these texts differ by less than their length"
-            batch = next(embedder.batches(embedder.tokenize([TEXTS[i]])))
-            state = embedder.backbone.hidden(batch)[0, place].detach().float().numpy()
+            batch = next(embedder.pipeline.batches(embedder.pipeline.tokenize([TEXTS[i]])))
+            state = hidden(embedder.backbone, batch)[0, place].detach().float().numpy()
             assert np.allclose(found[i], state, atol=2e-4), i
             right, early = right + (place == len(rows[i]) - 1), early + (place < len(rows[i]) - 1)
     assert right > 0
@@ -41,10 +42,10 @@ def test_the_state_is_as_many_tokens_early_as_there_is_padding(load: Load, pooli
 def test_texts_of_one_length_are_right(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     candidates = [f"the car {letter}" for letter in "bcdfghjklm"]
-    lengths = [len(ids) for ids in embedder.tokenize(candidates).ids]
+    lengths = [len(ids) for ids in embedder.pipeline.tokenize(candidates).ids]
     texts = [text for text, n in zip(candidates, lengths, strict=True) if n == max(lengths)]
     assert len(texts) > 1
-    assert len({len(ids) for ids in embedder.tokenize(texts).ids}) == 1
+    assert len({len(ids) for ids in embedder.pipeline.tokenize(texts).ids}) == 1
     assert np.allclose(scored_as_published(embedder, SWITCH).encode(texts), embedder.encode(texts), atol=1e-5)
 
 

@@ -252,6 +252,6 @@ def test_the_command(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     assert "## Table 3" in done.stdout
     again = CliRunner().invoke(main, asked)
     assert again.exit_code == 2
-    assert f"{out} exists: give another place or --overwrite" in again.stderr
+    assert f"{out} exists: choose another path or" in again.stderr
     wrong = CliRunner().invoke(main, ["reproduce", "table6", "--pairs", "nli"])
     assert "--pairs nli: write NAME=FILE, such as nli=pairs.parquet" in wrong.stderr

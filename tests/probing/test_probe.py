@@ -213,11 +213,11 @@ def test_a_probe_goes_on_where_it_was_stopped(
         probe(load(), TEXTS, out=out, **settings)
     assert not out.exists()
     assert refused(ExistingOutputError, probe, load(), TEXTS, out=out, **settings) == (
-        f"{out}.partial holds an interrupted probe: go on with --resume or start over with --overwrite"
+        f"{out}.partial has an interrupted probe: pass resume=True to continue it or overwrite=True to start over"
     )
     assert refused(
         RequestError, probe, load(), TEXTS, out=out, resume=True, **{**settings, "seed": 6}
-    ).startswith("--resume: ")
+    ).startswith("resume=True: ")
     result = probe(load(), TEXTS, out=out, resume=True, **settings)
     assert done == ["part", "stop", "part"], "two beginnings, so two parts; none twice"
     assert [one.scores for one in result.options] == [pytest.approx(one.scores) for one in found.options]
@@ -225,7 +225,7 @@ def test_a_probe_goes_on_where_it_was_stopped(
     assert (out / "heatmap.svg").read_text().startswith("<svg")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["probed"]
     assert refused(ExistingOutputError, probe, load(), TEXTS, out=out, **settings) == (
-        f"{out} exists: give another place or --overwrite"
+        f"{out} exists: choose another path or pass overwrite=True"
     )
     probe(load(), TEXTS, out=out, overwrite=True, **{**settings, "templates": "none"})
     assert len(json.loads((out / "probe.json").read_text())["options"]) == 4

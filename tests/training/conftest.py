@@ -1,4 +1,4 @@
-"""A tiny training: thirty pairs, the tiny Llama, seconds a run."""
+"""A tiny training run: thirty pairs, the tiny Llama, seconds a run; and development scores made by hand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.linalg import hadamard
+
+from lastword.uncertainty import HALVES, Score
 
 NOUNS = ("river", "house", "car", "cat", "dog", "seller", "cluster", "text", "fox", "price")
 
@@ -18,6 +21,12 @@ def pair_columns(n: int = 30) -> dict[str, list[str]]:
         "anchor": [f"the {a} was near the {b} at {i}" for a, b, i in words],
         "positive": [f"near the {b}, at {i}, there was a {a}" for a, b, i in words],
     }
+
+
+def made_score(value: float, spread: float = 0.0, pattern: int = 0) -> Score:
+    """A score whose replicates lie `spread` above and below it; those of two patterns are uncorrelated."""
+    signs = hadamard(HALVES)[1 + pattern % (HALVES - 1)]
+    return Score("made", value, (), tuple((value + spread * int(sign),) for sign in signs), 100, "made")
 
 
 @pytest.fixture

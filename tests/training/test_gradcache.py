@@ -37,10 +37,10 @@ def gradients(
 ) -> tuple[float, list[Tensor]]:
     columns = pair_columns(12)
     texts = columns["anchor"] + columns["positive"]
-    parts = list(embedder.batches(embedder.tokenize(texts), batch_tokens))
+    parts = list(embedder.pipeline.batches(embedder.pipeline.tokenize(texts), batch_tokens))
 
     def embed(part: Batch) -> Tensor:
-        return embedder.pooled(part)["lasttoken"]
+        return embedder.pipeline.vectors(part)
 
     def loss_of(vectors: Tensor) -> Tensor:
         return info_nce(vectors[:12], vectors[12:], Targets(0.1))
@@ -86,22 +86,22 @@ def graphs() -> int:
 
 def test_memory_is_measured_and_decides(load: Load) -> None:
     embedder, _ = adapted(load)
-    parts = list(embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100))
+    parts = list(embedder.pipeline.batches(embedder.pipeline.tokenize(pair_columns(12)["anchor"]), 100))
     memory = StepMemory(limit_bytes=1e12)
     before = graphs()
-    memory.measure(lambda part: embedder.pooled(part)["lasttoken"], parts[0])
+    memory.measure(lambda part: embedder.pipeline.vectors(part), parts[0])
     assert graphs() == before, "what was measured is let go"
     assert memory.bytes_per_token is not None
     assert memory.bytes_per_token > 32 * 4, "less than one hidden state of one token cannot be"
-    assert memory.kept(parts) == len(parts) > 2
-    assert StepMemory(1.0, memory.bytes_per_token).kept(parts) == 0
-    assert StepMemory(1.0, memory.bytes_per_token).kept(parts[:1]) == 1, "one part alone is never cut"
+    assert memory.stored(parts) == len(parts) > 2
+    assert StepMemory(1.0, memory.bytes_per_token).stored(parts) == 0
+    assert StepMemory(1.0, memory.bytes_per_token).stored(parts[:1]) == 1, "one part alone is never cut"
 
 
 def test_as_many_parts_are_kept_as_fit(load: Load) -> None:
     embedder, _ = adapted(load)
-    parts = list(embedder.batches(embedder.tokenize(pair_columns(12)["anchor"]), 100))
+    parts = list(embedder.pipeline.batches(embedder.pipeline.tokenize(pair_columns(12)["anchor"]), 100))
     two = parts[0].tokens + parts[1].tokens
     memory = StepMemory(limit_bytes=10.0 * two, bytes_per_token=10.0)
-    assert memory.kept(parts) == 2
-    assert memory.kept_share(parts) == pytest.approx(two / sum(part.tokens for part in parts))
+    assert memory.stored(parts) == 2
+    assert memory.stored_share(parts) == pytest.approx(two / sum(part.tokens for part in parts))

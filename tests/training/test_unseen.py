@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from lastword.cli import main
-from lastword.embedding import Embedder
+from lastword.embedding.pipeline import Pipeline
 
 IN_OPEN = 0x20
 NOUNS = ("river", "price")
@@ -92,13 +92,13 @@ def test_rows_of_other_splits_never_reach_the_model(
 ) -> None:
     texts = write_labelled(tmp_path / "all.csv", ["train", "dev", "test"])
     seen: set[str] = set()
-    tokenize = Embedder.tokenize
+    tokenize = Pipeline.tokenize
 
-    def recorded(self: Embedder, given: Sequence[str], *rest: Any, **more: Any) -> Any:
+    def recorded(self: Pipeline, given: Sequence[str], *rest: Any, **more: Any) -> Any:
         seen.update(given)
         return tokenize(self, given, *rest, **more)
 
-    monkeypatch.setattr(Embedder, "tokenize", recorded)
+    monkeypatch.setattr(Pipeline, "tokenize", recorded)
     arguments = command(llama_folder, pairs_file, f"{tmp_path / 'all.csv'}:dev", tmp_path / "out")
     done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output

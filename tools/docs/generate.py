@@ -26,8 +26,8 @@ from reproduction_tables import reproduction_report
 from score_tables import known_table, score_table
 from speed_tables import speed_tables
 
+from lastword.console import duration
 from lastword.demonstration.table import scores_table
-from lastword.training.plan import clock
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = ROOT / "results" / "probe.json"
@@ -75,7 +75,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
 def demo_block(path: Path) -> str:
     """What the demo printed in the run that results/demo.json keeps."""
     result = json.loads(path.read_text(encoding="utf-8"))
-    facts = f"{clock(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
+    facts = f"{duration(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
     return f"```text\n{scores_table(result['scores'])}\n```\n\nThat run took {facts}."
 
 

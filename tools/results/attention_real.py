@@ -1,12 +1,12 @@
-"""Does the last token turn to content words as training goes on, and does the score go with it?
+"""Does the last token attend more to content words as training proceeds, and does the score follow?
 
-    python tools/results/attention_real.py          # writes results/attention.json and a picture; call again to go on
+    python tools/results/attention_real.py          # writes results/attention.json and a picture; repeat it to resume
 
-Two kinds of trainings of the bundled model: those that `real_texts.py` reports (100 steps on a mixture of pairs,
-several seeds; trained here if they are not there), and one by the recipe `mini`, on the bundled pairs, for five
-times its steps at a constant learning rate. At each checkpoint: the attention of the last
-token over a sample of real public texts (LASTWORD_DATA or ../shared/data), and the V-measure on the development
-splits of the bundled topics and products that the training itself recorded.
+Two kinds of training runs of the bundled model: those that `real_texts.py` reports (100 steps on a mixture of pairs,
+several seeds; trained here if they do not exist), and one by the recipe `mini`, on the bundled pairs, for five times
+its steps at a constant learning rate. For each checkpoint: the attention of the last token over a sample of real
+public texts (LASTWORD_DATA or ../shared/data), and the V-measure on the development splits of the bundled topics and
+products that the run recorded.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ FIGURE = {
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where things lie: public texts, the trainings of `real_texts.py`, and the work of this script."""
+class Folders:
+    """Public texts, the training runs of `real_texts.py`, the work of this script; and the hash of the base model."""
 
     data: Path
     adapted: Path
@@ -65,12 +65,12 @@ class Places:
 
 def published() -> dict[str, dict[str, float]]:
     """The paper's three bars by the measures of `lastword explain`."""
-    found = {}
+    shares = {}
     for name, weights in FIGURE.items():
         rest = np.array(weights[:-1]) / sum(weights[:-1])
-        evenness = float(np.exp(-(rest * np.log(rest)).sum()) / len(rest))
-        found[name] = {"content": float(rest[list(CONTENT)].sum()), "balance": evenness}
-    return found
+        balance = float(np.exp(-(rest * np.log(rest)).sum()) / len(rest))
+        shares[name] = {"content": float(rest[list(CONTENT)].sum()), "balance": balance}
+    return shares
 
 
 def write_sample(data: Path, target: Path) -> Path:
@@ -83,55 +83,55 @@ def write_sample(data: Path, target: Path) -> Path:
     return target
 
 
-def trainings(steps: int, seeds: int) -> list[tuple[str, int]]:
-    """Kind and seed of every training."""
+def training_runs(steps: int, seeds: int) -> list[tuple[str, int]]:
+    """Kind and seed of every training run."""
     return [(MIXTURE, seed) for seed in range(seeds)] + [(f"recipe mini, {steps} steps", 0)]
 
 
-def trained(kind: str, seed: int, steps: int, places: Places) -> Path:
-    """The folder of a training, done now if it is not there."""
+def trained(kind: str, seed: int, steps: int, folders: Folders) -> Path:
+    """The folder of a training run, which is started if it does not exist."""
     if kind == MIXTURE:
-        return adapt(places.data, places.adapted / places.base, seed, mixed=True)
-    out = places.work / f"{places.base}-{steps}"
-    if not out.exists():
+        return adapt(folders.data, folders.adapted / folders.base, seed, mixed=True)
+    output = folders.work / f"{folders.base}-{steps}"
+    if not output.exists():
         settings = {**read_recipe("mini"), "steps": steps, "schedule": "constant", "graph_gib": 2.0}
-        train(out, scorer=bundled_development(), resume=True, trackers="none", **settings)
-    return out
+        train(output, scorer=bundled_development(), resume=True, trackers="none", **settings)
+    return output
 
 
-def looked_at(sample: Path, run: Path, picture: Path | None) -> list[dict[str, Any]]:
+def explained(sample: Path, run: Path, picture: Path | None) -> list[dict[str, Any]]:
     """Every checkpoint of a run, in the order of the steps."""
-    found = explain(sample, checkpoints=run, max_texts=TEXTS_OF_EACH * len(SETS))
+    explanation = explain(sample, checkpoints=run, max_texts=TEXTS_OF_EACH * len(SETS))
     if picture:
         picture.parent.mkdir(parents=True, exist_ok=True)
-        picture.write_text(f"{render_picture(found)}\n", encoding="utf-8")
+        picture.write_text(f"{render_picture(explanation)}\n", encoding="utf-8")
     scores = json.loads((run / "training" / "choice.json").read_text(encoding="utf-8"))["scores"]
-    kept = ("step", "content", "gain", "balance", "uniform", "kinds", "geometry")
+    fields = ("step", "content", "gain", "balance", "uniform", "kinds", "geometry")
     return [
-        {**{name: model[name] for name in kept}, "score": scores[str(model["step"])]}
-        for model in found.to_dict()["models"]
+        {**{name: model[name] for name in fields}, "score": scores[str(model["step"])]}
+        for model in explanation.to_dict()["models"]
     ]
 
 
-def measure(places: Places, seeds: int, steps: int) -> None:
-    places.work.mkdir(parents=True, exist_ok=True)
-    sample = write_sample(places.data, places.work / "sample.parquet")
-    told: dict[str, Any] = {
-        "about": __doc__.splitlines()[0], "base": places.base, "sets": list(SETS),
+def measure(folders: Folders, seeds: int, steps: int) -> None:
+    folders.work.mkdir(parents=True, exist_ok=True)
+    sample = write_sample(folders.data, folders.work / "sample.parquet")
+    content: dict[str, Any] = {
+        "about": __doc__.splitlines()[0], "base": folders.base, "sets": list(SETS),
         "texts": TEXTS_OF_EACH * len(SETS), "criterion": bundled_development().criterion, "published": published(),
         "runs": [],
     }  # fmt: skip
-    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    known = before.get("runs", []) if before.get("base") == places.base else []
-    for kind, seed in trainings(steps, seeds):
-        found = next((run for run in known if (run["kind"], run["seed"]) == (kind, seed)), None)
-        if found is None:
-            run = trained(kind, seed, steps, places)
+    previous = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    known = previous.get("runs", []) if previous.get("base") == folders.base else []
+    for kind, seed in training_runs(steps, seeds):
+        result = next((run for run in known if (run["kind"], run["seed"]) == (kind, seed)), None)
+        if result is None:
+            run = trained(kind, seed, steps, folders)
             picture = PICTURE if (kind, seed) == (MIXTURE, 0) else None
-            found = {"kind": kind, "seed": seed, "models": looked_at(sample, run, picture)}
-        told["runs"].append(found)
+            result = {"kind": kind, "seed": seed, "models": explained(sample, run, picture)}
+        content["runs"].append(result)
         temporary = RESULTS.with_suffix(".tmp")
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         temporary.replace(RESULTS)
 
 
@@ -142,17 +142,15 @@ def main() -> None:
         "--adapted", type=Path, default=ROOT / "runs" / "real_texts", help="as in real_texts.py"
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=100, help="of the long training")
-    parser.add_argument(
-        "--fresh", action="store_true", help="forget all earlier cells, train the long one again"
-    )
+    parser.add_argument("--steps", type=int, default=100, help="of the long run")
+    parser.add_argument("--fresh", action="store_true", help="discard all results, repeat the long run")
     args = parser.parse_args()
     console.show_messages()
     if args.fresh:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)
     base = Embedder.from_pretrained("mini").weights_hash[:12]
-    measure(Places(data_folder(), args.adapted, args.work, base), args.seeds, args.steps)
+    measure(Folders(data_folder(), args.adapted, args.work, base), args.seeds, args.steps)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An encoder that remembers: each text is embedded once, for all tasks and all later runs."""
+"""A text encoder behind a vector cache: each text is embedded once, for all tasks and all later runs."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ import numpy as np
 from lastword.cache.folder import VectorCache
 from lastword.cache.vectors import VectorFile
 from lastword.console import progress
-from lastword.encoder import ManyPooled, TextEncoder, checked, encode_distinct
+from lastword.encoder import ManyPooled, TextEncoder, checked
 
-_LOOKED_UP = 512  # texts in one question to the cache
-_FIRST_BATCH = 256  # texts; later batches are as long as takes `_BATCH_S`
-_MOST_TEXTS = 16_384
-_BATCH_S = 20.0  # what a kill may cost
+_LOOKUP_TEXTS = 512  # texts in one query of the cache
+_FIRST_BATCH = 256  # texts; later batches are sized to take `_BATCH_S`
+_MIN_BATCH, _MAX_BATCH = 32, 16_384
+_BATCH_S = 20.0  # work that is lost if the process is killed
 
 
 class CachedEncoder:
-    """A text encoder in front of a cache.
+    """A text encoder behind a vector cache.
 
-    Each vector must depend on its own text alone, as those of a model do; word counts that fit themselves to
-    the texts they see do not.
-
-    What an encoder of many poolings gives beside its own vectors is kept for the encoders that ask for it later.
+    Each vector must depend on its own text alone, as those of a model do; TF-IDF that is fitted to the texts
+    it embeds cannot be cached.
 
     Attributes:
-        encoder: what is asked for the texts that the cache does not hold; a `ManyPooled` fills the shelves of
-            others as well.
-        cache: where vectors are looked up and kept.
-        encoded: texts that the encoder embedded so far.
-        found: texts whose vector was there.
+        encoder: embeds the texts that are not in the cache; the other vectors of a `ManyPooled` are cached too.
+        cache: where vectors are looked up and stored.
+        encoded: number of texts that the encoder has embedded so far.
+        found: number of texts whose vector was in the cache.
     """
 
     def __init__(self, encoder: TextEncoder, cache: VectorCache) -> None:
@@ -51,79 +48,85 @@ class CachedEncoder:
         return getattr(self.encoder, "name", None)
 
     @property
-    def template(self) -> Any:
+    def spec(self) -> Any:
         """The encoder's own, if it has one."""
-        return getattr(self.encoder, "template", None)
-
-    @property
-    def pooling(self) -> Any:
-        """The encoder's own, if it has one."""
-        return getattr(self.encoder, "pooling", None)
+        return getattr(self.encoder, "spec", None)
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32, in the order of the texts.
 
-        What is embedded is kept batch by batch, so that an interrupted run does not begin again.
+        Vectors are cached batch by batch, so that an interrupted run resumes.
         """
+        return self._cached(texts, "")
+
+    def encode_query(self, texts: Sequence[str], /) -> np.ndarray:
+        """As `encode`, with the encoder's prompt for queries if it has one."""
+        return self._cached(texts, "query")
+
+    def encode_document(self, texts: Sequence[str], /) -> np.ndarray:
+        """As `encode`, with the encoder's prompt for documents if it has one."""
+        return self._cached(texts, "document")
+
+    def _cached(self, texts: Sequence[str], role: str) -> np.ndarray:
+        role = role if hasattr(self.encoder, f"encode_{role}") else ""
         row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         distinct = list(row_of)
         if not distinct:
             return self.encoder.encode(distinct)
+        others = () if role else getattr(self.encoder, "others", ())
+        identities = (f"{self.identity}/{role}" if role else self.identity, *others)
         with ExitStack() as stack:
-            shelf, *others = (stack.enter_context(self._shelf(identity)) for identity in self._identities())
-            vectors, missing = _look_up(shelf, distinct)
+            files = [stack.enter_context(self._open(identity)) for identity in identities]
+            vectors, missing = _look_up(files[0], distinct)
             self.found += len(distinct) - len(missing)
-            for rows, fresh in self._fresh(distinct, missing, [shelf, *others]):
+            for rows, batch in self._embed_missing(distinct, missing, files, role):
                 if vectors is None:
-                    vectors = np.empty((len(distinct), fresh.shape[1]), np.float32)
-                vectors[rows] = fresh
+                    vectors = np.empty((len(distinct), batch.shape[1]), np.float32)
+                vectors[rows] = batch
         assert vectors is not None
         return vectors[[row_of[text] for text in texts]]
 
-    def _fresh(
-        self, texts: Sequence[str], missing: Sequence[int], shelves: Sequence[VectorFile]
+    def _embed_missing(
+        self, texts: Sequence[str], missing: Sequence[int], files: Sequence[VectorFile], role: str
     ) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Embed the missing rows of distinct texts, batch by batch, each kept before it is given."""
-        # Longest first, so that batches of one length stay together and the time left is no promise
-        # that the long texts break.
+        """Embed the missing rows of distinct texts; each batch is cached before it is yielded."""
+        # Longest first: rows of one length share a batch, and the time left is not too short.
         missing = sorted(missing, key=lambda row: -len(texts[row]))
         start, size = 0, _FIRST_BATCH
         with progress("embedding", len(missing)) as advance:
             while start < len(missing):
-                rows, began = missing[start : start + size], time.monotonic()
-                fresh = self._embed([texts[row] for row in rows], shelves)
+                rows, started = missing[start : start + size], time.monotonic()
+                vectors = self._embed([texts[row] for row in rows], files, role)
                 self.encoded += len(rows)
-                yield rows, fresh
+                yield rows, vectors
                 advance(len(rows))
-                start, size = start + size, _next_size(len(rows), time.monotonic() - began)
+                start, size = start + size, _next_size(len(rows), time.monotonic() - started)
 
-    def _identities(self) -> tuple[str, ...]:
-        return (self.identity, *getattr(self.encoder, "others", ()))
-
-    def _shelf(self, identity: str) -> VectorFile:
+    def _open(self, identity: str) -> VectorFile:
         return self.cache.open(identity, self.name or identity)
 
-    def _embed(self, texts: list[str], shelves: Sequence[VectorFile]) -> np.ndarray:
-        """The encoder's own vectors of distinct texts, (n, dim) float32; they and the others' go to their shelves."""
-        if len(shelves) == 1:
-            vectors = {self.identity: encode_distinct(self.encoder, texts)}
-        else:
+    def _embed(self, texts: list[str], files: Sequence[VectorFile], role: str) -> np.ndarray:
+        """Embed distinct texts and cache the vectors in every file; return those of the first, (n, dim) float32."""
+        if len(files) > 1:
             vectors = cast(ManyPooled, self.encoder).encode_all(texts)
-        for shelf in shelves:
-            vectors[shelf.identity] = np.asarray(checked(vectors[shelf.identity], len(texts)), np.float32)
-            shelf.put(texts, vectors[shelf.identity])
-        return vectors[self.identity]
+        else:
+            encode = getattr(self.encoder, f"encode_{role}" if role else "encode")
+            vectors = {files[0].identity: encode(texts)}
+        for file in files:
+            vectors[file.identity] = np.asarray(checked(vectors[file.identity], len(texts)), np.float32)
+            file.put(texts, vectors[file.identity])
+        return vectors[files[0].identity]
 
 
-def _look_up(shelf: VectorFile, texts: Sequence[str]) -> tuple[np.ndarray | None, list[int]]:
-    """Vectors of the texts, (n, dim) with undefined rows for the missing ones, and which rows these are."""
+def _look_up(file: VectorFile, texts: Sequence[str]) -> tuple[np.ndarray | None, list[int]]:
+    """Vectors of the texts, (n, dim) with undefined rows for the missing ones, and the missing rows."""
     vectors: np.ndarray | None = None
     missing = []
-    for start in range(0, len(texts), _LOOKED_UP):
-        asked = texts[start : start + _LOOKED_UP]
-        found = shelf.get(asked)
-        for row, text in enumerate(asked, start):
-            if (vector := found.get(text)) is None:
+    for start in range(0, len(texts), _LOOKUP_TEXTS):
+        block = texts[start : start + _LOOKUP_TEXTS]
+        cached = file.get(block)
+        for row, text in enumerate(block, start):
+            if (vector := cached.get(text)) is None:
                 missing.append(row)
                 continue
             if vectors is None:
@@ -133,4 +136,5 @@ def _look_up(shelf: VectorFile, texts: Sequence[str]) -> tuple[np.ndarray | None
 
 
 def _next_size(texts: int, seconds: float) -> int:
-    return max(32, min(_MOST_TEXTS, int(texts * _BATCH_S / max(seconds, 1e-3))))
+    """Texts of the next batch, so that it takes `_BATCH_S`."""
+    return max(_MIN_BATCH, min(_MAX_BATCH, int(texts * _BATCH_S / max(seconds, 1e-3))))

@@ -1,4 +1,4 @@
-"""The folder of all shelves: open one, list them, throw some away."""
+"""The vector cache: a folder with one file of vectors for each model; open, list and prune them."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lastword.cache.vectors import VectorFile, VectorFileInfo, read_facts, remove
+from lastword.cache.vectors import VectorFile, VectorFileInfo, read_info, remove
 from lastword.console import warn
 from lastword.errors import RequestError
 from lastword.files.cache_folder import cache_folder
 from lastword.files.locks import FileLock
 
 _DAY_S = 86_400
-_SHORTEST = 8  # characters of an identity's end that stand for it
+_SHORTEST = 8  # shortest end of an identity that may be given for it
 
 
 class VectorCache:
-    """Vectors of any number of models, each model's in a file of its own.
+    """Vectors of any number of models, one file for each.
 
-    The file is named after the model's identity, in which everything stands that decides a vector: weights,
-    adapter, template, pooling, layer, norm, precision, length. Another setting is another file.
+    The file is named after the model's identity, which includes everything that decides a vector: weights,
+    configuration, tokenizer, template, pooling, layer, norm, precision, length. Another setting is another file.
 
     Args:
-        folder: made when the first vector is kept; None is the user's cache folder.
+        folder: created when the first vector is cached; None is the user's cache folder.
 
     Raises:
-        RequestError: something is there that is no folder.
+        RequestError: the path exists and is not a folder.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = cache_folder("vectors") if folder is None else Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
-            raise RequestError(f"{self.folder} is a file: a cache needs a folder (--cache)")
+            raise RequestError(f"{self.folder} is a file: give a folder as cache")
 
     def open(self, identity: str, model: str = "") -> VectorFile:
-        """Open a model's shelf; close it, or use it in a `with`."""
+        """Open the file of a model; close it, or use it in a `with`."""
         name = hashlib.sha256(identity.encode()).hexdigest()[:32]
         return VectorFile(self.folder / f"{name}.sqlite", identity, model)
 
     def info(self) -> list[VectorFileInfo]:
-        """What each shelf holds, the one used last first."""
-        found = [read_facts(path) for path in sorted(self.folder.glob("*.sqlite"))]
-        return sorted((facts for facts in found if facts), key=lambda facts: -facts.used)
+        """What each file holds, the last used first."""
+        infos = [read_info(path) for path in sorted(self.folder.glob("*.sqlite"))]
+        return sorted((info for info in infos if info), key=lambda info: -info.used)
 
     def prune(
         self,
@@ -53,72 +53,72 @@ class VectorCache:
         max_mb: float | None = None,
         dry_run: bool = False,
     ) -> list[VectorFileInfo]:
-        """Delete shelves: those of a model, those long unused, or the longest unused ones above a size.
+        """Delete files: those of a model, those unused for long, or the longest unused ones above a size.
 
-        Several conditions delete what any of them asks for. A shelf that a process has open stays.
+        Several conditions delete what any of them matches. A file that a process has open stays.
 
         Args:
-            model: name, identity, or the end of one, of 8 characters or more.
-            unused_days: delete what nobody has opened for so many days.
-            max_mb: delete until at most so many MB (10⁶ bytes) are left.
+            model: name or identity of a model, or the last 8 or more characters of its identity.
+            unused_days: delete files that were not opened for this many days.
+            max_mb: delete until at most this many MB (10⁶ bytes) are left.
             dry_run: delete nothing.
 
         Returns:
-            What was deleted, or would be.
+            The deleted files, or those that would be deleted.
 
         Raises:
-            RequestError: no condition, a negative one, or a model of which there is nothing.
+            RequestError: no condition, a negative one, or a model without cached vectors.
         """
-        shelves = self.info()
-        _check_conditions(shelves, model, unused_days, max_mb)
+        files = self.info()
+        _check_conditions(files, model, unused_days, max_mb)
         now = time.time()
-        doomed = [
-            facts
-            for facts in shelves
-            if (model is not None and _is_of(facts, model))
-            or (unused_days is not None and now - facts.used > unused_days * _DAY_S)
+        deleted_files = [
+            info
+            for info in files
+            if (model is not None and _is_of(info, model))
+            or (unused_days is not None and now - info.used > unused_days * _DAY_S)
         ]
         if max_mb is not None:
-            doomed += _beyond([facts for facts in shelves if facts not in doomed], max_mb * 1e6)
-        return doomed if dry_run else [facts for facts in doomed if _deleted(facts)]
+            deleted_files += _beyond([info for info in files if info not in deleted_files], max_mb * 1e6)
+        return deleted_files if dry_run else [info for info in deleted_files if _deleted(info)]
 
 
 def _check_conditions(
-    shelves: Sequence[VectorFileInfo], model: str | None, unused_days: float | None, max_mb: float | None
+    files: Sequence[VectorFileInfo], model: str | None, unused_days: float | None, max_mb: float | None
 ) -> None:
     if model is None and unused_days is None and max_mb is None:
-        raise RequestError("nothing to prune by: give --model, --unused-days or --max-mb")
+        raise RequestError("no condition to prune by: give model, unused_days or max_mb")
     for name, value in (("unused_days", unused_days), ("max_mb", max_mb)):
         if value is not None and value < 0:
             raise RequestError(f"{name}={value:g}: give 0 or more")
-    if model is not None and not any(_is_of(facts, model) for facts in shelves):
-        known = ", ".join(sorted({facts.model for facts in shelves})) or "none, the cache is empty"
-        raise RequestError(f"no vectors of {model!r} are stored; models there: {known}")
+    if model is not None and not any(_is_of(info, model) for info in files):
+        known = ", ".join(sorted({info.model for info in files})) or "none, the cache is empty"
+        raise RequestError(f"no vectors of {model!r} are cached; cached models: {known}")
 
 
-def _is_of(facts: VectorFileInfo, model: str) -> bool:
-    ends = len(model) >= _SHORTEST and facts.identity.endswith(model)
-    return ends or model in (facts.model, facts.identity)
+def _is_of(info: VectorFileInfo, model: str) -> bool:
+    ends = len(model) >= _SHORTEST and info.identity.endswith(model)
+    return ends or model in (info.model, info.identity)
 
 
-def _beyond(shelves: Sequence[VectorFileInfo], most_bytes: float) -> list[VectorFileInfo]:
-    """The longest unused shelves that do not fit; `shelves` has the one used last first."""
-    left, kept = [], 0.0
-    for facts in shelves:
-        if kept + facts.bytes > most_bytes:
-            left.append(facts)
+def _beyond(files: Sequence[VectorFileInfo], most_bytes: float) -> list[VectorFileInfo]:
+    """The longest unused files that do not fit; `files` has the last used first."""
+    excess, total = [], 0.0
+    for info in files:
+        if total + info.bytes > most_bytes:
+            excess.append(info)
         else:
-            kept += facts.bytes
-    return left
+            total += info.bytes
+    return excess
 
 
-def _deleted(facts: VectorFileInfo) -> bool:
-    lock = FileLock(facts.path)
+def _deleted(info: VectorFileInfo) -> bool:
+    lock = FileLock(info.path)
     try:
-        if not lock.own():
-            warn(f"{facts.path} ({facts.model}) is in use by another process: it stays")
+        if not lock.try_exclusive():
+            warn(f"{info.path} ({info.model}) is in use by another process and was not deleted")
             return False
-        remove(facts.path)  # and not the lock, for which somebody may be waiting
+        remove(info.path)  # not the lock file: another process may be waiting for it
         return True
     finally:
         lock.release()

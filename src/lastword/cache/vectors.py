@@ -1,8 +1,7 @@
-"""The vectors of one model: an SQLite file that processes may share and that no kill can spoil.
+"""The vectors of one model: an SQLite file that several processes may share and that a kill cannot corrupt.
 
-A row is found by the hash of its text, and carries a checksum of its vector. Every batch of rows is one
-transaction in write-ahead mode, so a process that dies leaves whole batches behind. docs/adr/0014 says why
-SQLite, and what it costs.
+A row is found by the hash of its text and has a checksum of its vector. Every batch of rows is one transaction
+in write-ahead mode, so a killed process leaves whole batches. docs/adr/0014 explains why SQLite, and its cost.
 """
 
 from __future__ import annotations
@@ -23,27 +22,25 @@ from lastword.errors import RequestError
 from lastword.files.locks import FileLock
 
 FORMAT = 1
-"""Of the file; another number is another layout."""
-_APPLICATION = 0x6C77_5631  # in the file's header: says whose it is
-_PAGE_BYTES = (
-    65_536  # the most there is: three vectors of 4,096 dimensions to a page, so that little stays empty
-)
+"""Version of the file layout."""
+_APPLICATION = 0x6C77_5631  # in the file's header: marks the file as lastword's
+_PAGE_BYTES = 65_536  # SQLite's maximum: three vectors of 4,096 dimensions fit into a page
 _WAIT_S = 60.0  # for another process to finish its batch
-_SPOILT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True)
 class VectorFileInfo:
-    """What a shelf holds.
+    """What the file of a model holds.
 
     Attributes:
-        identity: of the model, as its encoder gives it.
-        model: its name, for people.
-        vectors: how many.
-        dim: of a vector; 0 as long as there is none.
-        bytes: on the disk.
-        used: when it was last opened, in seconds since 1970.
-        path: of the file.
+        identity: identity of the model's encoder.
+        model: name of the model.
+        vectors: number of vectors.
+        dim: width of a vector; 0 if there is none.
+        bytes: size on the disk.
+        used: time when it was last opened, in seconds since 1970.
+        path: path of the file.
     """
 
     identity: str
@@ -58,13 +55,13 @@ class VectorFileInfo:
 class VectorFile:
     """Vectors by their texts, for one model.
 
-    A file that is damaged or of an older format is begun anew: its vectors can be computed again. Where the
-    disk is full, what is there stays readable and nothing more is kept.
+    A file that is damaged or of an older format is replaced by an empty one: its vectors can be computed again.
+    If the disk is full, the file stays readable and no more vectors are cached.
 
     Args:
-        path: of the file; made if it is not there.
-        identity: of the model.
-        model: its name, for people.
+        path: path of the file, which is created if it does not exist.
+        identity: identity of the model's encoder.
+        model: name of the model, for messages.
 
     Raises:
         RequestError: the file belongs to another program, another model or a newer lastword.
@@ -77,7 +74,7 @@ class VectorFile:
         self._lock = FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.share()
+            self._lock.acquire_shared()
             self._connect()
         except (sqlite3.OperationalError, OSError) as error:
             self._stop_writing(error)
@@ -94,7 +91,7 @@ class VectorFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
@@ -102,19 +99,19 @@ class VectorFile:
         self._lock.release()
 
     def get(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """The vectors that are here, (dim,) float32 each; one whose checksum is wrong counts as not here.
+        """The cached vectors of these texts, (dim,) float32 each; one with a wrong checksum counts as missing.
 
         Args:
-            texts: at most a few hundred, so that the memory stays small.
+            texts: at most a few hundred, to bound the memory.
         """
         if self._connection is None:
             return {}
         text_of = {_key(text): text for text in texts}
-        question = f"SELECT key, vector, checksum FROM vectors WHERE key IN ({','.join('?' * len(text_of))})"
+        query = f"SELECT key, vector, checksum FROM vectors WHERE key IN ({','.join('?' * len(text_of))})"
         try:
-            rows = self._connection.execute(question, list(text_of)).fetchall()
+            rows = self._connection.execute(query, list(text_of)).fetchall()
         except sqlite3.DatabaseError as error:
-            self._give_up(error)
+            self._recover(error)
             return {}
         whole = [(key, vector) for key, vector, checksum in rows if _checksum(key, vector) == checksum]
         if len(whole) < len(rows):
@@ -122,7 +119,7 @@ class VectorFile:
         return {text_of[key]: np.frombuffer(vector, np.float32) for key, vector in whole}
 
     def put(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep a batch: all of it or, where the disk is full, nothing.
+        """Cache a batch: all of it or, if the disk is full, nothing.
 
         Args:
             texts: n texts.
@@ -138,45 +135,45 @@ class VectorFile:
             with _transaction(self._connection):
                 self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
         except sqlite3.DatabaseError as error:
-            self._give_up(error)
+            self._recover(error)
 
     def _connect(self) -> None:
         try:
             self._connection = _opened(self.path, self.identity, self.model)
-        except _RenewableError as reason:
-            self._renew(str(reason))
+        except _ReplaceableError as reason:
+            self._restart(str(reason))
         os.utime(self.path)
 
-    def _renew(self, reason: str) -> None:
-        if not self._lock.own():
-            self._lock.share()
+    def _restart(self, reason: str) -> None:
+        if not self._lock.try_exclusive():
+            self._lock.acquire_shared()
             raise sqlite3.OperationalError(f"it {reason}, and another process uses it")
-        warn(f"{self.path} {reason}: it is begun anew, and its vectors are computed again")
+        warn(f"{self.path} {reason}: it is replaced by an empty one, and its vectors are computed again")
         remove(self.path)
-        self._lock.share()
+        self._lock.acquire_shared()
         self._connection = _opened(self.path, self.identity, self.model)
 
-    def _give_up(self, error: sqlite3.DatabaseError) -> None:
-        """Begin a damaged file anew; where it cannot be written, go on without keeping anything."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _SPOILT:
+    def _recover(self, error: sqlite3.DatabaseError) -> None:
+        """Replace a damaged file by an empty one; if it cannot be written, continue without caching."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
             self._stop_writing(error)
             return
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         try:
-            self._renew("is damaged")
-        except (sqlite3.DatabaseError, _RenewableError, OSError) as again:
+            self._restart("is damaged")
+        except (sqlite3.DatabaseError, _ReplaceableError, OSError) as again:
             self._stop_writing(again)
 
     def _stop_writing(self, error: Exception) -> None:
         if self._writable:
-            warn(f"{self.path} takes no more vectors ({error}): what is embedded from here on is not kept")
+            warn(f"{self.path} cannot be written ({error}): vectors embedded from now on are not cached")
         self._writable = False
 
 
-def read_facts(path: Path) -> VectorFileInfo | None:
-    """What the shelf in a file holds; None where it is none or is damaged."""
+def read_info(path: Path) -> VectorFileInfo | None:
+    """What a file holds; None if it is not a vector file or is damaged."""
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)
     except sqlite3.Error:
@@ -196,18 +193,18 @@ def read_facts(path: Path) -> VectorFileInfo | None:
 
 
 def files_of(path: Path) -> list[Path]:
-    """A shelf's file, and what SQLite keeps beside it."""
+    """A vector file, and the files that SQLite keeps beside it."""
     return [Path(f"{path}{ending}") for ending in ("", "-wal", "-shm")]
 
 
 def remove(path: Path) -> None:
-    """Delete a shelf that nobody has open."""
+    """Delete a file that no process has open."""
     for file in files_of(path):
         file.unlink(missing_ok=True)
 
 
-class _RenewableError(Exception):
-    """Why a file cannot be used and may be replaced."""
+class _ReplaceableError(Exception):
+    """The file cannot be used and may be replaced; the message is the reason."""
 
 
 def _opened(path: Path, identity: str, model: str) -> sqlite3.Connection:
@@ -216,8 +213,8 @@ def _opened(path: Path, identity: str, model: str) -> sqlite3.Connection:
         _prepare(connection, path, identity, model)
     except sqlite3.DatabaseError as error:
         connection.close()
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _SPOILT:
-            raise _RenewableError("is damaged") from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            raise _ReplaceableError("is damaged") from error
         raise
     except BaseException:
         connection.close()
@@ -226,36 +223,36 @@ def _opened(path: Path, identity: str, model: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, identity: str, model: str) -> None:
-    """Lay out a new file, or see that an old one is what it should be."""
+    """Create the tables of a new file, or check an existing one."""
     connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-    connection.execute("BEGIN")  # one moment for all three: another process may be laying the file out
+    connection.execute("BEGIN")  # one snapshot for all three: another process may be creating the tables
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     application, version = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
     )
     connection.execute("COMMIT")
     if tables and application != _APPLICATION:
-        raise RequestError(f"{path} is no cache of lastword: move it away, or use another folder (--cache)")
+        raise RequestError(f"{path} is not a vector file of lastword: move it away or use another folder")
     if tables and version > FORMAT:
         raise RequestError(
             f"{path} was written by a newer lastword (format {version}, this one knows {FORMAT}): "
-            "update lastword, or use another folder (--cache)"
+            "update lastword or use another folder"
         )
     if tables and version < FORMAT:
-        raise _RenewableError(f"has the old format {version}")
-    # Where write-ahead mode is impossible (some network disks) SQLite stays with its older, slower journal.
+        raise _ReplaceableError(f"has the old format {version}")
+    # Where write-ahead mode is impossible (some network disks) SQLite keeps its older, slower journal.
     connection.execute("PRAGMA journal_mode=WAL")
-    # A kill loses nothing without syncing; a power failure may, and then checksums tell.
+    # A kill loses nothing without syncing; a power failure may, which the checksums detect.
     connection.execute("PRAGMA synchronous=OFF")
     if not tables:
-        _lay_out(connection, identity, model)
+        _create_tables(connection, identity, model)
     held = connection.execute("SELECT value FROM facts WHERE name = 'identity'").fetchone()[0]
     if held != identity:
         raise RequestError(f"{path} holds the vectors of {held}, not of {identity}: delete it")
 
 
-def _lay_out(connection: sqlite3.Connection, identity: str, model: str) -> None:
-    """Make the tables, unless another process has just done so."""
+def _create_tables(connection: sqlite3.Connection, identity: str, model: str) -> None:
+    """Create the tables, unless another process has just done so."""
     with _transaction(connection):
         connection.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         connection.execute(
@@ -275,7 +272,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back already
+        with contextlib.suppress(sqlite3.Error):  # a full disk has already rolled it back
             connection.execute("ROLLBACK")
         raise
 

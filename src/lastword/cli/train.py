@@ -75,13 +75,7 @@ def train(
         **settings,
     )
     if as_json:
-        facts = {
-            "out": str(result.out),
-            "selection": result.selection.to_dict(),
-            "losses": result.losses,
-            "seconds": round(result.seconds, 1),
-        }
-        click.echo(json.dumps(facts))
+        click.echo(json.dumps(result.to_dict()))
 
 
 def _variant(as_published: str | list[str] | None) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lastword.demonstration.table import Row
 from lastword.explanation import TokenAttention
-from lastword.training.select import Selection
+from lastword.training.selection import Selection
 
 
 @dataclass(frozen=True)

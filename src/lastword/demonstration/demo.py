@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lastword import uncertainty
 from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.console import info
@@ -24,7 +25,7 @@ from lastword.errors import ExistingOutputError, RequestError
 from lastword.evaluation import ClusterScorer, Score, cluster_score, vectors_cluster_score
 from lastword.files.run_folder import replace
 from lastword.files.tables import read_texts
-from lastword.training import Measured, TrainResult, train
+from lastword.training import TrainResult, train
 
 SETS = ("topics", "products")
 ZERO_SHOT_TEMPLATES = ("none", "ccw")
@@ -80,10 +81,14 @@ def demo(
     rows = zero_shot_rows(settings["model"], test) + tfidf_rows(test)
     info(f"2 of 3  training, {seeds} seeds")
     scorer = ClusterScorer({f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()})
-    known: dict[str, Measured] = {}
+    base_scores: dict[str, uncertainty.Score] = {}
     runs = [
         train(
-            work / f"seed-{seed}", scorer=scorer, known=known, trackers="none", **{**settings, "seed": seed}
+            work / f"seed-{seed}",
+            scorer=scorer,
+            base_scores=base_scores,
+            trackers="none",
+            **{**settings, "seed": seed},
         )
         for seed in range(seeds)
     ]
@@ -91,7 +96,7 @@ def demo(
     rows += adapted_rows(runs, test)
     (work / "seed-0").rename(work / "model")
     for run in runs[1:]:
-        shutil.rmtree(run.out)
+        shutil.rmtree(run.output)
     result = {
         "scores": rows, "seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": peak_memory_mb(),
         "out": str(out),
@@ -106,7 +111,7 @@ def zero_shot_rows(model: str, test: dict[str, Labelled]) -> list[Row]:
     """Score the base model with every template and pooling; all poolings of a template from one pass."""
     rows, base = [], Embedder.from_pretrained(model)
     for template in ZERO_SHOT_TEMPLATES:
-        embedder = base.with_template(template)
+        embedder = base.variant(template=template)
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ZERO_SHOT_POOLINGS).items():
                 score = vectors_cluster_score(vectors, data.labels)
@@ -126,7 +131,7 @@ def adapted_rows(runs: list[TrainResult], test: dict[str, Labelled]) -> list[Row
     """Score the model of every seed; a row's band holds the spread over seeds and over k-means."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
-        embedder = Embedder.from_pretrained(run.out)
+        embedder = Embedder.from_pretrained(run.output)
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ADAPTED_POOLINGS).items():
                 scores.setdefault((name, pooling), []).append(vectors_cluster_score(vectors, data.labels))

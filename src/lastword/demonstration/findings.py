@@ -147,7 +147,7 @@ def training_finding(trainings: Sequence[Training]) -> str:
     useless = [
         f"seed {training.seed}"
         for training in trainings
-        if training.selection.score <= training.selection.scores.get(0, -math.inf)
+        if training.selection.gain and training.selection.gain.verdict != "better"
     ]
     harm = f" Training did not raise the development score of {' and '.join(useless)}." if useless else ""
     return f"Kept by {trainings[0].selection.criterion}: {kept}.{harm}"

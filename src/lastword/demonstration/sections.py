@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from lastword.console import duration
 from lastword.demonstration.content import AttentionPair, Report, TextMap, Training
 from lastword.demonstration.findings import (
     Finding,
@@ -22,7 +23,6 @@ from lastword.explanation import PARTS, TokenAttention
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import panel, section
-from lastword.training.plan import clock
 
 _MOST_ROWS, _SHOWN_ROWS = 12, 6
 _MODEL_NAMES = {"adapted": "adapted", "zero-shot": "zero-shot", "tfidf": "TF-IDF"}
@@ -42,7 +42,7 @@ def head(report: Report) -> Markup:
         "Pooling": report.pooling,
         "Steps": f"{report.steps:,}",
         "Pairs": f"{report.pairs:,}",
-        "Time": clock(report.seconds),
+        "Time": duration(report.seconds),
         "Peak memory": f"{report.peak_memory_mb:,} MiB",
         "Template": template,
     }
@@ -166,7 +166,7 @@ def training(trainings: Sequence[Training]) -> Markup:
     panels = [panel("Loss of each step", svg.line_chart(_losses(trainings), "Loss of each step", "step"))]
     scored = [line for line in _development(trainings) if line.points]
     if scored:
-        before = trainings[0].selection.scores[0]
+        before = trainings[0].selection.scores[0].value
         rule = (100 * before, "before training")
         chart = svg.line_chart(scored, "Development score at each checkpoint", "step", rule)
         panels.append(panel("Development score at each checkpoint", chart))
@@ -194,7 +194,7 @@ def _losses(trainings: Sequence[Training]) -> list[svg.Line]:
 def _development(trainings: Sequence[Training]) -> list[svg.Line]:
     lines = []
     for style, run in enumerate(trainings):
-        scored = [(float(step), 100 * score) for step, score in sorted(run.selection.scores.items())]
+        scored = [(float(step), 100 * score.value) for step, score in sorted(run.selection.scores.items())]
         lines.append(svg.Line(f"seed {run.seed}", scored, style, marks=True, ringed=run.selection.step))
     return lines
 

@@ -1,11 +1,33 @@
-"""The model card that lies in a saved folder as README.md."""
+"""Where a model came from, and the model card that a saved folder has as README.md."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from lastword.embedding.embedder import Embedder
+from lastword.embedding.spec import EmbedderSpec
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model came from.
+
+    Attributes:
+        base: name or folder of the base model.
+        revision: its revision on the Hub, if one was asked for.
+        base_hash: SHA-256 of its weights.
+        adapter: rank, alpha, projections and hash of the merged adapter; None for a base model.
+        recipe: the resolved settings of the training run.
+        selection: which checkpoint was selected, and by which score.
+    """
+
+    base: str
+    revision: str | None = None
+    base_hash: str | None = None
+    adapter: dict[str, Any] | None = None
+    recipe: dict[str, Any] | None = None
+    selection: dict[str, Any] | None = None
+
 
 _CARD = """\
 ---
@@ -27,12 +49,13 @@ vectors = model.encode(["first text", "second text"])
 | | |
 |---|---|
 | template (in the tokenizer: do not add it yourself) | `{template}` |
+| prompts (sentence-transformers: `encode_query`, `encode_document`) | {prompts} |
 | pooling | {pooling} |
 | dimensions | {dim} |
 | longest sequence, template included | {max_tokens} tokens |
 | vectors scaled to length 1 | {normalize} |
 | adapter, merged into the weights | {adapter} |
-| checkpoint kept | {selection} |
+| selected checkpoint | {selection} |
 
 `lastword.json` holds every setting and version; `golden.json` holds texts with the vectors that this
 folder must give anywhere. Intended use: similarity, clustering, search and few-shot classification
@@ -40,23 +63,23 @@ of texts like those it was adapted on. Its limits are those of the base model.
 """
 
 
-def model_card(embedder: Embedder) -> str:
-    """Describe the embedder for people, with the front matter that the Hub reads."""
-    facts = embedder.facts
-    adapter = "none"
-    if facts.adapter:
-        adapter = f"LoRA, rank {facts.adapter.get('rank')}, alpha {facts.adapter.get('alpha')}"
-    selection = "none (base model)"
-    if facts.selection:
-        selection = f"step {facts.selection.get('step')}, by {facts.selection.get('criterion')}"
+def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
+    """The card for people, with the front matter that the Hub reads."""
+    adapter, selection = "none", "none (base model)"
+    if provenance.adapter:
+        adapter = f"LoRA, rank {provenance.adapter.get('rank')}, alpha {provenance.adapter.get('alpha')}"
+    if provenance.selection:
+        selection = f"step {provenance.selection.get('step')}, by {provenance.selection.get('criterion')}"
+    prompts = ", ".join(f"{name}: {prompt!r}" for name, prompt in spec.prompts.items())
     return _CARD.format(
-        title=f"{facts.base.rstrip('/').rpartition('/')[2]}, embedding",
-        base=facts.base,
-        template=embedder.template.text,
-        pooling=embedder.pooling.spec,
-        dim=embedder.dim,
-        max_tokens=embedder.max_tokens,
-        normalize="yes" if embedder.normalize else "no",
+        title=f"{provenance.base.rstrip('/').rpartition('/')[2]}, embedding",
+        base=provenance.base,
+        template=spec.template.text,
+        prompts=prompts or "none",
+        pooling=spec.pooling.spec,
+        dim=dim,
+        max_tokens=spec.max_tokens,
+        normalize="yes" if spec.normalize else "no",
         adapter=adapter,
         selection=selection,
     )

@@ -1,77 +1,140 @@
-"""The encoding loop: each distinct text once, window by window, so that memory does not grow with them."""
+"""The encoding loop: texts in any number, window by window, so that memory does not grow with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from lastword.console import progress, warn
 from lastword.embedding.memory import release_memory
+from lastword.embedding.pipeline import LayerPooling, Pipeline
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.tokens import Sequences, require_strings
 
-if TYPE_CHECKING:
-    from lastword.embedding.embedder import Embedder
-
 WINDOW = 16_384  # texts that are tokenized, and sorted by length, together
+Vectors = dict[LayerPooling, np.ndarray]
+"""(layer, pooling) → (n, dim) float32, not normalised."""
 
 
 def encode_texts(
-    embedder: Embedder, texts: Sequence[str], poolings: Sequence[Pooling], batch_tokens: int | None
-) -> dict[str, np.ndarray]:
-    """See `Embedder.encode_poolings`; vectors are not normalised here."""
+    pipeline: Pipeline,
+    texts: Sequence[str],
+    poolings: Sequence[Pooling],
+    layers: Sequence[int],
+    batch_tokens: int | None = None,
+) -> Vectors:
+    """Embed every distinct text once; each of the n texts gets the vector of its own."""
     require_strings(texts)
-    first: dict[str, int] = {}  # distinct text → the row where it stands first
+    first: dict[str, int] = {}  # distinct text → the row where it occurs first
     for row, text in enumerate(texts):
         first.setdefault(text, row)
-    vectors = {pooling.spec: np.empty((len(first), embedder.dim), np.float32) for pooling in poolings}
-    cut = shapes = 0
-    with torch.inference_mode(), progress("embedding", len(first)) as advance:
-        for start, sequences in _windows(embedder, first, any(pooling.name == "eos" for pooling in poolings)):
-            cut += sequences.cut
-            for batch in embedder.batches(sequences, batch_tokens):
-                shapes += 1
-                rows = [start + row for row in batch.rows]
-                for spec, pooled in embedder.pooled(batch, poolings).items():
-                    vectors[spec][rows] = pooled.cpu().numpy()
-                advance(len(rows))
-            if shapes > 1:  # what each of them used stays behind
-                release_memory()
-    if cut:
-        warn(f"{cut} of {len(first)} texts are longer than {embedder.max_tokens} tokens and lost their end")
-    if len(first) < len(texts):
-        place = {text: row for row, text in enumerate(first)}
-        rows = [place[text] for text in texts]
-        vectors = {spec: distinct[rows] for spec, distinct in vectors.items()}
+    parts = {
+        (layer, pooling.spec): np.empty((len(first), pipeline.backbone.dim), np.float32)
+        for layer in layers
+        for pooling in poolings
+    }
+    with progress("embedding", len(first)) as advance:
+        numbered, start = ((row, text) for text, row in first.items()), 0
+        for window in stream_texts(pipeline, numbered, poolings, layers, batch_tokens, advance):
+            for point, vectors in window.items():
+                parts[point][start : start + len(vectors)] = vectors
+            start += len(vectors)
+    if len(first) == len(texts):
+        return parts
+    row_of = {text: row for row, text in enumerate(first)}
+    rows = [row_of[text] for text in texts]
+    return {point: vectors[rows] for point, vectors in parts.items()}
+
+
+def stream_texts(
+    pipeline: Pipeline,
+    numbered: Iterable[tuple[int, str]],
+    poolings: Sequence[Pooling],
+    layers: Sequence[int],
+    batch_tokens: int | None = None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Iterator[Vectors]:
+    """Embed texts as they come, `WINDOW` at a time, in their order.
+
+    Args:
+        pipeline: model, tokenizer and spec.
+        numbered: texts, each with the number that names it in an error.
+        poolings: of each hidden state.
+        layers: hidden states, 0 … number of layers.
+        batch_tokens: padded tokens in one pass of the model; None is the device's default.
+        advance: called with the number of texts that were just embedded.
+
+    Yields:
+        The vectors of each window.
+    """
+    passes, done, truncated = pipeline.passes(poolings), 0, 0
+    for window in _windows(pipeline, numbered, passes):
+        vectors: Vectors = {}
+        for group, sequences in zip(passes, window, strict=True):
+            vectors |= _embedded(pipeline, sequences, group, layers, batch_tokens, advance)
+        done, truncated = done + len(window[0]), truncated + window[0].truncated
+        yield vectors
+    if truncated:
+        warn(f"{truncated} of {done} texts were truncated to {pipeline.max_tokens} tokens")
+
+
+@torch.inference_mode()
+def _embedded(
+    pipeline: Pipeline,
+    sequences: Sequences,
+    poolings: Sequence[Pooling],
+    layers: Sequence[int],
+    batch_tokens: int | None,
+    advance: Callable[[int], None],
+) -> Vectors:
+    vectors = {
+        (layer, pooling.spec): np.empty((len(sequences), pipeline.backbone.dim), np.float32)
+        for layer in layers
+        for pooling in poolings
+    }
+    shapes = 0
+    for batch in pipeline.batches(sequences, batch_tokens):
+        shapes += 1
+        for point, pooled in pipeline.pooled(batch, poolings, layers).items():
+            vectors[point][batch.rows] = pooled.cpu().numpy()
+        advance(len(batch.rows))
+    if shapes > 1:  # the allocator keeps what each shape used
+        release_memory()
     return vectors
 
 
-def _windows(embedder: Embedder, first: dict[str, int], appends_eos: bool) -> Iterator[tuple[int, Sequences]]:
-    """Tokenized texts by windows, each with its first row; the next is tokenized while one is computed."""
-    texts, numbers = list(first), list(first.values())
+def _windows(
+    pipeline: Pipeline, numbered: Iterable[tuple[int, str]], passes: Sequence[Sequence[Pooling]]
+) -> Iterator[list[Sequences]]:
+    """Windows of texts, tokenized once for each pass; the next one is tokenized while the caller computes."""
+    texts = iter(numbered)
 
-    def tokenized(start: int) -> Sequences:
-        window = slice(start, start + WINDOW)
-        return embedder.tokenize(texts[window], appends_eos, numbers[window])
+    def tokenized(window: list[tuple[int, str]]) -> list[Sequences]:
+        numbers, strings = zip(*window, strict=True)
+        append = [any(pooling.needs_eos for pooling in group) for group in passes]
+        return [pipeline.tokenize(strings, eos, numbers) for eos in append]
 
-    if len(texts) <= WINDOW:  # nothing to overlap with; a thread would cost more than a few texts do
-        yield 0, tokenized(0)
+    window = list(itertools.islice(texts, WINDOW))
+    following = list(itertools.islice(texts, WINDOW)) if len(window) == WINDOW else []
+    if not following:  # a thread would cost more than a few texts do
+        if window:
+            yield tokenized(window)
         return
     with ThreadPoolExecutor(max_workers=1) as thread:
-        following = thread.submit(tokenized, 0)
-        for start in range(0, len(texts), WINDOW):
-            sequences = following.result()
-            if start + WINDOW < len(texts):
-                following = thread.submit(tokenized, start + WINDOW)
-            yield start, sequences
+        current = thread.submit(tokenized, window)
+        while following:
+            ready, current = current.result(), thread.submit(tokenized, following)
+            following = list(itertools.islice(texts, WINDOW))
+            yield ready
+        yield current.result()
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; (n, dim) → (n, dim) float32."""
+    """Scale rows to length 1; (n, dim) → (n, dim) float32, rows of zeros stay."""
     length: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: np.ndarray = vectors / np.maximum(length, 1e-12)
     return scaled

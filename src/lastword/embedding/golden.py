@@ -1,23 +1,17 @@
-"""Golden vectors: what a folder must give anywhere, and the proof that it gives it here."""
+"""Golden vectors: the vectors that a folder must give anywhere, compared with the model in memory."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from lastword.console import silenced
-from lastword.embedding.device import DTYPES
 from lastword.errors import ParityError
 
-if TYPE_CHECKING:
-    from lastword.embedding.embedder import Embedder
-
 GOLDEN = "golden.json"
-# What must embed alike everywhere: short, long, of equal length, quoted, other scripts, emoji, odd white space.
+# Short, long, of equal length, quoted, in other scripts, with emoji and unusual white space. Changing a text
+# changes golden.json of every folder written from then on.
 GOLDEN_TEXTS = (
     "a man is driving a car",
     "a cat is sleeping on it",
@@ -34,13 +28,19 @@ GOLDEN_TEXTS = (
 )
 
 
-def write_golden(embedder: Embedder, folder: Path, dtype: str) -> None:
-    """Embed the golden texts with the written folder in float32, and require that it agrees with the embedder."""
-    reloaded = type(embedder).from_pretrained(folder, dtype="float32", device="cpu")
-    with silenced():
-        golden, mine = reloaded.encode(GOLDEN_TEXTS), embedder.encode(GOLDEN_TEXTS)
-    cosine = float((_unit(mine) * _unit(golden)).sum(1).min())
-    exact = embedder.backbone.dtype == DTYPES[dtype] == torch.float32 and reloaded.facts == embedder.facts
+def write_golden(folder: Path, reloaded: np.ndarray, original: np.ndarray, *, exact: bool) -> None:
+    """Write the golden vectors of a folder, and require that they agree with the model it was written from.
+
+    Args:
+        folder: where `golden.json` goes.
+        reloaded: (texts, dim) vectors of `GOLDEN_TEXTS` from the written folder, float32.
+        original: (texts, dim) vectors of the model in memory.
+        exact: the weights were stored as they were: require equal vectors up to rounding.
+
+    Raises:
+        ParityError: they disagree.
+    """
+    cosine = float((_unit(original) * _unit(reloaded)).sum(1).min())
     if cosine < (0.99999 if exact else 0.99):
         raise ParityError(
             f"the written folder disagrees with the model in memory: smallest cosine {cosine:.5f}"
@@ -48,7 +48,7 @@ def write_golden(embedder: Embedder, folder: Path, dtype: str) -> None:
     content = {
         "about": "float32 vectors of these texts, as this folder must give them anywhere",
         "texts": list(GOLDEN_TEXTS),
-        "vectors": [[float(f"{x:.8g}") for x in row] for row in golden],
+        "vectors": [[float(f"{x:.8g}") for x in row] for row in reloaded],
     }
     (folder / GOLDEN).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,7 +1,9 @@
-"""The prompt around a text: parsed once from a string, compiled once to token ids.
+"""The template around a text: parsed once from a string, compiled once to token ids.
 
-A template is a prefix, a place for the text and a suffix. With last-token pooling the suffix is what
-makes the model say its last word about the text, so nothing may ever cut it.
+A template is a prefix, the text and a suffix. Last-token pooling reads the vector at the end of the suffix,
+so truncation may shorten the text but never the template.
+
+This file does not import torch: templates are checked before it is loaded.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import TemplateError, unknown_name
 
-PLACE = "{text}"
+if TYPE_CHECKING:
+    from lastword.embedding.tokenizer import TextTokenizer
+
+SLOT = "{text}"
 
 # Source: arXiv:2507.22729, Table 1 and §3.1, and arXiv:2404.03921 for pcot and ke; wording as in the paper.
 TEMPLATES = {
@@ -38,18 +42,18 @@ Boundary = Literal["ids", "string"]
 
 @dataclass(frozen=True)
 class Template:
-    """A prefix and a suffix around a text, and what is said about beginning and end of the sequence.
+    """A prefix and a suffix around a text, and which special tokens begin and end the sequence.
 
     Attributes:
         name: one of `TEMPLATES`, or "custom".
-        prefix: what stands before the text.
-        suffix: what stands after the text.
-        bos: put the begin-of-text token first; None asks the tokenizer what it does by itself.
-        eos: put the end-of-text token last, for every pooling to see. (`eos` pooling appends it by
-            itself; attention is causal, so that changes nothing for the other poolings.)
+        prefix: string before the text.
+        suffix: string after the text.
+        bos: begin with the begin-of-text token; None does as the tokenizer does by default.
+        eos: end with the end-of-text token, which every pooling then sees. (`eos` pooling appends it by
+            itself; with causal attention that changes nothing for the other poolings.)
         boundary: "ids" joins the ids of prefix, text and suffix; "string" tokenizes the formatted
-            string as the paper's code does, which merges some characters across the seams. "string"
-            is there for reproduction: no standard folder can express it.
+            string as the paper's code does, which merges some characters across the boundaries. "string"
+            is for reproduction only: a standard model folder cannot express it.
     """
 
     name: str
@@ -61,43 +65,48 @@ class Template:
 
     @classmethod
     def parse(
-        cls, given: str | Template, *, bos: bool | None = None, eos: bool = False, boundary: Boundary = "ids"
+        cls,
+        template: str | Template,
+        *,
+        bos: bool | None = None,
+        eos: bool = False,
+        boundary: Boundary = "ids",
     ) -> Template:
         """Make a template from one of the names in `TEMPLATES` or from a string with one `{text}`.
 
-        A finished template is taken as it is, but for a policy that is given with it.
+        A `Template` is returned as it is, except for `bos`, `eos` and `boundary` where they are given.
 
         Raises:
             TemplateError: an unknown name, or a string with no `{text}` or several.
         """
         if boundary not in ("ids", "string"):
             raise TemplateError(unknown_name("boundary", boundary, ["ids", "string"]))
-        if isinstance(given, Template):
+        if isinstance(template, Template):
             return replace(
-                given,
-                bos=given.bos if bos is None else bos,
-                eos=given.eos or eos,
-                boundary=given.boundary if boundary == "ids" else boundary,
+                template,
+                bos=template.bos if bos is None else bos,
+                eos=template.eos or eos,
+                boundary=template.boundary if boundary == "ids" else boundary,
             )
-        name = given.lower() if given.lower() in TEMPLATES else "custom"
-        text = TEMPLATES.get(name, given)
-        if PLACE not in text:
+        name = template.lower() if template.lower() in TEMPLATES else "custom"
+        text = TEMPLATES.get(name, template)
+        if SLOT not in text:
             if " " in text.strip() or "{" in text:
-                raise TemplateError(f"template {given!r} has no {PLACE}: write {PLACE} where the text goes")
+                raise TemplateError(f"template {template!r} has no {SLOT}: write {SLOT} where the text goes")
             raise TemplateError(
-                f"{unknown_name('template', given, TEMPLATES)}; or give a string with {PLACE} in it"
+                f"{unknown_name('template', template, TEMPLATES)}; or give a string with {SLOT} in it"
             )
-        if text.count(PLACE) > 1:
+        if text.count(SLOT) > 1:
             raise TemplateError(
-                f"template {given!r} has {text.count(PLACE)} times {PLACE}: it needs exactly one"
+                f"template {template!r} contains {SLOT} {text.count(SLOT)} times: it needs exactly one"
             )
-        prefix, suffix = text.split(PLACE)
+        prefix, suffix = text.split(SLOT)
         return cls(name, prefix, suffix, bos, eos, boundary)
 
     @property
     def text(self) -> str:
         """The template as one string with `{text}` in it."""
-        return f"{self.prefix}{PLACE}{self.suffix}"
+        return f"{self.prefix}{SLOT}{self.suffix}"
 
     @property
     def hash(self) -> str:
@@ -129,9 +138,9 @@ class Template:
         return compiled
 
 
-def _required(token_id: int | None, policy: str, what: str) -> int:
+def _required(token_id: int | None, policy: str, token: str) -> int:
     if token_id is None:
-        raise TemplateError(f"{policy}=True, but this tokenizer has no {what} token: use {policy}=False")
+        raise TemplateError(f"{policy}=True, but this tokenizer has no {token} token: use {policy}=False")
     return token_id
 
 
@@ -140,7 +149,7 @@ class CompiledTemplate:
     """A template as ids: a sequence is `prefix_ids + text_ids[:budget] + suffix_ids`.
 
     Attributes:
-        template: what it was compiled from.
+        template: the template.
         prefix_ids: ids before the text, begin-of-text included.
         suffix_ids: ids after the text, end-of-text included if the template has it.
         bos: whether the sequence begins with the begin-of-text token.

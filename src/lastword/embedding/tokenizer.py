@@ -1,11 +1,12 @@
-"""The tokenizer as lastword uses it: plain ids of plain texts, no special tokens, no padding.
+"""The tokenizer as lastword uses it: ids of texts alone, no special tokens, no padding.
 
-Outer white space is no part of a text. It is removed by the tokenizer itself, as a normalizer that
-is saved with it, so that every other reader of the folder does the same.
+White space at both ends of a text is removed. The tokenizer itself does it, by a normalizer that is saved
+with it, so that every other reader of the folder does the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,18 @@ _STRIP = {"type": "Strip", "strip_left": True, "strip_right": True}
 
 
 class TextTokenizer:
-    """A fast Hugging Face tokenizer, taken apart into what tokenizes templates and what tokenizes texts.
+    """A fast Hugging Face tokenizer in two versions: one for parts of templates, one for texts.
 
     Attributes:
-        hf: the tokenizer as loaded; kept for its files.
+        hf: the tokenizer as loaded.
         bos_id, eos_id: ids of the special tokens, None where the tokenizer has none.
-        pad_id: an id for padding; padding is masked, so any will do where there is none.
-        adds_bos: whether the tokenizer by itself begins a sequence with its begin-of-text token.
+        pad_id: an id for padding; padding is masked, so any id will do where the tokenizer has none.
+        adds_bos: whether the tokenizer by default begins a sequence with its begin-of-text token.
     """
 
     def __init__(self, hf: PreTrainedTokenizerFast) -> None:
         if not getattr(hf, "is_fast", False):
-            raise ModelError(f"{hf.name_or_path}: lastword needs a tokenizer.json, this tokenizer has none")
+            raise ModelError(f"{hf.name_or_path} has no tokenizer.json: lastword needs a fast tokenizer")
         self.hf = hf
         definition = json.loads(hf.backend_tokenizer.to_str())
         definition["truncation"] = definition["padding"] = None
@@ -45,7 +46,7 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, name_or_folder: str | Path, revision: str | None = None) -> TextTokenizer:
-        """Load the tokenizer of a model on the Hub or in a folder; no remote code is run."""
+        """Load the tokenizer of a model on the Hub or in a folder, without running remote code."""
         try:
             hf: Any = AutoTokenizer.from_pretrained(str(name_or_folder), revision=revision)
             return cls(hf)
@@ -55,7 +56,7 @@ class TextTokenizer:
             ) from error
 
     def part_ids(self, part: str) -> list[int]:
-        """Ids of a piece of template; its white space counts."""
+        """Ids of a part of a template; its white space counts."""
         ids: list[int] = self._parts.encode(part, add_special_tokens=False).ids
         return ids
 
@@ -72,14 +73,20 @@ class TextTokenizer:
         encoding = self._parts.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
+    @property
+    def identity(self) -> str:
+        """A hash of everything that decides the ids of a text."""
+        special = [self.bos_id, self.eos_id, self.adds_bos]
+        return hashlib.sha256(json.dumps([self.definition(), special]).encode()).hexdigest()
+
     def definition(self) -> dict[str, object]:
-        """The `tokenizer.json` that tokenizes texts, as parsed JSON; truncation and padding left open."""
+        """The `tokenizer.json` that tokenizes texts, as parsed JSON, without truncation and padding."""
         definition: dict[str, object] = json.loads(self._texts.to_str())
         return definition
 
 
 def _with_strip(normalizer: dict[str, object] | None) -> dict[str, object]:
-    """Put the removal of outer white space before whatever else the normalizer does."""
+    """Remove outer white space before the other normalizers."""
     rest = [] if normalizer is None else [normalizer]
     return {"type": "Sequence", "normalizers": [_STRIP, *rest]}
 

@@ -1,6 +1,6 @@
 """Texts to token ids inside a compiled template, and ids to padded batches.
 
-The text is cut to the budget, never the template: the suffix is where the vector is read.
+Truncation shortens the text, never the template: last-token pooling reads the end of the suffix.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from lastword.errors import RequestError
 
 @dataclass(frozen=True)
 class Sequences:
-    """Tokenized texts: one row of ids each, and where in it the text's own tokens lie.
+    """Tokenized texts: one row of ids each, and the positions of the text's own tokens in it.
 
     Attributes:
         ids: n lists of token ids, template included, unpadded.
         spans: n pairs (start, end) of the text's own tokens.
-        cut: how many texts were longer than the budget and lost their end.
-        shared: how many leading ids all rows have in common: the template's prefix.
+        truncated: number of texts that were longer than the budget.
+        shared: number of leading ids that all rows have in common: the template's prefix.
     """
 
     ids: list[list[int]]
     spans: list[tuple[int, int]]
-    cut: int
+    truncated: int
     shared: int = 0
 
     def __len__(self) -> int:
@@ -41,12 +41,12 @@ class Batch:
     """Sequences of one batch, padded on the right.
 
     Attributes:
-        rows: positions of the sequences among those given, (batch,).
+        rows: index of each row in the tokenized texts, (batch,).
         input_ids: (batch, seq) int64.
         attention_mask: (batch, seq) bool; True on every real token.
         text_mask: (batch, seq) bool; True on the text's own tokens.
-        lengths: real tokens of each row.
-        shared: how many leading ids all rows have in common.
+        lengths: number of real tokens of each row.
+        shared: number of leading ids that all rows have in common.
     """
 
     rows: list[int]
@@ -58,7 +58,7 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Real tokens of all rows together."""
+        """Number of real tokens of all rows."""
         return sum(self.lengths)
 
 
@@ -72,7 +72,7 @@ def clean(text: str) -> str:
 
 
 def require_strings(texts: Sequence[object]) -> None:
-    """Refuse what is no string, naming its row."""
+    """Refuse values that are not strings, naming the row."""
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise RequestError(f"text {row} is {type(text).__name__}, not str: give texts as strings")
@@ -84,16 +84,16 @@ def tokenize(
     tokenizer: TextTokenizer,
     numbers: Sequence[int] | None = None,
 ) -> Sequences:
-    """Wrap every text in the template, as ids, cut to `compiled.max_tokens`.
+    """Wrap every text in the template, as ids, truncated to `compiled.max_tokens`.
 
     Args:
         texts: n strings.
         compiled: the template.
         tokenizer: the model's.
-        numbers: what to call the texts in an error; None counts them from 0.
+        numbers: row numbers to name in an error; None counts from 0.
 
     Raises:
-        RequestError: something that is no string, or a text without a single token.
+        RequestError: a value that is not a string, or a sequence without a single token.
     """
     require_strings(texts)
     by_string = compiled.template.boundary == "string"
@@ -111,40 +111,39 @@ def tokenize(
 
 def _tokenize_parts(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
     start, budget = len(compiled.prefix_ids), compiled.budget
-    rows, spans, cut = [], [], 0
+    rows, spans, truncated = [], [], 0
     for ids in tokenizer.text_ids(texts):
         rows.append([*compiled.prefix_ids, *ids[:budget], *compiled.suffix_ids])
         spans.append((start, start + min(len(ids), budget)))
-        cut += len(ids) > budget
-    return Sequences(rows, spans, cut, shared=start)
+        truncated += len(ids) > budget
+    return Sequences(rows, spans, truncated, shared=start)
 
 
 def _tokenize_formatted(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
-    """Tokenize prefix + text + suffix as one string; a long text loses characters until it fits."""
+    """Tokenize prefix + text + suffix as one string; a long text is shortened until it fits."""
     template = compiled.template
     head = list(compiled.prefix_ids[:1]) if compiled.bos else []
     tail = list(compiled.suffix_ids[-1:]) if template.eos else []
     room = compiled.max_tokens - len(head) - len(tail)
-    rows, spans, cut = [], [], 0
+    rows, spans, truncated = [], [], 0
     for whole in texts:
-        text = whole.strip()
-        kept = text
+        text = shortened = whole.strip()
         while True:
-            ids, offsets = tokenizer.formatted_ids(f"{template.prefix}{kept}{template.suffix}")
-            if len(ids) <= room or not kept:
+            ids, offsets = tokenizer.formatted_ids(f"{template.prefix}{shortened}{template.suffix}")
+            if len(ids) <= room or not shortened:
                 break
-            kept = _shortened(kept, len(template.prefix), offsets, len(ids) - room)
-        first, last = len(template.prefix), len(template.prefix) + len(kept)
+            shortened = _shortened(shortened, len(template.prefix), offsets, len(ids) - room)
+        first, last = len(template.prefix), len(template.prefix) + len(shortened)
         inside = [i for i, (a, b) in enumerate(offsets) if a < last and b > first]
         start = len(head) + (inside[0] if inside else 0)
         rows.append([*head, *ids, *tail])
         spans.append((start, start + len(inside)))
-        cut += len(kept) < len(text)
-    return Sequences(rows, spans, cut)
+        truncated += len(shortened) < len(text)
+    return Sequences(rows, spans, truncated)
 
 
 def _shortened(text: str, prefix_chars: int, offsets: list[tuple[int, int]], excess: int) -> str:
-    """Cut at the character where the last `excess` tokens of the text begin, by one at least."""
+    """End before the character where the last `excess` tokens of the text begin; one shorter at least."""
     inside = [a - prefix_chars for a, b in offsets if prefix_chars <= a < prefix_chars + len(text)]
     at = inside[-excess] if excess < len(inside) else 0
     return text[: min(max(at, 0), len(text) - 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from lastword.errors import WorkError
-
-if TYPE_CHECKING:
-    from lastword.embedding.embedder import Embedder
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:
@@ -28,7 +25,7 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
 
 
 def merged_weights(model: nn.Module) -> dict[str, Tensor]:
-    """State dict in float32 with every LoRA layer's product added to the weight it stands beside."""
+    """State dict in float32 with every LoRA layer's product added to the weight of its base layer."""
     weights: dict[str, Tensor] = {}
     for name, tensor in model.state_dict().items():
         if ".lora_" in name:
@@ -43,31 +40,56 @@ def merged_weights(model: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def write_weights(embedder: Embedder, folder: Path, dtype: torch.dtype) -> None:
-    """Write `config.json` and the merged weights, converted to `dtype` at the very end."""
-    weights = merged_weights(embedder.backbone.model)
-    config = type(embedder.backbone.model.config).from_dict(embedder.backbone.model.config.to_dict())
-    if embedder.layer is not None:  # the layers above the pooled one are left out
-        config.num_hidden_layers = embedder.layer
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[: embedder.layer]
+def cut_layers(model: Any, layers: int) -> None:
+    """Remove all layers but the first ones, in place; the model applies its final norm to the output of the last left.
+
+    Args:
+        model: the Hugging Face module.
+        layers: number of layers to keep.
+    """
+    config = model.config.get_text_config()
+    before = config.num_hidden_layers
+    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList))
+    del next(stack for stack in stacks if len(stack) == before)[layers:]
+    config.num_hidden_layers = layers
+    for name, value in config.to_dict().items():  # such as layer_types
+        if "layer" in name and isinstance(value, list) and len(value) == before:
+            setattr(config, name, value[:layers])
+
+
+def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | None = None) -> None:
+    """Write `config.json` and the merged weights.
+
+    Args:
+        model: the Hugging Face module, with or without an adapter.
+        folder: an existing folder.
+        dtype: of the stored weights; the conversion is the last step.
+        layer: leave out the layers after this one; None keeps all.
+
+    Raises:
+        WorkError: the weights could not be written.
+    """
+    weights = merged_weights(model)
+    config = type(model.config).from_dict(model.config.to_dict())
     config.dtype = dtype
     with torch.device("meta"):
-        model = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
-    names = model.state_dict().keys()
-    model.load_state_dict({name: weights[name] for name in names}, assign=True)
+        merged = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+    if layer is not None:
+        cut_layers(merged, layer)
+    names = merged.state_dict().keys()
+    merged.load_state_dict({name: weights[name] for name in names}, assign=True)
     try:
-        model.to(dtype).save_pretrained(folder)
-    except (SafetensorError, RuntimeError) as error:  # what a full disk looks like from there
+        merged.to(dtype).save_pretrained(folder)
+    except (SafetensorError, RuntimeError) as error:  # raised when the disk is full
         raise WorkError(f"could not write the weights: {str(error).splitlines()[0]}") from error
     _write_rope_for_old_readers(folder / "config.json")
 
 
 def _write_rope_for_old_readers(path: Path) -> None:
-    """Repeat the rotary settings under their names before transformers 5.
+    """Repeat the rotary settings under the names that they had before transformers 5.
 
-    A reader that knows only `rope_scaling` must see that there is scaling, and refuse it if it cannot
-    do it, rather than drop it without a word.
+    A reader that knows only `rope_scaling` must see that there is scaling, and refuse what it cannot do
+    rather than ignore it silently.
     """
     config = json.loads(path.read_text())
     rope = config.get("rope_parameters")

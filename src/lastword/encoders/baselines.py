@@ -1,9 +1,9 @@
-"""What an adapted model has to beat: word counts, and any sentence-transformers model."""
+"""Baselines: TF-IDF, and any sentence-transformers model."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ class TfidfEncoder:
     Term frequencies are 1 + log(count); the truncated SVD starts from a fixed seed; vectors have length 1,
     or 0 where a text shares no word with those the encoder was fitted to.
 
-    The encoder knows words only from the texts it was fitted to. It fits itself to those it is asked to
-    encode first, which for a classification are the training texts.
+    The encoder knows only the words of the texts it was fitted to. Without `fit` it is fitted to the first texts
+    that it embeds.
 
     Attributes:
         name: "tfidf".
-        dims: most dimensions of a vector; fewer texts or words make fewer.
-        seed: of the SVD.
+        dims: largest number of dimensions; fewer texts or words give fewer.
+        seed: seed of the SVD.
     """
 
     name = "tfidf"
@@ -32,7 +32,7 @@ class TfidfEncoder:
     def __init__(self, dims: int = 100, seed: int = 0) -> None:
         self.dims, self.seed = dims, seed
         self._fitted: tuple[Any, Any] | None = None
-        self._fitted_to = "nothing yet"
+        self._fitted_to = "no texts"
 
     @property
     def identity(self) -> str:
@@ -44,7 +44,7 @@ class TfidfEncoder:
         """Learn words, their weights and the dimensions from these texts.
 
         Raises:
-            RequestError: not one word of two letters or more.
+            RequestError: the texts have no word of two letters or more.
         """
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -54,10 +54,10 @@ class TfidfEncoder:
             counts = words.fit_transform(texts)
         except ValueError as error:
             raise RequestError(
-                f"tfidf finds no word of two letters or more in {len(texts)} texts: use another model"
+                f"TF-IDF finds no word of two letters or more in {len(texts)} texts: use another model"
             ) from error
         svd = TruncatedSVD(min(self.dims, *counts.shape), random_state=self.seed)
-        with np.errstate(invalid="ignore"):  # equal texts have no variance to explain
+        with np.errstate(invalid="ignore"):  # equal texts have no variance
             svd.fit(counts)
         self._fitted = words, svd
         self._fitted_to = hashlib.sha256("\0".join(texts).encode()).hexdigest()
@@ -76,16 +76,16 @@ class TfidfEncoder:
 
 
 class SentenceTransformerEncoder:
-    """A sentence-transformers model as it comes: its own prompt, pooling and normalisation.
+    """A sentence-transformers model with its own prompts, pooling and normalisation.
 
     Args:
         path_or_name: a folder, or a name on the Hub.
-        dtype: such as "float32"; None is what the model was stored in.
-        device: None is the best there is.
+        dtype: such as "float32"; None is the precision of the stored weights.
+        device: None is the best available.
 
     Raises:
-        MissingFileError: something that looks like a folder and is none.
-        ModelError: a folder or name that holds no such model.
+        MissingFileError: a path that is not a folder.
+        ModelError: a folder or name without such a model.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class SentenceTransformerEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging as transformers_logging
 
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every load
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load
         self.name = name = str(path_or_name)
         if name.startswith((".", "/")) and not Path(name).is_dir():
             raise MissingFileError(
@@ -105,7 +105,7 @@ class SentenceTransformerEncoder:
             self.model = SentenceTransformer(name, device=device, model_kwargs=model_kwargs)
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
-            raise ModelError(f"{name} is no sentence-transformers model: {reason}") from error
+            raise ModelError(f"{name} is not a sentence-transformers model: {reason}") from error
         self._identity = f"{self.name}-{_hash_model(self.model)}"
 
     @property
@@ -115,12 +115,23 @@ class SentenceTransformerEncoder:
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32."""
-        vectors: np.ndarray = self.model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
+        return self._encode(self.model.encode, texts)
+
+    def encode_query(self, texts: Sequence[str], /) -> np.ndarray:
+        """As `encode`, with the model's prompt for queries if it has one."""
+        return self._encode(self.model.encode_query, texts)
+
+    def encode_document(self, texts: Sequence[str], /) -> np.ndarray:
+        """As `encode`, with the model's prompt for documents if it has one."""
+        return self._encode(self.model.encode_document, texts)
+
+    def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> np.ndarray:
+        vectors: np.ndarray = encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
         return vectors.astype(np.float32, copy=False)
 
 
 def _hash_model(model: Any) -> str:
-    """Hash everything that decides a vector; a template hides in the tokenizer, a pooling in the modules."""
+    """Hash everything that decides a vector: tokenizer with its template, modules with their pooling, weights."""
     import torch
 
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""What a name stands for: the model that is scored."""
+"""A text encoder by its name: tfidf, sentence-transformers:NAME, or a decoder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
-    from lastword.embedding import Embedder, Pooling, Template
+    from lastword.embedding import Embedder, EmbedderSpec
 
 _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 
 
 def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
-    """Load what a name stands for; settings that the model cannot follow are refused."""
+    """Load an encoder by name; a loaded encoder is returned as it is.
+
+    Args:
+        model: "tfidf", "sentence-transformers:NAME_OR_FOLDER", or the name or folder of a decoder.
+        **settings: template, pooling, dtype, device; None is the default.
+
+    Raises:
+        RequestError: a setting that this kind of model does not have.
+        MissingFileError, ModelError: see the message.
+    """
     if not isinstance(model, str | Path):
         _refuse(settings, ("template", "pooling", "dtype", "device"), "a loaded model")
         return model
@@ -32,7 +41,7 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         _refuse(settings, ("template", "pooling"), "a sentence-transformers model")
         folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
         if not folder:
-            raise RequestError(f"{name} names no model: write {name}FOLDER or {name}NAME_ON_THE_HUB")
+            raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
         return SentenceTransformerEncoder(folder, dtype=settings["dtype"], device=settings["device"])
     from lastword.embedding import Embedder
 
@@ -52,8 +61,8 @@ def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) ->
 
 
 @dataclass(frozen=True)
-class _Served:
-    """An embedder with batches of a given size, and other poolings beside its own."""
+class _Batched:
+    """An embedder with a batch size of its own, whose passes give the vectors of other poolings too."""
 
     embedder: Embedder
     batch_tokens: int | None
@@ -72,30 +81,32 @@ class _Served:
         return self.embedder.name
 
     @property
-    def template(self) -> Template:
-        return self.embedder.template
-
-    @property
-    def pooling(self) -> Pooling:
-        return self.embedder.pooling
+    def spec(self) -> EmbedderSpec:
+        return self.embedder.spec
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         return self.embedder.encode(texts, batch_tokens=self.batch_tokens)
 
+    def encode_query(self, texts: Sequence[str], /) -> np.ndarray:
+        return self.embedder.encode_query(texts, batch_tokens=self.batch_tokens)
+
+    def encode_document(self, texts: Sequence[str], /) -> np.ndarray:
+        return self.embedder.encode_document(texts, batch_tokens=self.batch_tokens)
+
     def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
-        each = (self.embedder, *self.siblings)
-        poolings = [one.pooling for one in each]
+        embedders = (self.embedder, *self.siblings)
+        poolings = [embedder.spec.pooling for embedder in embedders]
         vectors = self.embedder.encode_poolings(texts, poolings, batch_tokens=self.batch_tokens)
-        return {one.identity: vectors[one.pooling.spec] for one in each}
+        return {embedder.identity: vectors[embedder.spec.pooling.spec] for embedder in embedders}
 
 
-def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequence[str] = ()) -> TextEncoder:
-    """Make an embedder's batches of a given size and let its passes serve other poolings too.
-
-    Other models have no batches to size.
+def with_batches(
+    encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequence[str] = ()
+) -> TextEncoder:
+    """Set the batch size of an embedder, and further poolings that its passes compute; other encoders are unchanged.
 
     Raises:
-        RequestError: other poolings of a model that has none.
+        RequestError: further poolings for a model without poolings.
     """
     from lastword.embedding import Embedder
 
@@ -106,18 +117,22 @@ def served(encoder: TextEncoder, batch_tokens: int | None, also_poolings: Sequen
                 "leave it out"
             )
         return encoder
-    siblings = [encoder.with_pooling(pooling) for pooling in also_poolings]
-    new = {one.pooling.spec: one for one in siblings if one.pooling != encoder.pooling}
+    siblings = [encoder.variant(pooling=pooling) for pooling in also_poolings]
+    new = {
+        sibling.spec.pooling.spec: sibling
+        for sibling in siblings
+        if sibling.spec.pooling != encoder.spec.pooling
+    }
     if batch_tokens is None and not new:
         return encoder
-    return _Served(encoder, batch_tokens, tuple(new.values()))
+    return _Batched(encoder, batch_tokens, tuple(new.values()))
 
 
 def description(encoder: TextEncoder) -> dict[str, str | None]:
-    """Name, template and pooling of a model, None where it has none."""
-    template, pooling = getattr(encoder, "template", None), getattr(encoder, "pooling", None)
+    """Name, template and pooling of a model; template and pooling are None for other models than decoders."""
+    spec: EmbedderSpec | None = getattr(encoder, "spec", None)
     return {
         "model": getattr(encoder, "name", None) or encoder.identity,
-        "template": getattr(template, "name", None),
-        "pooling": getattr(pooling, "spec", None),
+        "template": spec.template.name if spec else None,
+        "pooling": spec.pooling.spec if spec else None,
     }

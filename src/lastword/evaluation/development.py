@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lastword.bundled import path_of
+from lastword.encoder import TextEncoder, encode_distinct
 from lastword.errors import RequestError
 from lastword.evaluation.local import BUNDLED
-from lastword.evaluation.scores import cluster_score, require_labels
+from lastword.evaluation.scores import require_labels, vectors_cluster_score
 from lastword.files.tables import read_texts
-
-if TYPE_CHECKING:
-    from lastword.embedding import Embedder
+from lastword.uncertainty import Score, combine, resamples, sample_hash
 
 Development = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 """Name of a set → its texts and their labels."""
@@ -35,17 +35,21 @@ class ClusterScorer:
         self.sets = sets
         self.criterion = f"V-measure on {' and '.join(sets)}"
 
-    def __call__(self, embedder: Embedder) -> tuple[float, float]:
-        """Mean V-measure, 0 to 1, and its band: the spread over draws and starts of k-means.
+    def __call__(self, embedder: TextEncoder) -> Score:
+        """Mean V-measure over the sets, 0 … 1."""
+        return combine([_cluster_score(embedder, texts, labels) for texts, labels in self.sets.values()])
 
-        The draws of different sets have nothing to do with each other, so their variances add up.
-        """
-        scores = [
-            cluster_score(embedder, texts, labels, bootstrap_size=_BOOTSTRAP_SIZE)
-            for texts, labels in self.sets.values()
-        ]
-        band = sum(score.std**2 for score in scores) ** 0.5
-        return sum(score.score for score in scores) / len(scores), band / len(scores)
+
+def _cluster_score(embedder: TextEncoder, texts: Sequence[str], labels: Sequence[str]) -> Score:
+    vectors, names = encode_distinct(embedder, texts), np.array(labels)
+    found = vectors_cluster_score(vectors, labels, bootstrap_size=_BOOTSTRAP_SIZE)
+
+    def of(rows: np.ndarray) -> list[float]:
+        half = vectors_cluster_score(vectors[rows], names[rows].tolist(), bootstrap_size=len(rows))
+        return [half.score]
+
+    sample = sample_hash([*texts, *labels])
+    return Score("v_measure", found.score, (), resamples(of, len(texts)), len(texts), sample)
 
 
 def read_development(

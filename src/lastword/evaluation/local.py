@@ -13,7 +13,7 @@ from lastword.cache import VectorCache
 from lastword.cache.encoder import CachedEncoder
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.encoders.by_name import description, load_encoder, served
+from lastword.encoders.by_name import description, load_encoder, with_batches
 from lastword.errors import RequestError, unknown_name
 from lastword.evaluation.pair_scores import retrieval_score, sts_score
 from lastword.evaluation.scores import (
@@ -102,7 +102,7 @@ def evaluate(
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
     importlib.import_module("lastword.evaluation.pair_tasks")  # seconds that are not the model's
     started = time.perf_counter()
-    score = scorer(_kept(served(encoder, batch_tokens), cache))
+    score = scorer(_kept(with_batches(encoder, batch_tokens), cache))
     return {
         "task": score.task,
         "metric": score.metric,

@@ -17,7 +17,8 @@ from lastword.embedding import Embedder
 from lastword.encoder import TextEncoder
 from lastword.evaluation import cluster_score
 from lastword.evaluation.development import Development
-from lastword.training import LastStep, Measured, Scorer, Variant, train
+from lastword.training import LastStep, Scorer, Variant, train
+from lastword.uncertainty import Score
 
 Trial = dict[str, Any]
 
@@ -73,7 +74,7 @@ def trained(
     settings: dict[str, Any],
     development: Development,
     scorer: Scorer | LastStep | None = None,
-    known: dict[str, Measured] | None = None,
+    base_scores: dict[str, Score] | None = None,
     device: str | None = None,
     variant: Variant | None = None,
     also: Mapping[str, Callable[[Embedder], TextEncoder]] | None = None,
@@ -85,7 +86,7 @@ def trained(
         settings: fields of `TrainConfig`.
         development: what it is scored on.
         scorer: what picks the checkpoint; None keeps the last step.
-        known: what it gave before training; see `train`.
+        base_scores: what it gave before training; see `train`.
         device: None takes the best there is.
         variant: a way of training that differs by more than settings; see `train`.
         also: other ways to score the same model.
@@ -95,7 +96,7 @@ def trained(
     """
     if not place.exists():  # otherwise the series was killed between the training and its scores
         train(
-            place, scorer=scorer or LastStep(), variant=variant, known=known, resume=True, trackers="none",
+            place, scorer=scorer or LastStep(), variant=variant, base_scores=base_scores, resume=True, trackers="none",
             device=device, **settings,
         )  # fmt: skip
     choice = json.loads((place / "training" / "choice.json").read_text())

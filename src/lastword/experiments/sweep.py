@@ -18,7 +18,7 @@ from lastword.experiments.grid import Choice, Point, changes, label, points, rea
 from lastword.experiments.picture import write_picture
 from lastword.experiments.series import Comparison, Trial, before_training, fingerprint, trained
 from lastword.files.run_folder import RunFolder, write_json
-from lastword.training import Measured
+from lastword.uncertainty import Score
 
 
 def sweep(
@@ -76,23 +76,23 @@ def sweep(
         "development": fingerprint(sets),
     }
     series = RunFolder(Path(out), "sweep", resume, overwrite)
-    series.open(resolved)
-    base = series.once("base", lambda: before_training(settings, sets, device))
-    found, scorer, known = [], ClusterScorer(sets), dict[str, Measured]()
-    for number, point in enumerate(tried):
-        for seed in range(seeds):
-            place = series.partial / f"trial-{number:03d}-{seed}"
-            run = {**settings, **point, "seed": seed}
-            training = partial(trained, place, run, sets, scorer, known, device)
-            work = partial(_trial, label(point, choices), seed, place, training)
-            found.append(series.once(place.name, work))
-            if found[-1]["scores"]:
-                score = 100 * fmean(found[-1]["scores"].values())
-                info(f"{label(point, choices)}, seed {seed}: {score:.1f}")
-    result = Comparison(found, base, resolved, subject="settings")
-    write_picture(series.partial / "sweep.svg", result)
-    write_json(series.partial / "sweep.json", result.to_dict())
-    series.finish(series.partial)
+    with series.open(resolved):
+        base = series.once("base", lambda: before_training(settings, sets, device))
+        found, scorer, base_scores = [], ClusterScorer(sets), dict[str, Score]()
+        for number, point in enumerate(tried):
+            for seed in range(seeds):
+                place = series.partial / f"trial-{number:03d}-{seed}"
+                run = {**settings, **point, "seed": seed}
+                training = partial(trained, place, run, sets, scorer, base_scores, device)
+                work = partial(_trial, label(point, choices), seed, place, training)
+                found.append(series.once(place.name, work))
+                if found[-1]["scores"]:
+                    score = 100 * fmean(found[-1]["scores"].values())
+                    info(f"{label(point, choices)}, seed {seed}: {score:.1f}")
+        result = Comparison(found, base, resolved, subject="settings")
+        write_picture(series.partial / "sweep.svg", result)
+        write_json(series.partial / "sweep.json", result.to_dict())
+        series.finish(series.partial)
     return result
 
 

@@ -65,19 +65,19 @@ def compare_pairs(
         "development": fingerprint(development),
     }
     series = RunFolder(Path(out), "comparison", resume, overwrite)
-    series.open(resolved)
-    base = series.once("base", lambda: before_training(settings, development))
-    trials = []
-    for source in sources:
-        for seed in range(seeds):
-            place = series.partial / f"{source.name.replace('/', '_')}-{seed}"
-            work = partial(_trial, source, seed, place, pairs, settings, development)
-            trials.append(series.once(place.name, work))
-            info(f"{source.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
-    found = Comparison(trials, base, resolved)
-    write_picture(series.partial / "comparison.svg", found)
-    write_json(series.partial / "comparison.json", found.to_dict())
-    series.finish(series.partial)
+    with series.open(resolved):
+        base = series.once("base", lambda: before_training(settings, development))
+        trials = []
+        for source in sources:
+            for seed in range(seeds):
+                place = series.partial / f"{source.name.replace('/', '_')}-{seed}"
+                work = partial(_trial, source, seed, place, pairs, settings, development)
+                trials.append(series.once(place.name, work))
+                info(f"{source.name}, seed {seed}: {100 * fmean(trials[-1]['scores'].values()):.1f}")
+        found = Comparison(trials, base, resolved)
+        write_picture(series.partial / "comparison.svg", found)
+        write_json(series.partial / "comparison.json", found.to_dict())
+        series.finish(series.partial)
     return found
 
 

@@ -54,11 +54,11 @@ def token_attention(embedder: Embedder, text: str) -> list[TokenAttention]:
         RequestError: the text is not a string or has no tokens.
         ModelError: the model does not return attention weights for all its layers.
     """
-    sequences = embedder.tokenize([text])
-    (batch,) = embedder.batches(sequences)
+    sequences = embedder.pipeline.tokenize([text])
+    (batch,) = embedder.pipeline.batches(sequences)
     weights = last_attention(embedder, batch)[-1, 0].mean(0)
-    pieces = _pieces(sequences.ids[0], embedder.tokenizer)
-    parts = parts_of(sequences, 0, embedder.compiled.bos)
+    pieces = _pieces(sequences.ids[0], embedder.pipeline.tokenizer)
+    parts = parts_of(sequences, 0, embedder.pipeline.compiled.bos)
     return [
         TokenAttention(piece, part, weight)
         for piece, part, weight in zip(pieces, parts, weights.tolist(), strict=True)
@@ -84,7 +84,7 @@ def last_attention(embedder: Embedder, batch: Batch) -> Tensor:
         RequestError: the embedder pools the token embeddings, which come before all attention.
     """
     backbone = embedder.backbone
-    pooled = backbone.layers if embedder.layer is None else embedder.layer
+    pooled = backbone.layers if embedder.spec.layer is None else embedder.spec.layer
     if pooled == 0:
         raise RequestError("layer=0: the token embeddings come before all attention; use layer 1 or higher")
     last = torch.tensor(batch.lengths, device=backbone.device) - 1

@@ -92,7 +92,7 @@ def explain(
         words: nearest words of a vector.
         stop_words: file with one stop word per line; None uses scikit-learn's English list.
         max_texts: use a fixed sample of at most this many texts.
-        seed: of the sample, the bootstrap and k-means.
+        seed: of the sample and of k-means.
         template: for all models; None uses the stored template of each.
         pooling: for all models; None uses the stored pooling of each.
         batch_tokens: padded tokens in one forward pass; limits the memory and changes no result.
@@ -152,7 +152,7 @@ def _require_same_tokens(
         texts: n texts.
         first: name and token ids of the first model; None if this is it.
     """
-    ids = model.embedder.tokenizer.text_ids(texts)
+    ids = model.embedder.pipeline.tokenizer.text_ids(texts)
     if first is None:
         return model.name, ids
     if ids != first[1]:
@@ -165,9 +165,9 @@ def _require_same_tokens(
 
 def _explain_model(model: LoadedModel, sample: Sample, options: _Options) -> ModelExplanation:
     embedder = model.embedder
-    if embedder.pooling.name not in ("lasttoken", "eos"):
+    if not embedder.spec.pooling.reads_last:
         warn(
-            f"{model.name} uses {embedder.pooling.spec} pooling, which reads more tokens than the last: "
+            f"{model.name} uses {embedder.spec.pooling.spec} pooling, which reads more tokens than the last: "
             "the attention shown is only the last token's"
         )
     shares = attention_shares(embedder, sample.texts, options.stop_words, batch_tokens=options.batch_tokens)
@@ -178,13 +178,12 @@ def _explain_model(model: LoadedModel, sample: Sample, options: _Options) -> Mod
     return ModelExplanation(
         name=model.name,
         step=model.step,
-        template=embedder.template.name,
-        pooling=embedder.pooling.spec,
+        template=embedder.spec.template.name,
+        pooling=embedder.spec.pooling.spec,
         shares=shares,
         geometry=_geometry(embedder, vectors, sample, options.batch_tokens),
         details=_details(embedder, sample.detailed, vocabulary, vectors.mean(0), options),
         groups=_groups(vectors, sample, vocabulary, options),
-        seed=options.seed,
     )
 
 

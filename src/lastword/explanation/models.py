@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -126,7 +125,7 @@ def load_models(
     for model in models:
         embedder = model if isinstance(model, Embedder) else _load(model, options, defaults)
         step = 0 if checkpoints and embedder.name == checkpoints.base else None
-        identity = _identity(embedder)
+        identity = embedder.identity
         if identity in loaded:
             info(f"{embedder.name} is the same model as {loaded[identity]}: shown once")
             continue
@@ -140,18 +139,12 @@ def _load_checkpoints(
     checkpoints: Checkpoints, options: LoadOptions, loaded: dict[str, str]
 ) -> Iterator[LoadedModel]:
     embedder = _load(checkpoints.base, options, _run_defaults(checkpoints))
-    if _identity(embedder) not in loaded:
+    if embedder.identity not in loaded:
         yield LoadedModel(f"{checkpoints.base} (step 0)", 0, embedder)
     model = embedder.backbone.model
     for i, (step, folder) in enumerate(checkpoints.steps):
         (load_adapter if i else place_adapter)(model, folder)
         yield LoadedModel(f"step {step}", step, embedder)
-
-
-def _identity(embedder: Embedder) -> str:
-    """Equal for embedders that give equal vectors and tokens."""
-    words = json.dumps(embedder.tokenizer.definition()["model"], sort_keys=True)
-    return f"{embedder.identity} {hashlib.sha256(words.encode()).hexdigest()}"
 
 
 def _load(model: str | Path, options: LoadOptions, defaults: Defaults) -> Embedder:
@@ -167,9 +160,9 @@ def _load(model: str | Path, options: LoadOptions, defaults: Defaults) -> Embedd
 def _first_stored(models: Sequence[str | Path | Embedder]) -> Defaults | None:
     """Template and pooling of the first model that stores them."""
     for model in models:
-        settings = model if isinstance(model, Embedder) else _stored_settings(model)
-        if settings:
-            return Defaults(settings.template, str(getattr(settings.pooling, "spec", settings.pooling)))
+        stored = model if isinstance(model, Embedder) else _stored_settings(model)
+        if stored:
+            return Defaults(stored.spec.template, stored.spec.pooling.spec)
     return None
 
 

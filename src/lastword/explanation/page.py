@@ -6,7 +6,6 @@ import importlib.metadata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lastword.explanation.intervals import mean_intervals
 from lastword.explanation.picture import render_picture
 from lastword.explanation.result import Explanation, ModelExplanation, Token
 from lastword.explanation.shares import KINDS
@@ -23,6 +22,7 @@ from lastword.explanation.table import (
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, panel, section
+from lastword.uncertainty import mean_intervals
 
 _STYLE = Path(__file__).with_name("page.css")
 _GEOMETRY_NOTE = (
@@ -123,10 +123,7 @@ def _heads(models: Sequence[ModelExplanation]) -> Markup:
 def _layers(models: Sequence[ModelExplanation]) -> Markup:
     """Share of the remaining attention on content words: a row for each layer, a column for each model."""
     deepest = max(model.shares.content.shape[1] for model in models)
-    columns = [
-        [percent(share.mean) for share in mean_intervals(model.shares.content, model.seed)]
-        for model in models
-    ]
+    columns = [[percent(share.mean) for share in mean_intervals(model.shares.content)] for model in models]
     rows = [
         (str(layer + 1), *(column[layer] if layer < len(column) else "" for column in columns))
         for layer in range(deepest)

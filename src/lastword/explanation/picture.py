@@ -85,7 +85,9 @@ class _Axis:
     @classmethod
     def of(cls, explanation: Explanation) -> _Axis:
         uniform = explanation.reference.uniform
-        ends = [model.content.high for model in explanation.models] + [uniform]
+        ends = [end for model in explanation.models for end in (model.content.mean, model.content.high)] + [
+            uniform
+        ]
         highest = max((end for end in ends if end == end), default=1.0)
         bottom = TOP + ROW_HEIGHT * len(explanation.models)
         return cls(uniform, ticks(0, 100 * highest, most=4), bottom)
@@ -116,8 +118,11 @@ class _Axis:
         if not share.n:
             return []
         y += BAR_HEIGHT / 2
-        return [
-            tag("line", x1=self.x(share.low), x2=self.x(share.high), y1=y, y2=y, class_="interval"),
+        parts = [
             tag("circle", cx=self.x(share.mean), cy=y, r=4.5, class_="content"),
             tag("text", percent(share.mean), x=WIDTH - 8, y=y + 4, text_anchor="end"),
         ]
+        if share.n > 1:
+            low, high = self.x(share.low), self.x(share.high)
+            parts.insert(0, tag("line", x1=low, x2=high, y1=y, y2=y, class_="interval"))
+        return parts

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from lastword.explanation.groups import Group
-from lastword.explanation.intervals import DRAWS, MeanInterval, mean_interval, mean_intervals
 from lastword.explanation.shares import KINDS, Kind, Shares
 from lastword.explanation.vocabulary import Word
+from lastword.uncertainty import MeanInterval, mean_interval, mean_intervals
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ class ModelExplanation:
         geometry: mean_cosine, effective_rank, uniformity and alignment; None where it is not defined.
         details: texts shown token by token.
         groups: of the file's texts; empty if none were requested.
-        seed: of the bootstrap.
     """
 
     name: str
@@ -73,7 +72,6 @@ class ModelExplanation:
     geometry: dict[str, float | None]
     details: list[TextDetail]
     groups: list[Group]
-    seed: int
 
     @property
     def kinds(self) -> dict[Kind, MeanInterval]:
@@ -83,21 +81,21 @@ class ModelExplanation:
     @property
     def content(self) -> MeanInterval:
         """Share on content words in the last layer: the one number that summarises a checkpoint."""
-        return mean_interval(self.shares.content[:, -1], self.seed)
+        return mean_interval(self.shares.content[:, -1])
 
     @property
     def balance(self) -> MeanInterval:
         """Balance of the remaining attention in the last layer."""
-        return mean_interval(self.shares.balance[:, -1], self.seed)
+        return mean_interval(self.shares.balance[:, -1])
 
     @property
     def uniform(self) -> float:
         """Share on content words if all weights were equal."""
-        return mean_interval(self.shares.uniform, self.seed).mean
+        return mean_interval(self.shares.uniform).mean
 
     def gain(self, other: ModelExplanation) -> MeanInterval:
         """Share on content words minus that of another model, paired by text."""
-        return mean_interval(self.shares.content[:, -1] - other.shares.content[:, -1], self.seed)
+        return mean_interval(self.shares.content[:, -1] - other.shares.content[:, -1])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; NaN where a number is not defined."""
@@ -120,13 +118,13 @@ class ModelExplanation:
 
     def _layer(self, layer: int) -> dict[str, Any]:
         return {
-            "content": mean_interval(self.shares.content[:, layer], self.seed).to_dict(),
-            "balance": mean_interval(self.shares.balance[:, layer], self.seed).to_dict(),
+            "content": mean_interval(self.shares.content[:, layer]).to_dict(),
+            "balance": mean_interval(self.shares.balance[:, layer]).to_dict(),
             "kinds": {kind: share.to_dict() for kind, share in self._kinds(layer).items()},
         }
 
     def _kinds(self, layer: int) -> dict[Kind, MeanInterval]:
-        return dict(zip(KINDS, mean_intervals(self.shares.kinds[:, layer], self.seed), strict=True))
+        return dict(zip(KINDS, mean_intervals(self.shares.kinds[:, layer]), strict=True))
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ class Explanation:
         data: the file.
         texts: number of its texts in the sample.
         texts_in_file: number of texts in the file.
-        seed: of the sample, the bootstrap and k-means.
+        seed: of the sample and of k-means.
         models: in the given order, checkpoints last.
     """
 
@@ -160,7 +158,7 @@ class Explanation:
             "texts": self.texts,
             "texts_in_file": self.texts_in_file,
             "seed": self.seed,
-            "intervals": f"95 %, bootstrap over the texts, {DRAWS:,} resamples",
+            "intervals": "95 %, over the texts",
             "kinds": list(KINDS),
             "reference": reference.name,
             "models": [{**model.to_dict(), "gain": model.gain(reference).to_dict()} for model in self.models],

@@ -69,8 +69,8 @@ def attention_shares(
     Raises:
         RequestError, ModelError: see `last_attention` and `content_tokens`.
     """
-    sequences = embedder.tokenize(texts)
-    bos = embedder.compiled.bos
+    sequences = embedder.pipeline.tokenize(texts)
+    bos = embedder.pipeline.compiled.bos
     content = content_tokens(embedder, texts, stop_words)
     kinds = [
         _token_kinds(parts_of(sequences, row, bos), content[row], sequences.spans[row][0])
@@ -80,7 +80,7 @@ def attention_shares(
     heads: np.ndarray | float = 0.0
     values: dict[str, list[np.ndarray]] = {name: [] for name in ("kinds", "content", "balance", "uniform")}
     with progress("attention", len(texts)) as advance:
-        for batch in embedder.batches(sequences, batch_tokens or BATCH_TOKENS):
+        for batch in embedder.pipeline.batches(sequences, batch_tokens or BATCH_TOKENS):
             marks = _one_hot([kinds[row] for row in batch.rows], batch.input_ids.shape[1])
             shares = _batch_shares(last_attention(embedder, batch), marks)
             heads = heads + shares.pop("heads")

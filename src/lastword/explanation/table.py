@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lastword.explanation.intervals import MeanInterval
 from lastword.explanation.result import Explanation, ModelExplanation
 from lastword.explanation.shares import KINDS, Kind
 from lastword.explanation.vocabulary import Word
 from lastword.report.table import aligned
+from lastword.uncertainty import MeanInterval
 
 KIND_NAMES: dict[Kind, str] = {
     "bos": "begin of text",
@@ -53,8 +53,8 @@ def percent(value: float) -> str:
 
 def with_interval(share: MeanInterval, signed: bool = False) -> str:
     """A share with its 95 % interval, in percent."""
-    if not share.n:
-        return "–"
+    if share.n < 2:
+        return percent(share.mean)
     sign = "+" if signed else ""
     mean, low, high = (f"{100 * value:{sign}.1f}" for value in (share.mean, share.low, share.high))
     return f"{mean} ({low} … {high})".replace("-", "−")

@@ -63,12 +63,12 @@ class Vocabulary:
         """
         head = _tied_head(embedder)
         if head is None:
-            names = dict.fromkeys((embedder.name, embedder.facts.base))
-            stored = (_stored_head(name, embedder.facts.revision) for name in names)
+            names = dict.fromkeys((embedder.name, embedder.provenance.base))
+            stored = (_stored_head(name, embedder.provenance.revision) for name in names)
             head = next((matrix for matrix in stored if matrix is not None), None)
         if head is None or head.shape[1] != embedder.dim:
             return None
-        return cls(head.detach().float().cpu(), embedder.tokenizer)
+        return cls(head.detach().float().cpu(), embedder.pipeline.tokenizer)
 
     def nearest(self, vector: np.ndarray, count: int) -> list[Word]:
         """Words with the highest logits.

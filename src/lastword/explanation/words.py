@@ -98,17 +98,17 @@ def content_tokens(embedder: Embedder, texts: Sequence[str], stop_words: frozens
     Raises:
         RequestError: the template tokenizes text and template together (boundary="string").
     """
-    if embedder.template.boundary == "string":
+    if embedder.spec.template.boundary == "string":
         raise RequestError(
             "boundary='string' merges template and text into shared tokens: use boundary='ids'"
         )
     cleaned = [clean(text) for text in texts]
     tokens = []
-    for text, offsets in zip(cleaned, embedder.tokenizer.text_offsets(cleaned), strict=True):
+    for text, offsets in zip(cleaned, embedder.pipeline.tokenizer.text_offsets(cleaned), strict=True):
         content = np.zeros(len(text) + 1, dtype=bool)  # by character
         for start, end in words_of(text):
             content[start:end] = is_content(text[start:end], stop_words)
-        encoded = offsets[: embedder.compiled.budget]
+        encoded = offsets[: embedder.pipeline.compiled.budget]
         tokens.append(np.array([bool(content[start:end].any()) for start, end in encoded], dtype=bool))
     return tokens
 

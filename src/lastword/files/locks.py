@@ -1,4 +1,4 @@
-"""Who has a file open: a lock that many may share, that one may own, and that dies with its process."""
+"""Advisory file locks: shared by many processes or exclusive to one, freed when the process ends."""
 
 from __future__ import annotations
 
@@ -11,38 +11,79 @@ if sys.platform != "win32":
 
 
 class FileLock:
-    """A lock beside a file, in `NAME.lock`.
+    """A lock on a file or folder, held on `NAME.lock` beside it.
 
-    SQLite's own locks say who reads or writes just now, not who will do so later. A file must not be
-    deleted under one who will.
+    SQLite's own locks cover one transaction. This one covers all the time that a process uses a file, so
+    that nobody deletes or rewrites the file under it.
 
-    Where the platform has no such locks, everybody gets everything.
+    Where the platform or the file system has no such locks, every request is granted.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(f"{path}.lock")
         self._descriptor: int | None = None
 
-    def share(self) -> None:
-        """Say that the file is in use; waits for an owner to finish."""
-        self._take(exclusive=False)
+    def acquire_shared(self) -> None:
+        """Mark the file as used; waits while another process has the exclusive lock."""
+        self._acquire(exclusive=False)
 
-    def own(self) -> bool:
-        """Take the file for oneself, if nobody else has it."""
+    def try_exclusive(self) -> bool:
+        """Take the exclusive lock if no other process has any; write the process id into the lock file."""
         try:
-            self._take(exclusive=True)
+            self._acquire(exclusive=True)
         except BlockingIOError:
             return False
+        assert self._descriptor is not None
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, str(os.getpid()).encode())
         return True
 
-    def release(self) -> None:
-        """Let go."""
+    def holder(self) -> str:
+        """The process id of whoever has the lock, "?" where it is unknown, "" where the lock is free."""
+        if not self.path.exists():
+            return ""
+        probe = FileLock(self.path.with_suffix(""))
+        if probe.try_exclusive():
+            probe.release()
+            return ""
+        return self.path.read_text() or "?"
+
+    def release(self, *, remove: bool = False) -> None:
+        """Free the lock.
+
+        Args:
+            remove: delete the lock file too; only for an exclusive lock that nobody waits for.
+        """
         if self._descriptor is not None:
+            if remove:
+                self.path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _take(self, *, exclusive: bool) -> None:
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        if sys.platform != "win32":
+    def _acquire(self, *, exclusive: bool) -> None:
+        while True:
+            if self._descriptor is None:
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._flock(exclusive)
+            if self._is_current():
+                return
+            self.release()  # the file was deleted between opening and locking: lock the new one
+
+    def _flock(self, exclusive: bool) -> None:
+        if sys.platform == "win32":
+            return
+        assert self._descriptor is not None
+        try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            return
+
+    def _is_current(self) -> bool:
+        assert self._descriptor is not None
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from lastword.console import info
 from lastword.embedding import Embedder
-from lastword.errors import ExistingOutputError, RequestError, TableError
+from lastword.errors import RequestError, TableError
+from lastword.files.run_folder import require_absent
 from lastword.files.tables import columns_of, read_table
 from lastword.pairs.record import require_writable, write_table
 
@@ -48,8 +49,7 @@ def mine_negatives(
     """
     file, out = Path(file), Path(out)
     require_writable(out)
-    if out.exists() and not overwrite:
-        raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
+    require_absent(out, overwrite)
     if not 0 <= rank_from < rank_to:
         raise RequestError(f"ranks {rank_from} … {rank_to}: the first must be 0 or more and below the second")
     table = read_table(file)

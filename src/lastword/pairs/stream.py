@@ -155,7 +155,7 @@ def _fingerprint(file: Path) -> str:
 def _opened(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> Path:
     """The folder of the unfinished run, empty unless one is resumed."""
     place = RunFolder(out, resume=resume, overwrite=overwrite, evidence="part-*.parquet")
-    place.open(settings)
+    place.prepare(settings)
     if done := sum(1 for _ in place.partial.glob(place.evidence)):
         info(f"resuming after {done:,} chunks")
     return place.partial

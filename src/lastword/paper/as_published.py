@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
-from lastword.embedding.template import PLACE, Template
+from lastword.embedding.template import SLOT, Template
 from lastword.encoder import TextEncoder
 from lastword.errors import RequestError
 from lastword.paper.left_assumed import LeftAssumed
@@ -92,17 +92,19 @@ class AsPublished:
         Raises:
             RequestError: a template of which the paper's code has one wording only.
         """
-        used, trained = embedder.template, embedder.template
+        used, trained = embedder.spec.template, embedder.spec.template
         if "template=split" in self:
-            trained, used = _wordings(embedder.template)
-        if "eos=space" in self and (used.eos or embedder.pooling.name == "eos"):
+            trained, used = _wordings(embedder.spec.template)
+        if "eos=space" in self and (used.eos or embedder.spec.pooling.needs_eos):
             used = replace(used, name="custom", suffix=used.suffix + " ")
         if "bos=eval-only" in self:
             trained = replace(trained, bos=False)
-        in_training = embedder.with_template(trained)
+        in_training = embedder.variant(template=trained)
         if "train_tokens=100" in self:
-            max_tokens = TRAIN_TOKENS + in_training.compile(appends_eos=False).length
-        return embedder.with_template(used), in_training.with_length(min(max_tokens, embedder.max_tokens))
+            max_tokens = TRAIN_TOKENS + in_training.pipeline.compile(append_eos=False).length
+        return embedder.variant(template=used), in_training.variant(
+            max_tokens=min(max_tokens, embedder.pipeline.max_tokens)
+        )
 
     def objective(self, pairs: Pairs, config: TrainConfig) -> Objective:
         """The usual one, changed by negatives=micro and accumulation=sum."""
@@ -184,7 +186,7 @@ def scored_as_published(
         raise RequestError(
             f"as_published={','.join(switches)!r}: only a decoder can be scored so; leave it out"
         )
-    return LeftAssumed(encoder) if encoder.pooling.spec in ("lasttoken", "eos") else encoder
+    return LeftAssumed(encoder) if encoder.spec.pooling.reads_last else encoder
 
 
 def average_score(rows: Sequence[Mapping[str, Any]], switches: Sequence[str] = ()) -> float:
@@ -233,5 +235,5 @@ def _wordings(template: Template) -> tuple[Template, Template]:
 def _worded(template: Template, text: str) -> Template:
     if text == template.text:
         return template
-    prefix, suffix = text.split(PLACE)
+    prefix, suffix = text.split(SLOT)
     return replace(template, name="custom", prefix=prefix, suffix=suffix)

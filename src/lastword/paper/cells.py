@@ -92,14 +92,14 @@ class CellRunner:
         scale: models, recipe, seeds.
         pairs: by name.
         device: None is the best available one.
-        known: development scores of models before training; see `train`.
+        base_scores: development scores of models before training; see `train`.
     """
 
     folder: RunFolder
     scale: Scale
     pairs: PairSources
     device: str | None = None
-    known: dict[str, Any] = field(default_factory=dict)
+    base_scores: dict[str, Score] = field(default_factory=dict)
 
     @property
     def _results(self) -> Path:
@@ -166,7 +166,7 @@ class CellRunner:
                 settings["max_tokens"] = max(settings["max_tokens"], EMOTION_TOKENS)
             scorer = ClusterScorer(read_development(BUNDLED_DEVELOPMENT))
             train(
-                folder, scorer=scorer, known=self.known, resume=True, trackers="none", device=self.device,
+                folder, scorer=scorer, base_scores=self.base_scores, resume=True, trackers="none", device=self.device,
                 **settings,
             )  # fmt: skip
         scores = suite.score(Embedder.from_pretrained(folder, device=self.device), self._results)

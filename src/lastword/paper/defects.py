@@ -224,7 +224,7 @@ def _input_facts(settings: dict[str, Any], seeds: int, device: str | None) -> di
     config = train_config(settings)
     pairs = read_pairs(config.pairs)
     embedder = Embedder.from_pretrained(config.model, template="none", device=device)
-    lengths = [len(ids) for ids in embedder.tokenize([*pairs.anchors, *pairs.positives]).ids]
+    lengths = [len(ids) for ids in embedder.pipeline.tokenize([*pairs.anchors, *pairs.positives]).ids]
     drawn = [
         any(0 in step_rows(len(pairs) + 1, config.batch_pairs, step, seed) for step in range(config.steps))
         for seed in range(seeds)

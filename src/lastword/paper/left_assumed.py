@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from lastword.embedding import Embedder, Pooling, Template
+from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding.encoding import unit
 from lastword.paper.switches import EVALUATION_BATCH
 
@@ -41,28 +41,23 @@ class LeftAssumed:
         return self.embedder.name
 
     @property
-    def template(self) -> Template:
+    def spec(self) -> EmbedderSpec:
         """The embedder's."""
-        return self.embedder.template
-
-    @property
-    def pooling(self) -> Pooling:
-        """The embedder's."""
-        return self.embedder.pooling
+        return self.embedder.spec
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """(n, dim) float32, of length 1 where the embedder's vectors are."""
         embedder = self.embedder
-        ids = embedder.tokenize(texts).ids
+        ids = embedder.pipeline.tokenize(texts).ids
         batches = [ids[start : start + EVALUATION_BATCH] for start in range(0, len(ids), EVALUATION_BATCH)]
         with torch.inference_mode():
             vectors = np.concatenate([self._batch(batch) for batch in batches])
-        return unit(vectors) if embedder.normalize else vectors
+        return unit(vectors) if embedder.spec.normalize else vectors
 
     def _batch(self, ids: list[list[int]]) -> np.ndarray:
         backbone, width = self.embedder.backbone, max(map(len, ids))
         padding = [width - len(row) for row in ids]
-        pad_id = self.embedder.tokenizer.pad_id
+        pad_id = self.embedder.pipeline.tokenizer.pad_id
         rows = [[pad_id] * pad + row for pad, row in zip(padding, ids, strict=True)]
         real = torch.arange(width) >= torch.tensor(padding)[:, None]
         states = backbone.model(

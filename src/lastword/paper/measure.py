@@ -214,7 +214,7 @@ def _manifest(
             "cores": os.cpu_count(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
-        "weights": {name: Embedder.from_pretrained(name).weights_hash for name in models},
+        "weights": {name: Embedder.from_pretrained(name).backbone.weights_hash for name in models},
         "files": {path.name: _sha256(path) for path in files if path.is_file()},
         "tasks": tasks,
     }

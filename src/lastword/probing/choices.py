@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.embedding import TEMPLATES, Pooling, Template
-from lastword.embedding.template import PLACE
+from lastword.embedding.template import SLOT
 from lastword.errors import MissingFileError, RequestError, TemplateError
 
 POOLINGS = ("mean", "mean:text", "weightedmean", "lasttoken", "eos")
@@ -93,10 +93,8 @@ def read_suffixes(path: str | Path, prefix: str = PREFIX) -> list[Template]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no file {path}: give a text file with one suffix on each line")
-    if prefix.count(PLACE) != 1:
-        raise TemplateError(
-            f"prefix {prefix!r} has {prefix.count(PLACE)} times {PLACE}: it needs exactly one"
-        )
+    if prefix.count(SLOT) != 1:
+        raise TemplateError(f"prefix {prefix!r} has {prefix.count(SLOT)} times {SLOT}: it needs exactly one")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -106,10 +104,10 @@ def read_suffixes(path: str | Path, prefix: str = PREFIX) -> list[Template]:
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
-        text = line if PLACE in line else f"{prefix} {line}"
-        if text.count(PLACE) > 1:
+        text = line if SLOT in line else f"{prefix} {line}"
+        if text.count(SLOT) > 1:
             raise TemplateError(
-                f"{path}, line {number}: {line!r} has {line.count(PLACE)} times {PLACE}: at most one, "
+                f"{path}, line {number}: {line!r} has {line.count(SLOT)} times {SLOT}: at most one, "
                 "which makes it a whole template"
             )
         if text in first:
@@ -125,7 +123,7 @@ def _names(given: Names) -> list[str]:
     """Names with commas between, or a sequence of them; a string with `{text}` is one template, commas and all."""
     names: list[str] = []
     for part in [given] if isinstance(given, str) else given:
-        names += [part] if PLACE in part else [name.strip() for name in part.split(",") if name.strip()]
+        names += [part] if SLOT in part else [name.strip() for name in part.split(",") if name.strip()]
     return names
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from lastword.embedding import Embedder
-from lastword.embedding.grid import families
+from lastword.embedding.grid import GridAxes, families
 from lastword.errors import RequestError
 from lastword.probing.choices import Choices
 
@@ -35,7 +35,7 @@ def groups(embedder: Embedder, choices: Choices, texts: int, memory_gib: float) 
     if not memory_gib > 0:
         raise RequestError(f"memory_gib={memory_gib}: give more than 0")
     most = max(1, int(memory_gib * 2**30 / (texts * embedder.dim * _BYTES)))
-    for family in families(embedder, choices.templates, choices.poolings):
+    for family in families(embedder.pipeline, GridAxes(choices.templates, choices.poolings, choices.layers)):
         whole = Choices(family.templates, choices.poolings, choices.layers)
         by_layers = max(1, most // (len(whole.templates) * len(whole.poolings)))
         by_templates = max(1, most // len(whole.poolings))

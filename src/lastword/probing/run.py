@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,24 +124,24 @@ def probe(
         *compared, read_layers(layers or ("all" if given.labels else "last"), embedder.backbone.layers)
     )
     parts = list(groups(embedder, choices, 2 * len(given), memory_gib))
-    if place:
-        place.open(_settings(embedder, given, choices, judge, seed, memory_gib))
-    info(f"{choices.options:,} options on {len(given):,} of {given.count:,} texts of {where}")
-    importlib.import_module("lastword.evaluation.tasks")  # seconds that are not the model's
-    started = time.perf_counter()
-    found: dict[GridPoint, Option] = {}
-    for number, part in enumerate(parts, 1):
-        title = f"scoring {number}/{len(parts)}"
-        work = partial(_scored, embedder, part, given, judge, batch_tokens, title)
-        options = _kept(place, number, work) if place else work()
-        found |= {option.point: option for option in options}
-    result = ProbeResult(
-        tuple(found[point] for point in _points(choices)),
-        ranked_by,
-        {**_facts(embedder, given, judge, seed), "seconds": round(time.perf_counter() - started, 1)},
-    )
-    if place:
-        _write(place, result)
+    settings = _settings(embedder, given, choices, judge, seed, memory_gib)
+    with place.open(settings) if place else nullcontext():
+        info(f"{choices.options:,} options on {len(given):,} of {given.count:,} texts of {where}")
+        importlib.import_module("lastword.evaluation.tasks")  # seconds that are not the model's
+        started = time.perf_counter()
+        found: dict[GridPoint, Option] = {}
+        for number, part in enumerate(parts, 1):
+            title = f"scoring {number}/{len(parts)}"
+            work = partial(_scored, embedder, part, given, judge, batch_tokens, title)
+            options = _kept(place, number, work) if place else work()
+            found |= {option.point: option for option in options}
+        result = ProbeResult(
+            tuple(found[point] for point in _points(choices)),
+            ranked_by,
+            {**_facts(embedder, given, judge, seed), "seconds": round(time.perf_counter() - started, 1)},
+        )
+        if place:
+            _write(place, result)
     return result
 
 
@@ -184,7 +185,7 @@ def _settings(
     """What an interrupted probe must have in common with the one that goes on."""
     content = json.dumps([given.texts, given.labels]).encode()
     return {
-        "model": embedder.weights_hash[:16],
+        "model": embedder.backbone.weights_hash[:16],
         "texts": hashlib.sha256(content).hexdigest()[:16],
         "templates": [template.text for template in choices.templates],
         "poolings": [pooling.spec for pooling in choices.poolings],

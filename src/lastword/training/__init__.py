@@ -1,20 +1,10 @@
 """PAIRS → BETTER EMBEDDER.
 
-Files in order: pairs, losses, objectives, gradcache, adapter, plan, select, watch, loop, run.
+Files in order: pairs, losses, objectives, gradcache, adapter, checkpoints, plan, selection, loop, run.
 """
 
 from lastword.training.objectives import Standard, Variant
 from lastword.training.run import TrainResult, train
-from lastword.training.select import HeldOutPairs, LastStep, Measured, Scorer, Selection
+from lastword.training.selection import HeldOutPairs, LastStep, Scorer, Selection
 
-__all__ = [
-    "HeldOutPairs",
-    "LastStep",
-    "Measured",
-    "Scorer",
-    "Selection",
-    "Standard",
-    "TrainResult",
-    "Variant",
-    "train",
-]
+__all__ = ["HeldOutPairs", "LastStep", "Scorer", "Selection", "Standard", "TrainResult", "Variant", "train"]

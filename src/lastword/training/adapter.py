@@ -1,4 +1,4 @@
-"""LoRA adapters: put into a model fresh, saved without it; `embedding/adapters.py` reads them.
+"""LoRA adapters: added to a model and saved without it; `embedding/adapters.py` reads them.
 
 Source: LoRA, arXiv:2106.09685, through the peft library.
 """
@@ -20,7 +20,7 @@ from lastword.errors import ModelError
 
 
 def lora_config(config: TrainConfig) -> peft.LoraConfig:
-    """Peft's settings for a training."""
+    """Settings of the adapter, as peft has them."""
     return peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
@@ -32,13 +32,13 @@ def lora_config(config: TrainConfig) -> peft.LoraConfig:
 
 
 def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
-    """Put fresh adapters into a frozen model, in place.
+    """Add new adapters to a frozen model, in place.
 
     Returns:
         The trainable parameters, float32 whatever the precision of the model.
 
     Raises:
-        ModelError: the model has no module of the asked names.
+        ModelError: the model has none of the projections.
     """
     torch.manual_seed(config.seed)
     try:
@@ -69,13 +69,8 @@ def adapter_weights(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def adapter_hash(model: nn.Module) -> str:
-    """SHA-256 of the adapter's weights."""
-    return hash_tensors(adapter_weights(model))
-
-
 def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
-    """Write an adapter as peft does, so that peft can load it over the base model."""
+    """Write an adapter in the format of peft, which can load it over the base model."""
     folder.mkdir(parents=True, exist_ok=True)
     renamed = {
         f"base_model.model.{saved_name(name)}": weight for name, weight in adapter_weights(model).items()
@@ -85,11 +80,11 @@ def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
 
 
 def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
-    """What `lastword.json` tells about the adapter."""
+    """The adapter's entry in `lastword.json`."""
     return {
         "kind": "lora",
         "rank": config.rank,
         "alpha": config.alpha,
         "projections": list(config.projections),
-        "sha256": adapter_hash(model),
+        "sha256": hash_tensors(adapter_weights(model)),
     }

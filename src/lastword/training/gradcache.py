@@ -1,9 +1,9 @@
 """The gradient of a loss over a whole batch, in the memory of a few sequences.
 
-A contrastive loss needs all vectors of a batch at once, the model needs memory for each token it
-keeps a graph for. GradCache computes the vectors without a graph, then the gradient of the loss with
-respect to the vectors, then each part of the batch again with a graph, fed that gradient. The result
-is the gradient of the full batch, whatever the size of the parts.
+A contrastive loss needs all vectors of a batch together, but a graph for all of its tokens takes too much memory.
+GradCache computes the vectors without a graph, then the gradient of the loss with respect to the vectors, then
+each part of the batch again with a graph and backpropagates that gradient through it. The result is the gradient
+of the full batch, whatever the size of the parts.
 
 Source: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
 arXiv:2101.06983.
@@ -28,53 +28,53 @@ LossOf = Callable[[Tensor], Tensor]
 
 @dataclass
 class StepMemory:
-    """Decides which activations are kept; learns what a token costs from the first part it sees.
+    """Decides which activations of a step are stored and which are computed twice.
 
     Attributes:
-        limit_bytes: room for the activations of a step.
-        bytes_per_token: measured on the first part; None until then.
+        limit_bytes: memory for the activations of a step.
+        bytes_per_token: memory that the graph of one token takes; None until it is measured.
     """
 
     limit_bytes: float
     bytes_per_token: float | None = None
 
     def measure(self, embed: Embed, part: Batch) -> None:
-        """Count what autograd holds for a part, once."""
+        """Measure the memory that autograd needs for a part, the first time only."""
         if self.bytes_per_token is None:
             self.bytes_per_token = _measured_bytes_per_token(embed, part)
 
-    def kept(self, parts: Sequence[Batch]) -> int:
-        """How many parts, from the first on, keep their activations; one alone always does."""
-        room = self.limit_bytes / (self.bytes_per_token or float("inf"))
-        tokens = list(accumulate(part.tokens for part in parts))
-        return max(sum(total <= room for total in tokens), int(len(parts) == 1))
+    def stored(self, parts: Sequence[Batch]) -> int:
+        """Number of parts, from the first on, whose activations are stored; all if there is only one part."""
+        limit_tokens = self.limit_bytes / (self.bytes_per_token or float("inf"))
+        totals = accumulate(part.tokens for part in parts)
+        return max(sum(total <= limit_tokens for total in totals), int(len(parts) == 1))
 
-    def kept_share(self, parts: Sequence[Batch]) -> float:
-        """The share of a step's tokens whose activations are kept, from 0 to 1."""
-        return sum(part.tokens for part in parts[: self.kept(parts)]) / sum(part.tokens for part in parts)
+    def stored_share(self, parts: Sequence[Batch]) -> float:
+        """Share of the tokens of a step whose activations are stored, 0 to 1."""
+        return sum(part.tokens for part in parts[: self.stored(parts)]) / sum(part.tokens for part in parts)
 
 
 def backward(
     embed: Embed, parts: Sequence[Batch], loss_of: LossOf, seed: int, memory: StepMemory
 ) -> tuple[float, Tensor]:
-    """Add the gradient of `loss_of(all vectors)` to the parameters behind `embed`.
+    """Add the gradient of `loss_of(all vectors)` to the parameters of the model.
 
     Args:
-        embed: the model; dropout must come from torch's global generator, which is seeded for each
-            part so that both passes drop the same.
-        parts: the batch; `rows` of the parts together number all vectors.
+        embed: the model. Its dropout must use torch's global generator, which is seeded for each part so
+            that both passes drop the same inputs.
+        parts: the batch; the `rows` of all parts are 0 … n - 1 in some order.
         loss_of: the loss.
-        seed: decides the dropout of this step.
-        memory: see `StepMemory`.
+        seed: seed of the dropout of this step.
+        memory: which activations are stored.
 
     Returns:
         The loss, and all vectors, (n, dim) float32, detached.
     """
     memory.measure(embed, parts[-1])
-    kept = memory.kept(parts)
+    stored = memory.stored(parts)
     outputs = []
     for i, part in enumerate(parts):
-        with torch.set_grad_enabled(i < kept):
+        with torch.set_grad_enabled(i < stored):
             outputs.append(_seeded(embed, part, seed, i))
     rows = [row for part in parts for row in part.rows]
     order = torch.tensor(rows, device=outputs[0].device).argsort()
@@ -83,10 +83,10 @@ def backward(
     loss.backward()  # type: ignore[no-untyped-call]
     assert vectors.grad is not None
     for i, part in enumerate(parts):
-        output = outputs[i] if i < kept else _seeded(embed, part, seed, i)
+        output = outputs[i] if i < stored else _seeded(embed, part, seed, i)
         output.backward(vectors.grad[part.rows])  # type: ignore[no-untyped-call]
         del output
-        outputs[i] = outputs[i].detach()  # its graph has done its work
+        outputs[i] = outputs[i].detach()  # frees its graph
     return float(loss.detach()), vectors.detach()
 
 
@@ -96,15 +96,15 @@ def _seeded(embed: Embed, part: Batch, seed: int, index: int) -> Tensor:
 
 
 def _measured_bytes_per_token(embed: Embed, part: Batch) -> float:
-    """Bytes that autograd holds for each token of a part, counted once for each piece of storage."""
-    held: dict[int, int] = {}
+    """Bytes that autograd saves per token of a part; tensors that share storage are counted once."""
+    bytes_of: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        held[storage.data_ptr()] = storage.nbytes()
-        # The tensor itself would hold the operation that made it, which holds the tensor: for ever.
+        bytes_of[storage.data_ptr()] = storage.nbytes()
+        # Returning the tensor itself would make a reference cycle of the tensor and the operation that saves it.
         return tensor.detach()
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         embed(part)
-    return sum(held.values()) / part.tokens
+    return sum(bytes_of.values()) / part.tokens

@@ -1,8 +1,7 @@
-"""The training loop: steps, checkpoints, resume. What a step means comes from the files before it."""
+"""The training loop: steps, checkpoints, early stop. It knows no loss: texts and loss come from an `Objective`."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
@@ -11,115 +10,104 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from lastword.config import TrainConfig
-from lastword.console import info, progress, warn
+from lastword.console import progress, warn
 from lastword.embedding import Embedder
-from lastword.embedding.adapters import load_adapter
 from lastword.embedding.memory import release_memory
-from lastword.embedding.tokens import Batch, Sequences
+from lastword.embedding.pipeline import Pipeline
+from lastword.embedding.tokens import Batch
 from lastword.errors import DivergenceError, WorkError
-from lastword.training import adapter, gradcache
+from lastword.training import gradcache
+from lastword.training.checkpoints import Checkpoints, checkpoint_steps
 from lastword.training.objectives import Objective
-from lastword.training.watch import Watch
+from lastword.training.selection import CheckpointScores
 
-OPTIMIZER = "optimizer.pt"
 T = TypeVar("T")
 
 
 @dataclass
 class Loop:
-    """One training of one embedder.
+    """One training run.
 
     Attributes:
-        embedder: the model, with its adapter in place.
+        pipeline: the model, with its adapter in place, as it is trained.
         objective: texts of each step and the loss of their vectors.
         config: the settings.
-        folder: where checkpoints and the log go.
+        folder: folder of checkpoints and log.
         accelerator: device, precision, processes and trackers.
         parameters: the trainable ones.
     """
 
-    embedder: Embedder
+    pipeline: Pipeline
     objective: Objective
     config: TrainConfig
     folder: Path
     accelerator: Accelerator
     parameters: list[nn.Parameter]
+    checkpoints: Checkpoints = field(init=False)
     memory: gradcache.StepMemory = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     batch_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the optimizer; peft keeps adapter weights in float32, so no scaler is needed."""
+        """Make the optimizer; peft stores adapter weights in float32, so no gradient scaler is needed."""
         config = self.config
+        self.checkpoints = Checkpoints(self.folder)
         self.memory = gradcache.StepMemory(config.graph_gib * 2**30)
         self.batch_tokens = config.batch_tokens
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
 
-    def run(self, watch: Watch) -> list[tuple[int, Path]]:
-        """Train from the latest checkpoint, or from the beginning, as long as the score rises.
+    def run(self, scores: CheckpointScores, embedder: Embedder) -> None:
+        """Train from the latest checkpoint or from the beginning, to the last step or the early stop.
 
-        Returns:
-            All checkpoints, (step, folder).
+        Args:
+            scores: gets the score of the base model and of every checkpoint.
+            embedder: the model as it is scored.
         """
-        done = self._resume()
-        self._score(watch, done)  # where the run was killed between a checkpoint and its score
-        keep = set(checkpoint_steps(self.config.steps))
-        self.embedder.backbone.model.train()
-        with progress("training", self.config.steps) as advance, (self.folder / "log.jsonl").open("a") as log:
-            advance(done)
-            for step in range(done, self.config.steps):
-                if watch.flat:
+        model, saved = self.pipeline.backbone.model, set(checkpoint_steps(self.config.steps))
+        first = self.checkpoints.resume(model, self.optimizer)
+        self._score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
+        model.train()
+        with progress("training", self.config.steps) as advance, self.checkpoints.log.open("a") as log:
+            advance(first)
+            for number in range(first, self.config.steps):
+                if scores.stalled:
                     break
-                started = time.perf_counter()
-                facts = self.step(step)
-                facts["seconds"] = round(time.perf_counter() - started, 3)
-                self.accelerator.log({key: facts[key] for key in ("loss", "grad_norm", "lr")}, step=step + 1)
+                facts = self._logged_step(number)
                 if self.accelerator.is_main_process:
                     print(json.dumps(facts), file=log, flush=True)
-                    if step + 1 in keep:
-                        self._save(step + 1)
-                if step + 1 in keep:
-                    self._score(watch, step + 1)
+                if number + 1 in saved:
+                    if self.accelerator.is_main_process:
+                        self.checkpoints.save(number + 1, model, self.optimizer, self.config)
+                    self._score(scores, embedder, number + 1)
                 release_memory()
                 advance(1)
-        self.embedder.backbone.model.eval()
-        return self.checkpoints()
+        model.eval()
 
-    def _score(self, watch: Watch, step: int) -> None:
-        """Score the model after a step; all processes go by the first one's score, so that they stop together."""
-        if step in watch.scores or (measured := watch.measure()) is None:
-            return
-        if self.accelerator.num_processes > 1:
-            mine = torch.tensor([measured], dtype=torch.float64, device=self.accelerator.device)
-            score, band = self.accelerator.gather(mine)[0].tolist()
-            measured = score, band
-        watch.scores[step] = measured
-        if self.accelerator.is_main_process:
-            watch.save(self.folder)
-
-    def step(self, step: int) -> dict[str, Any]:
-        """One optimizer step."""
-        loss = self.within_memory(lambda: self.gradients(step))
+    def step(self, number: int) -> dict[str, Any]:
+        """One optimizer step, counted from 0."""
+        loss = self.within_memory(lambda: self._add_gradients(number))
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
-        if step == 0 and norm == 0:
+        if number == 0 and norm == 0:
             raise WorkError("the first step gave no gradient: no adapter is connected to the pooled vectors")
-        factor = learning_rate_factor(step, self.config.steps, self.config.warmup_steps, self.config.schedule)
+        rate = self.config.learning_rate * learning_rate_factor(
+            number, self.config.steps, self.config.warmup_steps, self.config.schedule
+        )
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return {"step": step + 1, "loss": loss, "grad_norm": norm, "lr": self.config.learning_rate * factor}
+        return {"step": number + 1, "loss": loss, "grad_norm": norm, "lr": rate}
 
     def within_memory(self, work: Callable[[], T]) -> T:
-        """Do the work; if memory runs out, halve the token budget, once, and do it again."""
+        """Do some work; if memory runs out, do it again in smaller parts, once in a run."""
         try:
             return work()
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -127,127 +115,65 @@ class Loop:
                 raise
         self.batch_tokens = max(1, self.batch_tokens // 2)
         self.memory.limit_bytes = 0
-        warn(f"out of memory: going on with batch_tokens={self.batch_tokens} and GradCache")
+        warn(f"out of memory: continuing with batch_tokens={self.batch_tokens} and GradCache")
         self.optimizer.zero_grad(set_to_none=True)
         return work()
 
-    def gradients(self, step: int) -> float:
-        """Add the gradients of one step to the adapter, summed over processes; return the loss."""
-        planned = self.objective.step(step)
-        texts = planned.texts[self.accelerator.process_index :: self.accelerator.num_processes]
-        parts = self.parts(texts)
-        seed = self.config.seed * 1_000_003 + step + 7919 * self.accelerator.process_index
-        loss, vectors = gradcache.backward(
-            self.embed, parts, self._across_processes(planned.loss_of), seed, self.memory
-        )
-        if not math.isfinite(loss):
-            self._diverged(step, loss, texts, vectors)
-        for parameter in self.parameters:
-            if self.accelerator.num_processes > 1 and parameter.grad is not None:
-                parameter.grad = self.accelerator.reduce(parameter.grad, "sum")
-        return loss
-
     def embed(self, part: Batch) -> Tensor:
-        """Vectors of a part of a batch, with a graph where one is asked for."""
+        """Vectors of a part of a batch, (batch, dim) float32, with a graph where gradients are enabled."""
         with self.accelerator.autocast():
-            return self.embedder.pooled(part)[self.embedder.pooling.spec]
+            return self.pipeline.vectors(part)
 
     def parts(self, texts: Sequence[str]) -> list[Batch]:
         """The texts as padded batches within the token budget."""
-        sequences: Sequences = self.embedder.tokenize(texts)
-        return list(self.embedder.batches(sequences, self.batch_tokens))
+        return list(self.pipeline.batches(self.pipeline.tokenize(texts), self.batch_tokens))
 
-    def _across_processes(self, loss_of: gradcache.LossOf) -> gradcache.LossOf:
-        """The loss over the vectors of all processes, differentiated with respect to this one's."""
-        world, here = self.accelerator.num_processes, self.accelerator.process_index
-        if world == 1:
-            return loss_of
+    def _logged_step(self, number: int) -> dict[str, Any]:
+        started = time.perf_counter()
+        facts = self.step(number)
+        self.accelerator.log({key: facts[key] for key in ("loss", "grad_norm", "lr")}, step=number + 1)
+        return facts | {"seconds": round(time.perf_counter() - started, 3)}
+
+    def _score(self, scores: CheckpointScores, embedder: Embedder, step: int) -> None:
+        """Score the model after a step; all processes use the score of the first, so that they stop together."""
+        if step in scores.by_step:
+            return
+        first = self.accelerator.is_main_process
+        (score,) = broadcast_object_list([scores.measure(embedder) if first else None])
+        if score is not None:
+            scores.by_step[step] = score
+            if first:
+                scores.save()
+
+    def _add_gradients(self, number: int) -> float:
+        """Add the gradients of one step to the adapter, summed over processes; return the loss."""
+        step = self.objective.step(number)
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        texts = step.texts[rank::processes]
+        seed = self.config.seed * 1_000_003 + number + 7919 * rank
+        loss_of = step.loss_of if processes == 1 else self._over_all_processes(step.loss_of)
+        loss, vectors = gradcache.backward(self.embed, self.parts(texts), loss_of, seed, self.memory)
+        if not math.isfinite(loss):
+            raise _divergence(number + 1, loss, texts, vectors)
+        for parameter in self.parameters:
+            if processes > 1 and parameter.grad is not None:
+                parameter.grad = self.accelerator.reduce(parameter.grad, "sum")
+        return loss
+
+    def _over_all_processes(self, loss_of: gradcache.LossOf) -> gradcache.LossOf:
+        """The loss of the vectors of all processes, differentiated with respect to those of this process."""
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
 
         def gathered(vectors: Tensor) -> Tensor:
-            widths = self.accelerator.gather(torch.tensor([len(vectors)], device=vectors.device)).tolist()
-            padded = nn.functional.pad(vectors.detach(), (0, 0, 0, max(widths) - len(vectors)))
-            others = self.accelerator.gather(padded).view(world, max(widths), -1)
-            shares = [others[i, :width] for i, width in enumerate(widths)]
-            shares[here] = vectors
-            rows = torch.cat([torch.arange(i, sum(widths), world) for i in range(world)])
+            counts = self.accelerator.gather(torch.tensor([len(vectors)], device=vectors.device)).tolist()
+            padded = nn.functional.pad(vectors.detach(), (0, 0, 0, max(counts) - len(vectors)))
+            everyone = self.accelerator.gather(padded).view(processes, max(counts), -1)
+            shares = [everyone[i, :count] for i, count in enumerate(counts)]
+            shares[rank] = vectors
+            rows = torch.cat([torch.arange(i, sum(counts), processes) for i in range(processes)])
             return loss_of(torch.cat(shares)[rows.argsort().to(vectors.device)])
 
         return gathered
-
-    def _diverged(self, step: int, loss: float, texts: Sequence[str], vectors: Tensor) -> None:
-        bad = [texts[i] for i in (~vectors.isfinite().all(1)).nonzero().flatten().tolist()]
-        shown = "; ".join(repr(text[:60]) for text in (bad or texts)[:3])
-        what = (
-            f"{len(bad)} texts gave no finite vector" if bad else "all vectors are finite; texts of the step"
-        )
-        raise DivergenceError(
-            f"loss is {loss} at step {step + 1} ({what}: {shown}): "
-            "lower learning_rate or use dtype float32; checkpoints so far are kept"
-        )
-
-    def losses(self) -> list[float]:
-        """Loss of every step, those before a resume included."""
-        return [json.loads(line)["loss"] for line in (self.folder / "log.jsonl").read_text().splitlines()]
-
-    # Checkpoints: adapters of all kept steps, the optimizer of the latest only.
-
-    def checkpoints(self) -> list[tuple[int, Path]]:
-        """(step, folder) of every complete checkpoint, in order."""
-        return [
-            (int(path.name.split("-")[1]), path)
-            for path in sorted(self.folder.glob("step-*"))
-            if path.is_dir()
-        ]
-
-    def _save(self, step: int) -> None:
-        folder = self.folder / f"step-{step:06d}"
-        partial = self.folder / f".step-{step:06d}.partial"
-        adapter.save_adapter(self.embedder.backbone.model, partial, self.config)
-        buffer = io.BytesIO()  # torch's own writing to a full disk ends in an error that does not say so
-        torch.save(self.optimizer.state_dict(), buffer)
-        (partial / OPTIMIZER).write_bytes(buffer.getbuffer())
-        partial.replace(folder)
-        for _, older in self.checkpoints()[:-1]:
-            (older / OPTIMIZER).unlink(missing_ok=True)
-
-    def _resume(self) -> int:
-        with_optimizer = [(step, path) for step, path in self.checkpoints() if (path / OPTIMIZER).exists()]
-        if not with_optimizer:
-            _keep_log_lines(self.folder / "log.jsonl", 0)
-            return 0
-        step, path = with_optimizer[-1]
-        load_adapter(self.embedder.backbone.model, path)
-        device = self.embedder.backbone.device
-        self.optimizer.load_state_dict(torch.load(path / OPTIMIZER, map_location=device, weights_only=True))
-        _keep_log_lines(self.folder / "log.jsonl", step)
-        info(f"resuming after step {step}")
-        return step
-
-
-def _keep_log_lines(path: Path, last: int) -> None:
-    """Drop the lines of steps that are about to be done again."""
-    if path.exists():
-        lines = [
-            line
-            for line in path.read_text().splitlines()
-            if line.endswith("}") and json.loads(line)["step"] <= last
-        ]
-        path.write_text("".join(f"{line}\n" for line in lines))
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def checkpoint_steps(steps: int) -> list[int]:
-    """Steps after which a checkpoint is kept: dense at first, where a few steps change much; the last always.
-
-    >>> checkpoint_steps(160)
-    [10, 20, 40, 60, 100, 150, 160]
-    """
-    dense = [10, 20, 40, 60, 100, 150, 200, 300, 400, 500, 750]
-    sparse = range(1000, steps + 1, 500)
-    return sorted({step for step in (*dense, *sparse) if step < steps} | {steps})
 
 
 def learning_rate_factor(step: int, steps: int, warmup_steps: int, schedule: str) -> float:
@@ -257,4 +183,18 @@ def learning_rate_factor(step: int, steps: int, warmup_steps: int, schedule: str
     progress = (step - warmup_steps) / max(1, steps - warmup_steps)
     if schedule == "linear":
         return 1.0 - progress
-    return 0.5 * (1.0 + float(np.cos(np.pi * progress))) if schedule == "cosine" else 1.0
+    return 0.5 * (1.0 + math.cos(math.pi * progress)) if schedule == "cosine" else 1.0
+
+
+def _divergence(step: int, loss: float, texts: Sequence[str], vectors: Tensor) -> DivergenceError:
+    bad = [texts[i] for i in (~vectors.isfinite().all(1)).nonzero().flatten().tolist()]
+    shown = "; ".join(repr(text[:60]) for text in (bad or texts)[:3])
+    cause = f"{len(bad)} texts gave no finite vector" if bad else "all vectors are finite; texts of the step"
+    return DivergenceError(
+        f"loss is {loss} at step {step} ({cause}: {shown}): lower learning_rate or use dtype float32; "
+        "the checkpoints so far are kept"
+    )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -138,7 +138,7 @@ class Standard:
 
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
         """The embedder, and the same for the length of the training sequences."""
-        return embedder, embedder.with_length(min(max_tokens, embedder.max_tokens))
+        return embedder, embedder.variant(max_tokens=min(max_tokens, embedder.pipeline.max_tokens))
 
     def objective(self, pairs: Pairs, config: TrainConfig) -> Objective:
         """The loss of the settings over the pairs."""

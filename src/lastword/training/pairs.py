@@ -1,4 +1,4 @@
-"""Positive pairs from files: anchor, positive, and where there is one a hard negative."""
+"""Positive pairs from files: anchor, positive and an optional hard negative."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lastword.files.tables import read_texts
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of texts that mean the same.
+    """Pairs of texts with the same meaning.
 
     Attributes:
         anchors: n texts.
         positives: n texts, each with the meaning of its anchor.
-        negatives: n texts, each near its anchor but of another meaning; "" where there is none.
+        negatives: n texts, each similar to its anchor but with another meaning; "" where there is none.
     """
 
     anchors: list[str]
@@ -37,43 +37,51 @@ class Pairs:
 
 
 def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_rows: bool = False) -> Pairs:
-    """Read and join files with the columns `anchor`, `positive` and perhaps `negative`.
+    """Read and concatenate files with the columns `anchor`, `positive` and optionally `negative`.
 
     Args:
         files: Parquet, JSON lines, CSV or TSV files; "pairs" is the bundled one.
         drop_empty: leave out pairs with an empty side instead of refusing the file.
-        header_rows: take the first line of CSV and TSV files for a pair too (as the paper's own code does).
+        header_rows: read the first line of CSV and TSV files as a pair too.
 
     Raises:
-        MissingFileError, TableError: see the message.
+        MissingFileError: a file does not exist.
+        TableError: a missing column, empty or non-text cells, or fewer than two pairs in all.
     """
-    joined = Pairs([], [], [])
+    pairs = Pairs([], [], [])
     for file in files:
         path = path_of(str(file)) if str(file) in NAMES else file
         columns = read_texts(path, ["anchor", "positive"], optional=["negative"], drop_empty=drop_empty)
         if header_rows and Path(path).suffix.lower() in (".csv", ".tsv"):
             columns = {name: ["" if name == "negative" else name, *cells] for name, cells in columns.items()}
-        joined.anchors.extend(columns["anchor"])
-        joined.positives.extend(columns["positive"])
-        joined.negatives.extend(columns.get("negative", [""] * len(columns["anchor"])))
-    if len(joined) < 2:
+        pairs.anchors.extend(columns["anchor"])
+        pairs.positives.extend(columns["positive"])
+        pairs.negatives.extend(columns.get("negative", [""] * len(columns["anchor"])))
+    if len(pairs) < 2:
         names = ", ".join(str(file) for file in files)
-        raise TableError(f"{names}: {len(joined)} pair; contrastive training needs at least 2, better 1,000")
-    return joined
+        raise TableError(f"{names}: {len(pairs)} pair; contrastive training needs at least 2, better 1,000")
+    return pairs
 
 
 def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> tuple[Pairs, Pairs]:
-    """Split off whole anchors, so that no held-out anchor is trained on.
+    """Hold out anchors with all of their pairs, so that no held-out anchor is trained on.
+
+    Args:
+        pairs: all pairs.
+        share: share of the distinct anchors to hold out, 0 to 1.
+        most: largest number of anchors to hold out.
+        seed: seed of the choice.
 
     Returns:
-        The pairs to train on, and one pair for each held-out anchor.
+        The pairs to train on, and one pair of each held-out anchor.
     """
     anchors = list(dict.fromkeys(pairs.anchors))
     count = min(most, int(len(anchors) * share))
     chosen = {anchors[i] for i in np.random.default_rng(seed).permutation(len(anchors))[:count]}
-    kept = [row for row, anchor in enumerate(pairs.anchors) if anchor not in chosen]
-    first: dict[str, int] = {}
+    training_rows, first_row = [], dict[str, int]()
     for row, anchor in enumerate(pairs.anchors):
         if anchor in chosen:
-            first.setdefault(anchor, row)
-    return pairs.take(kept), pairs.take(list(first.values()))
+            first_row.setdefault(anchor, row)
+        else:
+            training_rows.append(row)
+    return pairs.take(training_rows), pairs.take(list(first_row.values()))

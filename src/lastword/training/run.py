@@ -6,7 +6,10 @@ import dataclasses
 import importlib.util
 import json
 import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,48 +20,62 @@ from accelerate.utils import set_seed
 
 from lastword.augment import checked_noises
 from lastword.config import TrainConfig, train_config
-from lastword.console import info, warn
+from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.device import preferred_device
 from lastword.errors import RequestError
+from lastword.files.run_folder import RunFolder, write_json
 from lastword.training import adapter
+from lastword.training.checkpoints import OPTIMIZER
 from lastword.training.loop import Loop
 from lastword.training.objectives import Standard, Variant
 from lastword.training.pairs import Pairs, hold_out
-from lastword.training.plan import Plan, clock, make_plan
-from lastword.training.run_folder import TrainingFolder
-from lastword.training.select import HeldOutPairs, LastStep, Measured, Scorer, Selection
-from lastword.training.watch import Watch
+from lastword.training.plan import Plan, make_plan
+from lastword.training.selection import SCORES, CheckpointScores, HeldOutPairs, LastStep, Scorer, Selection
+from lastword.uncertainty import Score
 
+RECIPE = "recipe.json"
+_OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", "quantize")
+"""Settings that the score of a base model depends on."""
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training ended with.
+    """Result of a training run.
 
     Attributes:
-        out: the folder written.
+        output: the folder written.
         selection: the checkpoint kept and the scores of all.
         losses: loss of every step.
-        plan: what was forecast.
+        plan: the forecast.
         seconds: time of the whole call.
     """
 
-    out: Path
+    output: Path
     selection: Selection
     losses: list[float]
     plan: Plan
     seconds: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return {
+            "output": str(self.output),
+            "selection": self.selection.to_dict(),
+            "losses": self.losses,
+            "plan": dataclasses.asdict(self.plan),
+            "seconds": round(self.seconds, 1),
+        }
+
 
 def train(
-    out: str | Path,
+    output: str | Path,
     *,
     scorer: Scorer | LastStep | None = None,
     variant: Variant | None = None,
-    known: dict[str, Measured] | None = None,
+    base_scores: dict[str, Score] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     drop_empty: bool = False,
@@ -68,158 +85,173 @@ def train(
 ) -> TrainResult:
     """Adapt a decoder to embed, by contrastive LoRA training on pairs.
 
-    While it runs, everything lies in `OUT.partial`; the folder `out` appears when it is complete.
+    Work in progress is in `OUTPUT.partial`; the folder `output` appears when it is complete.
 
     Args:
-        out: folder to write.
-        scorer: development score that picks the checkpoint; None holds out a tenth of the pairs for it,
+        output: folder to write.
+        scorer: development score that chooses the checkpoint; None holds out a tenth of the pairs for it,
             `LastStep()` scores nothing and keeps the last.
         variant: a way of training that differs by more than settings; None is `Standard`.
-        known: what `scorer` gave for models before training: a series of trainings with one scorer hands the
-            same dict to each, so that their common beginning is scored once.
-        resume: go on with an interrupted run of the same settings.
-        overwrite: replace `out`, and start over where an interrupted run lies.
+        base_scores: scores of base models, filled and used by a series of runs with the same scorer, so that
+            each base model is scored once.
+        resume: resume an interrupted run with the same settings.
+        overwrite: replace `output`, and restart an interrupted run.
         drop_empty: leave out pairs with an empty side.
-        device: None takes the best there is.
-        trackers: name of an experiment tracker that accelerate knows, "none", or None for TensorBoard
-            where it is installed.
+        device: None takes the best available.
+        trackers: name of an experiment tracker that accelerate knows, or "none"; None is TensorBoard where it
+            is installed.
         **settings: fields of `TrainConfig`.
 
     Raises:
-        ExistingOutputError, RequestError, TableError, ModelError: before anything is done.
-        DivergenceError: a loss that is not finite; the checkpoints stay.
+        RequestError: an invalid setting, or `resume` with other settings than before.
+        ExistingOutputError: `output` or an interrupted run exists.
+        TableError: pairs that cannot be read.
+        ModelError: a model that cannot be loaded or adapted.
+        DivergenceError: a loss that is not finite; the checkpoints so far are kept.
 
     Source: arXiv:2507.22729, with true in-batch negatives (arXiv:2101.06983).
     """
     started = time.perf_counter()
-    config = train_config(settings)
+    config, variant = train_config(settings), variant or Standard()
     checked_noises(config.noise)
-    variant = variant or Standard()
     recipe = config.to_dict() | variant.record
-    place = TrainingFolder(Path(out), resume=resume, overwrite=overwrite)
-    place.check()
-    place.require(recipe)
+    folder = _RunFolder(Path(output), resume=resume, overwrite=overwrite)
+    if os.environ.get("RANK", "0") == "0":  # of several processes, the first locks the folder
+        folder.check()
+    folder.require(recipe)
     if variant.record:
         info(str(variant))
     pairs, scorer = _data(config, variant, scorer, drop_empty)
-    loaded, accelerator = _loaded(config, device, trackers, place.trackers)
+    scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
+    if resume:
+        scores.load()
+    loaded = _load(config, device or preferred_device(), config.quantize)
+    accelerator = _accelerator(config, loaded, trackers, folder.trackers)
     embedder, in_training = variant.views(loaded, config.max_tokens)
-    base = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
-    base_key = config.base_key + json.dumps(variant.record)
-    watch = _watch(embedder, scorer, config, place, {} if known is None else known, base_key)
     parameters = adapter.add_adapter(embedder.backbone.model, config)
-    if accelerator.is_main_process:
-        place.begin(recipe)
-    accelerator.wait_for_everyone()
-    accelerator.init_trackers("lastword")  # it writes into the place
-
     objective = variant.objective(pairs, config)
-    loop = Loop(in_training, objective, config, place.checkpoints, accelerator, parameters)
-    with embedder.backbone.attention(_attention(embedder)):
-        plan = _planned(loop)
-        checkpoints = loop.run(watch)
-    accelerator.end_training()
+    loop = Loop(in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters)
+    with folder.begin(recipe) if accelerator.is_main_process else nullcontext():
+        accelerator.wait_for_everyone()
+        accelerator.init_trackers("lastword")  # it writes into the folder
+        with embedder.backbone.attention(_attention(embedder)):
+            plan = _plan(loop)
+            selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
+        accelerator.end_training()
+        losses = loop.checkpoints.losses()
+        accelerator.wait_for_everyone()  # all have read what writing the model deletes
+        if accelerator.is_main_process:
+            checkpoint = dict(loop.checkpoints.all())[selection.step]
+            folder.write(_finished(embedder, variant, config, checkpoint), recipe, selection)
+            _log(selection, config)
+            info(f"wrote {output} after {duration(time.perf_counter() - started)}")
+    return TrainResult(folder.output, selection, losses, plan, time.perf_counter() - started)
 
-    selection = watch.choose(checkpoints, config.steps)
-    if config.quantize:
-        embedder = _over_full_weights(config, variant, str(embedder.backbone.device), checkpoints, selection)
-        base = embedder.facts
-    embedder.facts = dataclasses.replace(
-        base,
-        adapter=adapter.describe(config, embedder.backbone.model),
-        recipe=recipe,
-        selection=selection.to_dict(),
-    )
-    result = TrainResult(place.out, selection, loop.losses(), plan, time.perf_counter() - started)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        place.write(embedder, selection)
-        _tell(selection, config)
-        info(f"wrote {out} after {clock(result.seconds)}")
-    return result
+
+@dataclass(frozen=True)
+class _RunFolder(RunFolder):
+    """The folder of an unfinished run; without a checkpoint there is nothing to lose."""
+
+    evidence: str = "checkpoints/step-*"
+    record: str = RECIPE
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.partial / "checkpoints"
+
+    @property
+    def trackers(self) -> Path:
+        return self.partial / "trackers"
+
+    @contextmanager
+    def begin(self, recipe: dict[str, Any]) -> Iterator[Path]:
+        """Lock and make the folders, empty unless a run is resumed; use it in a `with`."""
+        with self.open(recipe) as folder:
+            self.checkpoints.mkdir(exist_ok=True)
+            yield folder
+
+    def write(self, embedder: Embedder, recipe: dict[str, Any], selection: Selection) -> None:
+        """Write the model with the record of the run in it, and move it to its path atomically."""
+        embedder.provenance = dataclasses.replace(
+            embedder.provenance, recipe=recipe, selection=selection.to_dict()
+        )
+        model = embedder.save(self.partial / "model", overwrite=True)
+        record = model / "training"
+        # The optimizer stays in the partial folder: a run that is killed from here on must not restart.
+        shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(OPTIMIZER))
+        write_json(record / "choice.json", selection.to_dict())
+        shutil.copy(self.partial / RECIPE, record / RECIPE)
+        if self.trackers.exists():
+            shutil.copytree(self.trackers, record / "trackers")
+        self.finish(model)
 
 
 def _data(
     config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
 ) -> tuple[Pairs, Scorer | LastStep]:
-    """The pairs to train on, and what scores the checkpoints."""
+    """The pairs to train on, and the score of the checkpoints."""
     pairs = variant.read(config.pairs, drop_empty=drop_empty)
     if scorer is None:
-        rest, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
+        training_pairs, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
         scorer = LastStep("last step (too few pairs to hold any out)")
         if len(held_out) >= _HELD_OUT_LEAST:
-            pairs, scorer = rest, HeldOutPairs(held_out)
+            pairs, scorer = training_pairs, HeldOutPairs(held_out)
     if config.patience and isinstance(scorer, LastStep):
         raise RequestError(
-            f"patience={config.patience}: there is no development score that could stop rising; "
-            "give labelled development texts, more pairs, or no patience"
+            f"patience={config.patience} needs a development score: give labelled development texts or more pairs, "
+            "or leave patience out"
         )
     if len(pairs) < config.batch_pairs:
         warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
     return pairs, scorer
 
 
-def _loaded(
-    config: TrainConfig, device: str | None, trackers: str | None, tracker_folder: Path
-) -> tuple[Embedder, Accelerator]:
-    place = device or preferred_device()
-    embedder = _embedder(config, place, config.quantize)
-    precision = "bf16" if "bfloat16" in str(embedder.backbone.dtype) else "no"
+def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
+    """The base model with the hash of its weights, without the layers that are not kept."""
+    embedder = Embedder.from_pretrained(
+        config.model,
+        template=config.template,
+        pooling=config.pooling,
+        layer=config.layer,
+        dtype=config.dtype,
+        device=device,
+        quantize=quantize,
+    )
+    base_hash = embedder.backbone.weights_hash
+    embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=base_hash)
+    return embedder.cut()
+
+
+def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, folder: Path) -> Accelerator:
+    """Device, precision, processes and trackers; the model is moved to its device, and all seeds are set."""
     tracker = trackers or ("tensorboard" if importlib.util.find_spec("tensorboard") else "none")
     if (
         os.environ.get("WORLD_SIZE", "1") == "1"
-    ):  # an earlier training in this process may have had another precision
+    ):  # an earlier run in this process may have had another precision
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
-        mixed_precision=precision,
-        cpu=place == "cpu",
-        project_dir=tracker_folder,
+        mixed_precision="bf16" if "bfloat16" in str(embedder.backbone.dtype) else "no",
+        cpu=embedder.backbone.device.type == "cpu",
+        project_dir=folder,
         log_with=None if tracker == "none" else tracker,
     )
     if accelerator.num_processes > 1 and not config.quantize:
         embedder.backbone.model.to(accelerator.device)
     set_seed(config.seed)
-    return embedder, accelerator
-
-
-def _embedder(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
-    return Embedder.from_pretrained(
-        config.model,
-        template=config.template,
-        pooling=config.pooling,
-        dtype=config.dtype,
-        device=device,
-        quantize=quantize,
-    )
-
-
-def _over_full_weights(
-    config: TrainConfig,
-    variant: Variant,
-    device: str,
-    checkpoints: list[tuple[int, Path]],
-    selection: Selection,
-) -> Embedder:
-    """The kept adapter over the weights as they were before they were quantised, as QLoRA is deployed."""
-    loaded = _embedder(config, device, quantize=None)
-    embedder, _ = variant.views(loaded, config.max_tokens)
-    embedder.facts = dataclasses.replace(embedder.facts, base_hash=embedder.weights_hash)
-    adapter.add_adapter(embedder.backbone.model, config)
-    load_adapter(embedder.backbone.model, dict(checkpoints)[selection.step])
-    return embedder
+    return accelerator
 
 
 def _attention(embedder: Embedder) -> str:
-    """Plain products on a CPU, where the fused kernel's backward pass takes longer at a sentence's length."""
+    """Eager on a CPU, where the backward pass of the fused kernel is slower at the length of a sentence."""
     return "eager" if embedder.backbone.device.type == "cpu" else "sdpa"
 
 
-def _planned(loop: Loop) -> Plan:
+def _plan(loop: Loop) -> Plan:
     texts = loop.objective.step(0).texts
-    loop.embedder.backbone.model.train()
+    loop.pipeline.backbone.model.train()
     plan = loop.within_memory(
         lambda: make_plan(
-            loop.embedder,
+            loop.pipeline,
             loop.objective,
             loop.config,
             loop.parameters,
@@ -229,41 +261,56 @@ def _planned(loop: Loop) -> Plan:
         )
     )
     if loop.accelerator.is_main_process:
-        plan.say()
+        plan.log()
     return plan
 
 
-def _watch(
+def _train(
+    loop: Loop,
+    scores: CheckpointScores,
     embedder: Embedder,
-    scorer: Scorer | LastStep,
-    config: TrainConfig,
-    place: TrainingFolder,
-    known: dict[str, Measured],
-    base_key: str,
-) -> Watch:
-    """The scores so far: those of an interrupted run, or that of the model before training."""
-    watch = Watch(embedder, scorer, config.patience)
-    if place.resume:
-        watch.load(place.checkpoints)
-    if 0 not in watch.scores and (measured := known.get(base_key) or watch.measure()):
-        watch.scores[0] = known[base_key] = measured
-    return watch
+    base_scores: dict[str, Score],
+    recipe: dict[str, Any],
+) -> Selection:
+    """Run the loop; the score of the base model is shared with other runs."""
+    training_only = vars(loop.config).keys() - _OF_THE_BASE
+    base = json.dumps({name: value for name, value in recipe.items() if name not in training_only})
+    if base in base_scores:
+        scores.by_step.setdefault(0, base_scores[base])
+    loop.run(scores, embedder)
+    if 0 in scores.by_step:
+        base_scores[base] = scores.by_step[0]
+    return scores.select([step for step, _ in loop.checkpoints.all()], loop.config.steps)
 
 
-def _tell(selection: Selection, config: TrainConfig) -> None:
-    """Say what was kept and why."""
+def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpoint: Path) -> Embedder:
+    """The embedder with the adapter of a checkpoint, over the full weights if it was trained over quantized ones."""
+    if config.quantize:
+        embedder, _ = variant.views(_load(config, str(embedder.backbone.device), None), config.max_tokens)
+        adapter.add_adapter(embedder.backbone.model, config)
+        embedder.backbone.model.eval()
+    load_adapter(embedder.backbone.model, checkpoint)
+    facts = adapter.describe(config, embedder.backbone.model)
+    embedder.provenance = dataclasses.replace(embedder.provenance, adapter=facts)
+    return embedder
+
+
+def _log(selection: Selection, config: TrainConfig) -> None:
+    """Log which checkpoint is kept and why."""
     if selection.stopped:
         info(
-            f"stopped after step {selection.stopped} of {config.steps}: {config.patience} checkpoints "
-            "without a rise beyond the noise"
+            f"stopped after step {selection.stopped} of {config.steps}: {config.patience} checkpoints were not better"
         )
-    if not selection.scores:
+    if not selection.gain:
         info(f"kept step {selection.step}: {selection.criterion}")
         return
-    before = selection.scores[0]
-    info(f"kept step {selection.step}: {selection.criterion} {before:.3f} → {selection.score:.3f}")
-    if selection.score <= before:
+    before, gain = selection.scores[0].value, selection.gain
+    info(
+        f"kept step {selection.step}: {selection.criterion} {before:.3f} → {selection.score:.3f}, 95 % interval of the "
+        f"gain {gain.low:+.3f} to {gain.high:+.3f}"
+    )
+    if gain.verdict != "better":
         warn(
-            f"training did not help: {selection.criterion} was {before:.3f} before "
-            f"and is {selection.score:.3f} now"
+            f"training did not help: {selection.criterion} was {before:.3f} before and is {selection.score:.3f} now "
+            f"({gain.verdict})"
         )

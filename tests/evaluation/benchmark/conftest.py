@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.evaluation.samples import WORDS
+from tests.samples import WORDS
 
 Rows = list[tuple[str, str, str]]
 

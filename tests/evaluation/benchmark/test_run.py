@@ -17,7 +17,7 @@ from lastword.errors import RequestError
 from lastword.evaluation import benchmark, differs
 from lastword.evaluation.benchmark.scoring import make_task
 from lastword.paper.as_published import published_average
-from tests.evaluation.samples import WordEncoder
+from tests.samples import WordEncoder
 
 from .conftest import EMOTION, SIB, write
 
@@ -193,7 +193,7 @@ def test_seeds_repeat_a_task_with_other_draws(settings):
 CHILD = """
 import sys, time, logging
 from lastword.evaluation import benchmark
-from tests.evaluation.samples import WordEncoder
+from tests.samples import WordEncoder
 class Slow(WordEncoder):
     def encode(self, texts):
         time.sleep(0.0 if len(self.asked) < 300 else 60)

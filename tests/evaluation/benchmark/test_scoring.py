@@ -13,7 +13,7 @@ from sklearn.metrics import v_measure_score
 
 from lastword.evaluation import tasks
 from lastword.evaluation.benchmark.scoring import Texts, make_task, score
-from tests.evaluation.samples import WordEncoder
+from tests.samples import WordEncoder
 
 from .conftest import AMAZON, EMOTION, MASAKHA, SIB
 

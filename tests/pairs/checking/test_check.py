@@ -196,7 +196,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert page.read_text().startswith("<!doctype html>")
     again = CliRunner().invoke(main, ["pairs", "check", str(file), "--fix", str(fixed)])
     assert again.exit_code == 2
-    assert again.stderr.strip() == f"lastword: {fixed} exists: give another place or --overwrite"
+    assert again.stderr.startswith(f"lastword: {fixed} exists: choose another path or ")
 
 
 def test_columns_are_required(tmp_path: Path, refused: Refused) -> None:

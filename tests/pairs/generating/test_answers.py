@@ -10,7 +10,7 @@ from lastword.pairs import make_pairs
 from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
 from lastword.pairs.generating.answers import cleaned, problem
 from lastword.pairs.generating.engine import Answer, Prompt
-from tests.pairing.test_stream import write
+from tests.pairs.test_stream import write
 
 TEXT = "The river was so low in August that nobody could row on it."
 

@@ -18,7 +18,7 @@ from lastword.errors import ModelError, RequestError
 from lastword.pairs import make_pairs
 from lastword.pairs.generating import LocalChat, Rewriting
 from lastword.pairs.generating.engine import Prompt
-from tests.pairing.test_stream import write
+from tests.pairs.test_stream import write
 
 Refused = Callable[..., str]
 TEMPLATE = (

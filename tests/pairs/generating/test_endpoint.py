@@ -16,8 +16,8 @@ from lastword.errors import RequestError, WorkError
 from lastword.pairs import make_pairs
 from lastword.pairs.generating import Endpoint, Rewriting
 from lastword.pairs.generating.engine import Answer, Prompt
-from tests.pairing.generating.server import Behaviour, serving
-from tests.pairing.test_stream import write
+from tests.pairs.generating.server import Behaviour, serving
+from tests.pairs.test_stream import write
 
 Refused = Callable[..., str]
 ASK = {"say": "{text}"}

@@ -58,14 +58,14 @@ def check(
     lastword pairs check titles.parquet --fix better.parquet --allow "length drift"
     """
     from lastword.bundled import NAMES, path_of
-    from lastword.errors import ExistingOutputError
+    from lastword.files.run_folder import require_absent
     from lastword.files.tables import read_texts
     from lastword.pairs.checking import check_pairs, write_fixed, write_page
     from lastword.pairs.checking.table import findings_table
 
     for out in (fix, report):
-        if out and out.exists() and not overwrite:
-            raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
+        if out:
+            require_absent(out, overwrite)
     embedder = None
     if not no_similarity:
         from lastword.embedding import Embedder

@@ -1,1 +1,1 @@
-"""TOKEN IDS → HIDDEN STATES: the ways to run the forward pass."""
+"""TOKEN IDS → HIDDEN STATES: ways to run a decoder behind one protocol; files in order: tree, path, stock, fused."""

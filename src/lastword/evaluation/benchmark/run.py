@@ -14,7 +14,7 @@ from lastword.cache.encoder import CachedEncoder
 from lastword.console import info, warn
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.encoders.by_name import description, load_encoder, served
+from lastword.encoders.by_name import description, load_encoder, with_batches
 from lastword.errors import MissingFileError
 from lastword.evaluation.benchmark.hub import MissingDataError, where_from
 from lastword.evaluation.benchmark.names import seeds_from, task_names
@@ -73,7 +73,7 @@ def benchmark(
     if folder and not folder.is_dir():
         raise MissingFileError(f"no folder {folder}: give one with copies of the data sets (--data-dir)")
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
-    scored = served(encoder, batch_tokens, also_poolings)
+    scored = with_batches(encoder, batch_tokens, also_poolings)
     fixed = not (isinstance(encoder, TfidfEncoder) or getattr(encoder, "batch_dependent", False))
     if cache is not False and fixed:
         scored = CachedEncoder(scored, VectorCache(None if cache is True else cache))

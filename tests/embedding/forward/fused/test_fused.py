@@ -15,6 +15,7 @@ from lastword.embedding.backbone import Backbone
 from lastword.embedding.forward.fused import attention
 from lastword.embedding.tokens import Batch
 from lastword.training.adapter import add_adapter
+from tests.embedding.reference import hidden
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 300,
@@ -105,7 +106,7 @@ def test_equal_to_the_models_own_forward(make: Make, layer: int | None, norm: An
     assert (fused.path, stock.path) == ("fused", "stock")
     for lengths, shared in (([8, 8, 7, 5, 5, 5], 3), ([3, 8, 4], 0), ([6, 2], 2), ([5], 1)):
         batch = _batch(lengths, shared)
-        _close(fused.hidden(batch, layer, norm), stock.hidden(batch, layer, norm), batch.attention_mask)
+        _close(hidden(fused, batch, layer, norm), hidden(stock, batch, layer, norm), batch.attention_mask)
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
@@ -115,8 +116,8 @@ def test_last_tokens_alone(make: Make, norm: Any) -> None:
     for lengths, shared in (([8, 8, 7, 5, 5, 5], 3), ([3, 8, 4], 0), ([6, 2], 2), ([5], 1)):
         batch = _batch(lengths, shared)
         rows = torch.arange(len(lengths))
-        expected = stock.hidden(batch, None, norm)[rows, torch.tensor(lengths) - 1]
-        _close(fused.last_hidden(batch, norm), expected, torch.ones(len(lengths), dtype=torch.bool))
+        expected = hidden(stock, batch, None, norm)[rows, torch.tensor(lengths) - 1]
+        _close(fused.last(batch, norm), expected, torch.ones(len(lengths), dtype=torch.bool))
 
 
 @pytest.mark.parametrize("most", [0, 5, 100])
@@ -124,7 +125,7 @@ def test_both_ways_to_compute_attention(most: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(attention, "PLAIN_MOST", most)
     fused, stock = _pair(BUILT_LIKE_LLAMA["qwen3"])
     batch = _batch([8, 8, 7, 5, 3], 3)
-    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
 
 
 @pytest.mark.parametrize("shared", [0, 3])
@@ -137,7 +138,7 @@ def test_rows_of_many_lengths_together_or_one_by_one(
     monkeypatch.setattr(attention, "TOGETHER_MOST", most)
     fused, stock = _pair(make)
     batch = _batch([8, 7, 7, 5, 3], shared)
-    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
 
 
 @pytest.mark.parametrize("make", BUILT_OTHERWISE.values(), ids=BUILT_OTHERWISE.keys())
@@ -145,22 +146,22 @@ def test_what_is_built_otherwise_runs_its_own_forward(make: Make) -> None:
     fused, stock = _pair(make)
     assert fused.path == "stock"
     batch = _batch([6, 4], 2)
-    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
 
 
 def test_beyond_a_window_the_model_cuts_by_itself() -> None:
     fused, stock = _pair(BUILT_LIKE_LLAMA["mistral"])
     batch = _batch([20, 12], 3)
-    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
-    _close(fused.last_hidden(batch), stock.last_hidden(batch), torch.ones(2, dtype=torch.bool))
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
+    _close(fused.last(batch), stock.last(batch), torch.ones(2, dtype=torch.bool))
 
 
 def test_hooks_are_run() -> None:
     fused, _ = _pair(BUILT_LIKE_LLAMA["llama"])
     batch, before = _batch([6, 4], 2), None
-    before = fused.hidden(batch)
+    before = hidden(fused, batch)
     fused.model.layers[0].register_forward_hook(lambda module, args, output: output * 1.5)
-    assert float((fused.hidden(batch) - before).abs().max()) > 0.01
+    assert float((hidden(fused, batch) - before).abs().max()) > 0.01
 
 
 @pytest.mark.parametrize("name", ["llama, biases", "qwen3", "gemma 3"])
@@ -173,7 +174,7 @@ def test_gradients_of_an_adapter(name: str) -> None:
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
     batch = _batch([8, 8, 7, 5], 3)
     gradients = []
-    for states in (fused.last_hidden(batch), stock.last_hidden(batch)):
+    for states in (fused.last(batch), stock.last(batch)):
         weights = torch.linspace(-1, 1, states.numel()).view_as(states)
         gradients.append(torch.autograd.grad((states * weights).sum(), parameters))
     for mine, theirs in zip(*gradients, strict=True):
@@ -184,25 +185,23 @@ def test_weights_that_learn_get_their_gradient() -> None:
     fused, stock = _pair(BUILT_LIKE_LLAMA["llama"])
     weight = fused.model.layers[1].mlp.up_proj.weight.requires_grad_(True)
     batch = _batch([8, 5], 3)
-    mine, theirs = (
-        torch.autograd.grad(one.last_hidden(batch).square().sum(), weight)[0] for one in (fused, stock)
-    )
+    mine, theirs = (torch.autograd.grad(one.last(batch).square().sum(), weight)[0] for one in (fused, stock))
     torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
 
 
 def test_fusing_takes_no_memory_and_a_changed_weight_counts() -> None:
     fused, stock = _pair(BUILT_LIKE_LLAMA["llama"])
     batch = _batch([8, 5], 3)
-    fused.hidden(batch)
+    hidden(fused, batch)
     attention = fused.model.layers[0].self_attn
     assert attention.q_proj.weight.untyped_storage().data_ptr() == (
         attention.v_proj.weight.untyped_storage().data_ptr()
     )
     with torch.no_grad():
         attention.k_proj.weight.mul_(2)
-    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
     attention.k_proj.weight.data = attention.k_proj.weight.data.clone() * 2
-    _close(fused.hidden(batch), stock.hidden(batch), batch.attention_mask)
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
 
 
 def test_bfloat16_stays_close() -> None:
@@ -210,5 +209,5 @@ def test_bfloat16_stays_close() -> None:
     half = Backbone(fused.model.bfloat16(), "half")
     assert half.path == "fused"
     batch = _batch([8, 8, 7, 5], 3)
-    mine, theirs = half.last_hidden(batch).float(), stock.last_hidden(batch).float()
+    mine, theirs = half.last(batch).float(), stock.last(batch).float()
     assert float(torch.cosine_similarity(mine, theirs).min()) > 0.999

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lastword.embedding.forward.fused.layout import Layout, Parts, added
-from lastword.embedding.forward.fused.tree import Tree
+from lastword.embedding.forward.tree import Tree
 
 PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CPU
 TOGETHER_MOST = 2048  # padded tokens up to which rows of all lengths are worth one step instead of one each

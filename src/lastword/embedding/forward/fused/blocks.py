@@ -1,8 +1,8 @@
-"""Read a Hugging Face decoder's structure: which of its modules plays which part.
+"""Read the structure of a Hugging Face decoder: which of its modules has which role.
 
-Llama, Qwen2, Qwen3, Mistral, Gemma and whatever is built like them. The parts are found by name, the
-result is proven by numbers (see `Backbone`): a model that computes anything else runs through its own
-forward.
+Llama, Qwen2, Qwen3, Mistral, Gemma and models built like them. Modules are found by name, and the result is
+compared with the model's own states (see `forward.py`): a model that computes anything else runs through
+its own forward pass.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ class Block:
 
     Attributes:
         attention_norm, mlp_norm: applied to the residual stream before attention and feed-forward.
-        attention_after, mlp_after: applied to what they give back, where the model has such norms (Gemma 3).
+        attention_after, mlp_after: applied to the output of attention and feed-forward, or None (Gemma 3 has them).
         qkv, out, gate_up, down: the matrix products.
         query_norm, key_norm: norms of each head's query and key (Qwen3, Gemma 3), or None.
-        activation: the gate's.
-        head_dim, scale: of the attention.
-        window: how many tokens back a token sees, or None for all.
-        rotary: which of the model's rotary embeddings, where it has several.
+        activation: activation function of the gate.
+        head_dim: width of an attention head.
+        scale: factor of the attention scores.
+        window: number of tokens back that a token attends to, or None for all.
+        rotary: name of the rotary embedding, for models that have several.
     """
 
     attention_norm: Norm
@@ -52,12 +53,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Blocks:
-    """A decoder's parts.
+    """The modules of a decoder by their role.
 
     Attributes:
-        model: the Hugging Face module they were read from.
+        model: the Hugging Face module.
         embed: token ids to the first hidden state.
-        layers: the blocks.
+        layers: the decoder layers.
         norm: the final norm.
         rotary: positions to cosines and sines.
     """
@@ -74,13 +75,19 @@ class Blocks:
         return min((block.window for block in self.layers if block.window), default=None)
 
     @property
-    def watched(self) -> bool:
-        """Whether somebody hooked into a module; hooks run in the model's own forward only."""
+    def vocabulary(self) -> int:
+        """Number of tokens."""
+        size: int = self.model.config.get_text_config().vocab_size  # type: ignore[operator,union-attr]
+        return size
+
+    @property
+    def hooked(self) -> bool:
+        """Whether a module has forward hooks; they run in the model's own forward pass only."""
         return any(module._forward_hooks or module._forward_pre_hooks for module in self.model.modules())
 
 
 def read_blocks(model: Any) -> Blocks | None:
-    """Find the parts, or return None for a model that is built otherwise."""
+    """Find the modules, or return None for a model of another structure."""
     try:
         return Blocks(
             model=model,

@@ -17,7 +17,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from lastword.embedding.forward.fused.tree import Tree
+from lastword.embedding.forward.tree import Tree
 from lastword.embedding.tokens import Batch
 
 

@@ -1,4 +1,4 @@
-"""Scores at checkpoints, and the early stop: it ends where it should and survives a kill."""
+"""Scores at checkpoints, the choice among them, and the early stop: it is where it should be and survives a kill."""
 
 from __future__ import annotations
 
@@ -25,64 +25,77 @@ from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder
 from lastword.training import HeldOutPairs, LastStep, train
 from lastword.training.pairs import Pairs
-from lastword.training.watch import checkpoints_without_rise
-from tests.training.conftest import pair_columns
+from lastword.training.selection import checkpoints_since_better
+from lastword.uncertainty import Score, compare, halves
+from tests.training.conftest import made_score, pair_columns
 
 Settings = dict[str, Any]
 Refused = Callable[..., str]
 
 
 class AdapterSize:
-    """Grows with every step; what it says depends on the weights alone."""
+    """Grows with every step; the value depends on the weights alone.
+
+    Attributes:
+        spread: of the replicates, uncorrelated from call to call.
+        stop_at: call that is interrupted.
+    """
 
     criterion = "size of the adapter"
 
-    def __init__(self, band: float, stop_at: int | None = None) -> None:
-        self.band, self.stop_at, self.calls = band, stop_at, 0
+    def __init__(self, spread: float, stop_at: int | None = None) -> None:
+        self.spread, self.stop_at, self.calls = spread, stop_at, 0
 
-    def __call__(self, embedder: Embedder) -> tuple[float, float]:
+    def __call__(self, embedder: Embedder) -> Score:
         self.calls += 1
         if self.calls == self.stop_at:
             raise KeyboardInterrupt
         weights = [p for name, p in embedder.backbone.model.named_parameters() if "lora_B" in name]
-        return float(sum(weight.detach().abs().sum() for weight in weights)), self.band
+        size = float(sum(weight.detach().abs().sum() for weight in weights))
+        return made_score(size, self.spread, self.calls)
 
 
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 1), st.floats(0, 0.3)),
-        min_size=1,
-        max_size=12,
-    )
-)
-def test_scores_without_a_rise_are_counted_from_the_last_one(measured: list[tuple[float, float]]) -> None:
-    rises = [0]
-    for i, (score, band) in enumerate(measured):
-        if i and score > measured[rises[-1]][0] + band:
-            rises.append(i)
-    assert checkpoints_without_rise(measured) == len(measured) - 1 - rises[-1]
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.1)), min_size=1, max_size=12))
+def test_checkpoints_are_counted_from_the_last_better_one(values: list[tuple[float, float]]) -> None:
+    scores = [made_score(value, spread, i) for i, (value, spread) in enumerate(values)]
+    better = [0]
+    for i, score in enumerate(scores):
+        if i and compare(score, scores[better[-1]]).low > 0:
+            better.append(i)
+    assert checkpoints_since_better(scores) == len(scores) - 1 - better[-1]
 
 
-def test_a_slow_climb_counts_once_its_sum_is_more_than_noise() -> None:
-    climb = [(0.30 + 0.01 * i, 0.025) for i in range(7)]
-    assert [checkpoints_without_rise(climb[:n]) for n in range(1, 8)] == [0, 1, 2, 0, 1, 2, 0]
+def test_a_slow_rise_counts_once_its_sum_is_distinguishable() -> None:
+    rise = [made_score(0.30 + 0.01 * i, 0.0085, i) for i in range(7)]
+    assert compare(rise[1], rise[0]).high == pytest.approx(0.01 + 0.025, abs=1e-3)
+    assert [checkpoints_since_better(rise[:n]) for n in range(1, 8)] == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_what_both_checkpoints_share_is_no_error() -> None:
+    """Paired: the same halves are easy or hard for both."""
+    rise = [made_score(0.30 + 0.01 * i, 0.1, pattern=3) for i in range(3)]
+    assert [checkpoints_since_better(rise[:n]) for n in range(1, 4)] == [0, 0, 0]
 
 
 def test_a_flat_score_stops_the_training_and_is_written_down(tmp_path: Path, settings: Settings) -> None:
     settings = {**settings, "steps": 150, "patience": 2}
-    stopped = train(tmp_path / "flat", scorer=AdapterSize(band=1e9), **settings)
+    stopped = train(tmp_path / "flat", scorer=AdapterSize(spread=1e9), **settings)
     assert stopped.selection.stopped == 20
-    assert list(stopped.selection.scores) == list(stopped.selection.bands) == [0, 10, 20]
+    assert list(stopped.selection.scores) == [0, 10, 20]
     assert len(stopped.losses) == 20
     card = json.loads((tmp_path / "flat" / "lastword.json").read_text())
-    assert (card["selection"]["stopped"], card["selection"]["bands"]["20"]) == (20, 1e9)
+    assert card["selection"]["stopped"] == 20
+    assert card["selection"]["text_se"]["20"] == pytest.approx(1e9 * (32 / 31) ** 0.5)
+    assert card["selection"]["gain"]["verdict"] == "not distinguishable"
     assert card["recipe"]["patience"] == 2
     choice = json.loads((tmp_path / "flat" / "training" / "choice.json").read_text())
     assert choice == card["selection"]
+    stored = json.loads((tmp_path / "flat" / "training" / "scores.json").read_text())["scores"]
+    assert {int(step): Score.from_dict(score) for step, score in stored.items()} == stopped.selection.scores
 
 
 def test_a_rising_score_stops_nothing(tmp_path: Path, settings: Settings) -> None:
-    result = train(tmp_path / "out", scorer=AdapterSize(band=0), **{**settings, "steps": 25, "patience": 1})
+    result = train(tmp_path / "out", scorer=AdapterSize(spread=0), **{**settings, "steps": 25, "patience": 1})
     assert result.selection.stopped is None
     assert result.selection.step == 25
 
@@ -116,15 +129,15 @@ def test_a_killed_run_stops_where_it_would_have(tmp_path: Path, settings: Settin
 
 def test_a_checkpoint_without_its_score_gets_it_on_resume(tmp_path: Path, settings: Settings) -> None:
     settings = {**settings, "steps": 45, "patience": 2}
-    whole = train(tmp_path / "whole", scorer=AdapterSize(band=0), **settings)
+    whole = train(tmp_path / "whole", scorer=AdapterSize(spread=0), **settings)
     out = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        train(out, scorer=AdapterSize(band=0, stop_at=3), **settings)
+        train(out, scorer=AdapterSize(spread=0, stop_at=3), **settings)
     assert sorted(path.name for path in (tmp_path / "stopped.partial" / "checkpoints").glob("step-*")) == [
         "step-000010",
         "step-000020",
     ]
-    again = AdapterSize(band=0)
+    again = AdapterSize(spread=0)
     resumed = train(out, scorer=again, resume=True, **settings)
     assert resumed.selection == whole.selection
     assert again.calls == 3, "steps 20, 40 and 45; what was scored before is read"
@@ -136,9 +149,9 @@ def test_a_run_that_had_stopped_goes_no_further_on_resume(
     settings, finish = {**settings, "steps": 45, "patience": 1}, RunFolder.finish
     monkeypatch.setattr(RunFolder, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "out", scorer=AdapterSize(band=1e9), **settings)
+        train(tmp_path / "out", scorer=AdapterSize(spread=1e9), **settings)
     monkeypatch.setattr(RunFolder, "finish", finish)
-    result = train(tmp_path / "out", scorer=AdapterSize(band=1e9), resume=True, **settings)
+    result = train(tmp_path / "out", scorer=AdapterSize(spread=1e9), resume=True, **settings)
     assert (result.selection.stopped, len(result.losses)) == (10, 10)
 
 
@@ -147,19 +160,19 @@ def test_a_resumed_run_chooses_by_the_same_score(
 ) -> None:
     settings, out = {**settings, "steps": 45}, tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        train(out, scorer=AdapterSize(band=0, stop_at=3), **settings)
-    other = AdapterSize(band=0)
+        train(out, scorer=AdapterSize(spread=0, stop_at=3), **settings)
+    other = AdapterSize(spread=0)
     other.criterion = "something else"
     assert refused(RequestError, train, out, scorer=other, resume=True, **settings) == (
-        "--resume: checkpoints were chosen by size of the adapter and are now by something else; "
-        "repeat the settings of the interrupted run or start over with --overwrite"
+        "resume=True: the checkpoints were scored by size of the adapter, not by something else; repeat the settings "
+        "of the interrupted run, or restart it with overwrite=True"
     )
 
 
 def test_patience_without_a_score(tmp_path: Path, settings: Settings, refused: Refused) -> None:
     message = (
-        "patience=2: there is no development score that could stop rising; "
-        "give labelled development texts, more pairs, or no patience"
+        "patience=2 needs a development score: give labelled development texts or more pairs, "
+        "or leave patience out"
     )
     for scorer in (None, LastStep()):
         assert (
@@ -177,21 +190,27 @@ def test_the_last_step_is_kept_where_nothing_is_scored(tmp_path: Path, settings:
 
 def test_scoring_in_the_middle_changes_nothing(tmp_path: Path, settings: Settings) -> None:
     settings = {**settings, "dropout": 0.2, "noise": "delete"}
-    scored = train(tmp_path / "scored", scorer=AdapterSize(band=0), **settings)
+    scored = train(tmp_path / "scored", scorer=AdapterSize(spread=0), **settings)
     blind = train(tmp_path / "blind", scorer=LastStep(), **settings)
     assert scored.losses == blind.losses
 
 
-def test_held_out_pairs_have_the_standard_error_for_a_band(load: Any) -> None:
+def test_held_out_pairs_are_the_replicates(load: Any) -> None:
     columns = pair_columns(20)
     pairs = Pairs(columns["anchor"], columns["positive"], [""] * 20)
     embedder = load(template="ccw", pooling="lasttoken")
-    score, band = HeldOutPairs(pairs)(embedder)
+    score = HeldOutPairs(pairs)(embedder)
     anchors, positives = embedder.encode(pairs.anchors), embedder.encode(pairs.positives)
     reciprocal = []
     for i in range(20):
         similarity = [float(anchors[i] @ positives[j]) for j in range(20)]
         reciprocal.append(1 / sum(value >= similarity[i] for value in similarity))
     mean = sum(reciprocal) / 20
-    assert score == pytest.approx(mean, abs=1e-6)
-    assert band == pytest.approx((sum((one - mean) ** 2 for one in reciprocal) / 20 / 20) ** 0.5, abs=1e-6)
+    assert score.value == pytest.approx(mean, abs=1e-6)
+    for rows, (value,) in zip(halves(20), score.resamples, strict=True):
+        assert value == pytest.approx(sum(reciprocal[row] for row in rows) / 10, abs=1e-5)
+    other = HeldOutPairs(pairs)(load(template="none", pooling="mean"))
+    assert compare(other, score).value == pytest.approx(other.value - score.value)
+    reordered = Pairs(pairs.anchors[::-1], pairs.positives[::-1], pairs.negatives)
+    with pytest.raises(RequestError, match="scores of different texts"):
+        compare(HeldOutPairs(reordered)(embedder), score)

@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastword.training.loop import checkpoint_steps, learning_rate_factor
+from lastword.training.checkpoints import checkpoint_steps
+from lastword.training.loop import learning_rate_factor
 from lastword.training.objectives import step_rows
 
 

@@ -1,0 +1,124 @@
+"""The model's own forward pass, for every decoder that transformers can load; and how its guarantees are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lastword.embedding.forward.path import Guarantees
+from lastword.embedding.spec import Norm
+from lastword.embedding.tokens import Batch
+from lastword.errors import ModelError
+
+# Attribute of the norm after the last layer: Llama, Qwen, Mistral, Gemma | GPT-2 | GPT-NeoX, OPT.
+_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+_SHIFT = 3
+
+
+class StockForward:
+    """The forward pass of the Hugging Face module, padded batches and all.
+
+    Attributes:
+        model: the module, without its vocabulary head.
+        model_name: for messages.
+        layers: number of layers.
+    """
+
+    name = "stock"
+
+    def __init__(self, model: Any, model_name: str, layers: int, positions: int, tolerance: float) -> None:
+        self.model, self.model_name, self.layers = model, model_name, layers
+        causal, relative = _measure(model, tolerance)
+        self._guarantees = Guarantees(causal, positions, "relative" if relative else "absolute")
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """Measured when the model was loaded."""
+        return self._guarantees
+
+    def hidden(self, batch: Batch, layers: Sequence[int], norm: Norm) -> Iterator[tuple[int, Tensor]]:
+        """See `ForwardPath.hidden`.
+
+        The model applies its final norm after the last layer only: it is applied to the others here for
+        "post", and the input of that norm is taken for "pre".
+
+        Raises:
+            ModelError: norm="pre" and no final norm was found.
+        """
+        inputs = _inputs(batch)
+        lower = sorted({layer for layer in layers if layer < self.layers})
+        before_norm: list[Tensor] = []
+        hooks = []
+        if self.layers in layers and norm == "pre":
+            hooks.append(
+                self.final_norm.register_forward_pre_hook(lambda _, args: before_norm.append(args[0]))
+            )
+        try:
+            output = self.model(**inputs, use_cache=False, output_hidden_states=bool(lower))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        for layer in lower:
+            states = output.hidden_states[layer]
+            yield layer, self.final_norm(states) if norm == "post" else states
+        if self.layers in layers:
+            yield self.layers, output.last_hidden_state if norm == "post" else before_norm[-1]
+
+    def last(self, batch: Batch, norm: Norm) -> Tensor:
+        """See `ForwardPath.last`."""
+        ((_, states),) = self.hidden(batch, [self.layers], norm)
+        rows = torch.arange(len(batch.lengths), device=states.device)
+        return states[rows, torch.tensor(batch.lengths, device=states.device) - 1]
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm after the last layer.
+
+        Raises:
+            ModelError: there is none of a known name.
+        """
+        modules: dict[str, nn.Module] = dict(self.model.named_modules())
+        for name, module in modules.items():
+            if name.rpartition(".")[2] in _FINAL_NORMS and "layers." not in name and ".h." not in name:
+                return module
+        raise ModelError(
+            f"{self.model_name}: no final norm found (looked for {', '.join(_FINAL_NORMS)}): "
+            "use norm='post' and the last layer"
+        )
+
+
+def two_rows(vocabulary: int, device: torch.device) -> Batch:
+    """Two rows of 3 and 6 tokens, the first the beginning of the second; two tokens shared."""
+    ids = torch.arange(1, 7, device=device).expand(2, -1) % vocabulary
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    mask[0, 3:] = False
+    return Batch([0, 1], ids, mask, mask, [3, 6], 2)
+
+
+def difference(states: Tensor, reference: Tensor) -> float:
+    """Largest absolute difference of two computations of the same states, relative to the largest state."""
+    return float((states - reference).abs().max()) / float(reference.abs().max())
+
+
+@torch.no_grad()
+def _measure(model: Any, tolerance: float) -> tuple[bool, bool]:
+    """Whether the model is causal, and whether its positions are relative."""
+    device = next(model.parameters()).device
+    batch = two_rows(model.config.get_text_config().vocab_size, device)
+    inputs = _inputs(batch)
+    states = model(**inputs, use_cache=False).last_hidden_state
+    causal = difference(states[0, :3], states[1, :3]) <= tolerance
+    positions = torch.arange(_SHIFT, _SHIFT + batch.input_ids.shape[1], device=device).expand(2, -1)
+    try:
+        shifted = model(**inputs, position_ids=positions, use_cache=False).last_hidden_state
+    except (TypeError, IndexError, RuntimeError):  # takes no positions, or has too few
+        return causal, False
+    real = batch.attention_mask
+    return causal, difference(shifted[real], states[real]) <= tolerance
+
+
+def _inputs(batch: Batch) -> dict[str, Tensor]:
+    return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask.long()}

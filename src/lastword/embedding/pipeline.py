@@ -1,0 +1,166 @@
+"""Texts to pooled vectors in five steps: compile the template, tokenize, batch, run the forward pass, pool."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from lastword.embedding.backbone import Backbone
+from lastword.embedding.pooling import Pooling
+from lastword.embedding.spec import EmbedderSpec
+from lastword.embedding.template import CompiledTemplate
+from lastword.embedding.tokenizer import TextTokenizer
+from lastword.embedding.tokens import Batch, Sequences, group_by_length, pad, tokenize
+from lastword.errors import RequestError
+
+_BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536, "mps": 8192}
+LayerPooling = tuple[int, str]
+"""A hidden state and a pooling of it, as `Pooling.parse` reads it."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A model, its tokenizer and a spec: everything that turns a text into a vector.
+
+    Attributes:
+        backbone: the language model.
+        tokenizer: its tokenizer.
+        spec: template, pooling, layer, …; completed for the model.
+        compiled: the template as ids, with the end-of-text token that the pooling may need.
+    """
+
+    backbone: Backbone
+    tokenizer: TextTokenizer
+    spec: EmbedderSpec
+    compiled: CompiledTemplate = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check the spec against the model.
+
+        Raises:
+            RequestError, TemplateError: the model or the tokenizer cannot do what the spec asks for.
+        """
+        backbone = self.backbone
+        spec = self.spec.fitted(backbone.layers, backbone.positions, backbone.name)
+        object.__setattr__(self, "spec", spec)
+        object.__setattr__(self, "compiled", self.compile(spec.pooling.needs_eos))
+
+    def variant(self, **changes: Any) -> Pipeline:
+        """The same model with another spec; weights are shared. See `EmbedderSpec.changed`."""
+        return Pipeline(self.backbone, self.tokenizer, self.spec.changed(**changes))
+
+    @property
+    def layer(self) -> int:
+        """Number of the hidden state that is pooled."""
+        return self.backbone.layers if self.spec.layer is None else self.spec.layer
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest sequence, template included."""
+        assert self.spec.max_tokens is not None  # set by `fitted`
+        return self.spec.max_tokens
+
+    @property
+    def identity(self) -> str:
+        """A string that changes whenever vectors may: spec, weights, configuration, precision, tokenizer."""
+        parts = [self.spec.identity, str(self.compiled.bos), self.backbone.identity, self.tokenizer.identity]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def compile(self, append_eos: bool) -> CompiledTemplate:
+        """The template as ids.
+
+        Args:
+            append_eos: end in an end-of-text token, which takes no room from the text.
+        """
+        template = self.spec.template
+        if not append_eos or template.eos:
+            return template.compile(self.tokenizer, self.max_tokens)
+        if self.max_tokens == self.backbone.positions:
+            raise RequestError(
+                f"eos pooling takes one position more than max_tokens={self.max_tokens}, "
+                f"all that {self.backbone.name} has: use max_tokens={self.max_tokens - 1}"
+            )
+        return dataclasses.replace(template, eos=True).compile(self.tokenizer, self.max_tokens + 1)
+
+    def tokenize(
+        self, texts: Sequence[str], append_eos: bool | None = None, numbers: Sequence[int] | None = None
+    ) -> Sequences:
+        """Wrap and tokenize.
+
+        Args:
+            texts: n strings.
+            append_eos: as for `compile`; None does as the pooling needs.
+            numbers: row numbers to name in an error; None counts from 0.
+        """
+        append = self.spec.pooling.needs_eos if append_eos is None else append_eos
+        return tokenize(texts, self.compile(append), self.tokenizer, numbers)
+
+    def batch_tokens(self, batch_tokens: int | None) -> int:
+        """The number of padded tokens of a batch: the one given, or the default of the device."""
+        return batch_tokens or _BATCH_TOKENS[self.backbone.device.type]
+
+    def batches(self, sequences: Sequences, batch_tokens: int | None = None) -> Iterator[Batch]:
+        """Padded batches, longest rows first, each of at most `batch_tokens` padded tokens."""
+        for rows in group_by_length([len(ids) for ids in sequences.ids], self.batch_tokens(batch_tokens)):
+            yield pad(sequences, rows, self.tokenizer.pad_id, self.backbone.device)
+
+    def vectors(self, batch: Batch) -> Tensor:
+        """Vectors of a batch as the spec says, (batch, dim) float32, not normalised, differentiable."""
+        return self.pooled(batch, [self.spec.pooling], [self.layer])[self.layer, self.spec.pooling.spec]
+
+    def pooled(
+        self, batch: Batch, poolings: Sequence[Pooling], layers: Sequence[int]
+    ) -> dict[LayerPooling, Tensor]:
+        """Several poolings of several layers from one pass over a batch.
+
+        Args:
+            batch: tokenized with `append_eos` if any of the poolings needs it.
+            poolings: of the same pass, see `passes`.
+            layers: hidden states, 0 … number of layers.
+
+        Returns:
+            (layer, pooling) → (batch, dim) float32, not normalised, differentiable.
+        """
+        appended = any(pooling.needs_eos for pooling in poolings) and not self.spec.template.eos
+        ends_only = all(pooling.reads_last and (pooling.needs_eos or not appended) for pooling in poolings)
+        if ends_only and set(layers) == {self.backbone.layers}:
+            last = self.backbone.last(batch, self.spec.norm).float()
+            return {(self.backbone.layers, pooling.spec): last for pooling in poolings}
+        masks = {pooling: pooling_mask(batch, pooling, appended) for pooling in poolings}
+        return {
+            (layer, pooling.spec): pooling(hidden, mask)
+            for layer, hidden in self.backbone.hidden(batch, layers, self.spec.norm)
+            for pooling, mask in masks.items()
+        }
+
+    def passes(self, poolings: Sequence[Pooling]) -> list[list[Pooling]]:
+        """Group poolings by the passes they need.
+
+        One pass serves all where attention is causal: an end-of-text token, appended for some, changes no
+        state before it. Otherwise those that need the token have a pass of their own.
+        """
+        if self.backbone.causal or self.spec.template.eos:
+            return [list(poolings)]
+        groups = [[pooling for pooling in poolings if pooling.needs_eos is needs] for needs in (True, False)]
+        return [group for group in groups if group]
+
+
+def pooling_mask(batch: Batch, pooling: Pooling, appended_eos: bool) -> Tensor:
+    """(batch, seq) bool: the positions that a pooling reads.
+
+    Args:
+        batch: its masks.
+        pooling: over the text's own tokens, or over the whole sequence.
+        appended_eos: the last token of each row is there for the poolings that need it alone.
+    """
+    if pooling.over == "text":
+        return batch.text_mask
+    if appended_eos and not pooling.needs_eos:
+        count = batch.attention_mask.long().cumsum(1)
+        return batch.attention_mask & (count < count[:, -1:])
+    return batch.attention_mask

@@ -1,0 +1,137 @@
+"""What makes a vector besides the model: one frozen value, stored with a folder and part of every identity.
+
+This file does not import torch: settings are checked before it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from lastword.embedding.pooling import Pooling
+from lastword.embedding.template import Template
+from lastword.errors import RequestError, unknown_name
+
+Norm = Literal["post", "pre"]
+DEFAULT_MAX_TOKENS = 512
+QUERY = ("query",)
+DOCUMENT = ("document", "passage", "corpus")
+"""Names of prompts that `encode_query` and `encode_document` look for, as in sentence-transformers."""
+
+
+@dataclass(frozen=True)
+class EmbedderSpec:
+    """How texts become vectors, apart from weights and tokenizer.
+
+    Attributes:
+        template: string around each text, with its policy on special tokens.
+        pooling: how hidden states become one vector.
+        layer: hidden state that is pooled, 0 … number of layers; None is the last.
+        norm: "post" pools after the model's final norm, "pre" before it.
+        max_tokens: longest sequence in tokens, template included; an appended end-of-text token comes on top.
+            None is 512, or what the model's positions allow.
+        normalize: whether vectors are scaled to length 1.
+        prompts: name → string that is put before a text, inside the template, such as
+            {"query": "search query: "}.
+    """
+
+    template: Template = field(default_factory=lambda: Template.parse("none"))
+    pooling: Pooling = field(default_factory=lambda: Pooling("mean"))
+    layer: int | None = None
+    norm: Norm = "post"
+    max_tokens: int | None = None
+    normalize: bool = True
+    prompts: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse values that no model can take."""
+        if self.norm not in ("post", "pre"):
+            raise RequestError(unknown_name("norm", self.norm, ["post", "pre"]))
+        for name, prompt in self.prompts.items():
+            if not isinstance(prompt, str):
+                raise RequestError(f"prompts[{name!r}] is {type(prompt).__name__}, not str")
+
+    def changed(self, **changes: Any) -> EmbedderSpec:
+        """A copy with other values; None leaves a value as it is.
+
+        Args:
+            **changes: fields; template and pooling may be strings. `bos` and `boundary` change the template.
+
+        Raises:
+            RequestError, TemplateError: an invalid value.
+        """
+        values = {name: value for name, value in changes.items() if value is not None}
+        template = values.pop("template", self.template)
+        policy = {name: values.pop(name) for name in ("bos", "boundary") if name in values}
+        if "pooling" in values:
+            values["pooling"] = Pooling.parse(values["pooling"])
+        return replace(self, template=Template.parse(template, **policy), **values)
+
+    def fitted(self, layers: int, positions: int, model: str) -> EmbedderSpec:
+        """Fill in what depends on the model, and refuse what it cannot do.
+
+        Args:
+            layers: number of layers of the model.
+            positions: longest sequence that the model was made for.
+            model: its name, for messages.
+
+        Returns:
+            A copy with `max_tokens` set and `layer` None where the last layer is asked for by number.
+
+        Raises:
+            RequestError: a layer or length that the model does not have.
+        """
+        layer = checked_layer(self.layer, layers)
+        longest = min(DEFAULT_MAX_TOKENS, positions - 1)  # one is left for an end-of-text token
+        max_tokens = longest if self.max_tokens is None else self.max_tokens
+        if max_tokens > positions:
+            raise RequestError(
+                f"max_tokens={max_tokens}: {model} has {positions} positions; use at most that many"
+            )
+        return replace(self, layer=None if layer == layers else layer, max_tokens=max_tokens)
+
+    def prompt(self, names: tuple[str, ...]) -> str:
+        """The first prompt that has one of these names, or ""."""
+        return next((self.prompts[name] for name in names if name in self.prompts), "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return {**asdict(self), "pooling": self.pooling.spec, "prompts": dict(self.prompts)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EmbedderSpec:
+        """Read what `to_dict` gives; further keys are ignored. The stored layer is the folder's last one.
+
+        Raises:
+            KeyError, TypeError, ValueError: something is missing or invalid.
+        """
+        return cls(
+            template=Template(**values["template"]),
+            pooling=Pooling.parse(values["pooling"]),
+            norm=values["norm"],
+            max_tokens=values["max_tokens"],
+            normalize=values["normalize"],
+            prompts=values.get("prompts", {}),
+        )
+
+    @property
+    def identity(self) -> str:
+        """A string that changes with anything that could change a vector; the template's name does not."""
+        values = self.to_dict()
+        del values["template"]["name"], values["prompts"]  # a prompt is part of the text that is embedded
+        return json.dumps(values, sort_keys=True)
+
+
+def checked_layer(layer: int | None, layers: int) -> int:
+    """The number of a hidden state, the last for None.
+
+    Raises:
+        RequestError: the model has no such hidden state.
+    """
+    if layer is None:
+        return layers
+    if not 0 <= layer <= layers:
+        raise RequestError(f"layer={layer}: this model has hidden states 0 … {layers}")
+    return layer

@@ -1,0 +1,91 @@
+"""What forward paths guarantee, and that work is shared only where the guarantee holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import transformers
+
+from lastword.embedding import Embedder, EmbedderSpec
+from lastword.embedding.backbone import Backbone
+from lastword.embedding.tokenizer import TextTokenizer
+from lastword.errors import RequestError
+
+Load = Callable[..., Embedder]
+Refused = Callable[..., str]
+POOLINGS = ["mean", "eos", "lasttoken", "max"]
+TEXTS = ["a man is driving a car", "the river", 'This sentence: "x"']
+
+
+@pytest.mark.parametrize(
+    ("fixture", "path", "positions"),
+    [
+        ("llama_folder", "fused", "relative"),
+        ("qwen_folder", "fused", "relative"),
+        ("gpt2_folder", "stock", "absolute"),
+    ],
+)
+def test_guarantees_are_measured(
+    request: pytest.FixtureRequest, fixture: str, path: str, positions: str
+) -> None:
+    backbone = Backbone.load(request.getfixturevalue(fixture), dtype="float32", device="cpu")
+    for forward in (backbone.stock, backbone.path_for(10)):
+        guarantees = forward.guarantees
+        assert (guarantees.causal, guarantees.max_tokens, guarantees.positions) == (True, 128, positions)
+    assert (backbone.path, backbone.causal) == (path, True)
+    assert backbone.path_for(129).name == "stock"
+
+
+def test_a_hook_ends_the_guarantee_of_the_fused_path(load: Load) -> None:
+    backbone = load().backbone
+    hook = backbone.model.layers[0].register_forward_hook(lambda *_: None)
+    assert (backbone.path, backbone.fused.guarantees.max_tokens) == ("stock", 0)  # type: ignore[union-attr]
+    hook.remove()
+    assert backbone.path == "fused"
+
+
+def test_an_attention_window_bounds_the_fused_path() -> None:
+    config = transformers.MistralConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, sliding_window=8,
+    )  # fmt: skip
+    backbone = Backbone(transformers.MistralModel(config), "windowed")
+    assert (backbone.path_for(8).name, backbone.path_for(9).name) == ("fused", "stock")
+
+
+@pytest.fixture
+def bidirectional(bert_folder: Path, llama_folder: Path) -> Embedder:
+    """A model whose tokens see later ones, which `from_pretrained` refuses and a later method may ask for."""
+    model = transformers.AutoModel.from_pretrained(bert_folder, attn_implementation="eager")
+    backbone = Backbone(model, "bidirectional")
+    return Embedder(
+        backbone, TextTokenizer.load(llama_folder), EmbedderSpec().changed(template="ccw", max_tokens=60)
+    )
+
+
+def test_causality_is_recorded_and_not_demanded(
+    bidirectional: Embedder, refused: Refused, tmp_path: Path
+) -> None:
+    assert (bidirectional.backbone.causal, bidirectional.backbone.path) == (False, "stock")
+    assert refused(RequestError, bidirectional.save, tmp_path / "model") == (
+        "a standard model folder cannot express attention to later tokens; use a decoder"
+    )
+
+
+def test_an_appended_token_is_not_shared_where_it_would_be_seen(bidirectional: Embedder) -> None:
+    together = bidirectional.encode_poolings(TEXTS, POOLINGS)
+    for pooling in POOLINGS:
+        alone = bidirectional.variant(pooling=pooling).encode(TEXTS)
+        np.testing.assert_allclose(together[pooling], alone, atol=1e-5)
+    assert np.abs(together["lasttoken"] - together["eos"]).max() > 0.01
+
+
+def test_a_grid_of_such_a_model_shares_nothing(bidirectional: Embedder) -> None:
+    grid = bidirectional.encode_grid(TEXTS, ["ccw", "eol"], ["mean", "eos"], [2])
+    assert len(grid) == 4
+    for point, vectors in grid.items():
+        alone = bidirectional.variant(template=point.template, pooling=point.pooling, layer=point.layer)
+        np.testing.assert_allclose(vectors, alone.encode(TEXTS), atol=1e-5)

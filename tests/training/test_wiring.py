@@ -1,0 +1,182 @@
+"""Every setting reaches what it is for: whole runs against computations by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from lastword.augment import noisy
+from lastword.config import train_config
+from lastword.embedding import Embedder
+from lastword.training import LastStep, train
+from lastword.training.adapter import add_adapter
+from lastword.training.loop import Loop
+from lastword.training.objectives import PairObjective, step_rows
+from lastword.training.pairs import Pairs, read_pairs
+from tests.training.conftest import pair_columns
+
+Settings = dict[str, Any]
+Load = Callable[..., Embedder]
+ADAPTER = "training/step-{:06d}/adapter_model.safetensors"
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """All pairs in one step, two with a hard negative and three with texts that another pair has too."""
+    columns = pair_columns(12)
+    columns["anchor"][3] = columns["anchor"][0]
+    columns["positive"][5] = columns["positive"][4]
+    columns["positive"][7] = columns["anchor"][6]
+    columns["negative"] = ["", "the cat was far from the river", *[""] * 6, "no dog was near", "", "", ""]
+    pq.write_table(pa.table(columns), tmp_path / "wired.parquet")
+    return settings | {
+        "pairs": [str(tmp_path / "wired.parquet")], "batch_pairs": 12, "steps": 1, "dropout": 0.0, "warmup_steps": 0,
+        "scorer": LastStep(),
+    }  # fmt: skip
+
+
+def loss_by_hand(
+    embedder: Embedder, pairs: Pairs, positives: list[str], temperature: float, exclude: bool = True
+) -> float:
+    """InfoNCE, an anchor at a time; unless told otherwise, repeated texts are no negatives."""
+    hard = [text for text in pairs.negatives if text]
+    texts, anchors_of = pairs.positives + hard, pairs.anchors + [""] * len(hard)
+    anchors, candidates = embedder.encode(pairs.anchors), embedder.encode(positives + hard)
+    losses = []
+    for i, anchor in enumerate(pairs.anchors):
+        repeated = [
+            text in (anchor, pairs.positives[i]) or anchors_of[j] == anchor for j, text in enumerate(texts)
+        ]
+        scores = [float(anchors[i] @ candidate) / temperature for candidate in candidates]
+        counted = [score for j, score in enumerate(scores) if j == i or not (exclude and repeated[j])]
+        losses.append(math.log(sum(map(math.exp, counted))) - scores[i])
+    return float(np.mean(losses))
+
+
+def pairs_of_first_step(settings: Settings) -> Pairs:
+    pairs = read_pairs(settings["pairs"])
+    return pairs.take(step_rows(len(pairs), 12, 0, seed=0))
+
+
+@pytest.fixture
+def base(load: Load) -> Embedder:
+    return load(template="ccw", pooling="lasttoken", max_tokens=64)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5])
+def test_hard_negatives_duplicates_and_temperature_are_in_the_loss(
+    tmp_path: Path, settings: Settings, base: Embedder, temperature: float
+) -> None:
+    pairs = pairs_of_first_step(settings)
+    result = train(tmp_path / "out", **{**settings, "temperature": temperature})
+    expected = loss_by_hand(base, pairs, pairs.positives, temperature)
+    assert result.losses == [pytest.approx(expected, abs=2e-4)]
+    without = Pairs(pairs.anchors, pairs.positives, [""] * 12)
+    assert abs(loss_by_hand(base, without, pairs.positives, temperature) - expected) > 0.01
+    assert abs(loss_by_hand(base, pairs, pairs.positives, temperature, exclude=False) - expected) > 0.01
+
+
+def test_noise_damages_the_positives_alone(tmp_path: Path, settings: Settings, base: Embedder) -> None:
+    names = ("delete", "characters")
+    pairs = pairs_of_first_step(settings)
+    damaged = [noisy(text, names, random.Random(f"0/0/{row}")) for row, text in enumerate(pairs.positives)]
+    result = train(tmp_path / "out", noise=names, **settings)
+    assert result.losses == [pytest.approx(loss_by_hand(base, pairs, damaged, 0.05), abs=2e-4)]
+    assert abs(result.losses[0] - loss_by_hand(base, pairs, pairs.positives, 0.05)) > 0.01
+
+
+def loop_of(load: Load, tmp_path: Path, **settings: Any) -> Loop:
+    embedder = load(template="ccw", pooling="lasttoken", max_tokens=64)
+    columns = pair_columns(8)
+    config = train_config({"batch_pairs": 8, "rank": 4, "dropout": 0.0, **settings})
+    objective = PairObjective(Pairs(columns["anchor"], columns["positive"], [""] * 8), config)
+    parameters = add_adapter(embedder.backbone.model, config)
+    embedder.backbone.model.train()
+    return Loop(embedder.pipeline, objective, config, tmp_path, Accelerator(cpu=True), parameters)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "number", "factor"),
+    [
+        ("linear", 0, 1 / 5),
+        ("linear", 3, 4 / 5),
+        ("linear", 4, 1.0),
+        ("linear", 14, 1 / 2),
+        ("cosine", 14, 1 / 2),
+        ("cosine", 19, (1 + math.cos(math.pi * 3 / 4)) / 2),
+        ("constant", 23, 1.0),
+    ],
+)
+def test_the_optimizer_follows_the_schedule(
+    tmp_path: Path, load: Load, schedule: str, number: int, factor: float
+) -> None:
+    """The first update of Adam is as large as the learning rate, and B begins with zeros."""
+    loop = loop_of(load, tmp_path, learning_rate=1e-3, warmup_steps=4, steps=24, schedule=schedule)
+    facts = loop.step(number)
+    weights = dict(loop.pipeline.backbone.model.named_parameters())
+    largest = max(float(w.detach().abs().max()) for name, w in weights.items() if "lora_B" in name)
+    assert largest == pytest.approx(1e-3 * factor, rel=0.01)
+    assert facts["lr"] == pytest.approx(1e-3 * factor)
+
+
+def test_gradients_are_clipped(tmp_path: Path, load: Load) -> None:
+    loop = loop_of(load, tmp_path, clip_norm=1e-3)
+    loop.step(0)
+    first_moments = [loop.optimizer.state[parameter]["exp_avg"] for parameter in loop.parameters]
+    norm = math.sqrt(sum(float((moment / 0.1).square().sum()) for moment in first_moments))
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_weights_decay(tmp_path: Path, load: Load) -> None:
+    """While B is zero, A has no gradient: all that it loses is the decay."""
+    loop = loop_of(load, tmp_path, weight_decay=0.5, learning_rate=1e-2, warmup_steps=0)
+    weights = {n: w for n, w in loop.pipeline.backbone.model.named_parameters() if "lora_A" in n}
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    loop.step(0)
+    for name, weight in weights.items():
+        assert torch.allclose(weight.detach(), before[name] * (1 - 0.5 * 1e-2), atol=1e-7), name
+
+
+def test_the_product_of_the_adapter_is_multiplied_by_alpha_over_rank(
+    tmp_path: Path, settings: Settings, llama_folder: Path
+) -> None:
+    train(tmp_path / "out", **{**settings, "rank": 4, "alpha": 10.0})
+    before, after = (load_file(folder / "model.safetensors") for folder in (llama_folder, tmp_path / "out"))
+    adapter = load_file(tmp_path / "out" / ADAPTER.format(1))
+    for name in ("layers.0.self_attn.q_proj", "layers.1.mlp.down_proj"):
+        a, b = (adapter[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
+        difference = after[f"{name}.weight"] - before[f"model.{name}.weight"]
+        assert float((b @ a).abs().max()) > 1e-3
+        assert torch.allclose(difference, 10.0 / 4 * b @ a, atol=1e-6), name
+
+
+def test_dropout_drops_inputs_of_the_adapter(tmp_path: Path, settings: Settings) -> None:
+    settings = {**settings, "steps": 2, "learning_rate": 1e-2}
+    plain = train(tmp_path / "plain", **settings).losses
+    dropped = train(tmp_path / "dropped", **{**settings, "dropout": 0.5}).losses
+    assert dropped[0] == pytest.approx(plain[0], abs=1e-6), "an adapter begins with zeros"
+    assert abs(dropped[1] - plain[1]) > 1e-3
+
+
+def test_the_seed_decides_adapter_and_order(tmp_path: Path, settings: Settings) -> None:
+    settings = {**settings, "batch_pairs": 6, "steps": 2}
+    runs = [train(tmp_path / f"{i}", **{**settings, "seed": seed}) for i, seed in enumerate((3, 3, 4))]
+    assert runs[0].losses == runs[1].losses != runs[2].losses
+
+
+def test_other_projections_stay_as_they_are(tmp_path: Path, settings: Settings, llama_folder: Path) -> None:
+    train(tmp_path / "out", **{**settings, "projections": ["q", "up"]})
+    before, after = (load_file(folder / "model.safetensors") for folder in (llama_folder, tmp_path / "out"))
+    changed = {name for name in after if not torch.equal(after[name], before[f"model.{name}"])}
+    assert {name.split(".")[-2] for name in changed} == {"q_proj", "up_proj"}
