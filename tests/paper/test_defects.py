@@ -122,10 +122,10 @@ def test_a_tokenizer_that_adds_begin_of_text(tmp_path: Path, llama_folder: Path)
     plain = Embedder.from_pretrained(folder, dtype="float32", device="cpu")
     changed = module._model_with_bos({"model": str(folder)}, tmp_path)["model"]
     with_bos = Embedder.from_pretrained(changed, dtype="float32", device="cpu")
-    assert not plain.tokenizer.adds_bos
-    assert with_bos.tokenize(["a car"]).ids == [
-        [with_bos.tokenizer.bos_id, *plain.tokenize(["a car"]).ids[0]]
-    ]
+    tokenizer = with_bos.pipeline.tokenizer
+    assert not plain.pipeline.tokenizer.adds_bos
+    ids = plain.pipeline.tokenize(["a car"]).ids[0]
+    assert with_bos.pipeline.tokenize(["a car"]).ids == [[tokenizer.bos_id, *ids]]
 
 
 def test_one_seed_has_no_interval(tmp_path: Path, refused: Refused) -> None:

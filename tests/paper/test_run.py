@@ -88,7 +88,7 @@ def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> No
     with (output / "cells.csv").open() as file:
         assert [row["column"] for row in csv.DictReader(file)] == ["mean", "last", "eos"]
     facts = result.manifest
-    assert facts["weights"] == {str(llama_folder): Embedder.from_pretrained(llama_folder).weights_hash}
+    assert facts["weights"] == {str(llama_folder): Embedder.from_pretrained(llama_folder).backbone.weights_hash}
     assert set(facts["files"]) == {"stackoverflow_titles.parquet"}
     assert list(facts["tasks"]) == ["SIB200ClusteringS2S"]
 
