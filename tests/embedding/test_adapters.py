@@ -16,7 +16,7 @@ from transformers import AutoModel
 
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
-from lastword.embedding.adapters import adapter_settings, load_adapter, place_adapter
+from lastword.embedding.adapters import adapter_settings, attach_adapter, load_adapter
 from lastword.errors import MissingFileError, ModelError, WorkError
 from lastword.training.adapter import add_adapter, save_adapter
 
@@ -49,7 +49,7 @@ def test_a_placed_adapter_is_what_peft_makes_of_the_folder(
     folder = stored("one", 1, dropout=0.5)
     embedder = load(template="ccw", pooling="lasttoken")
     before = embedder.encode(TEXTS)
-    place_adapter(embedder.backbone.model, folder)
+    attach_adapter(embedder.backbone.model, folder)
     found = embedder.encode(TEXTS)
     assert np.abs(found - before).max() > 1e-3
     ids = torch.tensor(embedder.pipeline.tokenize(TEXTS[:1]).ids)
@@ -63,9 +63,9 @@ def test_a_placed_adapter_is_what_peft_makes_of_the_folder(
 def test_swapping_leaves_nothing_of_the_one_before(stored: Callable[..., Path], load: Load) -> None:
     one, other = stored("one", 1), stored("other", 2)
     fresh = load(template="ccw", pooling="lasttoken")
-    place_adapter(fresh.backbone.model, other)
+    attach_adapter(fresh.backbone.model, other)
     swapped = load(template="ccw", pooling="lasttoken")
-    place_adapter(swapped.backbone.model, one)
+    attach_adapter(swapped.backbone.model, one)
     load_adapter(swapped.backbone.model, other)
     assert np.array_equal(fresh.encode(TEXTS), swapped.encode(TEXTS))
 
@@ -75,7 +75,7 @@ def test_missing_files_are_named(
 ) -> None:
     folder, model = stored("one", 1), load().backbone.model
     (folder / "adapter_model.safetensors").unlink()
-    assert refused(MissingFileError, place_adapter, model, folder) == (
+    assert refused(MissingFileError, attach_adapter, model, folder) == (
         f"no file {folder / 'adapter_model.safetensors'}: give a folder that peft or lastword wrote an adapter to"
     )
     (folder / "adapter_config.json").unlink()
@@ -90,7 +90,7 @@ def test_a_broken_file_of_weights_is_an_error(
     folder = stored("one", 1)
     path = folder / "adapter_model.safetensors"
     path.write_bytes(path.read_bytes()[:200])
-    said = refused(WorkError, place_adapter, load().backbone.model, folder)
+    said = refused(WorkError, attach_adapter, load().backbone.model, folder)
     assert said.startswith(f"{path} is damaged: ")
     assert "\n" not in said
 
@@ -104,7 +104,7 @@ def test_a_matrix_of_another_shape_is_not_stretched(
     key = sorted(weights)[0]
     shape = tuple(weights[key].shape)
     save_file({**weights, key: weights[key][:1].contiguous()}, path)
-    assert refused(WorkError, place_adapter, load().backbone.model, folder) == (
+    assert refused(WorkError, attach_adapter, load().backbone.model, folder) == (
         f"{path} does not fit: {key} is {(1, *shape[1:])}, not {shape}"
     )
 
@@ -129,5 +129,5 @@ def test_an_adapter_for_another_model_is_refused(
     folder = stored("one", 1)
     settings = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**settings, "target_modules": ["c_attn"]}))
-    said = refused(ModelError, place_adapter, load().backbone.model, folder)
+    said = refused(ModelError, attach_adapter, load().backbone.model, folder)
     assert said.startswith(f"{folder / 'adapter_config.json'} does not fit the model: ")

@@ -141,15 +141,15 @@ def test_folder_without_configuration(tmp_path: Path, refused: Refused) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     assert refused(ModelError, _load, folder) == (
-        f"{folder} is no model folder: it has no config.json (found: nothing)"
+        f"{folder} is not a model folder: it has no config.json (found: nothing)"
     )
     for name in ("b.txt", "a.bin"):
         (folder / name).touch()
     assert refused(ModelError, _load, folder) == (
-        f"{folder} is no model folder: it has no config.json (found: a.bin, b.txt)"
+        f"{folder} is not a model folder: it has no config.json (found: a.bin, b.txt)"
     )
     assert refused(ModelError, _load, folder / "a.bin") == (
-        f"{folder / 'a.bin'} is no model folder: it has no config.json (found: a file)"
+        f"{folder / 'a.bin'} is not a model folder: it has no config.json (found: a file)"
     )
 
 
@@ -204,7 +204,7 @@ def test_missing_weights_are_not_made_up(copy: Path, refused: Refused) -> None:
     del weights["model.layers.1.mlp.up_proj.weight"], weights["model.norm.weight"]
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
     assert refused(ModelError, _load, copy) == (
-        f"{copy} lacks 2 of its weights, layers.1.mlp.up_proj.weight first: fetch it again"
+        f"{copy} lacks 2 of its weights, layers.1.mlp.up_proj.weight first: download it again"
     )
 
 

@@ -19,7 +19,7 @@ from tests.training.conftest import pair_columns
 
 from lastword import explain, geometry, train
 from lastword.embedding import Embedder
-from lastword.embedding.adapters import place_adapter
+from lastword.embedding.adapters import attach_adapter
 from lastword.errors import (
     ExistingOutputError,
     MissingFileError,
@@ -93,7 +93,7 @@ def test_numbers_equal_those_of_each_model_alone(
     for model in explanation.models:
         embedder = load(llama_folder, template="ccw", pooling="lasttoken")
         if model.step:
-            place_adapter(embedder.backbone.model, adapted / "training" / f"step-{model.step:06d}")
+            attach_adapter(embedder.backbone.model, adapted / "training" / f"step-{model.step:06d}")
         elif model.step is None:
             embedder = load(adapted)
         shares = attention_shares(embedder, columns["text"], english_stop_words())

@@ -1,4 +1,4 @@
-"""LoRA adapters that lie in folders, as peft writes them: placed in a model, swapped in place.
+"""LoRA adapters in folders as peft writes them: loaded into a model, and swapped there.
 
 Source: LoRA, arXiv:2106.09685, through the peft library.
 """
@@ -20,12 +20,12 @@ WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
 
 
-def place_adapter(model: nn.Module, folder: Path) -> None:
-    """Put a stored adapter into a model that has none, in place, ready to embed with.
+def attach_adapter(model: nn.Module, folder: Path) -> None:
+    """Load a stored adapter into a model that has none, in place, frozen.
 
     Raises:
-        MissingFileError: a file of the adapter is not there.
-        ModelError: settings that are no LoRA adapter's, or modules that this model does not have.
+        MissingFileError: a file of the adapter is missing.
+        ModelError: not a LoRA adapter, or modules that this model does not have.
         WorkError: the weights do not fit.
     """
     try:
@@ -42,11 +42,11 @@ def place_adapter(model: nn.Module, folder: Path) -> None:
 
 
 def load_adapter(model: nn.Module, folder: Path) -> None:
-    """Swap the weights of the adapter that is in the model, in place.
+    """Replace the weights of the adapter in a model, in place.
 
     Raises:
         MissingFileError: there is no file of weights.
-        WorkError: the file is damaged, or does not hold exactly the adapter's matrices.
+        WorkError: the file is damaged, or does not have exactly the matrices of the adapter.
     """
     path = folder / WEIGHTS
     if not path.is_file():
@@ -58,22 +58,22 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
     parameters = {name: p for name, p in model.named_parameters() if ".lora_" in name}
     names = {f"base_model.model.{saved_name(name)}": name for name in parameters}
     if saved.keys() != names.keys():
-        raise WorkError(f"{path} does not fit: {len(saved)} matrices, the model takes {len(names)}")
+        raise WorkError(f"{path} does not fit: {len(saved)} matrices, the model has {len(names)}")
     for key, weight in saved.items():
-        wanted = parameters[names[key]].shape
-        if weight.shape != wanted:
-            raise WorkError(f"{path} does not fit: {key} is {tuple(weight.shape)}, not {tuple(wanted)}")
+        expected = parameters[names[key]].shape
+        if weight.shape != expected:
+            raise WorkError(f"{path} does not fit: {key} is {tuple(weight.shape)}, not {tuple(expected)}")
     with torch.no_grad():
         for key, weight in saved.items():
             parameters[names[key]].copy_(weight)
 
 
 def adapter_settings(folder: Path) -> Any:
-    """What peft knows about a stored adapter, as its `LoraConfig`.
+    """The settings of a stored adapter, as peft's `LoraConfig`.
 
     Raises:
         MissingFileError: there is no file of settings.
-        ModelError: it is damaged, or of another kind of adapter.
+        ModelError: it is damaged, or not a LoRA adapter.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -88,5 +88,5 @@ def adapter_settings(folder: Path) -> Any:
 
 
 def saved_name(name: str) -> str:
-    """Name of a matrix in a file; peft leaves the adapter's own name ("default") out of it."""
+    """Name of a matrix in a file, where peft leaves out the adapter's name ("default")."""
     return name.replace(".default.", ".")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lastword.embedding.device import place_of, precision_of
+from lastword.embedding.device import torch_device, torch_dtype
 from lastword.embedding.forward.fused.forward import FusedForward
 from lastword.embedding.forward.path import BranchingPath, ForwardPath
 from lastword.embedding.forward.stock import StockForward
@@ -78,12 +78,12 @@ class Backbone:
 
         Raises:
             MissingFileError: no such folder.
-            ModelError: no model there, a damaged one, one that needs code of its own, or one whose tokens
+            ModelError: not a model, a damaged one, one that needs code of its own, or one whose tokens
                 attend to later ones.
             RequestError: an unknown dtype or device.
         """
-        name, place = str(name_or_folder), place_of(device)
-        model = load_decoder(name, place, precision_of(dtype, place), revision, quantize)
+        name, loaded_to = str(name_or_folder), torch_device(device)
+        model = load_decoder(name, loaded_to, torch_dtype(dtype, loaded_to), revision, quantize)
         backbone = cls(model, name, fused=fused, quantize=quantize)
         if not backbone.stock.guarantees.causal:
             raise ModelError(

@@ -1,4 +1,4 @@
-"""Where a model computes, and in which precision."""
+"""The device that a model runs on, and its precision."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from lastword.errors import RequestError, unknown_name
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def place_of(device: str | None) -> torch.device:
-    """The device of a name, or the best there is.
+def torch_device(device: str | None) -> torch.device:
+    """The device of this name, or the best available.
 
     Raises:
         RequestError: there is no such device.
     """
     name = device or preferred_device()
     try:
-        place = torch.device(name)
-        torch.empty(0, device=place)
+        checked = torch.device(name)
+        torch.empty(0, device=checked)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise RequestError(f"no device {name!r} here: {reason}; use cpu, cuda, cuda:1 or mps") from error
-    return place
+    return checked
 
 
-def precision_of(dtype: str | None, place: torch.device) -> torch.dtype:
-    """The precision of a name, or the one for a device.
+def torch_dtype(dtype: str | None, device: torch.device) -> torch.dtype:
+    """The precision of this name, or the best that the device supports.
 
     Raises:
         RequestError: there is no such precision.
     """
     if dtype is not None and dtype not in DTYPES:
         raise RequestError(unknown_name("dtype", dtype, DTYPES))
-    return DTYPES[dtype] if dtype else preferred_dtype(place)
+    return DTYPES[dtype] if dtype else preferred_dtype(device)
 
 
 def preferred_device() -> str:
@@ -44,7 +44,7 @@ def preferred_device() -> str:
 
 
 def preferred_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
+    """bfloat16 if the hardware multiplies it natively, else float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -1,4 +1,4 @@
-"""A name or a folder to a Hugging Face decoder: safetensors only, no remote code, no head, every weight there."""
+"""Load a Hugging Face decoder: safetensors only, no remote code, no head, no missing weights."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.errors import MissingFileError, ModelError
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it shows one for every load, however small
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
 
 
 def load_decoder(
-    name: str, place: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
+    name: str, device: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
 ) -> PreTrainedModel:
     """Load the weights of a decoder onto a device.
 
     Args:
-        name: of a model on the Hub, or a folder with config.json.
-        place: device.
-        precision: of the weights.
+        name: name of a model on the Hub, or a folder with config.json.
+        device: device of the weights.
+        precision: precision of the weights.
         revision: branch, tag or commit on the Hub.
         quantize: "int8" or "nf4" stores the weights of the layers in 8 or 4 bits.
 
     Raises:
         MissingFileError: no such folder.
-        ModelError: no model there, a damaged one, one that needs code of its own, or an encoder-decoder.
+        ModelError: not a model, a damaged one, one that needs code of its own, or an encoder-decoder.
     """
     bound_primitive_cache()
     _require_loadable(name, revision)
-    quantized: dict[str, Any] = {}  # placed while they are read; they cannot be moved afterwards
+    quantized: dict[
+        str, Any
+    ] = {}  # quantised weights go to the device while they are read: they cannot be moved
     if quantize:
         quantized["quantization_config"] = quantization_config(quantize, precision)
-        quantized["device_map"] = {"": place}
+        quantized["device_map"] = {"": device}
     verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would report the head, which is left out on purpose
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would report the head, which is not loaded on purpose
     try:
         model, report = AutoModel.from_pretrained(
             name,
@@ -58,20 +60,20 @@ def load_decoder(
         transformers_logging.set_verbosity(verbosity)
     missing = sorted(report["missing_keys"])
     if missing:  # transformers filled them with random numbers
-        raise ModelError(f"{name} lacks {len(missing)} of its weights, {missing[0]} first: fetch it again")
+        raise ModelError(f"{name} lacks {len(missing)} of its weights, {missing[0]} first: download it again")
     if quantize:
         keep_unpacked(model)
-    decoder: PreTrainedModel = model if quantize else model.to(place)
+    decoder: PreTrainedModel = model if quantize else model.to(device)
     return decoder
 
 
 def _require_loadable(name: str, revision: str | None) -> None:
-    """Say in one line why a name cannot be a model, before any weights are touched."""
+    """Refuse what cannot be a model in one line, before any weights are read."""
     folder = Path(name)
     if folder.exists() and not (folder / "config.json").is_file():
-        found = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
+        entries = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
         raise ModelError(
-            f"{name} is no model folder: it has no config.json (found: {', '.join(found) or 'nothing'})"
+            f"{name} is not a model folder: it has no config.json (found: {', '.join(entries) or 'nothing'})"
         )
     if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
         raise MissingFileError(
@@ -92,6 +94,6 @@ def _require_loadable(name: str, revision: str | None) -> None:
 
 
 def _has_remote_code(config: Any) -> bool:
-    """Whether the model class, not only a helper, is defined in the repository's own files."""
-    own = getattr(config, "auto_map", None) or {}
-    return "AutoModel" in own and type(config) not in AutoModel._model_mapping
+    """Whether the model class itself, not only a helper, is defined in the repository's files."""
+    auto_map = getattr(config, "auto_map", None) or {}
+    return "AutoModel" in auto_map and type(config) not in AutoModel._model_mapping

@@ -1,6 +1,6 @@
 """A base model in 8 or 4 bits: less memory for its frozen weights, at some cost in time and quality.
 
-bitsandbytes does it on CUDA and on the CPU alike. What it costs here is measured by `bench/quantize.py`.
+bitsandbytes does it on CUDA and on the CPU. `bench/quantize.py` measures the cost.
 
 Source: LLM.int8, arXiv:2208.07339; NF4 and training adapters over it (QLoRA), arXiv:2305.14314.
 """
@@ -17,7 +17,7 @@ from lastword.errors import RequestError, unknown_name
 from lastword.extras import needed
 
 QUANTIZATIONS = ("int8", "nf4")
-# It talks when peft imports it, which peft does wherever it is installed, and at every product.
+# It logs when it is imported, which peft does wherever it is installed, and at every matrix product.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
@@ -26,7 +26,7 @@ def quantization_config(kind: str, precision: torch.dtype) -> Any:
 
     Args:
         kind: a name in `QUANTIZATIONS`.
-        precision: of the products; the weights are expanded to it.
+        precision: precision of the matrix products; the weights are expanded to it.
 
     Raises:
         RequestError: an unknown kind, or bitsandbytes is not installed.
@@ -44,10 +44,10 @@ def quantization_config(kind: str, precision: torch.dtype) -> Any:
 
 
 def keep_unpacked(model: nn.Module) -> None:
-    """Leave 4-bit weights as they are on a CPU.
+    """Leave 4-bit weights in their stored layout on a CPU.
 
     At its first inference bitsandbytes would pack them for the processor, in a layout that it cannot
-    differentiate: gradients through such a layer would silently be wrong, and the weights' hash another.
+    differentiate: gradients through such a layer would be silently wrong, and the hash of the weights would change.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

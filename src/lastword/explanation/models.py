@@ -15,7 +15,7 @@ from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder, Template
 from lastword.embedding import folder as folders
-from lastword.embedding.adapters import adapter_settings, load_adapter, place_adapter
+from lastword.embedding.adapters import adapter_settings, attach_adapter, load_adapter
 from lastword.errors import MissingFileError, ModelError, RequestError
 
 _RECIPE = "recipe.json"
@@ -143,7 +143,7 @@ def _load_checkpoints(
         yield LoadedModel(f"{checkpoints.base} (step 0)", 0, embedder)
     model = embedder.backbone.model
     for i, (step, folder) in enumerate(checkpoints.steps):
-        (load_adapter if i else place_adapter)(model, folder)
+        (load_adapter if i else attach_adapter)(model, folder)
         yield LoadedModel(f"step {step}", step, embedder)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from lastword.console import progress
-from lastword.embedding.device import place_of
+from lastword.embedding.device import torch_device
 from lastword.errors import ModelError, RequestError, unknown_name
 from lastword.extras import needed
 
@@ -53,7 +53,7 @@ class SequenceToSequence:
             raise ModelError(
                 f"{self.model} does not load as a translation model: {str(error).splitlines()[0]}"
             ) from error
-        self._model = self._model.to(place_of(self.device)).eval()
+        self._model = self._model.to(torch_device(self.device)).eval()
 
     def __call__(self, texts: Sequence[str]) -> list[str | None]:
         """See `Translator`."""

@@ -1,4 +1,4 @@
-"""Several suffixes behind one text, as a tree: what they begin with in common is computed once."""
+"""Several suffixes after one text, as a tree: tokens that suffixes begin with in common are computed once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 class Tree:
     """A trie of token ids; a node comes after its parent.
 
-    Each node sees the text and its own ancestors, so its state is what it would be if its suffix stood
-    there alone.
+    Each node attends to the text and its own ancestors, so its state is the same as if its suffix alone followed
+    the text.
 
-    Source: tree attention, arXiv:2305.09781, there for speculative decoding.
+    Source: tree attention, arXiv:2305.09781, where it is used for speculative decoding.
 
     Attributes:
         ids: token of each node.
-        parents: index of each node's parent, -1 for what follows the text.
-        depths: how far each node is from the text, from 0.
-        paths: for each suffix, its nodes in order.
+        parents: index of each node's parent, -1 for a node that follows the text.
+        depths: distance of each node from the text, from 0.
+        paths: the nodes of each suffix, in order.
     """
 
     ids: list[int]
@@ -55,7 +55,7 @@ class Tree:
         return cls(ids, parents, depths, paths)
 
     def sees(self, device: torch.device) -> Tensor:
-        """(nodes, nodes) bool: whether the row's node sees the column's."""
+        """(nodes, nodes) bool: whether the node of the row attends to that of the column."""
         seen = torch.eye(len(self), dtype=torch.bool)
         for node, parent in enumerate(self.parents):
             if parent >= 0:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, L
 
 from lastword.bundled import model_source
 from lastword.console import progress
-from lastword.embedding.device import place_of, precision_of
+from lastword.embedding.device import torch_device, torch_dtype
 from lastword.errors import ModelError, RequestError
 from lastword.pairs.generating.engine import CUT, Answer, Prompt
 
@@ -44,8 +44,8 @@ class LocalChat:
 
     def __post_init__(self) -> None:
         """Load model and tokenizer; no remote code is run."""
-        place = place_of(self.device)
-        precision = precision_of(self.dtype, place)
+        place = torch_device(self.device)
+        precision = torch_dtype(self.dtype, place)
         try:
             source = model_source(self.model)
             self._tokenizer = AutoTokenizer.from_pretrained(source)

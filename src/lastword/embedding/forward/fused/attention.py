@@ -1,4 +1,4 @@
-"""Causal attention over a flat batch: rows of one length at once, each seeing the shared tokens and itself."""
+"""Causal attention over a flat batch: rows of one length together, each over the shared tokens and itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lastword.embedding.forward.fused.layout import Layout, Parts, added
+from lastword.embedding.forward.fused.layout import Layout, Parts, additive
 from lastword.embedding.forward.tree import Tree
 
-PLAIN_MOST = 128  # keys up to which the plain formula is the faster one on a CPU
-TOGETHER_MOST = 2048  # padded tokens up to which rows of all lengths are worth one step instead of one each
+PLAIN_MOST = 128  # largest number of keys for which the plain formula is faster on a CPU
+TOGETHER_MOST = (
+    2048  # largest number of padded tokens for which one step for all lengths is faster than one each
+)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
@@ -22,7 +24,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
         return torch.cat([*parts, _together(q, k, v, layout, scale)])
     for number, segment in enumerate(layout.segments):
         if segment.length:
-            k, v = (_seen(states, number, segment.rows) for states in (keys, values))
+            k, v = (_keys_of_row(states, number, segment.rows) for states in (keys, values))
             parts.append(_causal(queries.rows[number], k, v, layout, scale).flatten(0, 1))
     if layout.tree is not None and len(layout.tree):
         parts += _from_trees(queries, keys, values, layout, layout.tree, scale)
@@ -30,7 +32,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
 
 
 def _few(layout: Layout) -> bool:
-    """Whether the rows are of several lengths and so few that the number of steps counts, not their size."""
+    """Whether the rows have several lengths and are so few that the number of steps matters, not their size."""
     return (
         layout.tree is None
         and len(layout.segments) > 2
@@ -40,7 +42,7 @@ def _few(layout: Layout) -> bool:
 
 
 def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
-    """All rows at once, padded behind their end, where no query of theirs looks."""
+    """All rows in one step, padded at the end, where no query attends."""
     keys, values = (
         torch.cat([states[: layout.shared].expand(len(layout.own), -1, -1, -1), layout.rows(states)], dim=1)
         for states in (k, v)
@@ -49,28 +51,29 @@ def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> 
 
 
 def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
-    """Each node sees its row from the first token to the last, and its ancestors in the tree."""
+    """Each node attends to its whole row and to its ancestors in the tree."""
     mixed, sees = [], tree.sees(q.shared.device)
     for number, segment in enumerate(layout.segments):
         keys, values = (
-            torch.cat([_seen(states, number, segment.rows), states.nodes[number]], dim=1) for states in (k, v)
+            torch.cat([_keys_of_row(states, number, segment.rows), states.nodes[number]], dim=1)
+            for states in (k, v)
         )
         mask = torch.cat([sees.new_ones(len(tree), layout.shared + segment.length), sees], dim=1)
         mixed.append(
-            _attention(q.nodes[number], keys, values, scale, added(mask, q.shared.dtype)).flatten(0, 1)
+            _attention(q.nodes[number], keys, values, scale, additive(mask, q.shared.dtype)).flatten(0, 1)
         )
     return mixed
 
 
 def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int], scale: float) -> Tensor:
-    """As `attend`, for the queries of each row's last token and of some nodes of its tree alone.
+    """As `attend`, only for the queries of each row's last token and of some nodes of its tree.
 
     (rows, 1 + nodes, heads, head_dim) queries → (rows, 1 + nodes, heads * head_dim).
     """
     (keys, values), mixed, tree = (layout.parts(states) for states in (k, v)), [], layout.tree
     queries = torch.split(q, [segment.rows for segment in layout.segments])
     for number, (segment, query) in enumerate(zip(layout.segments, queries, strict=True)):
-        k, v = (_seen(states, number, segment.rows) for states in (keys, values))
+        k, v = (_keys_of_row(states, number, segment.rows) for states in (keys, values))
         mask = None
         if tree is not None and nodes:
             k = torch.cat([k, keys.nodes[number]], dim=1)
@@ -78,22 +81,22 @@ def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int
             sees = tree.sees(q.device)[nodes]
             sees = torch.cat([sees.new_zeros(1, len(tree)), sees])
             sees = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
-            mask = added(sees, q.dtype)
+            mask = additive(sees, q.dtype)
         mixed.append(_attention(query, k, v, scale, mask))
     return torch.cat(mixed)
 
 
-def _seen(states: Parts, number: int, rows: int) -> Tensor:
-    """A segment's keys or values behind the shared ones: (rows, shared + length, heads, head_dim)."""
+def _keys_of_row(states: Parts, number: int, rows: int) -> Tensor:
+    """Keys or values of a segment after the shared ones: (rows, shared + length, heads, head_dim)."""
     return torch.cat([states.shared.expand(rows, -1, -1, -1), states.rows[number]], dim=1)
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
-    """(rows, queries, heads, head_dim); the last query sees every key → (rows, queries, heads * head_dim)."""
+    """(rows, queries, heads, head_dim) → (rows, queries, heads * head_dim); the last query attends to every key."""
     queries, keys = q.shape[1], k.shape[1]
-    known = queries == keys and not _plain_pays(k)  # to the kernel, which needs no mask then
-    mask = None if known or queries == 1 else layout.causal_mask(queries, keys, q.dtype)
-    return _attention(q, k, v, scale, mask, causal=known)
+    square = queries == keys and not _plain_pays(k)  # the kernel then needs no mask
+    mask = None if square or queries == 1 else layout.causal_mask(queries, keys, q.dtype)
+    return _attention(q, k, v, scale, mask, causal=square)
 
 
 def _attention(
@@ -118,7 +121,7 @@ def _plain_pays(k: Tensor) -> bool:
 
 
 def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
-    """The formula as it stands: on a CPU and for few keys faster than the kernel, above all backwards."""
+    """The plain formula: on a CPU and for few keys faster than the kernel, above all in the backward pass."""
     if q.shape[1] != k.shape[1]:
         k, v = (states.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for states in (k, v))
     scores = (q * scale) @ k.transpose(-1, -2)

@@ -1,4 +1,4 @@
-"""The forward pass over a flat batch: no padding, no mask, no cache objects, few and large products."""
+"""The forward pass over a flat batch: no padding, no cache objects, few and large matrix products."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def hidden_states(blocks: Blocks, layout: Layout, until: int) -> Iterator[Tensor
 def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
     """The residual stream after the last layer at each row's last token and at some nodes of its tree.
 
-    In the last layer only these tokens need a query and a feed-forward; the others are keys and values.
+    In the last layer only these tokens need a query and a feed-forward pass; the others are only keys and values.
 
     Returns:
         (rows, 1 + nodes, dim)
@@ -62,9 +62,9 @@ def _queries_keys_values(block: Block, x: Tensor, rotation: Rotation) -> list[Te
 
 
 def _rotations(blocks: Blocks, layout: Layout, x: Tensor) -> dict[str | None, Rotation]:
-    """Cosines and sines, each (tokens, 1, head_dim), of every rotary embedding that the layers name.
+    """Cosines and sines, each (tokens, 1, head_dim), of every rotary embedding that a layer uses.
 
-    The first half of the sines is negative: the sign that `_rotated` needs, set once for all layers.
+    The first half of the sines is negated: the sign that `_rotated` needs, set once for all layers.
     """
     at = layout.positions[None]
     rotations = {}

@@ -1,7 +1,11 @@
-"""How a batch lies in memory without padding: the shared beginning once, then each row's own tokens.
+"""A batch in memory without padding: the shared beginning once, then the own tokens of each row.
 
-All rows of a batch begin with the same template. Causal attention makes those states the same in
-every row, so they are computed once for the batch, and every row attends to them.
+All rows of a batch begin with the same template. With causal attention those states are the same in every
+row, so they are computed once for the batch, and every row attends to them.
+
+    padded, 3 rows, 2 shared (s):   s s a a .      flat:  s s | a a | b | c c c
+                                    s s b . .
+                                    s s c c c
 
 Source: the shared prefix as in prompt caching, arXiv:2311.04934; packing without padding as in
 arXiv:2208.08124.
@@ -23,7 +27,7 @@ from lastword.embedding.tokens import Batch
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighbouring rows with equally many own tokens."""
+    """Consecutive rows with the same number of own tokens."""
 
     rows: int
     length: int
@@ -31,12 +35,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Parts:
-    """The states of a flat batch, taken apart at once: many slices would each have their own way back.
+    """The states of a flat batch, split in one operation: many slices would each have a backward pass of their own.
 
     Attributes:
-        shared: (1, shared, …) those that all rows have in common.
-        rows: for each segment (rows, length, …).
-        nodes: for each segment (rows, nodes, …), or nothing without a tree.
+        shared: (1, shared, …) states that all rows have in common.
+        rows: (rows, length, …) for each segment.
+        nodes: (rows, nodes, …) for each segment; empty without a tree.
     """
 
     shared: Tensor
@@ -49,14 +53,14 @@ class Layout:
     """A flat batch.
 
     Attributes:
-        ids: (tokens,) the shared ids, then the rows' own, then for each row the nodes of the tree.
-        positions: (tokens,) place of each token in its sequence.
-        shared: how many leading tokens all rows have in common.
-        segments: the rows' own tokens, by runs of equal length.
+        ids: (tokens,) the shared ids, then the own ids of the rows, then the nodes of the tree for each row.
+        positions: (tokens,) position of each token in its sequence.
+        shared: number of leading tokens that all rows have in common.
+        segments: the own tokens of the rows, in runs of equal length.
         last: (rows,) index of each row's last token.
         own: (batch, seq) bool; True on the rows' own tokens.
-        tree: suffixes behind each row, or None.
-        tree_start: where the nodes begin.
+        tree: suffixes after each row, or None.
+        tree_start: index of the first node.
     """
 
     ids: Tensor
@@ -70,14 +74,14 @@ class Layout:
 
     @classmethod
     def of(cls, batch: Batch, tree: Tree | None = None) -> Layout:
-        """Lay out a padded batch, with a tree of suffixes behind each row."""
-        # One row alone shares with nobody: one step of attention instead of two.
+        """Lay out a padded batch, with a tree of suffixes after each row."""
+        # A single row shares its beginning with no other: one step of attention instead of two.
         shared, device = batch.shared if len(batch.lengths) > 1 else 0, batch.input_ids.device
         own = batch.attention_mask.clone()
         own[:, :shared] = False
-        place = torch.arange(own.shape[1], device=device).expand_as(own)
+        column = torch.arange(own.shape[1], device=device).expand_as(own)
         ids = [batch.input_ids[0, :shared], batch.input_ids[own]]
-        positions = [place[0, :shared], place[own]]
+        positions = [column[0, :shared], column[own]]
         lengths = torch.tensor(batch.lengths, device=device)
         ends = lengths.sub(shared).cumsum(0) + shared
         if tree is not None:
@@ -100,8 +104,8 @@ class Layout:
         if self.tree is None or not nodes:
             return self.last[:, None]
         rows = torch.arange(len(self.last), device=self.last.device)[:, None] * len(self.tree)
-        behind = self.tree_start + rows + torch.tensor(nodes, device=rows.device)
-        return torch.cat([self.last[:, None], behind], dim=1)
+        after = self.tree_start + rows + torch.tensor(nodes, device=rows.device)
+        return torch.cat([self.last[:, None], after], dim=1)
 
     def padded(self, states: Tensor) -> Tensor:
         """(tokens, dim) → (batch, seq, dim), zeros on padding; the shared states in every row."""
@@ -111,11 +115,11 @@ class Layout:
         return out
 
     def causal_mask(self, queries: int, keys: int, dtype: torch.dtype) -> Tensor:
-        """(queries, keys) to add to scores, so that the last query sees every key; made once for all layers."""
+        """(queries, keys) to add to the scores: the last query attends to every key. Made once for all layers."""
         size = (queries, keys, dtype)
         if size not in self._masks:
             ones = torch.ones(queries, keys, dtype=torch.bool, device=self.ids.device)
-            self._masks[size] = added(ones.tril(keys - queries), dtype)
+            self._masks[size] = additive(ones.tril(keys - queries), dtype)
         return self._masks[size]
 
     @cached_property
@@ -124,34 +128,32 @@ class Layout:
 
     @cached_property
     def places(self) -> Tensor:
-        """(own tokens,) where each row's own tokens lie in a flat (batch * longest own) array."""
+        """(own tokens,) index of each row's own tokens in a flat (batch * longest own) array."""
         return self.own[:, self.shared :].flatten().nonzero().squeeze(1)
 
     def rows(self, states: Tensor) -> Tensor:
-        """(tokens, …) → (batch, longest own, …), the rows' own states alone, zeros behind them."""
+        """(tokens, …) → (batch, longest own, …), only the own states of the rows, padded with zeros."""
         own = self.own[:, self.shared :]
         out = states.new_zeros(own.numel(), *states.shape[1:])
         out[self.places] = states[self.shared : self.tree_start]
         return out.view(*own.shape, *states.shape[1:])
 
     def parts(self, states: Tensor) -> Parts:
-        """(tokens, …) → its parts, each a view."""
+        """(tokens, …) → its parts, as views."""
         tail, own = states.shape[1:], [(segment.rows, segment.length) for segment in self.segments]
-        behind = [(rows, len(self.tree)) for rows, _ in own] if self.tree is not None else []
-        shared, *others = torch.split(
-            states, [self.shared, *(rows * length for rows, length in own + behind)]
-        )
-        shaped = [one.view(*size, *tail) for one, size in zip(others, own + behind, strict=True)]
+        sizes = own + ([(rows, len(self.tree)) for rows, _ in own] if self.tree is not None else [])
+        shared, *flat = torch.split(states, [self.shared, *(rows * length for rows, length in sizes)])
+        shaped = [part.view(*size, *tail) for part, size in zip(flat, sizes, strict=True)]
         return Parts(shared[None], shaped[: len(own)], shaped[len(own) :])
 
     def nodes(self, states: Tensor) -> Tensor:
-        """(tokens, dim) → (batch, nodes, dim), the states of every row's tree."""
+        """(tokens, dim) → (batch, nodes, dim), the states of the tree of each row."""
         count = 0 if self.tree is None else len(self.tree)
         return states[self.tree_start :].view(len(self.own), count, states.shape[-1])
 
 
-def added(sees: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask of what is seen as numbers: added, not filled in, for a sum has nothing to do backwards."""
+def additive(sees: Tensor, dtype: torch.dtype) -> Tensor:
+    """A bool mask as numbers to add, 0 or -inf: a sum costs nothing in the backward pass."""
     return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, float("-inf"))
 
 

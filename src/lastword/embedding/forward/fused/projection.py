@@ -1,4 +1,4 @@
-"""Linear layers that read the same input, as one product; LoRA adapters on top of it."""
+"""Linear layers with the same input as one matrix product, with their LoRA adapters."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Adapter:
-    """A LoRA adapter in use.
+    """An active LoRA adapter.
 
     Attributes:
-        place: of its layer among those of the projection.
+        index: index of its layer in the projection.
         down: (rank, inputs) float32.
-        up: (outputs, rank) float32, the scaling included.
-        dropout: what its input goes through first.
+        up: (outputs, rank) float32, scaled.
+        dropout: dropout of its input.
     """
 
-    place: int
+    index: int
     down: Tensor
     up: Tensor
     dropout: nn.Module
 
 
 class Projection:
-    """q, k and v, or gate and up, or a layer alone.
+    """q, k and v, or gate and up, or a single layer.
 
-    The weights of the layers become views of one tensor, so fusing them costs no memory and the
-    Hugging Face model goes on working with them. The layers are looked up by name at every call, since
-    an adapter takes the place of a layer after the model was read.
+    The weights of the layers become views of one tensor, so fusing them costs no memory and the Hugging Face
+    model still works with them. The layers are looked up by name at every call, since an adapter may replace a
+    layer after the model was read.
     """
 
     def __init__(self, owner: nn.Module, *names: str) -> None:
@@ -52,16 +52,18 @@ class Projection:
         """
         layers = self.layers
         bases = [_base(layer) for layer in layers]
-        if not all(type(base) is nn.Linear for base in bases):  # quantised, say: each knows its own product
+        if not all(
+            type(base) is nn.Linear for base in bases
+        ):  # quantised, for example: each has a product of its own
             return [layer(x) for layer in layers]
         outputs = list(torch.split(F.linear(x, self._weight(bases), _bias(bases)), self.widths, dim=-1))
         for adapters in _by_dropout(layers):
             down = torch.cat([adapter.down for adapter in adapters]).to(x.dtype)
-            inner = F.linear(adapters[0].dropout(x), down)  # one draw serves them all; draws are slow
+            inner = F.linear(adapters[0].dropout(x), down)  # one draw for all of them; draws are slow
             parts = torch.split(inner, [len(adapter.down) for adapter in adapters], dim=-1)
             for adapter, part in zip(adapters, parts, strict=True):
                 up = adapter.up.to(x.dtype).t()
-                outputs[adapter.place] = torch.addmm(outputs[adapter.place], part, up)
+                outputs[adapter.index] = torch.addmm(outputs[adapter.index], part, up)
         return outputs
 
     def _weight(self, bases: list[Any]) -> Tensor:
@@ -93,7 +95,7 @@ def _bias(bases: list[Any]) -> Tensor | None:
 
 
 def _views_of(joined: Tensor, weights: list[Tensor]) -> bool:
-    """Whether the weights still lie one after another in `joined`; a model that was moved has new ones."""
+    """Whether the weights are still consecutive views of `joined`; a model that was moved has new ones."""
     address = joined.data_ptr()
     for weight in weights:
         if weight.data_ptr() != address or weight.dtype != joined.dtype:
@@ -103,14 +105,14 @@ def _views_of(joined: Tensor, weights: list[Tensor]) -> bool:
 
 
 def _by_dropout(layers: list[Any]) -> list[list[Adapter]]:
-    """The active adapters of the layers; those that drop the same share of the input together."""
+    """The active adapters of the layers, grouped by the dropout of their input."""
     groups: dict[float, list[Adapter]] = {}
-    for place, layer in enumerate(layers):
+    for index, layer in enumerate(layers):
         if _base(layer) is layer or layer.merged or layer.disable_adapters:
             continue
         for name in layer.active_adapters:
             if name in layer.lora_A:
                 dropout, up = layer.lora_dropout[name], layer.lora_B[name].weight * layer.scaling[name]
-                adapter = Adapter(place, layer.lora_A[name].weight, up, dropout)
+                adapter = Adapter(index, layer.lora_A[name].weight, up, dropout)
                 groups.setdefault(float(getattr(dropout, "p", 0.0)), []).append(adapter)
     return list(groups.values())
