@@ -26,13 +26,13 @@ from lastword.uncertainty import (
 TRIALS = 400
 
 
-def per_text(values: np.ndarray, draws: tuple[float, ...] = ()) -> Score:
+def per_text(values: np.ndarray, most: int | None = None) -> Score:
     """The mean of n numbers as a score."""
     return Score(
         "mean",
         float(np.mean(values)),
-        draws,
-        resamples(lambda rows: [float(values[rows].mean())], len(values)),
+        (),
+        resamples(lambda rows: [float(values[rows].mean())], len(values), most=most),
         len(values),
         "s",
     )
@@ -41,7 +41,7 @@ def per_text(values: np.ndarray, draws: tuple[float, ...] = ()) -> Score:
 def noisy(
     rng: np.random.Generator,
     texts: np.ndarray,
-    starts: int = 3,
+    starts: int = 4,
     start_error: float = 0.05,
     shift: float = 0.0,
 ) -> Score:
@@ -74,13 +74,13 @@ def test_draw_error_is_that_of_the_mean_of_the_draws() -> None:
     assert Score("m", 0.2, (), (), 9, "s").draw_se == 0.0
 
 
-@pytest.mark.parametrize("n", [40, 41, 301])
-def test_text_error_of_a_mean_is_the_usual_standard_error(n: int) -> None:
+@pytest.mark.parametrize(("n", "most"), [(40, None), (41, None), (301, None), (300, 60)])
+def test_text_error_of_a_mean_is_the_usual_standard_error(n: int, most: int | None) -> None:
     values = np.random.default_rng(n).normal(0.5, 0.2, n)
     estimates = []
     for _ in range(50):  # other halves: the same values in another order
         values = np.random.default_rng(len(estimates)).permutation(values)
-        error = per_text(values).text_se
+        error = per_text(values, most=most).text_se
         assert error is not None
         estimates.append(error**2)
     assert np.mean(estimates) == pytest.approx(values.var(ddof=1) / n, rel=0.12)
@@ -105,6 +105,7 @@ def test_halves_are_half_the_texts_without_repeats_and_always_the_same() -> None
     assert all(len(set(half.tolist())) == 10 and half.max() < 21 for half in rows)
     assert len({half.tobytes() for half in rows}) == HALVES
     assert all(np.array_equal(half, again) for half, again in zip(rows, halves(21), strict=True))
+    assert all(len(half) == 5 for half in halves(21, most=5))
     assert halves(3) == []
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lastword.demonstration import demo
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, Pooling, Template
     from lastword.errors import LastwordError
-    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, differs, evaluate
+    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, evaluate
     from lastword.experiments import sweep
     from lastword.explanation import explain
     from lastword.paper import reproduce
@@ -41,7 +41,6 @@ __all__ = [
     "VectorCache",
     "benchmark",
     "demo",
-    "differs",
     "evaluate",
     "explain",
     "probe",
@@ -53,9 +52,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"), "lastword.embedding"),
     **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
-    **dict.fromkeys(
-        ("Score", "CachedEncoder", "TaskScore", "benchmark", "differs", "evaluate"), "lastword.evaluation"
-    ),
+    **dict.fromkeys(("Score", "CachedEncoder", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"),
     "VectorCache": "lastword.cache",
     **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
     "demo": "lastword.demonstration",

@@ -35,10 +35,10 @@ from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from lastword.errors import RequestError
 
-HALVES = 32
+HALVES = 24
 """Random halves of the texts that a metric is computed on again."""
 CONFIDENCE = 0.95
-_STARTS_SHARE = 0.75
+_STARTS_SHARE = 0.85
 """Share of the variance of random starts that an interval takes away from that between halves. All of it would be
 unbiased, but too little would be left as often as too much; with this share, intervals cover 95 % or more."""
 _SEED = 0  # of the halves: the same for every model, whatever the seed of the protocol
@@ -259,36 +259,43 @@ def mean_interval(values: np.ndarray) -> MeanInterval:
     return MeanInterval(mean, mean - margin, mean + margin, n)
 
 
-def halves(n: int) -> list[np.ndarray]:
-    """Rows of `HALVES` random halves of n texts, each (n // 2,) sorted; none if n < 4.
+def halves(n: int, most: int | None = None) -> list[np.ndarray]:
+    """Rows of `HALVES` random halves of n texts, sorted; none if n < 4.
 
     They depend on n alone, so that all models are scored on the same ones.
+
+    Args:
+        n: texts.
+        most: rows in each at most, to bound the cost; None is n // 2.
     """
     if n < 4:
         return []
     rng = np.random.default_rng([_SEED, n])
-    return [np.sort(rng.permutation(n)[: n // 2]) for _ in range(HALVES)]
+    return [np.sort(rng.permutation(n)[: min(n // 2, most or n)]) for _ in range(HALVES)]
 
 
-def resamples(values_of: Callable[[np.ndarray], Sequence[float]], n: int) -> tuple[tuple[float, ...], ...]:
+def resamples(
+    values_of: Callable[[np.ndarray], Sequence[float]], n: int, *, most: int | None = None
+) -> tuple[tuple[float, ...], ...]:
     """Replicates of a metric for `Score.resamples`.
 
     The variance of a metric over random halves of n texts, given these, is that over other texts of the same
     kind: for a mean exactly, for smooth metrics and for clusterings nearly, as the package's calibration shows.
 
     Args:
-        values_of: rows of one half, (n // 2,), to the metric on these; several values where the metric has
-            random starts, one for each.
+        values_of: rows of one half to the metric on these; several values where the metric has random starts,
+            one for each.
         n: texts.
+        most: rows in a half at most, to bound the cost of a metric; None is n // 2.
 
     Returns:
-        (halves, starts), scaled for an odd n.
+        (halves, starts); scaled where a half is not half of the texts.
     """
-    values = np.array([values_of(rows) for rows in halves(n)], dtype=float)
-    if not values.size:
+    rows_of = halves(n, most)
+    if not rows_of:
         return ()
-    kept = n // 2
-    scaled = values.mean() + math.sqrt(kept / (n - kept)) * (values - values.mean())
+    values, size = np.array([values_of(rows) for rows in rows_of], dtype=float), len(rows_of[0])
+    scaled = values.mean() + math.sqrt(size / (n - size)) * (values - values.mean())
     return tuple(tuple(round(float(value), 6) for value in row) for row in scaled)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import run
-from tests.evaluation.suite.conftest import AMAZON, MASAKHA, SIB, write
+from tests.evaluation.benchmark.conftest import AMAZON, MASAKHA, SIB, write
 
 TWO = "SIB200ClusteringS2S,MasakhaNEWSClusteringS2S"
 

@@ -11,6 +11,7 @@ import pytest
 from lastword.errors import RequestError, TableError
 from lastword.evaluation import ClusterScorer, cluster_score
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
+from lastword.uncertainty import combine, compare
 from tests.samples import TableEncoder, clouds, topic_texts
 
 Refused = Callable[..., str]
@@ -64,7 +65,7 @@ def test_what_cannot_be_read(labelled_file: Path, tmp_path: Path, refused: Refus
     )
 
 
-def test_the_score_is_the_mean_over_the_sets() -> None:
+def test_the_score_over_sets_is_their_mean_with_the_error_of_both() -> None:
     vectors, labels = clouds(60, 3, spread=2.5)
     others, kinds = clouds(40, 4, spread=3.0, seed=1)
     table = {f"a{i}": row for i, row in enumerate(vectors)} | {f"b{i}": row for i, row in enumerate(others)}
@@ -73,7 +74,12 @@ def test_the_score_is_the_mean_over_the_sets() -> None:
         "a": ([f"a{i}" for i in range(60)], labels),
         "b": ([f"b{i}" for i in range(40)], kinds),
     }
-    score = ClusterScorer(sets)(encoder)
-    alone = [cluster_score(encoder, *one, bootstrap_size=4096) for one in sets.values()]
-    assert score.value == pytest.approx(np.mean([one.score for one in alone]))
-    assert score.text_se
+    scorer = ClusterScorer(sets)
+    score = scorer(encoder)  # type: ignore[arg-type]
+    parts = [cluster_score(encoder, *part, bootstrap_size=4096) for part in sets.values()]  # type: ignore[arg-type]
+    assert score == combine(parts)
+    assert score.value == pytest.approx(np.mean([part.value for part in parts]))
+    assert score.draw_se == pytest.approx(np.hypot(*(part.draw_se for part in parts)) / 2, rel=0.6)
+    assert score.draw_se > 0
+    assert compare(score, scorer(encoder)).value == 0  # type: ignore[arg-type]
+    assert ClusterScorer({"a": sets["a"]})(encoder) == parts[0]  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,14 +116,24 @@ def _evaluate_data(
     encoder = _encoder(model, switches, ["evaluation"], settings)
     result = run(encoder, data, **settings)
     if as_json:
-        click.echo(json.dumps(result))
+        click.echo(json.dumps(result.to_dict()))
         return
-    metric = result["metric"].replace("_", "-")
-    what = {"sts": "pairs", "retrieval": "queries"}.get(result["task"], "texts")
-    click.echo(_model_line(result))
-    click.echo(
-        f"{metric} {100 * result['score']:.1f} ± {100 * result['std']:.1f} on {result['n']:,} {what} of {data}"
-    )
+    metric = result.metric.replace("_", "-")
+    unit = {"sts": "pairs", "retrieval": "queries"}.get(result.task, "texts")
+    for row in result.models:
+        against = f", {row.against_tfidf.verdict} than tfidf" if row.against_tfidf else ""
+        click.echo(_model_line(vars(row)))
+        click.echo(f"{metric} {_shown(row.score)} on {result.n:,} {unit} of {data}{against}")
+
+
+def _shown(score: Any) -> str:
+    """Value, error of the draws, error of the texts, and chance."""
+    parts = [f"{100 * score.value:.1f} ± {100 * score.draw_se:.1f} (draws)"]
+    if score.text_se is not None:
+        parts.append(f"± {100 * score.text_se:.1f} (texts)")
+    if score.chance is not None:
+        parts.append(f"chance {100 * score.chance:.1f}")
+    return ", ".join(parts)
 
 
 def _evaluate_benchmark(
@@ -137,11 +148,13 @@ def _evaluate_benchmark(
         raise click.UsageError("--also-pooling fills the cache: leave out --no-cache")
     keeps: Path | bool = False if no_cache else cache or True
     encoder = _encoder(model, switches, ["evaluation", "report"], settings)
-    result = benchmark(encoder, benchmarks, cache=keeps, **settings)
+    found = benchmark(encoder, benchmarks, cache=keeps, output=settings.pop("results"), **settings)
+    result = found.to_dict()
     if switches:
         from lastword.paper.as_published import published_average
 
-        result["average_as_published"] = published_average(result["tasks"], switches)
+        rows = [{"score": row.score.value, "splits": row.splits} for row in found.tasks]
+        result["average_as_published"] = published_average(rows, switches)
     click.echo(json.dumps(result) if as_json else _report(result))
     if not result["tasks"]:
         sys.exit(1)
@@ -168,14 +181,14 @@ _HEAD = ("task", "metric", "score", "±", "texts", "seeds", "texts are")
 
 def _row(task: dict[str, Any]) -> tuple[str, ...]:
     subset = "" if task["subset"] == "default" else f" ({task['subset']})"
-    spread = task["spread"]
+    score, values = task["seeds"][0], [score["value"] for score in task["seeds"]]
     return (
         f"{task['task']}{subset}{' *' if task['few_documents'] else ''}",
-        task["metric"].replace("_", "-"),
-        f"{100 * task['score']:.1f}",
-        f"{100 * task['std']:.1f}",
-        f"{task['n']:,}" + (f" of {task['documents']:,}" if task["n"] < task["documents"] else ""),
-        f"{len(task['seed_scores'])}" + (f" (± {100 * spread:.1f})" if spread is not None else ""),
+        score["metric"].replace("_", "-"),
+        f"{100 * score['value']:.1f}",
+        f"{100 * score['draw_se']:.1f}",
+        f"{score['n']:,}" + (f" of {task['documents']:,}" if score["n"] < task["documents"] else ""),
+        f"{len(values)}" + (f" (± {100 * statistics.stdev(values):.1f})" if len(values) > 1 else ""),
         task["texts"],
     )
 
@@ -193,7 +206,7 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _closing(result: dict[str, Any]) -> list[str]:
     lines = []
-    present, asked, mean = result["present"], result["asked"], result["average_of_present"]
+    present, asked, mean = result["complete"], len(result["names"]), result["average_of_complete"]
     if result["average"] is not None:
         lines.append(f"average of {asked} tasks: {100 * result['average']:.1f}")
     elif mean is not None:
@@ -205,7 +218,7 @@ def _closing(result: dict[str, Any]) -> list[str]:
         lines.append(f"average as the paper's code takes it: {100 * result['average_as_published']:.1f}")
     if result["encoded"] is not None:
         lines.append(f"texts embedded: {result['encoded']:,}; found in the cache: {result['from_cache']:,}")
-    return [*lines, f"results: {result['results']}"]
+    return [*lines, f"results: {result['output']}"]
 
 
 def _model_line(result: dict[str, Any]) -> str:

@@ -146,9 +146,9 @@ def peak_memory_mb() -> int:
 
 def _row(dataset: str, model: str, template: str | None, pooling: str | None, scores: list[Score]) -> Row:
     """Mean over trainings; the band joins the variance over them with the mean variance within them."""
-    values = [score.score for score in scores]
+    values = [score.value for score in scores]
     between = float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
-    within = float(np.mean([score.std**2 for score in scores]))
+    within = float(np.mean([np.var(score.draws) for score in scores]))
     return {
         "dataset": dataset, "split": "test", "model": model, "template": template, "pooling": pooling,
         "v_measure": round(float(np.mean(values)), 4), "std": round((between + within) ** 0.5, 4),

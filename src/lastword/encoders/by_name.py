@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -31,14 +31,14 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         MissingFileError, ModelError: see the message.
     """
     if not isinstance(model, str | Path):
-        _refuse(settings, ("template", "pooling", "dtype", "device"), "a loaded model")
+        _refuse(model, settings, "a loaded model")
         return model
     name = str(model)
     if name == "tfidf":
-        _refuse(settings, ("template", "pooling", "dtype", "device"), name)
+        _refuse(model, settings, name)
         return TfidfEncoder()
     if name.startswith(_SENTENCE_TRANSFORMERS):
-        _refuse(settings, ("template", "pooling"), "a sentence-transformers model")
+        _refuse(model, settings, "a sentence-transformers model")
         folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
         if not folder:
             raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
@@ -54,10 +54,19 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
     )
 
 
-def _refuse(settings: dict[str, str | None], names: Sequence[str], kind: str) -> None:
-    for name in names:
-        if settings[name] is not None:
-            raise RequestError(f"{name}={settings[name]!r}: {kind} takes no {name}; leave it out")
+def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:
+    """Names of the settings that `load_encoder` takes for a model."""
+    if not isinstance(model, str | Path) or str(model) == "tfidf":
+        return ()
+    if str(model).startswith(_SENTENCE_TRANSFORMERS):
+        return ("dtype", "device")
+    return ("template", "pooling", "dtype", "device")
+
+
+def _refuse(model: str | Path | TextEncoder, settings: dict[str, str | None], kind: str) -> None:
+    for name, value in settings.items():
+        if value is not None and name not in settings_of(model):
+            raise RequestError(f"{name}={value!r}: {kind} takes no {name}; leave it out")
 
 
 @dataclass(frozen=True)
@@ -108,24 +117,23 @@ def with_batches(
     Raises:
         RequestError: further poolings for a model without poolings.
     """
-    from lastword.embedding import Embedder
-
-    if not isinstance(encoder, Embedder):
+    if not hasattr(encoder, "encode_poolings"):  # no decoder; without importing torch to know it
         if also_poolings:
             raise RequestError(
                 f"also_poolings={list(also_poolings)}: {getattr(encoder, 'name', 'this model')} has no poolings; "
                 "leave it out"
             )
         return encoder
-    siblings = [encoder.variant(pooling=pooling) for pooling in also_poolings]
+    decoder = cast("Embedder", encoder)
+    siblings = [decoder.variant(pooling=pooling) for pooling in also_poolings]
     new = {
         sibling.spec.pooling.spec: sibling
         for sibling in siblings
-        if sibling.spec.pooling != encoder.spec.pooling
+        if sibling.spec.pooling != decoder.spec.pooling
     }
     if batch_tokens is None and not new:
-        return encoder
-    return _Batched(encoder, batch_tokens, tuple(new.values()))
+        return decoder
+    return _Batched(decoder, batch_tokens, tuple(new.values()))
 
 
 def description(encoder: TextEncoder) -> dict[str, str | None]:

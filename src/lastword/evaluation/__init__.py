@@ -1,27 +1,29 @@
-"""EMBEDDER → SCORES: how well the vectors of a model cluster, classify, compare and retrieve texts; files in order:
-scores, pair_scores, tasks, pair_tasks, development, local, benchmark.
+"""EMBEDDER → SCORES: how well the vectors of a model cluster, classify, compare and retrieve texts.
+
+A file for each kind of task (clustering, classification, sts, retrieval; labels.py checks their labels);
+development.py is the score of a training run, local.py scores models on a file, benchmark/ on tasks of MTEB.
 """
 
 from lastword.cache.encoder import CachedEncoder
 from lastword.encoder import TextEncoder
-from lastword.evaluation.benchmark import benchmark, differs
-from lastword.evaluation.benchmark.task_score import TaskScore
+from lastword.evaluation.benchmark import BenchmarkResult, TaskScore, benchmark
+from lastword.evaluation.classification import classification_score, vectors_classification_score
+from lastword.evaluation.clustering import cluster_score, vectors_cluster_score
 from lastword.evaluation.development import ClusterScorer
-from lastword.evaluation.local import evaluate
-from lastword.evaluation.pair_scores import retrieval_score, sts_score
-from lastword.evaluation.scores import (
-    Score,
-    classification_score,
-    cluster_score,
-    vectors_classification_score,
-    vectors_cluster_score,
-)
+from lastword.evaluation.local import Evaluation, LocalTask, ModelScore, evaluate, read_task
+from lastword.evaluation.retrieval import retrieval_score
+from lastword.evaluation.sts import sts_score
 from lastword.files.inputs import Collection, ScoredPairs
+from lastword.uncertainty import Score
 
 __all__ = [
+    "BenchmarkResult",
     "CachedEncoder",
     "ClusterScorer",
     "Collection",
+    "Evaluation",
+    "LocalTask",
+    "ModelScore",
     "Score",
     "ScoredPairs",
     "TaskScore",
@@ -29,8 +31,8 @@ __all__ = [
     "benchmark",
     "classification_score",
     "cluster_score",
-    "differs",
     "evaluate",
+    "read_task",
     "retrieval_score",
     "sts_score",
     "vectors_classification_score",

@@ -1,19 +1,18 @@
-"""A development score: what a training may look at to choose its checkpoint. Never a test set."""
+"""A development score: what a training run may look at to choose its checkpoint. Never a test set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from lastword.bundled import path_of
-from lastword.encoder import TextEncoder, encode_distinct
+from lastword.encoder import TextEncoder
 from lastword.errors import RequestError
+from lastword.evaluation.clustering import cluster_score
+from lastword.evaluation.labels import require_labels
 from lastword.evaluation.local import BUNDLED
-from lastword.evaluation.scores import require_labels, vectors_cluster_score
 from lastword.files.tables import read_texts
-from lastword.uncertainty import Score, combine, resamples, sample_hash
+from lastword.uncertainty import Score, combine
 
 Development = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 """Name of a set → its texts and their labels."""
@@ -23,6 +22,11 @@ _BOOTSTRAP_SIZE = 4096  # a quarter of mteb's: only differences between checkpoi
 
 class ClusterScorer:
     """V-measure of k-means on labelled development texts, averaged over sets.
+
+    Scores of one scorer compare, since every embedder gets the same bootstraps, starts and halves:
+
+        scorer = ClusterScorer({"topics (dev)": (texts, labels)})
+        compare(scorer(checkpoint), scorer(base)).verdict
 
     Attributes:
         sets: name → (texts, labels).
@@ -37,37 +41,30 @@ class ClusterScorer:
 
     def __call__(self, embedder: TextEncoder) -> Score:
         """Mean V-measure over the sets, 0 … 1."""
-        return combine([_cluster_score(embedder, texts, labels) for texts, labels in self.sets.values()])
-
-
-def _cluster_score(embedder: TextEncoder, texts: Sequence[str], labels: Sequence[str]) -> Score:
-    vectors, names = encode_distinct(embedder, texts), np.array(labels)
-    found = vectors_cluster_score(vectors, labels, bootstrap_size=_BOOTSTRAP_SIZE)
-
-    def of(rows: np.ndarray) -> list[float]:
-        half = vectors_cluster_score(vectors[rows], names[rows].tolist(), bootstrap_size=len(rows))
-        return [half.score]
-
-    sample = sample_hash([*texts, *labels])
-    return Score("v_measure", found.score, (), resamples(of, len(texts)), len(texts), sample)
+        return combine(
+            [
+                cluster_score(embedder, texts, labels, bootstrap_size=_BOOTSTRAP_SIZE)
+                for texts, labels in self.sets.values()
+            ]
+        )
 
 
 def read_development(
-    given: Sequence[str],
+    files: Sequence[str],
     *,
     text_column: str = "text",
     label_columns: Sequence[str] = ("label",),
     split: str | None = None,
     drop_empty: bool = False,
 ) -> dict[str, tuple[list[str], list[str]]]:
-    """Read labelled development texts; rows of other splits are left behind here.
+    """Read labelled development texts, leaving out the rows of other splits.
 
     Args:
-        given: files, or the bundled "topics" and "products"; `FILE:SPLIT` keeps the rows whose column
+        files: paths, or the bundled "topics" and "products"; `FILE:SPLIT` keeps the rows whose column
             `split` has that value.
         text_column: column of the texts.
         label_columns: columns of labels; each makes a set of its own.
-        split: for files that are given without one.
+        split: for files that name none.
         drop_empty: leave out rows without text or label instead of refusing the file.
 
     Returns:
@@ -75,12 +72,12 @@ def read_development(
 
     Raises:
         MissingFileError, TableError: see the message.
-        RequestError: two sets of one name, or labels that leave nothing to tell apart.
+        RequestError: two sets of one name, or fewer than two different labels.
     """
     sets: dict[str, tuple[list[str], list[str]]] = {}
-    for one in given:
-        path, own_split = _file_and_split(one)
-        chosen = own_split or split
+    for file in files:
+        path, file_split = _path_and_split(file)
+        chosen = file_split or split
         where = {"split": chosen} if chosen else None
         for column in label_columns:
             name = path.stem + (f" ({chosen})" if chosen else "")
@@ -93,9 +90,9 @@ def read_development(
     return sets
 
 
-def _file_and_split(given: str) -> tuple[Path, str | None]:
-    """Take `FILE:SPLIT` apart; a file whose own name has a colon in it is one."""
-    name, colon, split = given.rpartition(":")
-    if not colon or Path(given).is_file():
-        name, split = given, ""
+def _path_and_split(file: str) -> tuple[Path, str | None]:
+    """Take `FILE:SPLIT` apart; a file that exists under the whole name has no split."""
+    name, _, split = file.rpartition(":")
+    if not name or Path(file).is_file():
+        name, split = file, ""
     return (path_of(name) if name in BUNDLED else Path(name)), split or None

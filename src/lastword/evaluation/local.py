@@ -1,37 +1,109 @@
-"""Score a model on a file of the user: the function behind `lastword evaluate --data`."""
+"""Score models on a file of the user: the function behind `lastword evaluate`."""
 
 from __future__ import annotations
 
-import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lastword.bundled import path_of
 from lastword.cache import VectorCache
 from lastword.cache.encoder import CachedEncoder
+from lastword.console import progress, warn
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.encoders.by_name import description, load_encoder, with_batches
+from lastword.encoders.by_name import description, load_encoder, settings_of, with_batches
 from lastword.errors import RequestError, unknown_name
-from lastword.evaluation.pair_scores import retrieval_score, sts_score
-from lastword.evaluation.scores import (
-    Score,
-    classification_score,
-    cluster_score,
-    require_labels,
-    require_samples,
-)
+from lastword.evaluation.classification import classification_score
+from lastword.evaluation.clustering import cluster_score
+from lastword.evaluation.labels import require_labels, require_samples
+from lastword.evaluation.retrieval import document_texts, retrieval_score
+from lastword.evaluation.sts import sts_score
 from lastword.files.inputs import Collection, LabelledTexts, ScoredPairs, two_columns
+from lastword.uncertainty import Difference, Score, compare
 
 TASKS = ("clustering", "classification", "sts", "retrieval")
 BUNDLED = ("topics", "products")
-Scorer = Callable[[TextEncoder], Score]
+Model = str | Path | TextEncoder
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """How one model scores.
+
+    Attributes:
+        model: its name.
+        template, pooling: of a decoder; None for other models.
+        score: with its standard errors and chance.
+        seconds: for embedding and scoring.
+        against_best: difference from the model with the highest score; None for that model itself.
+        against_tfidf: difference from TF-IDF; None for TF-IDF itself, or where it cannot be scored.
+    """
+
+    model: str
+    template: str | None
+    pooling: str | None
+    score: Score
+    seconds: float
+    against_best: Difference | None = None
+    against_tfidf: Difference | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        differences = {name: getattr(self, name) for name in ("against_best", "against_tfidf")}
+        return asdict(self) | {
+            "score": self.score.to_dict(),
+            **{name: difference and difference.to_dict() for name, difference in differences.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Models side by side on the same texts.
+
+    Attributes:
+        task: "clustering", "classification", "sts" or "retrieval".
+        metric: "v_measure", "accuracy", "cosine_spearman" or "ndcg_at_10".
+        data: the file, as it was named.
+        n: texts, pairs or queries scored.
+        models: in the order they were given; TF-IDF is last if it was not among them.
+    """
+
+    task: str
+    metric: str
+    data: str
+    n: int
+    models: tuple[ModelScore, ...]
+
+    @property
+    def best(self) -> ModelScore:
+        """The model with the highest score; others may not be distinguishable from it."""
+        return max(self.models, key=lambda row: row.score.value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return {**vars(self), "models": [row.to_dict() for row in self.models]}
+
+
+@dataclass(frozen=True)
+class LocalTask:
+    """Texts that were read, and how to score a model on them.
+
+    Attributes:
+        task: as for `evaluate`.
+        data: the file, as it was named.
+        score: scores an encoder; scores of one task compare.
+    """
+
+    task: str
+    data: str
+    score: Callable[[TextEncoder], Score]
 
 
 def evaluate(
-    model: str | Path | TextEncoder,
+    models: Model | Sequence[Model],
     data: str | Path,
     *,
     text_column: str | None = None,
@@ -50,12 +122,12 @@ def evaluate(
     cache: str | Path | None = None,
     dtype: str | None = None,
     device: str | None = None,
-) -> dict[str, Any]:
-    """Score a model on texts of one's own, by the protocols of MTEB.
+) -> Evaluation:
+    """Score models on your own texts by the protocols of MTEB, beside TF-IDF.
 
     Args:
-        model: a decoder's name or folder, "tfidf", "sentence-transformers:NAME_OR_FOLDER", or an object with
-            `encode` and `identity`, such as an `Embedder`.
+        models: one or several: a decoder's name or folder, "tfidf", "sentence-transformers:NAME_OR_FOLDER", or an
+            object with `encode` and `identity`, such as an `Embedder`.
         data: a file, or the bundled "topics" or "products"; for a retrieval a folder in the layout of BEIR
             (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv).
         text_column: column of the texts; None is "text", and "sentence1,sentence2" for sts.
@@ -65,8 +137,8 @@ def evaluate(
             sts, the split "test" for a classification or retrieval.
         task: "clustering" (V-measure), "classification" (accuracy), "sts" (Spearman's correlation of
             cosine and score) or "retrieval" (nDCG@10).
-        template: of a decoder; None takes the folder's own, or none.
-        pooling: of a decoder; None takes the folder's own, or mean.
+        template: of the decoders among the models; None takes the folder's own, or none.
+        pooling: of the decoders; None takes the folder's own, or mean.
         train_split: split that a classification draws its training texts from.
         samples_per_label: training texts of each label in a classification.
         batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
@@ -74,23 +146,69 @@ def evaluate(
         seed: of that sample; the protocol itself keeps mteb's seed.
         drop_empty: leave out rows without text or label instead of refusing the file.
         cache: folder of vectors that are kept from call to call; None keeps none.
-        dtype: precision of the model; None is what its kind does by default.
-        device: None is the best there is.
+        dtype: precision of the models; None is the default of each.
+        device: None is the best available.
 
     Returns:
-        task, metric, score and std (0 … 1), n texts, pairs or queries scored, model, template and pooling
-        (None where the model has none), seconds for embedding and scoring, data.
+        A row for each model and one for TF-IDF, with paired differences.
 
     Raises:
         MissingFileError, TableError, ModelError, RequestError: see the message.
+    """
+    local_task = read_task(
+        data,
+        task=task,
+        text_column=text_column,
+        label_column=label_column,
+        score_column=score_column,
+        split=split,
+        train_split=train_split,
+        samples_per_label=samples_per_label,
+        max_texts=max_texts,
+        seed=seed,
+        drop_empty=drop_empty,
+    )
+    chosen = [models] if isinstance(models, str | Path) or not isinstance(models, Sequence) else list(models)
+    settings = _settings(chosen, template=template, pooling=pooling, dtype=dtype, device=device)
+    rows = []
+    with progress("models", len(chosen) + 1, step=1) as advance:
+        for model, how in zip(chosen, settings, strict=True):
+            rows.append(_score(load_encoder(model, **how), local_task, batch_tokens, cache))
+            advance(1)
+        if not any(row.model == TfidfEncoder.name for row in rows):
+            rows += _tfidf(local_task)
+    return _compared(local_task, rows)
+
+
+def read_task(
+    data: str | Path,
+    *,
+    task: str = "clustering",
+    text_column: str | None = None,
+    label_column: str = "label",
+    score_column: str = "score",
+    split: str | None = None,
+    train_split: str = "train",
+    samples_per_label: int = 8,
+    max_texts: int | None = None,
+    seed: int = 0,
+    drop_empty: bool = False,
+) -> LocalTask:
+    """Read a file once to score several models on it; arguments as for `evaluate`.
+
+    Raises:
+        MissingFileError, TableError, RequestError: see the message.
     """
     if task not in TASKS:
         raise RequestError(unknown_name("task", task, TASKS))
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
     if task == "sts":
-        scorer = _sts(path, text_column, score_column, split, max_texts, seed)
+        columns = two_columns(text_column or "sentence1,sentence2")
+        score = _sts(ScoredPairs.read(path, columns, score_column, split).sample(max_texts, seed))
     elif task == "retrieval":
-        scorer = _retrieval(path, split or "test", max_texts)
+        if max_texts is not None:
+            raise RequestError(f"max_texts={max_texts}: a retrieval needs all documents; leave it out")
+        score = _retrieval(Collection.read(path, split or "test"))
     else:
         columns = (text_column or "text", label_column)
         test_split = split or ("test" if task == "classification" else None)
@@ -98,35 +216,83 @@ def evaluate(
         if task == "classification":
             train = _read_train(path, columns, train_split, test_split, samples_per_label, drop_empty)
         test = LabelledTexts.read(path, columns, test_split, drop_empty).sample(max_texts, seed)
-        scorer = _clustering(test) if train is None else _classification(train, test, samples_per_label)
-    encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
-    importlib.import_module("lastword.evaluation.pair_tasks")  # seconds that are not the model's
+        score = _clustering(test) if train is None else _classification(train, test, samples_per_label)
+    return LocalTask(task, str(data), score)
+
+
+def _settings(models: Sequence[Model], **settings: str | None) -> list[dict[str, str | None]]:
+    """The settings of each model; of several models, one without a template needs none.
+
+    Raises:
+        RequestError: no model, or a setting that none of them takes.
+    """
+    if not models:
+        raise RequestError("no model: give one or more")
+    taken = [settings_of(model) for model in models]
+    return [
+        {
+            name: value if name in names or not any(name in others for others in taken) else None
+            for name, value in settings.items()
+        }
+        for names in taken
+    ]
+
+
+def _score(
+    encoder: TextEncoder, task: LocalTask, batch_tokens: int | None, cache: str | Path | None
+) -> ModelScore:
     started = time.perf_counter()
-    score = scorer(_kept(with_batches(encoder, batch_tokens), cache))
-    return {
-        "task": score.task,
-        "metric": score.metric,
-        "score": score.score,
-        "std": score.std,
-        "n": score.n,
-        **description(encoder),
-        "seconds": round(time.perf_counter() - started, 3),
-        "data": str(data),
-    }
+    names = description(encoder)
+    score = task.score(cached(with_batches(encoder, batch_tokens), cache))
+    seconds = round(time.perf_counter() - started, 3)
+    return ModelScore(str(names["model"]), names["template"], names["pooling"], score, seconds)
 
 
-def _kept(encoder: TextEncoder, cache: str | Path | None) -> TextEncoder:
-    if cache is None or isinstance(encoder, TfidfEncoder) or getattr(encoder, "batch_dependent", False):
+def cached(encoder: TextEncoder, cache: str | Path | bool | None) -> TextEncoder:
+    """Put a vector cache in front of an encoder whose vectors depend on nothing but the text.
+
+    Args:
+        encoder: of any kind.
+        cache: folder of the cache; True is the user's cache folder, False or None is none.
+    """
+    fixed = not (isinstance(encoder, TfidfEncoder) or getattr(encoder, "batch_dependent", False))
+    if cache is None or cache is False or not fixed:
         return encoder
-    return CachedEncoder(encoder, VectorCache(cache))
+    return CachedEncoder(encoder, VectorCache(None if cache is True else cache))
 
 
-def _clustering(test: LabelledTexts) -> Scorer:
+def _tfidf(task: LocalTask) -> list[ModelScore]:
+    """The baseline; no row where the texts have no words."""
+    try:
+        return [_score(TfidfEncoder(), task, None, None)]
+    except RequestError as error:
+        warn(f"TF-IDF is not in the table: {error}")
+        return []
+
+
+def _compared(task: LocalTask, rows: Sequence[ModelScore]) -> Evaluation:
+    best = max(rows, key=lambda row: row.score.value)
+    tfidf = next((row for row in rows if row.model == TfidfEncoder.name), None)
+    first = rows[0].score
+    models = tuple(
+        replace(
+            row,
+            against_best=compare(row.score, best.score) if row is not best else None,
+            against_tfidf=compare(row.score, tfidf.score) if tfidf and row is not tfidf else None,
+        )
+        for row in rows
+    )
+    return Evaluation(task.task, first.metric, task.data, first.n, models)
+
+
+def _clustering(test: LabelledTexts) -> Callable[[TextEncoder], Score]:
     require_labels(test.labels, "clustering", test.where)
     return lambda encoder: cluster_score(encoder, test.texts, test.labels)
 
 
-def _classification(train: LabelledTexts, test: LabelledTexts, samples_per_label: int) -> Scorer:
+def _classification(
+    train: LabelledTexts, test: LabelledTexts, samples_per_label: int
+) -> Callable[[TextEncoder], Score]:
     def score(encoder: TextEncoder) -> Score:
         _fit(encoder, train.texts)  # all of them, and not only the few that are drawn
         return classification_score(
@@ -136,12 +302,7 @@ def _classification(train: LabelledTexts, test: LabelledTexts, samples_per_label
     return score
 
 
-def _sts(
-    path: Path, text_column: str | None, score_column: str, split: str | None, most: int | None, seed: int
-) -> Scorer:
-    columns = two_columns(text_column or "sentence1,sentence2")
-    pairs = ScoredPairs.read(path, columns, score_column, split).sample(most, seed)
-
+def _sts(pairs: ScoredPairs) -> Callable[[TextEncoder], Score]:
     def score(encoder: TextEncoder) -> Score:
         _fit(encoder, [*pairs.first, *pairs.second])
         return sts_score(encoder, pairs)
@@ -149,20 +310,16 @@ def _sts(
     return score
 
 
-def _retrieval(folder: Path, split: str, most: int | None) -> Scorer:
-    if most is not None:
-        raise RequestError(f"max_texts={most}: a retrieval needs all documents; leave it out")
-    collection = Collection.read(folder, split)
-
+def _retrieval(collection: Collection) -> Callable[[TextEncoder], Score]:
     def score(encoder: TextEncoder) -> Score:
-        _fit(encoder, [f"{title} {text}".strip() for title, text in collection.documents.values()])
+        _fit(encoder, document_texts(collection))
         return retrieval_score(encoder, collection)
 
     return score
 
 
 def _fit(encoder: TextEncoder, texts: list[str]) -> None:
-    """Let word counts know the texts before they are asked for one."""
+    """Fit TF-IDF to all texts before it encodes some of them."""
     if isinstance(encoder, TfidfEncoder):
         encoder.fit(texts)
 

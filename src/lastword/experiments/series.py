@@ -122,7 +122,7 @@ def before_training(
 def scores_of(encoder: TextEncoder, development: Development) -> dict[str, float]:
     """V-measure of each set."""
     return {
-        name: round(cluster_score(encoder, texts, labels).score, 4)
+        name: round(cluster_score(encoder, texts, labels).value, 4)
         for name, (texts, labels) in development.items()
     }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lastword.console import warn
 from lastword.errors import RequestError, unknown_name
-from lastword.evaluation.scores import vectors_classification_score, vectors_cluster_score
+from lastword.evaluation import vectors_classification_score, vectors_cluster_score
 from lastword.geometry import alignment, effective_rank, uniformity
 from lastword.probing.labelfree import neighbour_stability, noise_tolerance, split_half_agreement
 from lastword.probing.texts import ProbeTexts, few_shot_rows
@@ -142,7 +142,7 @@ class Judge:
     def _v_measure(self, vectors: np.ndarray) -> Measured:
         size = max(BOOTSTRAP_SIZE, len(set(self._labels)))
         score = vectors_cluster_score(vectors, self._labels, bootstrap_size=size)
-        return score.score, score.std
+        return score.value, float(np.std(score.draws))
 
     def _accuracy(self, vectors: np.ndarray) -> Measured:
         assert self._halves is not None
@@ -152,4 +152,4 @@ class Judge:
             vectors[test], [self._labels[row] for row in test],
             samples_per_label=self.samples_per_label,
         )  # fmt: skip
-        return score.score, score.std
+        return score.value, float(np.std(score.draws))

@@ -11,8 +11,8 @@ from pathlib import Path
 from lastword.augment import NOISES, noisy
 from lastword.bundled import path_of
 from lastword.errors import RequestError
+from lastword.evaluation.labels import require_labels
 from lastword.evaluation.local import BUNDLED
-from lastword.evaluation.scores import require_labels
 from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lastword.errors import RequestError
-from lastword.evaluation import tasks
+from lastword.evaluation.benchmark import mteb_model
 from lastword.evaluation.benchmark.names import BENCHMARKS, TYPES, seeds_from, task_names
 from lastword.evaluation.benchmark.scoring import make_task
 
@@ -17,7 +17,7 @@ def test_the_lists_have_their_lengths_and_mteb_knows_every_name():
         "paper-classification": 48,
     }
     assert set(BENCHMARKS["paper-eight"]) < set(BENCHMARKS["paper-clustering"])
-    types = tasks.task_types()
+    types = mteb_model.task_types()
     for benchmark, names in BENCHMARKS.items():
         kind = "Classification" if benchmark == "paper-classification" else "Clustering"
         assert {types[name] for name in names} == {kind}

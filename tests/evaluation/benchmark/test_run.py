@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from lastword.errors import RequestError
-from lastword.evaluation import benchmark, differs
+from lastword.evaluation import benchmark
 from lastword.evaluation.benchmark.scoring import make_task
 from lastword.paper.as_published import published_average
+from lastword.uncertainty import compare
 from tests.samples import WordEncoder
 
 from .conftest import EMOTION, SIB, write
@@ -31,7 +32,7 @@ TWO = "SIB200ClusteringS2S,MasakhaNEWSClusteringS2S"
 
 @pytest.fixture
 def settings(copies, tmp_path):
-    return {"data_dir": copies, "results": tmp_path / "results", "cache": tmp_path / "cache"}
+    return {"data_dir": copies, "output": tmp_path / "results", "cache": tmp_path / "cache"}
 
 
 def result_files(folder):
@@ -41,46 +42,46 @@ def result_files(folder):
 def test_a_benchmark_has_a_row_for_each_subset_and_an_average(settings):
     encoder = WordEncoder()
     result = benchmark(encoder, TWO, **settings)
-    assert [(row["task"], row["subset"], row["metric"], row["n"]) for row in result["tasks"]] == [
+    assert [(row.task, row.subset, row.score.metric, row.score.n) for row in result.tasks] == [
         ("SIB200ClusteringS2S", "eng_Latn", "v_measure", 105),
         ("MasakhaNEWSClusteringS2S", "eng", "v_measure", 100),
     ]
-    assert result["missing"] == []
-    assert result["average"] == statistics.fmean(row["score"] for row in result["tasks"])
-    assert result["average_of_present"] == result["average"]
-    assert (result["present"], result["asked"], result["model"]) == (2, 2, "words")
-    assert (result["encoded"], result["from_cache"]) == (len(encoder.asked), 0)
-    json.dumps(result)
+    assert result.missing == ()
+    assert result.average == statistics.fmean(row.score.value for row in result.tasks)
+    assert result.average_of_complete == result.average
+    assert (len(result.complete), len(result.names), result.model) == (2, 2, "words")
+    assert (result.encoded, result.from_cache) == (len(encoder.asked), 0)
+    json.dumps(result.to_dict())
 
 
 def test_what_is_missing_is_named_and_there_is_no_average(settings, said):
     began = time.monotonic()
     result = benchmark(WordEncoder(), SIX, **settings)
     assert time.monotonic() - began < 60
-    assert [(one["task"], one["subset"]) for one in result["missing"]] == [
+    assert [(missing.task, missing.subset) for missing in result.missing] == [
         ("AmazonCounterfactualClassification", "en-ext"),
         ("Banking77Classification", None),
     ]
-    assert [one["reason"].partition(" (")[0] for one in result["missing"]] == [
+    assert [missing.reason.partition(" (")[0] for missing in result.missing] == [
         "the local copy does not hold it",
         "no network, and not in the cache of datasets",
     ]
     path, revision = "mteb/banking77", "0fd18e25b25c072e09e0d92ab615fda904d66300"
-    assert result["missing"][1]["dataset"] == f"{path}@{revision}"
-    assert result["missing"][1]["how"] == (
+    assert result.missing[1].dataset == f"{path}@{revision}"
+    assert result.missing[1].how == (
         f"with a network: hf download {path} --repo-type dataset --revision {revision} "
-        f"--local-dir DIR/{path}, then --data-dir DIR"
+        f"--local-dir DIR/{path}, then data_dir=DIR"
     )
-    assert result["average"] is None
-    whole = [row["score"] for row in result["tasks"] if row["task"] != "AmazonCounterfactualClassification"]
-    assert (result["present"], result["asked"]) == (3, 5)
-    assert result["average_of_present"] == pytest.approx(statistics.fmean(whole))
+    assert result.average is None
+    whole = [row.score.value for row in result.tasks if row.task != "AmazonCounterfactualClassification"]
+    assert (len(result.complete), len(result.names)) == (3, 5)
+    assert result.average_of_complete == pytest.approx(statistics.fmean(whole))
     assert "EmotionClassification: test: 60 texts, mteb has 2,000; train: 180 texts, mteb has 16,000" in said
 
 
 def test_nothing_is_there(settings, tmp_path):
     result = benchmark(WordEncoder(), "Banking77Classification", **settings | {"data_dir": None})
-    assert (result["tasks"], result["average"], result["average_of_present"]) == ([], None, None)
+    assert (result.tasks, result.average, result.average_of_complete) == ((), None, None)
 
 
 def test_what_is_done_is_not_done_again(settings, said):
@@ -88,34 +89,36 @@ def test_what_is_done_is_not_done_again(settings, said):
     encoder = WordEncoder()
     again = benchmark(encoder, SIX, **settings)
     assert encoder.asked == []
-    assert (again["encoded"], again["from_cache"]) == (0, 0)
-    for name in ("tasks", "missing", "average_of_present"):
-        assert again[name] == first[name]
+    assert (again.encoded, again.from_cache) == (0, 0)
+    for name in ("tasks", "missing", "average_of_complete"):
+        assert getattr(again, name) == getattr(first, name)
 
 
 def test_other_results_take_their_vectors_from_the_store(settings, tmp_path):
     benchmark(WordEncoder(), SIX, **settings)
     encoder = WordEncoder()
-    result = benchmark(encoder, TWO, **settings | {"results": tmp_path / "others"})
+    result = benchmark(encoder, TWO, **settings | {"output": tmp_path / "others"})
     assert encoder.asked == []
-    assert result["encoded"] == 0
-    assert result["from_cache"] == 205
+    assert result.encoded == 0
+    assert result.from_cache == 205
 
 
 def test_one_run_fills_the_store_for_another_pooling(settings, tmp_path, load):
     benchmark(load(pooling="lasttoken"), TWO, also_poolings=["mean"], **settings)
-    result = benchmark(load(pooling="mean"), TWO, **settings | {"results": tmp_path / "others"})
-    assert (result["encoded"], result["from_cache"]) == (0, 205)
-    alone = benchmark(load(pooling="mean"), TWO, **settings | {"results": tmp_path / "alone", "cache": False})
-    assert [row["score"] for row in alone["tasks"]] == pytest.approx(
-        [row["score"] for row in result["tasks"]]
+    result = benchmark(load(pooling="mean"), TWO, **settings | {"output": tmp_path / "others"})
+    assert (result.encoded, result.from_cache) == (0, 205)
+    alone = benchmark(load(pooling="mean"), TWO, **settings | {"output": tmp_path / "alone", "cache": False})
+    assert [row.score.value for row in alone.tasks] == pytest.approx(
+        [row.score.value for row in result.tasks]
     )
 
 
 def test_the_papers_average_stands_beside_the_honest_one(settings):
     result = benchmark(WordEncoder(), TWO, **settings)
-    assert published_average(result["tasks"], ["average=test-only"]) == result["average"]
-    assert published_average(result["tasks"], []) is None
+    rows = [{"score": row.score.value, "splits": row.splits} for row in result.tasks]
+    assert published_average(rows, ["average=test-only"]) == result.average
+    rows = [{"score": row.score.value, "splits": row.splits} for row in result.tasks]
+    assert published_average(rows, []) is None
 
 
 def test_without_a_store_nothing_is_kept(settings, tmp_path):
@@ -127,7 +130,7 @@ def test_results_lie_as_mteb_lays_them_and_mteb_reads_them(settings):
     import mteb
 
     result = benchmark(WordEncoder(), TWO, **settings)
-    folder = settings["results"]
+    folder = settings["output"]
     (revision,) = (folder / "results" / "lastword__words-1").iterdir()
     assert sorted(path.name for path in revision.iterdir()) == [
         "MasakhaNEWSClusteringS2S.json",
@@ -137,7 +140,7 @@ def test_results_lie_as_mteb_lays_them_and_mteb_reads_them(settings):
     read = mteb.ResultCache(folder).load_task_result(
         "SIB200ClusteringS2S", "lastword/words-1", revision.name, raise_if_not_found=True
     )
-    assert read.get_score() == pytest.approx(result["tasks"][0]["score"], abs=1e-6)
+    assert read.get_score() == pytest.approx(result.tasks[0].score.value, abs=1e-6)
     assert read.dataset_revision.startswith("local-")  # so small a copy is not mteb's set
     frame = mteb.ResultCache(folder).load_results(
         models=["lastword/words-1"], tasks=["SIB200ClusteringS2S"], require_model_meta=True
@@ -148,45 +151,45 @@ def test_results_lie_as_mteb_lays_them_and_mteb_reads_them(settings):
 def test_two_models_do_not_share_results(settings):
     first = benchmark(WordEncoder("words-1"), TWO, **settings)
     second = benchmark(WordEncoder("words-2"), TWO, **settings)
-    assert first["average"] != second["average"]
-    assert len(list((settings["results"] / "results").iterdir())) == 2
+    assert first.average != second.average
+    assert len(list((settings["output"] / "results").iterdir())) == 2
 
 
 def test_another_copy_is_scored_again(settings, copies):
     before = benchmark(WordEncoder(), "SIB200ClusteringS2S", **settings)
     write(copies / "SIB200ClusteringS2S.jsonl", SIB[:-3])
     after = benchmark(WordEncoder(), "SIB200ClusteringS2S", **settings)
-    assert (before["tasks"][0]["n"], after["tasks"][0]["n"]) == (105, 102)
+    assert (before.tasks[0].score.n, after.tasks[0].score.n) == (105, 102)
 
 
 def test_mtebs_own_texts_need_no_copy_once_they_are_scored(settings, data_folder):
     encoder = WordEncoder()
     with_copy = benchmark(encoder, "SIB200ClusteringS2S", **settings | {"data_dir": data_folder})
-    assert with_copy["tasks"][0]["texts"] == "equal to mteb's statistics"
+    assert with_copy.tasks[0].texts == "equal to mteb's statistics"
     without = benchmark(encoder, "SIB200ClusteringS2S", **settings | {"data_dir": None})
-    assert without["tasks"] == with_copy["tasks"]
+    assert without.tasks == with_copy.tasks
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"rows": 3}', None])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"subsets": 3}', None])
 def test_a_damaged_result_is_computed_again(settings, said, damage):
     first = benchmark(WordEncoder(), TWO, **settings)
-    (path,) = (settings["results"] / "lastword").rglob("SIB200ClusteringS2S-42.json")
+    (path,) = (settings["output"] / "lastword").rglob("SIB200ClusteringS2S-42.json")
     path.write_bytes(path.read_bytes().replace(b'"n": 105', b'"n": 106') if damage is None else damage)
     said.clear()
     again = benchmark(WordEncoder(), TWO, **settings)
-    assert again["tasks"] == first["tasks"]
+    assert again.tasks == first.tasks
     assert said[0] == f"{path} is damaged: the task is scored again"
 
 
 def test_seeds_repeat_a_task_with_other_draws(settings):
     one = benchmark(WordEncoder(), TWO, **settings)
     three = benchmark(WordEncoder(), TWO, **settings, seeds=3)
-    for single, row in zip(one["tasks"], three["tasks"], strict=True):
-        assert row["seed_scores"][0] == row["score"] == single["score"]
-        assert len(set(row["seed_scores"])) == 3
-        assert row["spread"] == pytest.approx(statistics.stdev(row["seed_scores"]))
-    assert three["encoded"] == 0
-    names = [path.name for path in (settings["results"] / "lastword").rglob("*.json")]
+    for single, row in zip(one.tasks, three.tasks, strict=True):
+        assert row.score == row.seeds[0] == single.score
+        assert len({score.value for score in row.seeds}) == 3
+        assert row.mean.value == pytest.approx(statistics.fmean(score.value for score in row.seeds))
+    assert three.encoded == 0
+    names = [path.name for path in (settings["output"] / "lastword").rglob("*.json")]
     assert sorted(names)[:3] == [f"MasakhaNEWSClusteringS2S-{seed}.json" for seed in (42, 43, 44)]
 
 
@@ -198,7 +201,7 @@ class Slow(WordEncoder):
     def encode(self, texts):
         time.sleep(0.0 if len(self.asked) < 300 else 60)
         return super().encode(texts)
-benchmark(Slow(), sys.argv[1], data_dir=sys.argv[2], results=sys.argv[3], cache=sys.argv[4])
+benchmark(Slow(), sys.argv[1], data_dir=sys.argv[2], output=sys.argv[3], cache=sys.argv[4])
 """
 
 
@@ -213,13 +216,13 @@ def test_a_killed_benchmark_goes_on_where_it_was(settings):
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    done = {path.name for path in (settings["results"] / "lastword").rglob("*.json")}
+    done = {path.name for path in (settings["output"] / "lastword").rglob("*.json")}
     assert done == {"SIB200ClusteringS2S-42.json", "MasakhaNEWSClusteringS2S-42.json"}
     encoder = WordEncoder()
     resumed = benchmark(encoder, names, **settings)
     assert len(encoder.asked) == sum(split == "test" for _, _, split in EMOTION)
-    whole = benchmark(WordEncoder(), names, **settings | {"results": settings["results"] / "whole"})
-    assert resumed["tasks"] == whole["tasks"]
+    whole = benchmark(WordEncoder(), names, **settings | {"output": settings["output"] / "whole"})
+    assert resumed.tasks == whole.tasks
 
 
 def _holds(folder, vectors):
@@ -232,41 +235,33 @@ def test_a_task_object_is_fresh_for_every_model(settings):
     """The generator of a used object goes on, and its next draw is another one."""
     first = benchmark(WordEncoder(), "SIB200ClusteringS2S", **settings)
     second = benchmark(
-        WordEncoder(), "SIB200ClusteringS2S", **settings | {"results": settings["results"] / "x"}
+        WordEncoder(), "SIB200ClusteringS2S", **settings | {"output": settings["output"] / "x"}
     )
-    assert first["tasks"] == second["tasks"]
+    assert first.tasks == second.tasks
     assert make_task("SIB200ClusteringS2S", 42) is not make_task("SIB200ClusteringS2S", 42)
 
 
-def test_two_models_are_compared_by_their_rows(settings):
-    import dataclasses
-
-    from lastword.evaluation import TaskScore
-
-    fields = [field.name for field in dataclasses.fields(TaskScore)]
-    a, b = (
-        TaskScore(**{name: row[name] for name in fields})
-        for row in (
-            benchmark(WordEncoder(), "SIB200ClusteringS2S", **settings)["tasks"][0],
-            benchmark("tfidf", "SIB200ClusteringS2S", **settings)["tasks"][0],
-        )
-    )
-    assert differs(a, b) == (abs(a.score - b.score) > 2 * (a.deviation**2 + b.deviation**2) ** 0.5)
+def test_two_models_are_compared_task_by_task(settings):
+    words, counts = benchmark(WordEncoder(), TWO, **settings), benchmark("tfidf", TWO, **settings)
+    differences = words.against(counts)
+    assert list(differences) == [("SIB200ClusteringS2S", "eng_Latn"), ("MasakhaNEWSClusteringS2S", "eng")]
+    for row, other in zip(words.tasks, counts.tasks, strict=True):
+        assert differences[row.task, row.subset] == compare(row.score, other.score)
 
 
 def test_a_benchmark_of_a_decoder_and_of_word_counts(settings, load, llama_folder):
     result = benchmark(str(llama_folder), TWO, **settings, template="ccw", pooling="lasttoken", device="cpu")
-    assert (result["template"], result["pooling"], result["encoded"]) == ("ccw", "lasttoken", 205)
+    assert (result.template, result.pooling, result.encoded) == ("ccw", "lasttoken", 205)
     words = benchmark("tfidf", TWO, **settings)
-    assert (words["model"], words["encoded"]) == ("tfidf", None)
-    assert words["average"] > 0.3
+    assert (words.model, words.encoded) == ("tfidf", None)
+    assert words.average > 0.3
 
 
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
         ({"seeds": 0}, "seeds=0: give 1 or more"),
-        ({"data_dir": "nowhere"}, "no folder nowhere: give one with copies of the data sets (--data-dir)"),
+        ({"data_dir": "nowhere"}, "no folder data_dir='nowhere': give one with copies of the data sets"),
         ({"pooling": "mean", "model": "tfidf"}, "pooling='mean': tfidf takes no pooling; leave it out"),
     ],
 )
@@ -279,9 +274,9 @@ def test_requests_that_cannot_be_met(settings, wish, message):
 def test_texts_that_cannot_be_scored_do_not_end_the_others(settings, copies):
     write(copies / "emotion.jsonl", [(text, "joy", split) for text, _, split in EMOTION])
     result = benchmark(WordEncoder(), f"EmotionClassification,{TWO}", **settings)
-    assert len(result["tasks"]) == 2
-    (missing,) = result["missing"]
-    assert missing["task"] == "EmotionClassification"
-    assert missing["reason"].startswith(
+    assert len(result.tasks) == 2
+    (missing,) = result.missing
+    assert missing.task == "EmotionClassification"
+    assert missing.reason.startswith(
         "its texts cannot be scored (This solver needs samples of at least 2 classes"
     )

@@ -10,9 +10,11 @@ import pytest
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import v_measure_score
+from threadpoolctl import threadpool_limits
 
-from lastword.evaluation import tasks
+from lastword.evaluation.benchmark.mteb_model import MtebModel, undisturbed
 from lastword.evaluation.benchmark.scoring import Texts, make_task, score
+from lastword.uncertainty import HALVES
 from tests.samples import WordEncoder
 
 from .conftest import AMAZON, EMOTION, MASAKHA, SIB
@@ -82,9 +84,13 @@ SLOW = {
 def test_a_score_is_that_of_the_slow_computation(copies, name, seed):
     (row,), _ = scored(copies, name, seed)
     values = SLOW[name](seed)
-    assert row.score == pytest.approx(np.mean(values), abs=1e-9)
-    assert row.std == pytest.approx(np.std(values), abs=1e-9)
-    assert 0.1 < row.score < 1
+    assert row.score.value == pytest.approx(np.mean(values), abs=1e-9)
+    if "Masakha" not in name:  # whose values are sets of other texts, not draws
+        assert row.score.draws == pytest.approx(values, abs=1e-9)
+    assert len(row.score.draws) == 10
+    assert len(row.score.resamples) == HALVES
+    assert 0.1 < row.score.value < 1
+    assert 0 < row.score.text_se < 0.2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,18 +99,79 @@ def test_a_score_is_mtebs_own(copies, name):
 
     task = make_task(name, 42)
     Texts(copies).load(task)
-    with tasks.undisturbed():
-        theirs = mteb.evaluate(tasks.MtebModel(WordEncoder()), task, cache=None, show_progress_bar=False)
+    with undisturbed(), threadpool_limits(1):
+        theirs = mteb.evaluate(MtebModel(WordEncoder()), task, cache=None, show_progress_bar=False)
     (row,), _ = scored(copies, name)
-    assert row.score == pytest.approx(theirs.task_results[0].get_score(), abs=1e-9)
+    (scores,) = theirs.task_results[0].scores["test"]
+    assert row.score.value == scores["main_score"]
+    assert theirs.task_results[0].get_score() == pytest.approx(row.score.value, abs=1e-6)
+
+
+def test_a_local_file_scores_as_the_task_does(copies):
+    """mteb draws the documents in another order, so the bootstraps differ; the halves and chance agree in size."""
+    from lastword.evaluation import evaluate
+
+    (row,), _ = scored(copies, "SIB200ClusteringS2S")
+    local = evaluate(WordEncoder(), copies / "SIB200ClusteringS2S.jsonl").models[0].score
+    assert local.n == row.score.n == 105
+    assert local.chance == pytest.approx(row.score.chance, abs=0.02)
+    assert local.ami == pytest.approx(row.score.ami, abs=0.1)
+
+
+def test_a_legacy_clustering_is_one_start_of_ten(copies):
+    """mteb clusters each of the five sets once; nine other starts tell how much the start matters."""
+    (row,), _ = scored(copies, "MasakhaNEWSClusteringS2S")
+    starts = [np.mean(slow_masakha(seed)) for seed in range(42, 52)]
+    assert row.score.value == pytest.approx(starts[0], abs=1e-9)
+    assert row.score.draw_se == pytest.approx(np.std(starts, ddof=1), abs=1e-9)
+    assert row.score.n == 100
+    assert 0 < row.score.chance < row.score.value
+
+
+def test_a_set_of_one_label_counts_as_one(copies):
+    from datasets import Dataset, DatasetDict
+
+    task = make_task("MasakhaNEWSClusteringS2S", 42)
+    texts = [text for text, _, _ in MASAKHA[:24]]
+    labels = [code % 4 for code in range(24)]
+    cells = {"sentences": [texts[:12], texts[12:]], "labels": [labels[:12], [1] * 12]}
+    task.dataset = {"eng": DatasetDict(test=Dataset.from_dict(cells))}
+    task.data_loaded = True
+    (row,), scores = score(task, WordEncoder(), 42)
+    assert scores["test"]["eng"]["v_measures"][1] == 1.0
+    assert row.score.value == pytest.approx((scores["test"]["eng"]["v_measures"][0] + 1) / 2)
+    assert np.mean(row.score.draws) > 0.5
+
+
+def test_levels_of_labels_count_alike(copies):
+    from datasets import Dataset, DatasetDict
+
+    def task_of(labels):
+        task = make_task("ArXivHierarchicalClusteringS2S", 42)
+        task.max_fraction_of_documents_to_embed = None
+        task.max_documents_per_cluster = 500
+        texts = [text for text, _, _ in SIB[:60]]
+        task.dataset = DatasetDict(test=Dataset.from_dict({"sentences": texts, "labels": labels}))
+        task.data_loaded = True
+        (row,), scores = score(task, WordEncoder(), 42)
+        return row.score, scores["test"]["default"]["v_measures"]
+
+    deep = [[str(row % 3), str(row % 6)] if row % 5 else [str(row % 3)] for row in range(60)]
+    both, levels = task_of(deep)
+    assert list(levels) == ["Level 0", "Level 1"]
+    assert both.draws == pytest.approx(np.mean([levels["Level 0"], levels["Level 1"]], axis=0), abs=1e-12)
+    assert (both.n, len(both.resamples)) == (60, HALVES)
+    alone, _ = task_of([labels[:1] for labels in deep])
+    assert alone.draws == pytest.approx(levels["Level 0"], abs=1e-12)
+    assert both.text_se != alone.text_se
 
 
 def test_two_splits_are_two_parts_of_one_score(copies):
     (row,), scores = scored(copies, "AmazonCounterfactualClassification")
     parts = {split: slow_classification(AMAZON, split, 32, 42) for split in ("validation", "test")}
-    assert row.score == pytest.approx(np.mean([np.mean(values) for values in parts.values()]), abs=1e-9)
-    assert row.std == pytest.approx(np.mean([np.std(values) for values in parts.values()]), abs=1e-9)
-    assert (row.subset, row.n, row.documents) == ("en", 16 + 24, 16 + 24)
+    assert row.score.value == pytest.approx(np.mean([*parts.values()]), abs=1e-9)
+    assert row.score.draws == pytest.approx(np.mean([*parts.values()], axis=0), abs=1e-9)
+    assert (row.subset, row.score.n, row.documents) == ("en", 16 + 24, 16 + 24)
     assert set(scores) == {"validation", "test"}
 
 
@@ -124,7 +191,7 @@ def test_a_draw_counts_what_it_embeds(copies):
     task.data_loaded = True
     encoder = WordEncoder()
     (row,), _ = score(task, encoder, 42)
-    assert (row.n, row.documents) == (21, 525)
+    assert (row.score.n, row.documents) == (21, 525)
     assert len(encoder.asked) <= 21
 
 
@@ -136,7 +203,8 @@ def test_word_counts_know_all_training_texts(copies):
     Texts(copies).load(task)
     (row,), _ = score(task, TfidfEncoder(), 42)
     by_file = evaluate("tfidf", copies / "emotion.jsonl", task="classification", samples_per_label=16)
-    assert row.score == pytest.approx(by_file["score"], abs=1e-9)
+    assert row.score.value == pytest.approx(by_file.models[0].score.value, abs=1e-9)
+    assert row.score.text_se == pytest.approx(by_file.models[0].score.text_se, abs=0.005)
 
 
 def test_callers_keep_their_random_numbers_and_threads(copies):

@@ -1,11 +1,11 @@
-"""TASKS OF MTEB → TABLE: a benchmark by name, resumable, with what is missing told and what is noise marked.
+"""TASKS OF MTEB → TABLE: a benchmark by name, resumable, with missing tasks listed.
 
-names.py says which tasks, copies.py and hub.py bring their texts, statistics.py checks these, scoring.py
-scores one task, task_score.py says what a difference is worth, results.py keeps what is done, run.py puts it
-together.
+names.py lists the tasks, copies.py and hub.py bring their texts, statistics.py checks these, scoring.py scores one
+task through mteb_model.py and recording.py, result.py holds the scores, finished.py keeps them on disk, run.py is
+the verb.
 """
 
+from lastword.evaluation.benchmark.result import BenchmarkResult, TaskScore
 from lastword.evaluation.benchmark.run import benchmark
-from lastword.evaluation.benchmark.task_score import differs
 
-__all__ = ["benchmark", "differs"]
+__all__ = ["BenchmarkResult", "TaskScore", "benchmark"]

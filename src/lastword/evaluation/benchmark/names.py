@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from lastword.errors import RequestError
-from lastword.evaluation.scores import SEED
+from lastword.evaluation.labels import SEED
 
 LANGUAGE = "eng"
 TYPES = ("Clustering", "Classification")
@@ -75,9 +75,9 @@ def _refuse_unknown(names: Sequence[str]) -> None:
     known = {name for benchmark in BENCHMARKS.values() for name in benchmark}
     if set(names) <= known:
         return
-    from lastword.evaluation import tasks
+    from lastword.evaluation.benchmark.mteb_model import task_types
 
-    types = tasks.task_types()
+    types = task_types()
     for name in names:
         if name not in types:
             near = difflib.get_close_matches(name, [*BENCHMARKS, *types], n=3, cutoff=0.5)

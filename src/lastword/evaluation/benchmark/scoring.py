@@ -1,38 +1,42 @@
-"""One task of mteb, made, given its texts and scored by its own code."""
+"""One task of mteb: built, given its texts, and scored by mteb's own code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mteb
 import numpy as np
-from mteb.abstasks import AbsTaskClustering
-from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.errors import RequestError
-from lastword.evaluation import tasks
 from lastword.evaluation.benchmark.copies import hash_copy, load_copy, local_copy
 from lastword.evaluation.benchmark.hub import Hub, MissingDataError, where_from
+from lastword.evaluation.benchmark.mteb_model import MtebModel, undisturbed
 from lastword.evaluation.benchmark.names import LANGUAGE
+from lastword.evaluation.benchmark.recording import LEGACY_STARTS, Clustering, recorded
+from lastword.evaluation.benchmark.result import SubsetScore
 from lastword.evaluation.benchmark.statistics import columns_of, splits_of, verdict
-from lastword.evaluation.benchmark.task_score import SubsetScore
+from lastword.evaluation.classification import accuracy_score
+from lastword.uncertainty import Score, combine
+
+_DATA_LOADING = {"batch_size": 1024, "show_progress_bar": False}  # the encoder makes its own batches
 
 
 def make_task(name: str, seed: int) -> Any:
     """A task object for one evaluation.
 
-    A second evaluation of the same object draws other documents, since its generator goes on; so each
-    evaluation has an object of its own.
+    A second evaluation of the same object draws other documents, since its generator is not reset; so each
+    evaluation needs its own object.
 
     Raises:
         RequestError: the task has no English texts.
     """
-    with tasks.undisturbed():
+    with undisturbed():
         kind = type(mteb.get_task(name))
         try:
             return kind(seed=seed).filter_languages([LANGUAGE])
@@ -51,23 +55,23 @@ class Texts:
         return local_copy(task, self.folder) if self.folder else None
 
     def hash_of(self, task: Any) -> str | None:
-        """What changes when the local copy does; None for the Hub, whose revision is fixed."""
+        """Hash of the local copy; None for the Hub, whose revision is fixed."""
         copy = self.copy_of(task)
         return hash_copy(copy) if copy else None
 
     def origin_of(self, task: Any) -> str:
-        """Which texts they are: a hash of the local copy, or where they lie on the Hub."""
+        """Which texts they are: a hash of the local copy, or their path and revision on the Hub."""
         copy = self.hash_of(task)
         return f"local-{copy}" if copy else where_from(task)
 
     def load(self, task: Any) -> str:
-        """Give a task its texts; how they compare with what mteb knows of them.
+        """Give a task its texts; how they compare with mteb's statistics.
 
         Raises:
-            MissingDataError: they are not to be had.
+            MissingDataError: they are not available.
         """
         copy = self.copy_of(task)
-        with tasks.undisturbed():
+        with undisturbed():
             if copy:
                 load_copy(task, copy)
             else:
@@ -82,35 +86,83 @@ def score(task: Any, encoder: TextEncoder, seed: int) -> tuple[list[SubsetScore]
         A score for each subset, and mteb's own: split → subset → name of the score → value.
 
     Raises:
-        MissingDataError: the texts are such that mteb or the model can do nothing with them.
+        MissingDataError: mteb or the model fails on the texts.
     """
     if isinstance(encoder, TfidfEncoder):
         encoder = _fitted(task)
-    _make_own(task)
     model = _ThreadedModel(encoder)
-    with tasks.undisturbed(), threadpool_limits(1):
-        # The seed again: a legacy clustering hands it to k-means from here and not from the task.
+    scores: dict[str, dict[str, Any]] = {split: {} for split in task.eval_splits}
+    parts: dict[str, list[Score]] = {subset: [] for subset in task.hf_subsets}
+    with undisturbed(), threadpool_limits(1):
         try:
-            scores = {
-                split: task.evaluate(model, split, encode_kwargs=tasks.DATA_LOADING, seed=seed)
-                for split in task.eval_splits
-            }
+            for split in task.eval_splits:
+                for subset in task.hf_subsets:
+                    result, score = _evaluated(task, model, split, subset, seed)
+                    scores[split][subset] = result
+                    parts[subset].append(score)
         except (ValueError, KeyError) as error:
             # One data set with a text that is none, or with one label, must not end a benchmark of 48.
             raise MissingDataError(f"its texts cannot be scored ({error})") from error
-    rows = []
-    for subset in task.hf_subsets:
-        parts = [scores[split][subset] for split in task.eval_splits]
-        sizes = [_sizes(task, subset, split) for split in task.eval_splits]
-        metric = task.metadata.main_score
-        main = float(np.mean([part["main_score"] for part in parts]))
-        std = float(np.mean([_std(part, metric) for part in parts]))
-        rows.append(SubsetScore(subset, metric, main, std, *map(sum, zip(*sizes, strict=True))))
-    return rows, scores
+    return [
+        SubsetScore(
+            subset, sum(_documents(task, subset, split) for split in task.eval_splits), combine(splits)
+        )
+        for subset, splits in parts.items()
+    ], scores
 
 
-class _ThreadedModel(tasks.MtebModel):
-    """Embeds with all threads, where the rest of the task has one; `tasks.run_serially` says why."""
+def _evaluated(
+    task: Any, model: MtebModel, split: str, subset: str, seed: int
+) -> tuple[Mapping[str, Any], Score]:
+    """mteb's scores of one subset in one split, and the score with its replicates."""
+    with recorded(task, model, seed) as recording:
+        # The seed again: a legacy clustering hands it to k-means from here and not from the task.
+        results = task.evaluate(model, split, subsets_to_run=[subset], encode_kwargs=_DATA_LOADING, seed=seed)
+    result: Mapping[str, Any] = results[subset]
+    protocol: list[object] = [task.metadata.name, subset, split, seed]
+    if recording.clusterings:
+        score = _clustering(recording.clusterings, result["v_measures"], protocol)
+    else:
+        score = _classification(recording.experiments, result, task.metadata.main_score, protocol)
+    return result, replace(score, value=float(result["main_score"]))
+
+
+def _clustering(clusterings: list[Clustering], values: Any, protocol: list[object]) -> Score:
+    """Mean over the levels of labels, or over the sets of a legacy clustering.
+
+    Args:
+        clusterings: one for each level or set.
+        values: mteb's: level → V-measures, or a V-measure for each set.
+        protocol: what the draws depend on.
+    """
+    parts = [clustering.score([*protocol, number]) for number, clustering in enumerate(clusterings)]
+    if isinstance(values, dict):
+        return replace(combine(parts), n=parts[0].n)  # levels share their texts
+    # mteb does not cluster a set of one label, and counts it as 1.
+    halves = tuple((1.0,) for _ in parts[0].resamples)
+    certain = replace(
+        parts[0], value=1.0, draws=(1.0,) * LEGACY_STARTS, resamples=halves, chance=1.0, ami=1.0
+    )
+    return combine(parts + [certain] * (len(values) - len(parts)))
+
+
+def _classification(
+    experiments: list[tuple[np.ndarray, np.ndarray]],
+    result: Mapping[str, Any],
+    metric: str,
+    protocol: list[object],
+) -> Score:
+    """Score of mteb's metric; only accuracy has replicates on halves of the texts."""
+    correct = np.array([predicted == labels for labels, predicted in experiments])
+    score = accuracy_score(correct, experiments[0][0], protocol)
+    if metric == "accuracy":
+        return score
+    draws = tuple(float(experiment[metric]) for experiment in result["scores_per_experiment"])
+    return replace(score, metric=metric, draws=draws, resamples=(), chance=None)
+
+
+class _ThreadedModel(MtebModel):
+    """Embeds with all threads, where the rest of the task has one; see `clustering.k_means`."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         super().__init__(encoder)
@@ -121,17 +173,8 @@ class _ThreadedModel(tasks.MtebModel):
             return super().encode(inputs, **settings)
 
 
-def _make_own(task: Any) -> None:
-    """Give a classification a regression of its own, and scikit-learn arrays in place of lazy columns."""
-    if not hasattr(task, "evaluator_model"):
-        return
-    task.evaluator_model = clone(task.evaluator_model)  # mteb's is shared by all tasks, seed and all
-    calculate = task._calculate_scores
-    task._calculate_scores = lambda y_test, y_pred: calculate(np.array(y_test), y_pred)
-
-
 def _fitted(task: Any) -> TfidfEncoder:
-    """Word counts that know all of a task's texts, or all training texts of a classification."""
+    """TF-IDF fitted to all texts of a task, or all training texts of a classification."""
     train = getattr(task, "train_split", None)
     texts = [
         text
@@ -142,19 +185,8 @@ def _fitted(task: Any) -> TfidfEncoder:
     return TfidfEncoder().fit(texts)
 
 
-def _sizes(task: Any, subset: str, split: str) -> tuple[int, int]:
-    """Texts that are scored, and texts that there are."""
+def _documents(task: Any, subset: str, split: str) -> int:
+    """Texts of a subset in a split; a task may draw fewer."""
     data = task.dataset.get(subset, task.dataset)[split]
-    if isinstance(task, AbsTaskClustering):
-        n, fraction, most = len(data), task.max_fraction_of_documents_to_embed, task.max_document_to_embed
-        drawn = int(fraction * n) if fraction is not None else n if most is None else most
-        return min(n, drawn), n
     cells = data[task.input_column_name]
-    count = sum(map(len, cells)) if len(cells) and isinstance(cells[0], list) else len(data)
-    return count, count
-
-
-def _std(scores: Mapping[str, Any], metric: str) -> float:
-    if f"{metric}_std" in scores:
-        return float(scores[f"{metric}_std"])
-    return float(np.std([one[metric] for one in scores["scores_per_experiment"]]))
+    return sum(map(len, cells)) if len(cells) and isinstance(cells[0], list) else len(data)

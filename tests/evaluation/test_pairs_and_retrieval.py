@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import Collection, ScoredPairs, evaluate, retrieval_score, sts_score
+from lastword.uncertainty import halves
 from tests.samples import WordEncoder, topic_texts
 
 
@@ -22,6 +23,10 @@ def pairs() -> ScoredPairs:
     return ScoredPairs(first, second, scores, "here")
 
 
+def row_of(evaluation):
+    return evaluation.models[0]
+
+
 def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
@@ -31,11 +36,16 @@ def test_sts_is_spearmans_correlation_of_cosine_and_score():
     encoder = WordEncoder()
     cosines = (unit(encoder.encode(given.first)) * unit(encoder.encode(given.second))).sum(axis=1)
     score = sts_score(encoder, given)
-    assert score.score == pytest.approx(spearmanr(cosines, given.scores)[0], abs=1e-9)
-    assert (score.task, score.metric, score.n, score.experiments) == ("sts", "cosine_spearman", 60, 200)
-    rows = np.random.default_rng(42).integers(0, 60, (200, 60))
-    by_hand = [spearmanr(cosines[one], np.array(given.scores)[one])[0] for one in rows]
-    assert score.std == pytest.approx(np.std(by_hand), abs=1e-9)
+    assert score.value == pytest.approx(spearmanr(cosines, given.scores)[0], abs=1e-9)
+    assert (score.metric, score.n, score.draws, score.chance) == ("cosine_spearman", 60, (), 0.0)
+    by_hand = [spearmanr(cosines[rows], np.array(given.scores)[rows])[0] for rows in halves(60)]
+    assert score.text_se == pytest.approx(np.std(by_hand, ddof=1), abs=2e-6)
+
+
+def test_mteb_itself_gives_the_same_correlation_to_the_last_digit():
+    from .mteb_tasks import Similarity, mtebs_value
+
+    assert sts_score(WordEncoder(), pairs()).value == mtebs_value(Similarity(pairs()), WordEncoder())
 
 
 def test_pairs_of_one_score_have_no_order():
@@ -86,9 +96,55 @@ def test_retrieval_is_ndcg_of_ranking_by_cosine(beir):
         ranking = [ids[place] for place in np.argsort(-cosines, kind="stable")]
         values.append(slow_ndcg(ranking, collection.relevant[query]))
     score = retrieval_score(encoder, collection)
-    assert score.score == pytest.approx(np.mean(values), abs=1e-5)  # mteb rounds to five digits
-    assert (score.task, score.metric, score.n) == ("retrieval", "ndcg_at_10", 9)
-    assert 0 < score.std < 0.5
+    assert score.value == round(np.mean(values), 5)  # as mteb rounds
+    assert (score.metric, score.n, score.draws) == ("ndcg_at_10", 9, ())
+    assert 0 < score.text_se < 0.2
+
+
+def test_mteb_itself_gives_the_same_ranking_score_to_the_last_digit(beir):
+    from .mteb_tasks import Retrieval, mtebs_value
+
+    collection = Collection.read(beir, "test")
+    assert retrieval_score(WordEncoder(), collection).value == mtebs_value(
+        Retrieval(collection), WordEncoder()
+    )
+
+
+def test_documents_of_equal_cosine_are_ranked_as_trec_eval_does(beir):
+    from .mteb_tasks import Retrieval, mtebs_value
+
+    class Same(WordEncoder):
+        def encode(self, texts):
+            return np.ones((len(texts), 3), np.float32)
+
+    collection = Collection.read(beir, "test")
+    assert retrieval_score(Same(), collection).value == mtebs_value(Retrieval(collection), Same())
+
+
+def test_chance_is_the_mean_over_random_rankings(beir):
+    collection = Collection.read(beir, "test")
+    rng, ids = np.random.default_rng(0), list(collection.documents)
+    values = [
+        slow_ndcg(rng.permutation(ids), grades) for grades in collection.relevant.values() for _ in range(300)
+    ]
+    assert retrieval_score(WordEncoder(), collection).chance == pytest.approx(np.mean(values), abs=0.02)
+
+
+def test_queries_and_documents_are_embedded_by_their_own_methods(beir):
+    class Asymmetric(WordEncoder):
+        def encode_query(self, texts):
+            self.queries = list(texts)
+            return self.encode(texts)
+
+        def encode_document(self, texts):
+            self.documents = list(texts)
+            return -self.encode(texts)
+
+    collection, encoder = Collection.read(beir, "test"), Asymmetric()
+    score = retrieval_score(encoder, collection)
+    assert encoder.queries == list(collection.queries.values())
+    assert encoder.documents == [f"{title} {text}" for title, text in collection.documents.values()]
+    assert score.value < retrieval_score(WordEncoder(), collection).value
 
 
 def test_a_file_of_pairs_and_a_folder_of_documents(beir, tmp_path):
@@ -100,15 +156,15 @@ def test_a_file_of_pairs_and_a_folder_of_documents(beir, tmp_path):
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {"task": "sts", "text_column": "a, b", "score_column": "alike"}
-    report = evaluate(WordEncoder(), path, **columns, split="test")
+    report = row_of(evaluate(WordEncoder(), path, **columns, split="test"))
     odd = ScoredPairs(given.first[1::2], given.second[1::2], given.scores[1::2], "")
-    assert (report["n"], report["score"]) == (30, sts_score(WordEncoder(), odd).score)
-    assert evaluate("tfidf", path, **columns)["n"] == 60
-    assert evaluate(WordEncoder(), path, **columns, max_texts=12)["n"] == 12
+    assert report.score == sts_score(WordEncoder(), odd)
+    assert evaluate("tfidf", path, **columns).n == 60
+    assert evaluate(WordEncoder(), path, **columns, max_texts=12).n == 12
 
-    report = evaluate(WordEncoder(), beir, task="retrieval")
-    assert (report["metric"], report["n"], report["data"]) == ("ndcg_at_10", 9, str(beir))
-    assert evaluate("tfidf", beir, task="retrieval")["score"] > 0.2
+    evaluation = evaluate(WordEncoder(), beir, task="retrieval")
+    assert (evaluation.metric, evaluation.n, evaluation.data) == ("ndcg_at_10", 9, str(beir))
+    assert evaluation.models[1].score.value > 0.2
 
 
 def test_judged_documents_that_are_not_there_are_never_found(beir, said):
@@ -116,7 +172,7 @@ def test_judged_documents_that_are_not_there_are_never_found(beir, said):
     path = beir / "qrels" / "test.tsv"
     path.write_text(path.read_text() + "".join(f"q{query}\tx9\t2\n" for query in range(9)))
     poorer = retrieval_score(WordEncoder(), Collection.read(beir, "test"))
-    assert poorer.score < whole.score
+    assert poorer.value < whole.value
     assert said == [
         f"1 of 46 documents that {path} judges are not in the corpus (such as 'x9'): they count as never found"
     ]
@@ -125,7 +181,8 @@ def test_judged_documents_that_are_not_there_are_never_found(beir, said):
 def test_vectors_are_kept_where_one_asks_for_it(beir, tmp_path):
     encoders = [WordEncoder(), WordEncoder()]
     scores = [
-        evaluate(encoder, beir, task="retrieval", cache=tmp_path / "cache")["score"] for encoder in encoders
+        row_of(evaluate(encoder, beir, task="retrieval", cache=tmp_path / "cache")).score
+        for encoder in encoders
     ]
     assert scores[0] == scores[1]
     assert len(encoders[0].asked) == 69

@@ -1,0 +1,61 @@
+"""Spearman's correlation of cosines and human scores, by mteb's protocol; see `clustering.py` on its own code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastword.encoder import TextEncoder, encode_distinct
+from lastword.errors import RequestError
+from lastword.files.inputs import ScoredPairs
+from lastword.uncertainty import Score, resamples, sample_hash
+
+
+def sts_score(encoder: TextEncoder, pairs: ScoredPairs) -> Score:
+    """Spearman's correlation of cosine and human score, with mteb's value to the last digit.
+
+    Args:
+        encoder: what is scored.
+        pairs: n pairs of texts with a score each.
+
+    Returns:
+        The correlation, −1 … 1; nothing in it is drawn at random.
+
+    Raises:
+        RequestError: fewer than two pairs, or all of one score.
+
+    Source: STS Benchmark, doi:10.18653/v1/S17-2001; MTEB, arXiv:2210.07316.
+    """
+    if len(set(pairs.scores)) < 2:
+        raise RequestError(
+            f"{pairs.where}: all pairs have one score; give pairs that are more and less alike"
+        )
+    n = len(pairs.scores)
+    vectors = encode_distinct(encoder, [*pairs.first, *pairs.second])
+    cosines = _cosines(vectors[:n], vectors[n:])
+    golden = np.array(pairs.scores)
+    return Score(
+        metric="cosine_spearman",
+        value=_spearman(golden, cosines),
+        draws=(),
+        resamples=resamples(lambda rows: [_spearman(golden[rows], cosines[rows])], n),
+        n=n,
+        sample=sample_hash(["sts", pairs.scores]),
+        chance=0.0,
+    )
+
+
+def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine of each pair of rows, computed as mteb does."""
+    from sklearn.metrics.pairwise import paired_cosine_distances
+
+    cosines: np.ndarray = 1 - paired_cosine_distances(first, second)
+    return cosines
+
+
+def _spearman(golden: np.ndarray, cosines: np.ndarray) -> float:
+    """0 where all of one side are equal."""
+    from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
+    if not np.ptp(golden) or not np.ptp(cosines):
+        return 0.0
+    return float(spearmanr(golden, cosines)[0])
