@@ -127,23 +127,71 @@ Public texts.
     assert generate.score_table(tmp_path / "none") == "No measured scores are stored in this version."
 
 
-def test_source_table_ranks_by_the_mean_over_sets_and_trainings(tmp_path: Path) -> None:
-    scored = [("noise", 0, 0.1, 0.2), ("noise", 1, 0.1, 0.4), ("crop", 0, 0.3, 0.3)]
-    for steps, less in ((6, 0.0), (2, 0.05)):
-        trials = [
-            {"source": source, "seed": seed, "scores": {"a": a - less, "b": b - less}}
-            for source, seed, a, b in scored
-        ]
-        settings = {"steps": steps, "batch_pairs": 4}
-        content = {"base": {"a": 0.05, "b": 0.15}, "trials": trials, "settings": settings}
-        (tmp_path / f"{steps}.json").write_text(json.dumps(content))
-    assert generate.source_table(tmp_path / "6.json", tmp_path / "2.json").splitlines()[2:] == [
-        "| pairs | 6 steps: mean | a | b | 2 steps: mean |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        "| crop | **30.0** | 30.0 | 30.0 | 25.0 |",
-        "| noise | **20.0 ± 7.1** | 10.0 ± 0.0 | 30.0 ± 14.1 | 15.0 ± 7.1 |",
-        "| before any training | 10.0 | 5.0 | 15.0 | 10.0 |",
+def without_ends(table: str) -> str:
+    """The ends of intervals as …."""
+    return re.sub(r"\[[-+., \d]+\]", "[…]", table)
+
+
+def scored_runs(rows: list[tuple[str, int, float, float]], known: bool) -> dict[str, Any]:
+    """A comparison as a result file has it; without draws where these are not known."""
+
+    def score(value: float) -> dict[str, Any]:
+        draws = (
+            {"draws": [value] * 10, "resamples": [[value]] * 32}
+            if known
+            else {"draws": None, "resamples": None}
+        )
+        return {
+            "metric": "v_measure",
+            "value": value,
+            **draws,
+            "n": 9,
+            "sample": "",
+            "chance": 0.01 if known else None,
+        }
+
+    runs = [
+        {"name": name, "seed": seed, "step": 1, "scores": {"a": score(a), "b": score(b)}}
+        for name, seed, a, b in rows
     ]
+    return {"subject": "source", "settings": {}, "base": {"a": score(0.05), "b": score(0.15)}, "runs": runs}
+
+
+@pytest.mark.parametrize(
+    ("known", "lines"),
+    [
+        (True, [
+            "V-measure × 100, mean over 2 training runs with 4 pairs a step ± standard error (seeds, draws of "
+            "k-means); differences to the best with a 95 % interval.",
+            "",
+            "| pairs | 6 steps: mean | to the best | a | b | 2 steps: mean |",
+            "| --- | ---: | ---: | ---: | ---: | ---: |",
+            "| crop | **30.0 ± 0.0** |  | 30.0 | 30.0 | 25.0 ± 0.0 |",
+            "| noise | **20.0 ± 5.0** | -10.0 […] | 10.0 | 30.0 | 15.0 ± 5.0 |",
+            "| before training | 10.0 |  | 5.0 | 15.0 |  |",
+            "| chance | 1.0 |  | 1.0 | 1.0 |  |",
+        ]),
+        (False, [
+            "V-measure × 100, mean over 2 training runs with 4 pairs a step.",
+            "",
+            "| pairs | 6 steps: mean | to the best | a | b | 2 steps: mean |",
+            "| --- | ---: | ---: | ---: | ---: | ---: |",
+            "| crop | **30.0** |  | 30.0 | 30.0 | 25.0 |",
+            "| noise | **20.0** |  | 10.0 | 30.0 | 15.0 |",
+            "| before training | 10.0 |  | 5.0 | 15.0 |  |",
+        ]),
+    ],
+)  # fmt: skip
+def test_source_table_ranks_by_the_mean_over_sets_and_seeds(
+    known: bool, lines: list[str], tmp_path: Path
+) -> None:
+    rows = [("noise", 0, 0.1, 0.2), ("noise", 1, 0.1, 0.4), ("crop", 0, 0.3, 0.3), ("crop", 1, 0.3, 0.3)]
+    for steps, less in ((6, 0.0), (2, 0.05)):
+        content = scored_runs([(name, seed, a - less, b - less) for name, seed, a, b in rows], known)
+        content["settings"] = {"steps": steps, "batch_pairs": 4}
+        (tmp_path / f"{steps}.json").write_text(json.dumps(content))
+    table = generate.source_table(tmp_path / "6.json", tmp_path / "2.json")
+    assert without_ends(table).splitlines() == lines
 
 
 def test_probe_tables_mark_the_best_and_order_scores_by_their_mean(tmp_path: Path) -> None:
@@ -157,7 +205,7 @@ def test_probe_tables_mark_the_best_and_order_scores_by_their_mean(tmp_path: Pat
     extremes = {"median": 0.1, "median of the last layer": 0.15, "none mean": 0.12}
     answers = {
         "templates": {"none": {"mean": 0.3, "eos": 0.2}, "ccw": {"mean": 0.25, "eos": 0.21}},
-        "band": 0.007,
+        "draw_se": 0.007,
         "label_free": {"last layer": {"worse": scores(-0.5, 0.4), "better": scores(0.5, 0.3)}},
         "sets": {"x": extremes, "y": extremes},
     }
@@ -167,7 +215,8 @@ def test_probe_tables_mark_the_best_and_order_scores_by_their_mean(tmp_path: Pat
         "| none | **30.0** | 20.0 |",
         "| ccw | 25.0 | **21.0** |",
         "",
-        "The bootstraps make a noise of about 0.7 in each of these means; other sets would make more.",
+        "The draws of k-means give each of these means a standard error of about 0.7; other texts or sets would "
+        "change them by more.",
     ]
     lines = generate.label_free_table(path).splitlines()
     assert lines[2:4] == ["| better | **+0.25** | +0.50 | +0.00 |", "| worse | **-0.25** | -0.50 | +0.00 |"]
@@ -179,33 +228,30 @@ def test_probe_tables_mark_the_best_and_order_scores_by_their_mean(tmp_path: Pat
     assert generate.layer_table(tmp_path / "none.json") == "Not measured in this version."
 
 
-def test_cost_table_sets_each_switch_against_its_counterpart(tmp_path: Path) -> None:
-    trials = [
-        {"switch": switch, "against": against, "seed": seed, "scores": {"a": score, "b": score}}
-        for switch, against, scores in [
-            ("plain", None, [0.3, 0.32]),
-            ("negatives=micro", "plain", [0.2, 0.2]),
-        ]
-        for seed, score in enumerate(scores)
-    ]
+def test_cost_table_compares_each_switch_with_its_counterpart(tmp_path: Path) -> None:
+    values = {"plain": [0.3, 0.32, 0.31], "negatives=micro": [0.2, 0.21, 0.22]}
+    rows = [(name, seed, x, x) for name, scores in values.items() for seed, x in enumerate(scores)]
     facts = {
         "texts": 60,
         "texts_over_100_tokens": 0,
         "longest_tokens": 31,
-        "trainings_that_draw_the_header_row": 1,
+        "runs_that_draw_the_header_row": 1,
     }
-    settings = {"seeds": 2, "steps": 20, "batch_pairs": 40}
+    against = {"plain": None, "negatives=micro": "plain"}
+    settings = {"seeds": 3, "steps": 20, "batch_pairs": 40, "facts": facts, "against": against}
     path = tmp_path / "defects.json"
-    path.write_text(
-        json.dumps({"settings": settings, "base": {"a": 0, "b": 0}, "facts": facts, "trials": trials})
-    )
-    assert "Not measured: `accumulation=sum`, " in generate.cost_table(path)
-    assert generate.cost_table(path).splitlines()[4:] == [
-        "| training | score | change | beyond twice its deviation |",
-        "| --- | ---: | ---: | ---: |",
-        "| **plain** | 31.0 ± 1.4 |  |  |",
-        "| negatives=micro | 20.0 ± 0.0 | -11.0 ± 1.4 | yes |",
-    ]
+    for known, plain, micro in (
+        (True, "31.0 ± 0.6 |  | ", "21.0 ± 0.6 | -10.0 […] | worse"),
+        (False, "31.0 |  | ", "21.0 | -10.0 | –"),
+    ):
+        path.write_text(json.dumps(scored_runs(rows, known) | {"subject": "switch", "settings": settings}))
+        assert "Not measured: `accumulation=sum`, " in generate.cost_table(path)
+        assert without_ends(generate.cost_table(path)).splitlines()[4:] == [
+            "| training | score | change [95 %] | verdict |",
+            "| --- | ---: | ---: | ---: |",
+            f"| **plain** | {plain} |",
+            f"| negatives=micro | {micro} |",
+        ]
     assert generate.cost_table(tmp_path / "none") == "Not measured in this version."
 
 

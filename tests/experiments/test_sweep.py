@@ -1,4 +1,4 @@
-"""Sweeps of real, tiny trainings: nothing twice after a kill, bands over seeds, a recipe that may not change."""
+"""Sweeps of real, tiny training runs: nothing twice after a kill, errors over seeds, a recipe that may not change."""
 
 from __future__ import annotations
 
@@ -22,10 +22,18 @@ from click.testing import CliRunner
 import lastword
 from lastword.cli import main
 from lastword.errors import ExistingOutputError, RequestError
+from lastword.experiments import Comparison
+from lastword.experiments.series import safe_name
 from lastword.experiments.table import comparison_table
+from lastword.uncertainty import Score
 from tests.training.conftest import pair_columns
 
 Refused = Callable[..., str]
+
+
+def plain(found: Comparison) -> Any:
+    """As JSON has it."""
+    return json.loads(json.dumps(found.to_dict()))
 
 
 @pytest.fixture
@@ -52,52 +60,58 @@ def dev(tmp_path: Path) -> Path:
 def test_every_combination_with_every_seed(recipe: Path, dev: Path, tmp_path: Path) -> None:
     out = tmp_path / "swept"
     found = lastword.sweep(
-        recipe, out, grid={"rank": [2, 4], "steps": [3]}, development=[str(dev)], seeds=2, device="cpu"
+        recipe, out, values={"rank": [2, 4], "steps": [3]}, development=[str(dev)], seeds=2, device="cpu"
     )
     names = [f"temperature={t} rank={r}" for t in (0.05, 0.5) for r in (2, 4)]
-    assert [(trial["settings"], trial["seed"]) for trial in found.trials] == [
-        (name, seed) for name in names for seed in (0, 1)
-    ]
-    assert {trial["step"] for trial in found.trials} == {3}, "one value replaces the recipe's"
-    means = [fmean(trial["scores"].values()) for trial in found.trials if trial["settings"] == names[0]]
-    assert found.mean_of(names[0]) == (fmean(means), stdev(means))
-    assert json.loads((out / "sweep.json").read_text()) == found.to_dict()
-    assert json.loads((out / "trial-003-1.json").read_text()) == found.trials[7]
+    assert [(run.name, run.seed) for run in found.runs] == [(name, seed) for name in names for seed in (0, 1)]
+    assert {run.step for run in found.runs} == {3}, "one value replaces the recipe's"
+    means = [fmean(score.value for score in run.scores.values()) for run in found.runs_of(names[0])]
+    summary = found.summary(names[0])
+    assert summary is not None
+    assert (summary.value, summary.seeds) == (pytest.approx(fmean(means)), 2)
+    assert summary.draw_se >= stdev(means) / 2**0.5
+    content = json.loads((out / "sweep.json").read_text())
+    assert content == plain(found)
+    assert [row["name"] for row in content["ranking"]] == found.ranked
+    assert json.loads((out / f"{safe_name(names[3])}-1.json").read_text()) == [content["runs"][7]]
     assert list(found.base) == ["dev"]
     table = comparison_table(found)
-    assert table.splitlines()[0].split() == ["settings", "mean", "dev"]
-    assert {line[: len(names[0])] for line in table.splitlines()[2:]} >= {names[0]}
+    assert table.splitlines()[0].split()[:3] == ["settings", "mean", "±"]
+    assert names[0] in {line[: len(names[0])] for line in table.splitlines()[3:]}
     picture = ElementTree.fromstring((out / "sweep.svg").read_text())
-    assert len([one for one in picture.iter() if one.tag.endswith("circle")]) == 8
+    assert len([element for element in picture.iter() if element.tag.endswith("circle")]) == 8
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [], "models are not kept"
 
 
 def test_one_setting_at_a_time(recipe: Path, dev: Path, tmp_path: Path) -> None:
     found = lastword.sweep(
-        recipe, tmp_path / "swept", grid={"temperature": [0.05, 0.5], "rank": [4, 2], "steps": 2},
+        recipe, tmp_path / "swept", values={"temperature": [0.05, 0.5], "rank": [4, 2], "steps": 2},
         development=[str(dev)], seeds=1, one_at_a_time=True, device="cpu",
     )  # fmt: skip
-    assert [trial["settings"] for trial in found.trials] == ["recipe", "temperature=0.5", "rank=2"]
+    assert [run.name for run in found.runs] == ["recipe", "temperature=0.5", "rank=2"]
     assert (found.settings["steps"], found.settings["rank"]) == (2, 4)
 
 
 def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path) -> None:
-    """The trials of a whole sweep and of one killed in its third training are the same, number for number."""
+    """The results of a whole sweep and of one killed in its third run are the same, number for number."""
     settings = {"development": [str(dev)], "seeds": 2, "device": "cpu"}
     whole = lastword.sweep(recipe, tmp_path / "whole", **settings)  # type: ignore[arg-type]
     out, work = tmp_path / "killed", tmp_path / "killed.partial"
+    first, second = safe_name("temperature=0.05"), safe_name("temperature=0.5")
     code = f"import lastword; lastword.sweep({str(recipe)!r}, {str(out)!r}, **{settings!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not list(work.glob("trial-001-0*/checkpoints/step-000010")):
+    while time.monotonic() < deadline and not list(work.glob(f"{second}-0.model*/checkpoints/step-000010")):
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not out.exists(), "the sweep ended before it was killed"
     finished = {path.name: path.stat().st_mtime_ns for path in work.glob("*.json")}
-    assert {"settings.json", "base.json", "trial-000-0.json", "trial-000-1.json"} <= finished.keys()
+    assert {"settings.json", "base.json", f"{first}-0.json", f"{first}-1.json"} <= finished.keys()
 
-    with pytest.raises(ExistingOutputError, match="has an interrupted sweep: pass resume=True"):
+    with pytest.raises(
+        ExistingOutputError, match="has an interrupted sweep: pass resume=True to continue it"
+    ):
         lastword.sweep(recipe, out, **settings)  # type: ignore[arg-type]
     text = recipe.read_text()
     recipe.write_text(text.replace("steps = 12", "steps = 13"))
@@ -110,18 +124,18 @@ def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path)
         lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
     recipe.write_text(text)
     resumed = lastword.sweep(recipe, out, resume=True, **settings)  # type: ignore[arg-type]
-    assert resumed.trials == whole.trials
+    assert plain(resumed) == plain(whole)
     assert {name: (out / name).stat().st_mtime_ns for name in finished} == finished, "written once"
 
 
-def test_a_training_whose_score_was_lost_is_not_done_again(
+def test_a_run_whose_score_was_lost_is_not_trained_again(
     recipe: Path, dev: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lastword.experiments import series
 
     scores, calls = series.scores_of, []
 
-    def interrupted(*args: Any) -> dict[str, float]:
+    def interrupted(*args: Any) -> dict[str, Score]:
         calls.append(args)
         if len(calls) == 2:  # the first is the model before training
             raise KeyboardInterrupt
@@ -131,11 +145,11 @@ def test_a_training_whose_score_was_lost_is_not_done_again(
     settings: dict[str, Any] = {"development": [str(dev)], "seeds": 1, "device": "cpu"}
     with pytest.raises(KeyboardInterrupt):
         lastword.sweep(recipe, tmp_path / "swept", **settings)
-    weights = tmp_path / "swept.partial" / "trial-000-0" / "model.safetensors"
+    weights = tmp_path / "swept.partial" / f"{safe_name('temperature=0.05')}-0.model" / "model.safetensors"
     written = weights.stat().st_mtime_ns
     seen: list[int] = []
 
-    def recorded(*args: Any) -> dict[str, float]:
+    def recorded(*args: Any) -> dict[str, Score]:
         if weights.exists():
             seen.append(weights.stat().st_mtime_ns)
         return scores(*args)
@@ -143,25 +157,25 @@ def test_a_training_whose_score_was_lost_is_not_done_again(
     monkeypatch.setattr(series, "scores_of", recorded)
     found = lastword.sweep(recipe, tmp_path / "swept", resume=True, **settings)
     assert seen == [written]
-    assert len(found.trials) == 2
+    assert len(found.runs) == 2
 
 
 def test_settings_that_diverge_are_a_finding(
     recipe: Path, dev: Path, tmp_path: Path, said: list[str]
 ) -> None:
     found = lastword.sweep(
-        recipe, tmp_path / "swept", grid={"temperature": [0.05], "learning_rate": [1e-2, 1e30], "clip_norm": [1e30]},
+        recipe, tmp_path / "swept", values={"temperature": [0.05], "learning_rate": [1e-2, 1e30], "clip_norm": [1e30]},
         development=[str(dev)], seeds=1, device="cpu",
     )  # fmt: skip
-    lost = found.trials[1]
-    assert (lost["settings"], lost["scores"], lost["step"]) == ("learning_rate=1e+30", {}, None)
-    assert lost["diverged"].startswith("loss is ")
+    diverged = found.runs[1]
+    assert (diverged.name, diverged.scores, diverged.step) == ("learning_rate=1e+30", {}, None)
+    assert diverged.facts["diverged"].startswith("loss is ")
     assert found.ranked == ["learning_rate=0.01", "learning_rate=1e+30"]
-    assert comparison_table(found).splitlines()[-1].split() == [
-        "learning_rate=1e+30", "–", "–", "diverged", "with", "1", "of", "1", "seeds",
+    assert comparison_table(found).splitlines()[4].split() == [
+        "learning_rate=1e+30", "–", "–", "–", "diverged", "with", "1", "of", "1", "seeds",
     ]  # fmt: skip
     assert any("learning_rate=1e+30, seed 0: loss is " in line for line in said)
-    assert not list((tmp_path / "swept").glob("trial-*.partial"))
+    assert not list((tmp_path / "swept").glob("*.partial"))
 
 
 def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
@@ -171,9 +185,9 @@ def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["settings", "mean", "dev"]
-    assert len(lines) == 4
-    assert all("rank=" in line for line in lines[2:])
+    assert lines[0].split()[:2] == ["settings", "mean"]
+    assert all("rank=" in line for line in lines[3:5])
+    assert lines[5] == ""
     assert (out / "sweep.svg").exists()
     again = CliRunner().invoke(main, [*arguments, "--overwrite", "--json"])
     assert again.exit_code == 0, again.output

@@ -1,4 +1,4 @@
-"""Which source of pairs is worth it: trainings of the bundled model with equal budgets, a source each.
+"""Which source of pairs is better: training runs of the bundled model with equal budgets, one source each.
 
     python tools/results/pair_sources.py              # writes results/pair_sources_60.json and a picture; resumable
     python tools/results/pair_sources.py --steps 20   # results/pair_sources_20.json: what the recipe's own steps give
@@ -25,9 +25,9 @@ from real_texts import ROOT, data_folder, unreported
 from lastword import console
 from lastword.bundled import path_of
 from lastword.config import read_recipe
-from lastword.experiments import compare_pairs, read_sources
+from lastword.experiments import Comparison, compare_pairs, read_sources
+from lastword.experiments.pair_sources import LEAST_STEPS
 from lastword.experiments.picture import write_picture
-from lastword.experiments.trials import STEPS
 from lastword.files.tables import read_texts
 from lastword.pairs import Crop, Import, Noise, SameLabel, SameText, make_pairs
 from lastword.pairs.method import Method
@@ -37,9 +37,9 @@ TEXTS, DEVELOPMENT_TEXTS = 6000, 500
 STYLES = ("detail", "simple", "teacher", "metaphor", "question")
 SINGLE = ("dropout", "noise", "crop", "title_lead", "wikisplit", "sick", "stsb", "same_subject")
 PUBLIC_SETS = ("stackoverflow_titles", "agnews", "twentynewsgroups_subject", "walmart_amazon_category")
-# The best of many is partly luck: it is measured again beside the recipe's own pairs, with more seeds.
+# The best of many is partly luck: it is measured again with the recipe's own pairs, with more seeds.
 AGAIN, AGAIN_SEEDS = ("detail+simple+teacher", "rewritings"), 6
-LOOK = "look"  # some sources by name: an outcome that is not stored
+LOOK = "look"  # sources given by name: a result that is not stored
 MIXTURES = (
     "detail+simple+teacher",
     "detail+simple+teacher+question",
@@ -52,7 +52,7 @@ MIXTURES = (
 )
 
 
-def write_texts(path: Path, **columns: Sequence[str]) -> Path:
+def write_table(path: Path, **columns: Sequence[str]) -> Path:
     pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), path)
     return path
 
@@ -65,15 +65,15 @@ def lines(path: Path, separator: str, count: int) -> list[str]:
 def write_sources(work: Path) -> None:
     """Every source as a file of pairs in `work`."""
     data = data_folder()
-    sentences = write_texts(
+    sentences = write_table(
         work / "texts.parquet", text=lines(data / "text" / "wiki_sentences_200k.txt.xz", "\n", TEXTS)
     )
-    documents = write_texts(
+    documents = write_table(
         work / "documents.parquet", text=lines(data / "text" / "wiki_docs.txt.xz", "\n\n", TEXTS)
     )
     bundled = read_texts(path_of("pairs"), ["anchor", "positive", "source", "subject"])
     subject_of = dict(zip(bundled["anchor"], bundled["subject"], strict=True))
-    anchors = write_texts(work / "anchors.parquet", text=list(subject_of), label=list(subject_of.values()))
+    anchors = write_table(work / "anchors.parquet", text=list(subject_of), label=list(subject_of.values()))
     split = pq.read_schema(data / "pairs" / "wikisplit_pairs.parquet").names
     scored = {"anchor": "sentence1", "positive": "sentence2", "score": "score"}
     methods: dict[str, tuple[Path, Method]] = {
@@ -91,8 +91,8 @@ def write_sources(work: Path) -> None:
             make_pairs(method, file, work / f"{name}.parquet", resume=True)
     rows = list(zip(bundled["anchor"], bundled["positive"], bundled["source"], strict=True))
     for style in ("rewritings", *STYLES):
-        own = [(anchor, positive) for anchor, positive, source in rows if style in ("rewritings", source)]
-        write_texts(work / f"{style}.parquet", anchor=[a for a, _ in own], positive=[p for _, p in own])
+        pairs = [(anchor, positive) for anchor, positive, source in rows if style in ("rewritings", source)]
+        write_table(work / f"{style}.parquet", anchor=[a for a, _ in pairs], positive=[p for _, p in pairs])
 
 
 def development() -> dict[str, tuple[list[str], list[str]]]:
@@ -106,7 +106,7 @@ def development() -> dict[str, tuple[list[str], list[str]]]:
 
 
 def chosen(args: argparse.Namespace) -> tuple[Sequence[str], int, str]:
-    """Which sources, how many seeds, and the name of the outcome."""
+    """Which sources, how many seeds, and the name of the result."""
     if args.sources:
         return args.sources, args.seeds, LOOK
     if args.again:
@@ -118,9 +118,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "pair_sources")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, default=LEAST_STEPS)
     parser.add_argument("--again", action="store_true", help="the best and the recipe's own, with more seeds")
-    parser.add_argument("--sources", nargs="+", help="only these, to look at; nothing is stored")
+    parser.add_argument("--sources", nargs="+", help="only these; nothing is stored")
     args = parser.parse_args()
     console.show_messages()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -130,14 +130,28 @@ def main() -> None:
     settings = {key: value for key, value in read_recipe("mini").items() if key not in ("pairs", "seed")}
     # No need to be small here; the gradients are the same.
     settings |= {"steps": args.steps, "graph_gib": 2.0}
-    out = args.work / f"compared_{kind}"
-    shutil.rmtree(out, ignore_errors=True)
-    found = compare_pairs(read_sources(files), development(), out, seeds=seeds, resume=True, **settings)
+    output = args.work / f"compared_{kind}"
+    shutil.rmtree(output, ignore_errors=True)
+    comparison = compare_pairs(
+        read_sources(files), development(), output, seeds=seeds, resume=True, **settings
+    )
     if kind != LOOK:
-        results = ROOT / "results" / f"pair_sources_{kind}.json"
-        results.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
-        if kind == str(STEPS):
-            write_picture(PICTURE, found)
+        write_comparison(ROOT / "results" / f"pair_sources_{kind}.json", comparison)
+        if kind == str(LEAST_STEPS):
+            write_picture(PICTURE, comparison)
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """One training run on each line, so that a change can be read."""
+    content = comparison.to_dict()
+    rows = {
+        name: ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in content.pop(name))
+        for name in ("ranking", "runs")
+    }
+    base = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in content.pop("base").items())
+    head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
+    parts = [f' "base": {{\n{base}\n }}', *(f' "{name}": [\n{lines}\n ]' for name, lines in rows.items())]
+    path.write_text(",\n".join([head, *parts]) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Which template, pooling and layer: the bundled model probed on development parts of public sets.
 
-    python tools/results/probe_real.py            # writes results/probe.json; call again to go on
+    python tools/results/probe_real.py            # writes results/probe.json; call again to resume
 
 The texts are those that `real_texts.py` does not report on (LASTWORD_DATA or ../shared/data), and the
-development split of the bundled topics (the model's vectors know next to nothing about the products).
-Every set is kept when done, and within one every part of the grid. Besides the scores it stores what
-they answer: the questions of arXiv:2507.22729, §4.1 and §4.2, the layer, and how well each label-free
-score orders the options.
+development split of the bundled topics (the model's vectors hardly separate the products). Every finished set
+is stored, and every part of the options of an unfinished one. Besides the scores it stores the answers to the
+questions of arXiv:2507.22729, §4.1 and §4.2, about the layer, and how well each label-free score orders the
+options.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from real_texts import CLUSTERING, ROOT, unreported
 
 from lastword import Embedder, console, probe
 from lastword.bundled import path_of
-from lastword.embedding import GridPoint
 from lastword.files.tables import read_texts
-from lastword.probing import Option, ProbeResult
+from lastword.probing import Option
 from lastword.probing.measures import MEASURES
-from lastword.probing.result import correlations
+from lastword.probing.result import Key, correlations, ranked
+from lastword.uncertainty import Score
 
 RESULTS = ROOT / "results" / "probe.json"
 MOST_TEXTS, SEED = 500, 2
 SCORES = [name for name in MEASURES if name != "accuracy"]
 LABEL_FREE = [name for name in SCORES if not MEASURES[name].labelled]
 PAPER_POOLINGS = ("mean", "lasttoken", "eos")
-POOLINGS = (
-    *PAPER_POOLINGS,
-    "mean:text",
-)  # the last without the template's tokens: the paper blames them in §4.2
+# The last one leaves out the template's tokens, which the paper blames in §4.2.
+POOLINGS = (*PAPER_POOLINGS, "mean:text")
+COLUMNS = ["template", "pooling", "layer", "draws", "draw_se", "chance", "ami", *SCORES]
+"""Of a row in the file; the four before the scores are those of the V-measure."""
 
 Row = dict[str, Any]
 Set = dict[str, Any]
@@ -57,9 +57,9 @@ def development() -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def probed(name: str, texts: list[str], labels: list[str], work: Path) -> Set:
-    """Every option of one set with all scores, and what they say about the label-free ones."""
-    torch.set_num_threads(1)  # a set on each core; k-means takes one thread anyhow
-    found = probe(
+    """Every option of one set with all scores, and how the label-free ones order the options."""
+    torch.set_num_threads(1)  # one set on each core; k-means takes one thread in any case
+    result = probe(
         "mini",
         texts,
         labels=labels,
@@ -67,28 +67,42 @@ def probed(name: str, texts: list[str], labels: list[str], work: Path) -> Set:
         max_texts=MOST_TEXTS,
         scores=SCORES,
         seed=SEED,
-        out=work / name.replace(" ", "_"),
+        output=work / name.replace(" ", "_"),
         resume=True,
         overwrite=True,
     )
-    rows = [
-        {**option.to_dict(), "scores": rounded(option.scores), "bands": rounded(option.bands)}
-        for option in found.options
-    ]
+    content = result.to_dict()
+    del content["options"]
     return {
-        **found.facts,
-        "level": len(found.level),
-        "correlations": rounded(found.correlations),
-        "rows": rows,
+        **content,
+        "correlations": rounded(result.correlations),
+        "indistinguishable": len(result.indistinguishable),
+        "rows": [row_of(option) for option in result.options],
     }
 
 
-def rounded(values: dict[str, float | None]) -> dict[str, float | None]:
+def row_of(option: Option) -> Row:
+    clustering = option.scores["v_measure"]
+    assert clustering.chance is not None
+    assert clustering.ami is not None
+    return {
+        "template": option.template,
+        "pooling": option.pooling,
+        "layer": option.layer,
+        "draws": [round(value, 4) for value in clustering.draws],
+        "draw_se": round(clustering.draw_se, 4),
+        "chance": round(clustering.chance, 4),
+        "ami": round(clustering.ami, 4),
+        **rounded({name: option.scores[name].value for name in SCORES}),
+    }
+
+
+def rounded(values: dict[str, float | None] | dict[str, float]) -> dict[str, float | None]:
     return {name: None if value is None else round(value, 4) for name, value in values.items()}
 
 
 def answers(sets: dict[str, Set]) -> dict[str, Any]:
-    """What all sets together say; every number is a V-measure, a mean over the sets unless said otherwise."""
+    """Answers from all sets; every number is a V-measure, and a mean over the sets if nothing else is said."""
     last = max(row["layer"] for one in sets.values() for row in one["rows"])
     means = mean_scores(sets)
     templates = list(dict.fromkeys(point[0] for point in means))
@@ -112,59 +126,64 @@ def answers(sets: dict[str, Set]) -> dict[str, Any]:
             scope: {score: label_free(sets, score, layers) for score in LABEL_FREE}
             for scope, layers in (("all layers", range(last + 1)), ("last layer", [last]))
         },
-        "sets": {name: {**extremes(one["rows"]), "level": one["level"]} for name, one in sets.items()},
+        "sets": {
+            name: {**extremes(one["rows"]), **{key: one[key] for key in ("compared", "indistinguishable")}}
+            for name, one in sets.items()
+        },
         "options": len(means),
-        "band": round(median(bands_of_means(sets)), 4),
+        "draw_se": round(median(draw_se_of_means(sets)), 4),
     }
 
 
-def mean_scores(sets: dict[str, Set]) -> dict[tuple[str, str, int], float]:
-    scores: dict[tuple[str, str, int], list[float]] = {}
+def by_option(sets: dict[str, Set], name: str) -> dict[Key, list[float]]:
+    """Option → a value of each set."""
+    values: dict[Key, list[float]] = {}
     for one in sets.values():
         for row in one["rows"]:
-            scores.setdefault((row["template"], row["pooling"], row["layer"]), []).append(
-                row["scores"]["v_measure"]
-            )
-    return {point: fmean(values) for point, values in scores.items()}
+            values.setdefault((row["template"], row["pooling"], row["layer"]), []).append(row[name])
+    return values
 
 
-def bands_of_means(sets: dict[str, Set]) -> list[float]:
-    """For each option, the noise of its mean over the sets: that of the bootstraps, not of other sets."""
-    bands: dict[GridPoint, list[float]] = {}
-    for one in sets.values():
-        for row in one["rows"]:
-            bands.setdefault(point_of(row), []).append(row["bands"]["v_measure"])
-    return [sum(band**2 for band in own) ** 0.5 / len(own) for own in bands.values()]
+def mean_scores(sets: dict[str, Set]) -> dict[Key, float]:
+    return {key: fmean(values) for key, values in by_option(sets, "v_measure").items()}
+
+
+def draw_se_of_means(sets: dict[str, Set]) -> list[float]:
+    """For each option the standard error of its mean over the sets from the draws of k-means, not from the sets."""
+    return [
+        sum(se**2 for se in values) ** 0.5 / len(values) for values in by_option(sets, "draw_se").values()
+    ]
 
 
 def label_free(sets: dict[str, Set], score: str, layers: Sequence[int]) -> dict[str, Any]:
-    """For each set, over options of some layers: ρ with V-measure, and what the option ranked first gets."""
-    found: dict[str, dict[str, Any]] = {"correlations": {}, "picks": {}, "picked": {}, "best": {}}
+    """For each set, over options of some layers: ρ with V-measure, and the V-measure of the option ranked first."""
+    answer: dict[str, dict[str, Any]] = {"correlations": {}, "picks": {}, "picked": {}, "best": {}}
     for name, one in sets.items():
-        rows = [row for row in one["rows"] if row["layer"] in layers]
-        options = [Option(point_of(row), row["scores"], row["bands"]) for row in rows]
-        pick = ProbeResult(tuple(options), score, {}).best
-        found["correlations"][name] = rounded(correlations(options))[score]
-        found["picks"][name] = pick.scores["v_measure"]
-        found["picked"][name] = [pick.point.template, pick.point.pooling, pick.point.layer]
-        found["best"][name] = max(row["scores"]["v_measure"] for row in rows)
-    return found
+        options = [option_of(row) for row in one["rows"] if row["layer"] in layers]
+        pick = ranked(options, score)[0]
+        answer["correlations"][name] = rounded(correlations(options))[score]
+        answer["picks"][name] = pick.scores["v_measure"].value
+        answer["picked"][name] = list(pick.key)
+        answer["best"][name] = max(option.scores["v_measure"].value for option in options)
+    return answer
 
 
-def point_of(row: Row) -> GridPoint:
-    return GridPoint(row["template"], row["pooling"], row["layer"])
+def option_of(row: Row) -> Option:
+    scores = {name: Score(name, row[name], (), (), MOST_TEXTS, "") for name in SCORES}
+    return Option(row["template"], row["pooling"], row["layer"], scores)
 
 
 def extremes(rows: list[Row]) -> dict[str, Any]:
     """The best option of a set, the median one, and two that are chosen without looking."""
     last = max(row["layer"] for row in rows)
-    value: Callable[[Row], float] = lambda row: row["scores"]["v_measure"]  # noqa: E731
+    value: Callable[[Row], float] = lambda row: row["v_measure"]  # noqa: E731
     at = {(row["template"], row["pooling"], row["layer"]): value(row) for row in rows}
     best = max(rows, key=value)
     return {
         "best": [best["template"], best["pooling"], best["layer"]],
         "best_score": value(best),
-        "band": best["bands"]["v_measure"],
+        "draw_se": best["draw_se"],
+        "chance": best["chance"],
         "median": round(median(map(value, rows)), 4),
         "median of the last layer": round(median(value(row) for row in rows if row["layer"] == last), 4),
         "none mean": at["none", "mean", last],
@@ -173,38 +192,23 @@ def extremes(rows: list[Row]) -> dict[str, Any]:
 
 
 def read(path: Path, base: str) -> dict[str, Set]:
-    """The sets that are done; none if they were measured with another bundled model."""
+    """The finished sets; none if they were measured with another bundled model, or without their draws."""
     content = json.loads(path.read_text()) if path.exists() else {"base": None}
     if content["base"] != base:
         return {}
-    return {
-        name: {**one, "rows": [dict_of(row) for row in one["rows"]]} for name, one in content["sets"].items()
+    sets = {
+        name: {**one, "rows": [dict(zip(COLUMNS, row, strict=True)) for row in one["rows"]]}
+        for name, one in content["sets"].items()
     }
-
-
-def dict_of(row: list[Any]) -> Row:
-    template, pooling, layer, band, *scores = row
-    return {
-        "template": template,
-        "pooling": pooling,
-        "layer": layer,
-        "scores": dict(zip(SCORES, scores, strict=True)),
-        "bands": {"v_measure": band},
-    }
-
-
-def list_of(row: Row) -> list[Any]:
-    point = [row["template"], row["pooling"], row["layer"]]
-    return [*point, row["bands"]["v_measure"], *(row["scores"][name] for name in SCORES)]
+    return {name: one for name, one in sets.items() if one["rows"][0]["draws"]}
 
 
 def write(path: Path, base: str, sets: dict[str, Set]) -> None:
     """One option on each line, so that a change can be read."""
-    columns = ["template", "pooling", "layer", "band of v_measure", *SCORES]
-    head = {"about": __doc__.splitlines()[0], "base": base, "answers": answers(sets), "columns": columns}
+    head = {"about": __doc__.splitlines()[0], "base": base, "answers": answers(sets), "columns": COLUMNS}
     parts = []
     for name, one in sets.items():
-        rows = ",\n".join(f"   {json.dumps(list_of(row))}" for row in one["rows"])
+        rows = ",\n".join(f"   {json.dumps([row[name] for name in COLUMNS])}" for row in one["rows"])
         facts = json.dumps({key: value for key, value in one.items() if key != "rows"}).removesuffix("}")
         parts.append(f'  {json.dumps(name)}: {facts}, "rows": [\n{rows}\n  ]}}')
     lines = json.dumps(head, indent=1).removesuffix("\n}")
@@ -216,10 +220,10 @@ def write(path: Path, base: str, sets: dict[str, Set]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--work", type=Path, default=ROOT / "runs" / "probe", help="where unfinished sets are kept"
+        "--work", type=Path, default=ROOT / "runs" / "probe", help="folder of unfinished sets"
     )
-    parser.add_argument("--workers", type=int, default=2, help="sets that are probed side by side")
-    parser.add_argument("--fresh", action="store_true", help="forget all earlier sets")
+    parser.add_argument("--workers", type=int, default=2, help="sets that are probed at the same time")
+    parser.add_argument("--fresh", action="store_true", help="measure all sets again")
     args = parser.parse_args()
     console.show_messages()
     if args.fresh:
@@ -227,15 +231,15 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     base = Embedder.from_pretrained("mini").weights_hash[:12]
     sets = {} if args.fresh else read(RESULTS, base)
-    given = list(development())
-    missing = [one for one in given if one[0] not in sets]
+    wanted = list(development())
+    missing = [one for one in wanted if one[0] not in sets]
     with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(probed, *one, args.work): one[0] for one in missing}
         for done in as_completed(running):
             sets[running[done]] = done.result()
-            write(RESULTS, base, {name: sets[name] for name, *_ in given if name in sets})
+            write(RESULTS, base, {name: sets[name] for name, *_ in wanted if name in sets})
             print(running[done], done.result()["seconds"], done.result()["correlations"], flush=True)
-    write(RESULTS, base, {name: sets[name] for name, *_ in given})
+    write(RESULTS, base, {name: sets[name] for name, *_ in wanted})
 
 
 if __name__ == "__main__":

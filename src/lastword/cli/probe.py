@@ -71,7 +71,7 @@ def probe(
     from lastword.probing import probe as run
     from lastword.probing.table import probe_table
 
-    model = settings.pop("model")
+    model, settings["output"] = settings.pop("model"), settings.pop("out")
     found = run(
         Path(model) if Path(model).is_dir() else model,
         file,
@@ -80,5 +80,5 @@ def probe(
         **settings,
     )
     click.echo(json.dumps(found.to_dict()) if as_json else probe_table(found, show))
-    if settings["out"]:
-        click.echo(f"{settings['out']}: probe.json, heatmap.svg", err=True)
+    if settings["output"]:
+        click.echo(f"{settings['output']}: probe.json, heatmap.svg", err=True)

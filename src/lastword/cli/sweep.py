@@ -63,7 +63,7 @@ def sweep(
     found = run(
         recipe,
         out,
-        grid=_grid(given),
+        values=_grid(given),
         development=read_sets(dev or BUNDLED_DEVELOPMENT, dev_text_column, dev_label_column, dev_split),
         seeds=seeds,
         trials=trials,

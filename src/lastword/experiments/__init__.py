@@ -1,10 +1,11 @@
-"""WHICH CHOICE IS WORTH IT: files in data order: series, sources, trials, grid, sweep, picture, table."""
+"""WHICH CHOICE IS BETTER: files in data order: combinations, pair_sources, sweep, series, comparison, table,
+picture.
+"""
 
-from lastword.experiments.series import Comparison
-from lastword.experiments.sources import Source, read_sources
+from lastword.experiments.comparison import Comparison, TrainingRun
+from lastword.experiments.pair_sources import PairSource, compare_pairs, enough_steps, read_sources
 from lastword.experiments.sweep import sweep
-from lastword.experiments.trials import compare_pairs, enough_steps
 
 __all__ = [
-    "Comparison", "Source", "compare_pairs", "enough_steps", "read_sources", "sweep",
+    "Comparison", "PairSource", "TrainingRun", "compare_pairs", "enough_steps", "read_sources", "sweep",
 ]  # fmt: skip

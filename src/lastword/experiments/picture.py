@@ -1,11 +1,11 @@
-"""A comparison as a picture: one row for each contestant, a dot for each seed, a line for the mean."""
+"""A comparison as a picture: a row for each variant, a dot for each seed, a line for the mean."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from statistics import fmean
 
-from lastword.experiments.series import Comparison
+from lastword.experiments.comparison import Comparison
 from lastword.report.markup import Markup, tag
 
 RIGHT, ROW, TOP, WIDTH, PLOT = 20.0, 26.0, 16.0, 640.0, 430.0
@@ -17,55 +17,42 @@ _STYLE = Markup(
 )
 
 
-def write_picture(path: str | Path, found: Comparison) -> None:
+def write_picture(path: str | Path, comparison: Comparison) -> None:
     """Write the picture as SVG."""
-    Path(path).write_text(render(found), encoding="utf-8")
+    Path(path).write_text(render(comparison), encoding="utf-8")
 
 
-def render(found: Comparison) -> str:
+def render(comparison: Comparison) -> str:
     """The picture as a string."""
-    points = {name: [100 * mean for mean in found.means(name)] for name in found.ranked}
-    base = 100 * fmean(found.base.values())
-    every = [base, *(value for values in points.values() for value in values)]
-    low, high = int(min(every)) - 1, int(max(every)) + 2
-    left = max(WIDTH - PLOT - RIGHT, 20 + LETTER * max(map(len, points)))
+    values_of = {
+        name: [100 * score.value for score in comparison.scores(name).values()] for name in comparison.ranked
+    }
+    base = 100 * fmean(score.value for score in comparison.base.values())
+    values = [base, *(value for values in values_of.values() for value in values)]
+    low, high = int(min(values)) - 1, int(max(values)) + 2
+    left = max(WIDTH - PLOT - RIGHT, 20 + LETTER * max(map(len, values_of)))
     width = left + PLOT + RIGHT
-    height = TOP + ROW * len(points) + 34
+    bottom = TOP + ROW * len(values_of)
+    height = bottom + 34
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * PLOT
 
-    bottom = TOP + ROW * len(points)
-    step = max(1, (high - low) // 8)
+    caption = "V-measure × 100; dashed: before training"
     parts = [tag("style", _STYLE)]
-    for value in range(low, high + 1, step):
+    for value in range(low, high + 1, max(1, (high - low) // 8)):
         parts.append(tag("line", x1=x(value), x2=x(value), y1=TOP, y2=bottom, class_="g"))
         parts.append(tag("text", f"{value}", x=x(value), y=bottom + 16, text_anchor="middle"))
     parts.append(tag("line", x1=x(base), x2=x(base), y1=TOP, y2=bottom, class_="b"))
-    parts.append(
-        tag(
-            "text",
-            "V-measure × 100; dashed: before training",
-            x=width - RIGHT,
-            y=height - 2,
-            text_anchor="end",
-        )
-    )
-    for row, (name, values) in enumerate(points.items()):
+    parts.append(tag("text", caption, x=width - RIGHT, y=height - 2, text_anchor="end"))
+    for row, (name, row_values) in enumerate(values_of.items()):
         y = TOP + ROW * (row + 0.5)
         parts.append(tag("text", name, x=left - 10, y=y + 4, text_anchor="end"))
-        parts += [tag("circle", cx=x(value), cy=y, r=4, class_="d") for value in values]
-        if not values:
-            parts.append(tag("text", "diverged", x=left + 8, y=y + 4))
+        parts += [tag("circle", cx=x(value), cy=y, r=4, class_="d") for value in row_values]
+        if row_values:
+            mean = x(fmean(row_values))
+            parts.append(tag("line", x1=mean, x2=mean, y1=y - 8, y2=y + 8, class_="m"))
         else:
-            middle = x(fmean(values))
-            parts.append(tag("line", x1=middle, x2=middle, y1=y - 8, y2=y + 8, class_="m"))
-    return str(
-        tag(
-            "svg",
-            *parts,
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {width:g} {height:g}",
-            width=width,
-        )
-    )
+            parts.append(tag("text", "diverged", x=left + 8, y=y + 4))
+    view = f"0 0 {width:g} {height:g}"
+    return str(tag("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox=view, width=width))

@@ -1,130 +1,123 @@
-"""Trainings one after another, each done once whatever happens: what comparisons and sweeps are made of."""
+"""A series of training runs, each done once: the core of sweeps and comparisons."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
+import re
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from lastword.config import train_config
+from lastword.console import info, progress, warn
 from lastword.embedding import Embedder
 from lastword.encoder import TextEncoder
+from lastword.errors import DivergenceError
 from lastword.evaluation import cluster_score
 from lastword.evaluation.development import Development
+from lastword.experiments.comparison import Comparison, TrainingRun, read_scores
+from lastword.experiments.picture import write_picture
+from lastword.files.run_folder import RunFolder, write_json
 from lastword.training import LastStep, Scorer, Variant, train
 from lastword.uncertainty import Score
 
-Trial = dict[str, Any]
+EncoderOf = Callable[[Embedder], TextEncoder]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What a series of trainings gave.
+class PlannedRun:
+    """A training run to be done.
 
     Attributes:
-        trials: one for each contestant and seed: the contestant's name (under the key that `subject` says),
-            seed, step, and scores (set → V-measure; empty where the training diverged).
-        base: set → V-measure of the model before any training.
-        settings: of all trainings.
-        subject: what is compared: "source", "settings" …
+        name: of what is compared: a source of pairs, a combination of settings …
+        seed: of the run.
+        settings: fields of `TrainConfig`, without the seed.
+        facts: what else its result records, as plain values.
+        variant: a way of training that differs by more than settings, see `train`.
+        encoders: other names under which the same model is scored too → how it encodes texts then.
     """
 
-    trials: list[Trial]
-    base: dict[str, float]
-    settings: dict[str, Any]
-    subject: str = "source"
-
-    def of(self, name: str) -> list[Trial]:
-        """The trials of one contestant."""
-        return [trial for trial in self.trials if trial[self.subject] == name]
-
-    def means(self, name: str) -> list[float]:
-        """Mean over the sets, for each seed of a contestant with which the training did not diverge."""
-        return [fmean(trial["scores"].values()) for trial in self.of(name) if trial["scores"]]
-
-    def mean_of(self, name: str) -> tuple[float, float]:
-        """Mean over sets and seeds of a contestant (-inf without any score), and the standard deviation over seeds."""
-        means = self.means(name) or [-math.inf]
-        return fmean(means), stdev(means) if len(means) > 1 else 0.0
+    name: str
+    seed: int
+    settings: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    variant: Variant | None = None
+    encoders: Mapping[str, EncoderOf] = field(default_factory=dict)
 
     @property
-    def ranked(self) -> list[str]:
-        """Contestants, the best first."""
-        names = dict.fromkeys(trial[self.subject] for trial in self.trials)
-        return sorted(names, key=lambda name: -self.mean_of(name)[0])
-
-    def level_with_best(self, name: str) -> bool:
-        """Whether the mean lies within the bands of both from the best one's."""
-        (top, top_band), (mean, band) = self.mean_of(self.ranked[0]), self.mean_of(name)
-        return top - mean <= top_band + band
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return {"settings": self.settings, "base": self.base, "trials": self.trials}
+    def file_name(self) -> str:
+        """Name of its files."""
+        return f"{safe_name(self.name)}-{self.seed}"
 
 
-def trained(
-    place: Path,
-    settings: dict[str, Any],
+def run_series(
+    folder: RunFolder,
+    settings: Mapping[str, Any],
+    plan: Callable[[Path], Sequence[PlannedRun]],
     development: Development,
-    scorer: Scorer | LastStep | None = None,
-    base_scores: dict[str, Score] | None = None,
+    *,
+    subject: str,
+    record: Mapping[str, Any],
+    scorer: Scorer | None = None,
     device: str | None = None,
-    variant: Variant | None = None,
-    also: Mapping[str, Callable[[Embedder], TextEncoder]] | None = None,
-) -> Trial:
-    """One training: the model is scored on the development texts and thrown away.
+) -> Comparison:
+    """Do every training run that has no result yet, and write `KIND.json` and `KIND.svg`.
+
+    An interrupted run resumes at its last checkpoint. A run whose loss diverges is a result without scores.
+    Models are deleted after they are scored.
 
     Args:
-        place: folder for the model; an interrupted training there is gone on with.
-        settings: fields of `TrainConfig`.
-        development: what it is scored on.
-        scorer: what picks the checkpoint; None keeps the last step.
-        base_scores: what it gave before training; see `train`.
-        device: None takes the best there is.
-        variant: a way of training that differs by more than settings; see `train`.
-        also: other ways to score the same model.
+        folder: of the series; its `kind` names the files.
+        settings: fields of `TrainConfig` that all runs start from; they decide the model before training.
+        plan: gives the runs in order, and writes what they read into the folder that it gets.
+        development: name → (texts, labels) that the models are scored on.
+        subject: what is compared: "source", "settings" …
+        record: everything that decides the result; a resumed series must have the same.
+        scorer: chooses the checkpoint of each run; None takes the last step.
+        device: None is the best available one.
 
-    Returns:
-        step that was kept, scores (set → V-measure), and under "also" the name of another way → scores.
+    Raises:
+        ExistingOutputError, RequestError, TableError, ModelError: see the message.
     """
-    if not place.exists():  # otherwise the series was killed between the training and its scores
-        train(
-            place, scorer=scorer or LastStep(), variant=variant, base_scores=base_scores, resume=True, trackers="none",
-            device=device, **settings,
-        )  # fmt: skip
-    choice = json.loads((place / "training" / "choice.json").read_text())
-    embedder = Embedder.from_pretrained(place, device=device)
-    trial = {"step": choice["step"], "scores": scores_of(embedder, development)}
-    if also:
-        trial["also"] = {name: scores_of(encoder(embedder), development) for name, encoder in also.items()}
-    shutil.rmtree(place)
-    return trial
+    with folder.open(dict(record)):
+        inputs = folder.partial / "inputs"
+        inputs.mkdir(exist_ok=True)
+        planned = plan(inputs)
+        base = read_scores(folder.once("base", partial(_score_base, settings, development, device)))
+        runs, base_scores = list[TrainingRun](), dict[str, Score]()
+        with progress("training runs", len(planned), step=1) as advance:
+            for run in planned:
+                work = partial(
+                    _train_and_score,
+                    folder.partial,
+                    run,
+                    development,
+                    scorer or LastStep(),
+                    base_scores,
+                    device,
+                )
+                results = [TrainingRun.from_dict(row) for row in folder.once(run.file_name, work)]
+                if scores := results[0].scores.values():
+                    info(f"{run.name}, seed {run.seed}: {100 * fmean(score.value for score in scores):.1f}")
+                runs += results
+                advance(1)
+        comparison = Comparison(tuple(runs), base, record, subject)
+        shutil.rmtree(inputs)
+        write_picture(folder.partial / f"{folder.kind}.svg", comparison)
+        write_json(folder.partial / f"{folder.kind}.json", comparison.to_dict())
+        folder.finish(folder.partial)
+    return comparison
 
 
-def before_training(
-    settings: dict[str, Any], development: Development, device: str | None = None
-) -> dict[str, float]:
-    """Scores of the model as it is, set → V-measure."""
-    config = train_config(settings)
-    embedder = Embedder.from_pretrained(
-        config.model, template=config.template, pooling=config.pooling, device=device
-    )
-    return scores_of(embedder, development)
-
-
-def scores_of(encoder: TextEncoder, development: Development) -> dict[str, float]:
-    """V-measure of each set."""
-    return {
-        name: round(cluster_score(encoder, texts, labels).value, 4)
-        for name, (texts, labels) in development.items()
-    }
+def safe_name(name: str) -> str:
+    """A file name for a variant: its safe characters, and a hash of all of them."""
+    letters = re.sub(r"[^\w.=+-]+", "_", name)[:60]
+    return f"{letters}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def fingerprint(development: Development) -> dict[str, str]:
@@ -133,3 +126,53 @@ def fingerprint(development: Development) -> dict[str, str]:
         name: hashlib.sha256(json.dumps([list(texts), list(labels)]).encode()).hexdigest()[:16]
         for name, (texts, labels) in development.items()
     }
+
+
+def _score_base(
+    settings: Mapping[str, Any], development: Development, device: str | None
+) -> dict[str, dict[str, Any]]:
+    """Set → score of the model before training."""
+    config = train_config(dict(settings))
+    embedder = Embedder.from_pretrained(
+        config.model, template=config.template, pooling=config.pooling, device=device
+    )
+    return {name: score.to_dict() for name, score in scores_of(embedder, development).items()}
+
+
+def scores_of(encoder: TextEncoder, development: Development) -> dict[str, Score]:
+    """Set → V-measure."""
+    return {name: cluster_score(encoder, texts, labels) for name, (texts, labels) in development.items()}
+
+
+def _train_and_score(
+    partial_folder: Path,
+    run: PlannedRun,
+    development: Development,
+    scorer: Scorer | LastStep,
+    base_scores: dict[str, Score],
+    device: str | None,
+) -> list[dict[str, Any]]:
+    """The results of a run: scores under its own name, then those of its other encoders."""
+    model = partial_folder / f"{run.file_name}.model"
+    if not model.exists():  # otherwise the series was interrupted between training and scoring
+        try:
+            train(
+                model, scorer=scorer, variant=run.variant, base_scores=base_scores, resume=True, trackers="none",
+                device=device, **{**run.settings, "seed": run.seed},
+            )  # fmt: skip
+        except DivergenceError as error:
+            warn(f"{run.name}, seed {run.seed}: {error}")
+            shutil.rmtree(model.with_name(f"{model.name}.partial"))
+            return [
+                TrainingRun(run.name, run.seed, None, {}, {**run.facts, "diverged": str(error)}).to_dict()
+            ]
+    step = json.loads((model / "training" / "choice.json").read_text(encoding="utf-8"))["step"]
+    embedder = Embedder.from_pretrained(model, device=device)
+    encoders: dict[str, TextEncoder] = {run.name: embedder}
+    encoders |= {name: encoder_of(embedder) for name, encoder_of in run.encoders.items()}
+    results = [
+        TrainingRun(name, run.seed, step, scores_of(encoder, development), run.facts).to_dict()
+        for name, encoder in encoders.items()
+    ]
+    shutil.rmtree(model)
+    return results

@@ -1,38 +1,71 @@
-"""A comparison as text: the best contestant first, and which of them differ by more than chance."""
+"""A comparison as text: the best variant first, and which of the others are distinguishable from it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 
-from lastword.experiments.series import Comparison
+from lastword.experiments.comparison import Comparison
+from lastword.report.table import aligned
+from lastword.uncertainty import combine
 
 
-def comparison_table(found: Comparison) -> str:
-    """One line for each contestant: mean over sets, band over seeds, each set, and its standing against the best."""
-    sets = list(found.base)
-    before = [f"{100 * found.base[s]:.1f}" for s in sets]
-    lines = [
-        (found.subject, "mean", *sets, ""),
-        ("before training", f"{100 * fmean(found.base.values()):.1f}", *before, ""),
+def comparison_table(comparison: Comparison) -> str:
+    """V-measures × 100: a line for each variant, under those of chance and of the model before training.
+
+    Columns: mean over the sets with its standard error, adjusted mutual information, each set, difference to
+    the best with its 95 % interval, and the verdict.
+    """
+    sets = list(comparison.base)
+    base = combine(list(comparison.base.values()))
+    rows = [
+        [comparison.subject, "mean ± s.e. (seeds, draws)", "AMI", *sets, "to the best [95 %]", ""],
+        ["chance", *_percents([base.chance, 0.0, *(comparison.base[name].chance for name in sets)]), "", ""],
+        [
+            "before training",
+            *_percents([base.value, base.ami, *(comparison.base[name].value for name in sets)]),
+            "",
+            "",
+        ],
+        *(_row(comparison, name, sets) for name in comparison.ranked),
     ]
-    for name in found.ranked:
-        own = [trial["scores"] for trial in found.of(name) if trial["scores"]]
-        mean, band = found.mean_of(name)
-        cells = [f"{100 * fmean(scores[s] for scores in own):.1f}" if own else "–" for s in sets]
-        shown = f"{100 * mean:.1f}" + (f" ± {100 * band:.1f}" if len(own) > 1 else "") if own else "–"
-        lines.append((name, shown, *cells, _standing(found, name)))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join([aligned(rows), "", *_notes(comparison)])
 
 
-def _standing(found: Comparison, name: str) -> str:
-    failed = sum(not trial["scores"] for trial in found.of(name))
-    if failed:
-        return f"diverged with {failed} of {len(found.of(name))} seeds"
-    if len(found.of(name)) < 2:
-        return "one training: no band"
-    if name == found.ranked[0]:
-        return "best"
-    return "level with the best" if found.level_with_best(name) else ""
+def _row(comparison: Comparison, name: str, sets: Sequence[str]) -> list[str]:
+    runs = [run.scores for run in comparison.runs_of(name) if run.scores]
+    summary, difference = comparison.summary(name), comparison.difference(name, comparison.ranked[0])
+    if summary is None:
+        return [name, "–", "–", *("–" for _ in sets), "", comparison.standing(name)]
+    error = f" ± {100 * summary.draw_se:.1f}" if summary.seeds > 1 else ""
+    interval = ""
+    if difference and name != comparison.ranked[0]:
+        interval = (
+            f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+        )
+    return [
+        name, _percent(summary.value) + error, _percent(summary.ami),
+        *(_percent(fmean(scores[set_name].value for scores in runs)) for set_name in sets),
+        interval, comparison.standing(name),
+    ]  # fmt: skip
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = [
+        "V-measure × 100. chance: shuffled labels. AMI: adjusted mutual information × 100, 0 for chance."
+    ]
+    best = comparison.summary(comparison.ranked[0])
+    if best and best.text_se is not None:
+        notes.append(
+            f"Other texts of the same kind would move a mean by ± {_percent(best.text_se)}, most of it the same for "
+            "all lines; the intervals of the paired differences include it."
+        )
+    return notes
+
+
+def _percents(values: Sequence[float | None]) -> list[str]:
+    return [_percent(value) for value in values]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"

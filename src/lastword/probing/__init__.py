@@ -1,8 +1,8 @@
-"""WHICH TEMPLATE, POOLING AND LAYER: files in data order: texts, choices, groups, labelfree, measures, result, table,
+"""WHICH TEMPLATE, POOLING AND LAYER: files in data order: choices, texts, measures, labelfree, scoring, result, table,
 picture, run.
 """
 
-from lastword.probing.result import Option, ProbeResult
+from lastword.probing.result import Option, ProbeFacts, ProbeResult
 from lastword.probing.run import probe
 
-__all__ = ["Option", "ProbeResult", "probe"]
+__all__ = ["Option", "ProbeFacts", "ProbeResult", "probe"]

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lastword.embedding import GridPoint
 from lastword.probing.measures import MEASURES
-from lastword.probing.result import Option, ProbeResult
+from lastword.probing.result import Key, Option, ProbeResult
 from lastword.probing.table import shortened
 from lastword.report.markup import Markup, number, tag
 
@@ -16,10 +15,8 @@ MOST_PANELS = 13
 """More layers than this are drawn as one panel with the best layer in each cell."""
 CELL_HEIGHT, GAP, HEAD, FOOT, WIDTH = 22.0, 18.0, 44.0, 58.0, 960.0
 _LETTER, _LABEL_WIDTH, _STEPS = 7.0, 44, 12
-_FAINTEST, _TURN = 0.06, 0.62  # opacity of the poorest cell, and from where its number is written inversely
-_POOR = (
-    0.1  # share of the options that are all drawn as the poorest: a few useless ones would take all shades
-)
+_LEAST_OPACITY, _WHITE_TEXT = 0.06, 0.62  # opacity of the worst cells, and from where numbers are white
+_WORST_SHARE = 0.1  # of the options, all drawn in the lightest shade: outliers would use up the other shades
 _STYLE = Markup(
     "text{font:12px system-ui,sans-serif;fill:#334}.t{font-weight:600}.n{font-size:11px}"
     ".c{fill:#1d4ed8}.n.i{fill:#fff}.l,.b{fill:none;stroke:#f59e0b}"
@@ -35,24 +32,24 @@ class Panel:
     Attributes:
         title: what they have in common.
         cells: (template, pooling) → the option that is shown.
-        layered: whether all are of one layer; if not, each cell names its own.
+        single_layer: whether all are of one layer; if not, each cell names its own.
     """
 
     title: str
     cells: dict[tuple[str, str], Option]
-    layered: bool
+    single_layer: bool
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Sizes and sides that all panels share.
+    """Sizes and names that all panels share.
 
     Attributes:
         rows: templates.
         columns: poolings.
         cell_width: in pixels, like all sizes.
-        top: room for a panel's title and the names of its columns.
-        left: room for the names of the rows.
+        top: height of a panel's title and column names.
+        left: width of the row names.
     """
 
     rows: list[str]
@@ -62,45 +59,45 @@ class Frame:
     left: float
 
     @classmethod
-    def of(cls, found: ProbeResult, layered: bool) -> Frame:
-        """Make room for the names of templates and poolings."""
-        rows = list(dict.fromkeys(option.point.template for option in found.options))
-        columns = list(dict.fromkeys(option.point.pooling for option in found.options))
+    def of(cls, result: ProbeResult, single_layer: bool) -> Frame:
+        """Compute the sizes from the names of templates and poolings."""
+        rows = list(dict.fromkeys(option.template for option in result.options))
+        columns = list(dict.fromkeys(option.pooling for option in result.options))
         left = 20 + _LETTER * max(len(shortened(row, _LABEL_WIDTH)) for row in rows)
-        return cls(rows, columns, 46 if layered else 76, 34 + _LETTER * max(map(len, columns)), left)
+        return cls(rows, columns, 46 if single_layer else 76, 34 + _LETTER * max(map(len, columns)), left)
 
     @property
     def width(self) -> float:
-        """Of a panel."""
+        """Width of a panel."""
         return self.cell_width * len(self.columns)
 
     @property
     def height(self) -> float:
-        """Of a panel with its title."""
+        """Height of a panel with its title."""
         return self.top + CELL_HEIGHT * len(self.rows)
 
 
-def write_picture(path: str | Path, found: ProbeResult) -> None:
+def write_picture(path: str | Path, result: ProbeResult) -> None:
     """Write the heat map as SVG."""
-    Path(path).write_text(render(found), encoding="utf-8")
+    Path(path).write_text(render(result), encoding="utf-8")
 
 
-def render(found: ProbeResult) -> str:
+def render(result: ProbeResult) -> str:
     """The heat map as a string."""
-    panels = panels_of(found)
-    frame, heading = Frame.of(found, panels[0].layered), _heading(found)
+    panels = panels_of(result)
+    frame, heading = Frame.of(result, panels[0].single_layer), _heading(result)
     lines = -(-len(panels) // max(1, int((WIDTH - frame.left) // (frame.width + GAP))))
     across = -(-len(panels) // lines)
     height = HEAD + lines * (frame.height + GAP) + FOOT
-    shade, mark = _shades(found), _marks(found)
+    shade, mark = _shades(result), _marks(result)
     parts = [tag("style", _STYLE), tag("text", heading, x=12, y=22, class_="t")]
-    for place, panel in enumerate(panels):
-        line, column = divmod(place, across)
+    for number_of_panel, panel in enumerate(panels):
+        line, column = divmod(number_of_panel, across)
         x, y = frame.left + column * (frame.width + GAP), HEAD + line * (frame.height + GAP)
         if column == 0:
             parts += _row_names(frame, y)
-        parts += _panel(panel, frame, (x, y), found.ranked_by, shade, mark)
-    legend, legend_width = _legend(found, height - FOOT + 16)
+        parts += _panel(panel, frame, (x, y), result.ranked_by, shade, mark)
+    legend, legend_width = _legend(result, height - FOOT + 16)
     width = max(frame.left + across * (frame.width + GAP), 24 + _LETTER * len(heading), legend_width)
     return str(
         tag(
@@ -116,38 +113,40 @@ def render(found: ProbeResult) -> str:
     )
 
 
-def panels_of(found: ProbeResult) -> list[Panel]:
+def panels_of(result: ProbeResult) -> list[Panel]:
     """One panel for each layer; where there are many, one that shows the best layer of each cell."""
-    layers = sorted({option.point.layer for option in found.options})
+    layers = sorted({option.layer for option in result.options})
     if len(layers) > MOST_PANELS:
-        # The best comes last, so that it is the one that stays.
-        return [Panel("the best layer of each", _cells(reversed(found.ranked)), layered=False)]
+        # The best comes last and overwrites the others.
+        return [Panel("the best layer of each", _cells(reversed(result.ranked)), single_layer=False)]
     return [
-        Panel(f"layer {layer}", _cells(o for o in found.options if o.point.layer == layer), layered=True)
+        Panel(f"layer {layer}", _cells(o for o in result.options if o.layer == layer), single_layer=True)
         for layer in layers
     ]
 
 
 def _cells(options: Iterable[Option]) -> dict[tuple[str, str], Option]:
-    return {(option.point.template, option.point.pooling): option for option in options}
+    return {(option.template, option.pooling): option for option in options}
 
 
-def _shades(found: ProbeResult) -> Callable[[float], float]:
-    """Value → opacity; the better, the darker."""
-    poorest, best = _ends(found)
-    reach = best - poorest
-    return lambda value: _FAINTEST + (1 - _FAINTEST) * (max(0.0, (value - poorest) / reach) if reach else 1.0)
+def _shades(result: ProbeResult) -> Callable[[float], float]:
+    """Value → opacity; better is darker."""
+    worst, best = _ends(result)
+    span = best - worst
+    return lambda value: (
+        _LEAST_OPACITY + (1 - _LEAST_OPACITY) * (max(0.0, (value - worst) / span) if span else 1.0)
+    )
 
 
-def _ends(found: ProbeResult) -> tuple[float, float]:
-    """The value that is drawn palest, and the best."""
-    values = [option.scores[found.ranked_by] for option in found.ranked]
-    return values[-1 - int(_POOR * len(values))], values[0]
+def _ends(result: ProbeResult) -> tuple[float, float]:
+    """The value with the lightest shade, and the best."""
+    values = [option.scores[result.ranked_by].value for option in result.ranked]
+    return values[-1 - int(_WORST_SHARE * len(values))], values[0]
 
 
-def _marks(found: ProbeResult) -> dict[GridPoint, str]:
-    """Which cells get an outline: the best, and those level with it."""
-    return {**{option.point: "l" for option in found.level}, found.best.point: "b"}
+def _marks(result: ProbeResult) -> dict[Key, str]:
+    """Option → class of its outline: the best, and those not distinguishable from it."""
+    return {**{option.key: "l" for option in result.indistinguishable}, result.best.key: "b"}
 
 
 def _panel(
@@ -156,26 +155,26 @@ def _panel(
     corner: tuple[float, float],
     score: str,
     shade: Callable[[float], float],
-    mark: dict[GridPoint, str],
+    mark: dict[Key, str],
 ) -> list[Markup]:
     left, top = corner
     parts = [tag("text", panel.title, x=left, y=top + 12, class_="t")]
-    outlines = []  # above all cells, or the next one would cover half of them
+    outlines = []  # drawn last: the next cell would cover half of an outline
     for i, pooling in enumerate(frame.columns):
         x, y = left + frame.cell_width * (i + 0.5) + 4, top + frame.top - 7
         parts.append(tag("text", pooling, transform=f"translate({number(x)} {number(y)}) rotate(-90)"))
         for j, template in enumerate(frame.rows):
             option = panel.cells[template, pooling]
             x, y = left + frame.cell_width * i, top + frame.top + CELL_HEIGHT * j
-            parts += _cell(option, (x, y), frame.cell_width, score, shade, panel.layered)
-            if option.point in mark:
-                parts_of = {
+            parts += _cell(option, (x, y), frame.cell_width, score, shade, panel.single_layer)
+            if option.key in mark:
+                box = {
                     "x": x + 1.5,
                     "y": y + 1.5,
                     "width": frame.cell_width - 3,
                     "height": CELL_HEIGHT - 3,
                 }
-                outlines.append(tag("rect", class_=mark[option.point], **parts_of))
+                outlines.append(tag("rect", class_=mark[option.key], **box))
     return parts + outlines
 
 
@@ -185,12 +184,12 @@ def _cell(
     width: float,
     score: str,
     shade: Callable[[float], float],
-    layered: bool,
+    single_layer: bool,
 ) -> list[Markup]:
-    value, (x, y) = option.scores[score], corner
-    opacity, point = shade(value), option.point
+    value, (x, y) = option.scores[score].value, corner
+    opacity = shade(value)
     shown = MEASURES[score].shown(value)
-    title = f"{point.template}, {point.pooling}, layer {point.layer}: {shown}"
+    title = f"{option.template}, {option.pooling}, layer {option.layer}: {shown}"
     return [
         tag(
             "rect",
@@ -204,11 +203,11 @@ def _cell(
         ),
         tag(
             "text",
-            shown if layered else f"{shown} (layer {point.layer})",
+            shown if single_layer else f"{shown} (layer {option.layer})",
             x=x + width / 2,
             y=y + CELL_HEIGHT * 0.68,
             text_anchor="middle",
-            class_="n i" if opacity > _TURN else "n",
+            class_="n i" if opacity > _WHITE_TEXT else "n",
         ),
     ]
 
@@ -226,26 +225,26 @@ def _row_names(frame: Frame, top: float) -> list[Markup]:
     ]
 
 
-def _heading(found: ProbeResult) -> str:
-    measure, facts = MEASURES[found.ranked_by], found.facts
+def _heading(result: ProbeResult) -> str:
+    measure, facts = MEASURES[result.ranked_by], result.facts
     scale = " × 100" if measure.percent else ""
-    return f"{measure.title}{scale}: {facts['model']} on {facts['texts']:,} texts of {facts['data']}"
+    return f"{measure.title}{scale}: {facts.model} on {facts.texts:,} texts of {facts.data}"
 
 
-def _legend(found: ProbeResult, y: float) -> tuple[list[Markup], float]:
-    """From the poorest to the best, and what the outlines mean; and how wide that is."""
-    poorest, best = (MEASURES[found.ranked_by].shown(value) for value in _ends(found))
-    poorest = f"{poorest} or worse"
-    parts = [tag("text", poorest, x=12, y=y + 12)]
-    x = 12 + _LETTER * (len(poorest) + 1)
+def _legend(result: ProbeResult, y: float) -> tuple[list[Markup], float]:
+    """Shades from the worst to the best and the meaning of the outlines; and the width of both."""
+    worst, best = (MEASURES[result.ranked_by].shown(value) for value in _ends(result))
+    worst = f"{worst} or worse"
+    parts = [tag("text", worst, x=12, y=y + 12)]
+    x = 12 + _LETTER * (len(worst) + 1)
     for i in range(_STEPS):
-        opacity = _FAINTEST + (1 - _FAINTEST) * i / (_STEPS - 1)
+        opacity = _LEAST_OPACITY + (1 - _LEAST_OPACITY) * i / (_STEPS - 1)
         parts.append(tag("rect", x=x + 12 * i, y=y, width=12, height=16, class_="c", fill_opacity=opacity))
     x += 12 * _STEPS + 8
     parts.append(tag("text", best, x=x, y=y + 12))
     x += _LETTER * (len(best) + 2)
-    for style, words in (("b", "best"), ("l", "level with the best: these texts do not tell them apart")):
-        if style == "l" and len(found.level) == 1:
+    for style, words in (("b", "best"), ("l", "not distinguishable from the best on these texts")):
+        if style == "l" and len(result.indistinguishable) == 1:
             continue
         parts.append(tag("rect", x=x, y=y, width=24, height=16, class_="c"))
         parts.append(tag("rect", x=x + 1.5, y=y + 1.5, width=21, height=13, class_=style))

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from lastword.console import info, progress
-from lastword.embedding import Embedder, GridPoint
-from lastword.embedding.grid import label
-from lastword.errors import RequestError, WorkError
+from lastword.console import info, warn
+from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.probing.choices import (
     PREFIX,
-    Choices,
     Layers,
     Names,
+    layer_words,
     read_layers,
     read_poolings,
     read_templates,
 )
-from lastword.probing.groups import groups
-from lastword.probing.measures import BOOTSTRAP_SIZE, Judge, measure_names, ranking
+from lastword.probing.measures import measure_names, ranking
 from lastword.probing.picture import write_picture
-from lastword.probing.result import Option, ProbeResult
-from lastword.probing.texts import ProbeTexts, read_file, sampled
+from lastword.probing.result import Option, ProbeFacts, ProbeResult
+from lastword.probing.texts import FewShot, ProbeTexts, few_shot_rows, read_file, sampled
+
+if TYPE_CHECKING:
+    from lastword.embedding import Embedder
+    from lastword.embedding.grid import GridAxes
+    from lastword.probing.scoring import OptionScorer
 
 
 def probe(
@@ -59,179 +58,187 @@ def probe(
     batch_tokens: int | None = None,
     dtype: str | None = None,
     device: str | None = None,
-    out: str | Path | None = None,
+    output: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> ProbeResult:
-    """Find out which template, pooling and layer of a model serve texts like yours.
+    """Find the template, pooling and layer of a model that suit your texts.
 
     All combinations are embedded from shared passes and scored: with labels by V-measure and few-shot
-    accuracy, and in any case by scores that need none. See `docs/reference/probe.md` for what those are
-    worth.
+    accuracy, and always by scores that need no labels. `docs/reference/probe.md` shows how good those are. The
+    best `COMPARED` options are compared with the best one, paired over draws and halves of the texts.
+
+    A wrong request is refused before the model (or torch) is loaded, except for a layer it does not have.
 
     Args:
-        model: a decoder's name or folder, or a loaded `Embedder`, whose own template, pooling and layer do
-            not matter.
+        model: a decoder's name or folder, or a loaded `Embedder`, whose own template, pooling and layer are
+            not used.
         data: a file, the bundled "topics" or "products", or a list of texts.
-        labels: of a list of texts; None is without.
-        templates: names in `TEMPLATES` or strings with `{text}`; None is all named ones, or none beside
-            suffixes.
+        labels: of a list of texts; None is without labels.
+        templates: names in `TEMPLATES` or strings with `{text}`; None is all named templates, or none of
+            them if suffixes are given.
         poolings: names in `POOLINGS` or such as "mean:text"; None is mean, mean:text, weightedmean,
             lasttoken and eos.
         layers: "all", "last", numbers of hidden states, or a string such as "0,3,6"; None is all with labels
             and the last without, since no score without labels can compare layers.
         suffixes: file with one suffix or one whole template on each line; # begins a comment.
-        prefix: what stands before a suffix, with `{text}` in it.
+        prefix: template text in front of each suffix, with `{text}` in it.
         text_column: column of the texts of a file.
-        label_column: column of its labels; None is without.
-        split: keep the rows whose column `split` has this value.
-        max_texts: look at a fixed sample of at most so many texts; None is all.
-        scores: which to compute; None is all that there are.
-        rank_by: the score that ranks; None is V-measure where there are labels, else neighbour stability.
+        label_column: column of its labels; None is without labels.
+        split: use the rows whose column `split` has this value.
+        max_texts: size of a random sample of the texts; None is all.
+        scores: which to compute; None is all that the texts allow.
+        rank_by: the score that ranks; None is V-measure with labels, else neighbour stability.
         samples_per_label: training texts of each label for accuracy.
-        seed: of the sample, the damage to the texts, and the label-free scores.
-        memory_gib: vectors that are held at once, in GiB; the grid is worked off in parts.
-        drop_empty: leave out rows without text or label instead of refusing the file.
+        seed: of the sample, the noise in the texts, and the scores without labels.
+        memory_gib: memory for vectors, in GiB; the options are processed in parts that fit.
+        drop_empty: leave out rows with an empty text or label instead of refusing the file.
         batch_tokens: padded tokens in one pass; bounds the memory of the model.
-        dtype: precision of the model; None is what the device does best.
-        device: None is the best there is.
-        out: folder to write `probe.json` and `heatmap.svg` to; unfinished work lies in `OUT.partial`.
-        resume: go on with an interrupted probe of the same settings.
-        overwrite: replace `out`.
+        dtype: precision of the model; None is the best precision that the device supports.
+        device: None is the best available one.
+        output: folder for `probe.json` and `heatmap.svg`; unfinished work is in `OUTPUT.partial`.
+        resume: continue an interrupted probe of the same settings.
+        overwrite: replace `output`.
 
     Raises:
-        ExistingOutputError: `out` exists.
+        ExistingOutputError: `output` exists.
         MissingFileError, TableError, ModelError, TemplateError, RequestError: see the message.
     """
-    place = RunFolder(Path(out), "probe", resume, overwrite, evidence="part-*.json") if out else None
-    if place:
-        place.check()
-    if isinstance(data, str | Path):
-        if labels is not None:
-            raise RequestError("labels of a file are one of its columns: give label_column")
-        texts, labels, where = read_file(data, text_column, label_column, split, drop_empty)
-    else:
-        texts, where = list(data), "the list"
-    given = sampled(texts, labels, where, max_texts, seed)
-    ranked_by = ranking(rank_by, given.labels is not None)
-    names = measure_names(scores, given.labels is not None, ranked_by)
-    compared = read_templates(templates, suffixes, prefix), read_poolings(poolings)
-    judge = Judge(given, names, seed, samples_per_label)
-    if ranked_by not in judge.names:
-        raise RequestError(f"{ranked_by} cannot be measured on these texts: rank by another score")
+    folder = RunFolder(Path(output), "probe", resume, overwrite, evidence="part-*.json") if output else None
+    if folder:
+        folder.check()
+    if not memory_gib > 0:
+        raise RequestError(f"memory_gib={memory_gib}: give more than 0")
+    texts = _read_texts(data, labels, text_column, label_column, split, drop_empty, max_texts, seed)
+    labelled = texts.labels is not None
+    rank_by = ranking(rank_by, labelled)
+    names = measure_names(scores, labelled, rank_by)
+    layers = ("all" if labelled else "last") if layers is None else layers
+    layer_words(layers)
+    chosen_templates, chosen_poolings = read_templates(templates, suffixes, prefix), read_poolings(poolings)
+
+    names, few_shot = _measurable(names, texts, samples_per_label, seed)
+    if rank_by not in names:
+        raise RequestError(f"{rank_by} cannot be measured on these texts: rank by another score")
+
+    from lastword.embedding.grid import GridAxes  # these import torch
+    from lastword.probing.scoring import OptionScorer, in_order, parts_within, score_part
+
+    scorer = OptionScorer(texts, names, seed, samples_per_label, few_shot)
     embedder = _loaded(model, dtype, device)
-    choices = Choices(
-        *compared, read_layers(layers or ("all" if given.labels else "last"), embedder.backbone.layers)
-    )
-    parts = list(groups(embedder, choices, 2 * len(given), memory_gib))
-    settings = _settings(embedder, given, choices, judge, seed, memory_gib)
-    with place.open(settings) if place else nullcontext():
-        info(f"{choices.options:,} options on {len(given):,} of {given.count:,} texts of {where}")
-        importlib.import_module("sklearn.cluster")  # seconds that are not the model's
+    axes = GridAxes(chosen_templates, chosen_poolings, read_layers(layers, embedder.backbone.layers))
+    parts = list(parts_within(embedder, axes, 2 * len(texts), memory_gib))
+    settings = _settings(embedder, texts, axes, scorer, rank_by, seed, memory_gib)
+    with folder.open(settings) if folder else nullcontext():
+        options = len(axes.templates) * len(axes.poolings) * len(axes.layers)
+        info(f"{options:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
         started = time.perf_counter()
-        found: dict[GridPoint, Option] = {}
+        scored: list[Option] = []
         for number, part in enumerate(parts, 1):
-            title = f"scoring {number}/{len(parts)}"
-            work = partial(_scored, embedder, part, given, judge, batch_tokens, title)
-            options = _kept(place, number, work) if place else work()
-            found |= {option.point: option for option in options}
-        result = ProbeResult(
-            tuple(found[point] for point in _points(choices)),
-            ranked_by,
-            {**_facts(embedder, given, judge, seed), "seconds": round(time.perf_counter() - started, 1)},
-        )
-        if place:
-            _write(place, result)
+            work = partial(score_part, embedder, part, texts, scorer, rank_by, scored, batch_tokens)
+            scored += _once(folder, number, work) if folder else work()
+        facts = _facts(embedder, texts, scorer, seed, time.perf_counter() - started)
+        result = ProbeResult(in_order(scored, axes, rank_by), rank_by, facts)
+        if folder:
+            _write(folder, result)
     return result
 
 
-def _kept(place: RunFolder, number: int, work: Callable[[], list[Option]]) -> list[Option]:
-    """Do a part of the grid once; what it gave is read the next time."""
-    rows = place.once(f"part-{number:04}", lambda: [option.to_dict() for option in work()])
-    return [
-        Option(GridPoint(one["template"], one["pooling"], one["layer"]), one["scores"], one["bands"])
-        for one in rows
-    ]
+def _read_texts(
+    data: str | Path | Sequence[str],
+    labels: Sequence[str] | None,
+    text_column: str,
+    label_column: str | None,
+    split: str | None,
+    drop_empty: bool,
+    max_texts: int | None,
+    seed: int,
+) -> ProbeTexts:
+    if not isinstance(data, str | Path):
+        return sampled(list(data), labels, "the list", max_texts, seed)
+    if labels is not None:
+        raise RequestError("labels of a file are in one of its columns: give label_column")
+    return sampled(*read_file(data, text_column, label_column, split, drop_empty), max_texts, seed)
 
 
-def _write(place: RunFolder, found: ProbeResult) -> None:
-    """Write `probe.json` and `heatmap.svg`, and move them to their place at once."""
-    finished = place.partial / "finished"
+def _measurable(
+    names: tuple[str, ...], texts: ProbeTexts, samples_per_label: int, seed: int
+) -> tuple[tuple[str, ...], FewShot | None]:
+    """The scores that these texts allow, and the rows of the few-shot classification if it is among them."""
+    if "accuracy" not in names:
+        return names, None
+    few_shot = few_shot_rows(texts.labels or [], samples_per_label, seed)
+    if few_shot:
+        return names, few_shot
+    warn(
+        f"fewer than two labels have {2 * samples_per_label} texts: accuracy is left out; "
+        "use fewer samples_per_label, or give more texts"
+    )
+    return tuple(name for name in names if name != "accuracy"), None
+
+
+def _once(folder: RunFolder, number: int, work: Callable[[], list[Option]]) -> list[Option]:
+    """Score a part of the options; a resumed probe reads the result."""
+    rows = folder.once(f"part-{number:04}", lambda: [option.to_dict() for option in work()])
+    return [Option.from_dict(row) for row in rows]
+
+
+def _write(folder: RunFolder, result: ProbeResult) -> None:
+    """Write `probe.json` and `heatmap.svg`, and move both to the output."""
+    finished = folder.partial / "finished"
     shutil.rmtree(finished, ignore_errors=True)
     finished.mkdir()
-    write_json(finished / "probe.json", found.to_dict())
-    write_picture(finished / "heatmap.svg", found)
-    place.finish(finished)
+    write_json(finished / "probe.json", result.to_dict())
+    write_picture(finished / "heatmap.svg", result)
+    folder.finish(finished)
 
 
-def _facts(embedder: Embedder, given: ProbeTexts, judge: Judge, seed: int) -> dict[str, Any]:
-    """What the numbers depend on, for a reader."""
-    return {
-        "model": embedder.name,
-        "data": given.where,
-        "texts": len(given),
-        "of_texts": given.count,
-        "labels": len(set(given.labels)) if given.labels else None,
-        "few_shot_texts": judge.few_shot_texts or None,
-        "samples_per_label": judge.samples_per_label if judge.few_shot_texts else None,
-        "bootstrap_size": BOOTSTRAP_SIZE if "v_measure" in judge.names else None,
-        "seed": seed,
-    }
+def _facts(
+    embedder: Embedder, texts: ProbeTexts, scorer: OptionScorer, seed: int, seconds: float
+) -> ProbeFacts:
+    return ProbeFacts(
+        model=embedder.name,
+        data=texts.source,
+        texts=len(texts),
+        available=texts.available,
+        labels=len(set(texts.labels)) if texts.labels else None,
+        few_shot_texts=len(scorer.few_shot[1]) if scorer.few_shot else None,
+        samples_per_label=scorer.samples_per_label if scorer.few_shot else None,
+        bootstrap_size=scorer.bootstrap_size if "v_measure" in scorer.names else None,
+        seed=seed,
+        seconds=round(seconds, 1),
+    )
 
 
 def _settings(
-    embedder: Embedder, given: ProbeTexts, choices: Choices, judge: Judge, seed: int, memory_gib: float
+    embedder: Embedder,
+    texts: ProbeTexts,
+    axes: GridAxes,
+    scorer: OptionScorer,
+    rank_by: str,
+    seed: int,
+    memory_gib: float,
 ) -> dict[str, Any]:
-    """What an interrupted probe must have in common with the one that goes on."""
-    content = json.dumps([given.texts, given.labels]).encode()
+    """What a resumed probe must have in common with the interrupted one."""
+    content = json.dumps([texts.texts, texts.labels]).encode()
     return {
         "model": embedder.backbone.weights_hash[:16],
         "texts": hashlib.sha256(content).hexdigest()[:16],
-        "templates": [template.text for template in choices.templates],
-        "poolings": [pooling.spec for pooling in choices.poolings],
-        "layers": choices.layers,
-        "scores": list(judge.names),
-        "samples_per_label": judge.samples_per_label,
+        "templates": [template.text for template in axes.templates],
+        "poolings": [pooling.spec for pooling in axes.poolings],
+        "layers": list(axes.layers),
+        "scores": list(scorer.names),
+        "rank_by": rank_by,
+        "samples_per_label": scorer.samples_per_label,
         "seed": seed,
         "memory_gib": memory_gib,
         "dtype": str(embedder.backbone.dtype),
     }
 
 
-def _scored(
-    embedder: Embedder, part: Choices, given: ProbeTexts, judge: Judge, batch_tokens: int | None, title: str
-) -> list[Option]:
-    """Embed a part of the grid, texts and damaged copies together, and score each of its options."""
-    grid = embedder.encode_grid(
-        given.texts + given.damaged, part.templates, part.poolings, part.layers, batch_tokens=batch_tokens
-    )
-    options = []
-    with progress(title, len(grid)) as advance:
-        for point in list(grid):
-            rows = grid.pop(point)
-            if not np.isfinite(rows).all():
-                raise WorkError(
-                    f"template {point.template!r}, {point.pooling}, layer {point.layer}: vectors with numbers "
-                    "that are not finite: try dtype float32"
-                )
-            vectors, damaged = np.split(rows, 2)
-            measured = judge(vectors, damaged)
-            scores = {name: value for name, (value, _) in measured.items()}
-            bands = {name: band for name, (_, band) in measured.items() if band is not None}
-            options.append(Option(point, scores, bands))
-            advance(1)
-    return options
-
-
-def _points(choices: Choices) -> Iterator[GridPoint]:
-    """The grid in the order in which it was asked for."""
-    for template in choices.templates:
-        for pooling in choices.poolings:
-            for layer in choices.layers:
-                yield GridPoint(label(template), pooling.spec, layer)
-
-
 def _loaded(model: str | Path | Embedder, dtype: str | None, device: str | None) -> Embedder:
+    from lastword.embedding import Embedder
+
     if isinstance(model, str | Path):
         return Embedder.from_pretrained(model, dtype=dtype, device=device)
     settings: dict[str, Any] = {"dtype": dtype, "device": device}

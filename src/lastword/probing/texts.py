@@ -1,4 +1,4 @@
-"""The texts that a probe looks at: a sample of a file or of a list, and a lightly damaged copy of each."""
+"""The texts of a probe: a sample of a file or list, and a noisy copy of each text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
 LEAST_TEXTS = 20
-"""Fewer cannot be clustered in halves, nor have ten neighbours each that mean something."""
+"""With fewer, half of the texts cannot be clustered, and ten neighbours are most of the others."""
+
+FewShot = tuple[list[int], list[int]]
+"""Rows for training and for testing."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,18 @@ class ProbeTexts:
 
     Attributes:
         texts: n texts.
-        damaged: n copies with a word dropped, two words swapped and two letters swapped, where a text allows it.
+        noisy: n copies with words deleted, two words swapped and letters swapped, where a text is long
+            enough; see `lastword.augment`.
         labels: n labels, or None.
-        count: texts that there were before the sample.
-        where: the words that tell a person where they are from.
+        available: number of texts before sampling.
+        source: file, split or list that they come from, for messages and results.
     """
 
     texts: list[str]
-    damaged: list[str]
+    noisy: list[str]
     labels: list[str] | None
-    count: int
-    where: str
+    available: int
+    source: str
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -49,7 +53,7 @@ def read_file(
     split: str | None,
     drop_empty: bool,
 ) -> tuple[list[str], list[str] | None, str]:
-    """Texts, labels and place of a file, or of the bundled "topics" or "products".
+    """Read texts, labels and a name for both from a file, or from the bundled "topics" or "products".
 
     Raises:
         MissingFileError, TableError: see the message.
@@ -57,41 +61,39 @@ def read_file(
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
     columns = [text_column, *([label_column] if label_column else [])]
     cells = read_texts(path, columns, where={"split": split} if split else None, drop_empty=drop_empty)
-    place = f"{data} (split {split!r})" if split else str(data)
-    return cells[text_column], cells[label_column] if label_column else None, place
+    source = f"{data} (split {split!r})" if split else str(data)
+    return cells[text_column], cells[label_column] if label_column else None, source
 
 
 def sampled(
-    texts: Sequence[str], labels: Sequence[str] | None, where: str, most: int | None, seed: int
+    texts: Sequence[str], labels: Sequence[str] | None, source: str, most: int | None, seed: int
 ) -> ProbeTexts:
-    """Draw at most so many texts, always the same ones for a seed, and damage a copy of each.
+    """Draw at most `most` texts, the same ones for a seed, and make a noisy copy of each.
 
     Raises:
-        RequestError: too few texts, not one label per text, or labels that tell nothing apart.
+        RequestError: too few texts, not one label per text, or fewer than two different labels.
     """
     if labels is not None and len(labels) != len(texts):
         raise RequestError(f"{len(texts)} texts and {len(labels)} labels: give one label per text")
     rows = sample_rows(len(texts), most, seed)
     if len(rows) < LEAST_TEXTS:
-        raise RequestError(f"{where} has {len(rows)} texts: a probe needs at least {LEAST_TEXTS}")
+        raise RequestError(f"{source} has {len(rows)} texts: a probe needs at least {LEAST_TEXTS}")
     chosen = [texts[row] for row in rows]
-    kept = None if labels is None else [labels[row] for row in rows]
-    if kept is not None:
-        place = where if len(rows) == len(texts) else f"the sample of {len(rows)} texts from {where}"
-        require_labels(kept, "a probe", place)
-    damaged = [
+    chosen_labels = None if labels is None else [labels[row] for row in rows]
+    if chosen_labels is not None:
+        sample = source if len(rows) == len(texts) else f"the sample of {len(rows)} texts from {source}"
+        require_labels(chosen_labels, "a probe", sample)
+    copies = [
         noisy(text, tuple(NOISES), random.Random(f"{seed}/{row}"))
         for row, text in zip(rows, chosen, strict=True)
     ]
-    return ProbeTexts(chosen, damaged, kept, len(texts), where)
+    return ProbeTexts(chosen, copies, chosen_labels, len(texts), source)
 
 
-def few_shot_rows(
-    labels: Sequence[str], samples_per_label: int, seed: int
-) -> tuple[list[int], list[int]] | None:
-    """Rows to learn from and rows to test on: half of the texts of each label that has enough of them.
+def few_shot_rows(labels: Sequence[str], samples_per_label: int, seed: int) -> FewShot | None:
+    """Split the rows into halves for training and testing, within each label that has enough texts.
 
-    A label takes part if half of its texts are `samples_per_label` or more.
+    A label has enough if half of its texts are `samples_per_label` or more.
 
     Returns:
         Rows for training and for testing; None if fewer than two labels have enough texts.
@@ -102,13 +104,13 @@ def few_shot_rows(
     if samples_per_label < 1:
         raise RequestError(f"samples_per_label={samples_per_label}: give 1 or more")
     count = Counter(labels)
-    able = sorted(label for label in count if count[label] // 2 >= samples_per_label)
-    if len(able) < 2:
+    usable = sorted(label for label in count if count[label] // 2 >= samples_per_label)
+    if len(usable) < 2:
         return None
     train: list[int] = []
     test: list[int] = []
-    for label in able:
-        rows = [row for row, own in enumerate(labels) if own == label]
+    for label in usable:
+        rows = [row for row, label_of_row in enumerate(labels) if label_of_row == label]
         random.Random(f"{seed}/{label}").shuffle(rows)
         train += rows[: len(rows) // 2]
         test += rows[len(rows) // 2 :]

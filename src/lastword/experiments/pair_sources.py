@@ -1,0 +1,146 @@
+"""Short training runs on each source of pairs, with equal budgets: which source is better?
+
+Source: the question of arXiv:2507.22729, Table 6.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from lastword.bundled import NAMES, path_of
+from lastword.config import TrainConfig, train_config
+from lastword.errors import RequestError
+from lastword.evaluation.development import Development
+from lastword.experiments.comparison import Comparison
+from lastword.files.run_folder import RunFolder
+from lastword.files.tables import read_texts
+
+LEAST_STEPS = 60
+"""With fewer steps sources hardly differ: see the two means in docs/reference/pairs.md."""
+JOIN = "+"
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Pairs of one kind, or a mixture.
+
+    Attributes:
+        name: names of the files without their endings.
+        files: one file, or several that are mixed in equal parts.
+    """
+
+    name: str
+    files: tuple[str, ...]
+
+
+def read_sources(sources: Sequence[str]) -> list[PairSource]:
+    """Read `a.parquet`, or `a.parquet+b.parquet` for a mixture in equal parts.
+
+    Raises:
+        RequestError: fewer than two sources, or two with the same name.
+    """
+    read = []
+    for source in sources:
+        files = tuple(part for part in source.split(JOIN) if part)
+        read.append(PairSource(JOIN.join(Path(file).stem for file in files), files))
+    names = [source.name for source in read]
+    if len(names) < 2:
+        raise RequestError(f"{len(names)} source of pairs: a comparison needs two or more")
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise RequestError(f"two sources are called {repeated[0]!r}: rename a file")
+    return read
+
+
+def enough_steps(recipe: Mapping[str, Any]) -> int:
+    """The steps of a recipe, or `LEAST_STEPS` if it has fewer."""
+    steps: int = recipe.get("steps", TrainConfig.steps)
+    return max(LEAST_STEPS, steps)
+
+
+def compare_pairs(
+    sources: Sequence[PairSource],
+    development: Development,
+    output: str | Path,
+    *,
+    seeds: int = 3,
+    pairs: int = 3000,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str | None = None,
+    **settings: Any,
+) -> Comparison:
+    """Train on each source with several seeds, and score on development texts.
+
+    All runs have the same model, steps, batch and (maximum) number of pairs. Each model is scored after its
+    last step: no source may choose a checkpoint on the texts that compare it.
+
+    Args:
+        sources: what is compared.
+        development: name → (texts, labels); development texts, since choosing a source is a choice.
+        output: folder for `comparison.json` and `comparison.svg`; unfinished work is in `OUTPUT.partial`.
+        seeds: training runs of each source; each draws its own sample of the pairs.
+        pairs: maximum number of pairs of a run.
+        resume: continue an interrupted comparison of the same settings.
+        overwrite: replace `output`.
+        device: None is the best available one.
+        **settings: fields of `TrainConfig`, without `pairs` and `seed`.
+
+    Raises:
+        ExistingOutputError, RequestError, TableError, ModelError: see the message.
+    """
+    if seeds < 1 or pairs < 2:
+        raise RequestError(f"seeds={seeds}, pairs={pairs}: at least 1 and at least 2")
+    resolved = train_config(settings).to_dict()
+    folder = RunFolder(Path(output), "comparison", resume, overwrite)
+    folder.check()
+    samples = {source.name: draw_samples(source, pairs, seeds) for source in sources}
+
+    from lastword.experiments.series import PlannedRun, fingerprint, run_series, safe_name  # imports torch
+
+    def plan(inputs: Path) -> list[PlannedRun]:
+        runs = []
+        for name, tables in samples.items():
+            for seed, table in enumerate(tables):
+                file = inputs / f"{safe_name(name)}-{seed}.parquet"
+                pa.parquet.write_table(table, file)
+                runs.append(PlannedRun(name, seed, {**settings, "pairs": [str(file)]}, {"pairs": len(table)}))
+        return runs
+
+    record = resolved | {"most_pairs": pairs, "development": fingerprint(development)}
+    return run_series(folder, settings, plan, development, subject="source", record=record, device=device)
+
+
+def draw_samples(source: PairSource, pairs: int, seeds: int) -> list[pa.Table]:
+    """For each seed at most `pairs` pairs, in equal parts from the files of the source, shuffled.
+
+    Raises:
+        MissingFileError, TableError: see the message.
+    """
+    files = {file: _read(file) for file in source.files}
+    tables = []
+    for seed in range(seeds):
+        rows: list[tuple[str, str, str]] = []
+        for file, available in files.items():
+            rng = random.Random(f"{seed}/{file}")
+            rows += rng.sample(available, min(len(available), pairs // len(files)))
+        random.Random(seed).shuffle(rows)
+        tables.append(
+            pa.table(dict(zip(("anchor", "positive", "negative"), zip(*rows, strict=True), strict=True)))
+        )
+    return tables
+
+
+def _read(file: str) -> list[tuple[str, str, str]]:
+    """Anchor, positive, and negative or ""."""
+    path = path_of(file) if file in NAMES else file
+    columns = read_texts(path, ["anchor", "positive"], optional=["negative"], drop_empty=True)
+    negatives = columns.get("negative", [""] * len(columns["anchor"]))
+    return list(zip(columns["anchor"], columns["positive"], negatives, strict=True))
