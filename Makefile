@@ -54,7 +54,7 @@ results: .venv/.installed-dev  ## measure again what the documentation tells: th
 	$(BIN)/python tools/results/pair_sources.py --steps 20
 	$(BIN)/python tools/results/pair_sources.py --again
 	$(BIN)/python tools/results/attention_real.py
-	$(BIN)/lastword reproduce all --data-dir $${LASTWORD_DATA:-../shared/data} --out results/reproduction --overwrite
+	$(BIN)/lastword reproduce all --data-dir $${LASTWORD_DATA:-../shared/data} --output results/reproduction --overwrite
 	$(BIN)/python tools/results/probe_real.py
 
 clean:  ## remove the environment and caches

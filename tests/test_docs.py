@@ -298,7 +298,7 @@ def parse(words: list[str]) -> None:
 
 def test_parsing_finds_an_option_that_is_not_there() -> None:
     with pytest.raises(click.NoSuchOption, match="--poling"):
-        parse(["evaluate", "--model", "mini", "--data", "topics", "--poling", "mean"])
+        parse(["evaluate", "topics", "--model", "mini", "--poling", "mean"])
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, evaluate
     from lastword.experiments import sweep
     from lastword.explanation import explain
-    from lastword.paper import reproduce
+    from lastword.paper.run import reproduce
     from lastword.probing import ProbeResult, probe
     from lastword.training import TrainResult, train
 
@@ -58,7 +58,7 @@ _HOME = {
     "demo": "lastword.demonstration",
     "explain": "lastword.explanation",
     "sweep": "lastword.experiments",
-    "reproduce": "lastword.paper",
+    "reproduce": "lastword.paper.run",
     "LastwordError": "lastword.errors",
     "TrainConfig": "lastword.config",
 }

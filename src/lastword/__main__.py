@@ -2,4 +2,4 @@
 
 from lastword.cli import main
 
-main()
+main(prog_name="lastword")

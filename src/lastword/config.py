@@ -15,12 +15,13 @@ from lastword.errors import MissingFileError, RequestError, unknown_name
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
 SWEEP = "sweep"
 _RECIPES = Path(__file__).parent / "recipes"
-_NAMES = {
+CHOICES = {
     "loss": ("info_nce",),
     "schedule": ("constant", "linear", "cosine"),
     "dtype": ("float32", "bfloat16"),
     "quantize": ("int8", "nf4"),
 }
+"""Field → allowed values."""
 LIMITS: dict[str, tuple[float, float]] = {
     "layer": (1, 1000),
     "max_tokens": (1, 131_072),
@@ -115,7 +116,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise RequestError(f"{name}={value!r}: it must be from {_shown(low)} to {_shown(high)}")
-        for name, names in _NAMES.items():
+        for name, names in CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in names:
                 raise RequestError(unknown_name(name, value, names))

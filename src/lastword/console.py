@@ -6,6 +6,7 @@ and do not pass through here.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import threading
@@ -23,19 +24,30 @@ _running: _Work | None = None
 class _StderrHandler(logging.Handler):
     """Writes to what `sys.stderr` is at the moment: above the bar where there is one."""
 
+    rewrite: Callable[[str], str] = staticmethod(str)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(self.rewrite(record.getMessage()), file=sys.stderr, flush=True)
 
 
-def show_messages(*, quiet: bool = False) -> None:
-    """Switch messages and progress on, as the command line does; `quiet` shows warnings and errors only."""
+_handler = _StderrHandler()
+
+
+def show_messages(*, quiet: bool = False, rewrite: Callable[[str], str] = str) -> None:
+    """Switch messages and progress on, as the command line does.
+
+    Args:
+        quiet: show warnings and errors only.
+        rewrite: applied to every message.
+    """
     global _progress_shown
     _progress_shown = not quiet
-    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
-        logger.addHandler(_StderrHandler())
+    _handler.rewrite = rewrite
+    logger.addHandler(_handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that are not needed
 
 
 def info(message: str) -> None:
@@ -104,6 +116,18 @@ def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[
         _running = None
         finished.set()
         thread.join()
+
+
+def load_libraries(*modules: str) -> None:
+    """Import modules that take seconds, with progress; a request is checked before it is called.
+
+    Args:
+        *modules: such as "torch", "transformers.modeling_utils", "sklearn.cluster", "mteb".
+    """
+    with progress("loading libraries", len(modules)) as advance:
+        for module in modules:
+            importlib.import_module(module)
+            advance(1)
 
 
 def _inside(work: _Work, description: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -55,14 +55,14 @@ def test_train_then_evaluate(
 ) -> None:
     out = tmp_path / "adapted"
     trained = run("train", "--model", llama_folder, "--pairs", pairs_file, "--dev", labelled_file,
-                  "--dev-split", "train", "--out", out, *TINY, "--json")  # fmt: skip
+                  "--split", "train", "--output", out, *TINY, "--json")  # fmt: skip
     assert trained.exit_code == 0, trained.output
     facts = json.loads(trained.stdout.splitlines()[-1])
     assert facts["selection"]["criterion"] == "V-measure on labelled (train)"
     assert len(facts["losses"]) == 3
-    scored = run("evaluate", "--model", out, "--data", labelled_file, "--split", "test", "--json")
+    scored = run("evaluate", labelled_file, "--model", out, "--split", "test", "--json")
     assert scored.exit_code == 0, scored.output
-    result = json.loads(scored.stdout)
+    (result,) = json.loads(scored.stdout)
     assert result.keys() == {
         "task",
         "metric",
@@ -76,7 +76,7 @@ def test_train_then_evaluate(
         "data",
     }
     assert (result["template"], result["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
-    plain = run("evaluate", "--model", "tfidf", "--data", labelled_file, "--split", "test")
+    plain = run("evaluate", labelled_file, "--model", "tfidf", "--split", "test")
     assert plain.exit_code == 0
     assert "v-measure" in plain.stdout
     assert "± " in plain.stdout
@@ -85,36 +85,37 @@ def test_train_then_evaluate(
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["evaluate", "--model", "tfidf", "--data", "no.csv"], "no file no.csv: give a .parquet, .csv"),
-        (["evaluate", "--model", "tfidf", "--data", "{labelled}", "--text-column", "body"],
+        (["evaluate", "no.csv", "--model", "tfidf"], "no file no.csv: give a .parquet, .csv"),
+        (["evaluate", "{labelled}", "--model", "tfidf", "--text-column", "body"],
          "has no column 'body'; its columns are: text, label, split"),
-        (["evaluate", "--model", "tfidf", "--data", "{labelled}", "--task", "clusterng"],
-         "unknown task 'clusterng': did you mean 'clustering'? Known: clustering, classification"),
-        (["evaluate", "--model", "nowhere", "--data", "{labelled}"], "no model 'nowhere': give 'mini'"),
-        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--pooling", "maen"],
+        (["evaluate", "{labelled}", "--model", "tfidf", "--task", "clusterng"],
+         "Invalid value for '--task': unknown task 'clusterng': did you mean 'clustering'? Known: clustering"),
+        (["evaluate", "{labelled}", "--model", "nowhere"], "no model 'nowhere': give 'mini'"),
+        (["evaluate", "{labelled}", "--model", "{llama}", "--pooling", "maen"],
          "unknown pooling 'maen': did you mean 'mean'?"),
-        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--template", "cww"],
+        (["evaluate", "{labelled}", "--model", "{llama}", "--template", "cww"],
          "unknown template 'cww': did you mean 'ccw'?"),
-        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--template", "no place"],
+        (["evaluate", "{labelled}", "--model", "{llama}", "--template", "no place"],
          "template 'no place' has no {text}: write {text} where the text goes"),
-        (["train", "--out", "x", "--temperature", "0"], "temperature=0.0: it must be above 0"),
-        (["train", "--out", "x", "--recipe", "papre"], "no recipe papre: give a TOML file that exists, or one of"),
-        (["train", "--out", "x", "--patience", "0"], "patience=0: it must be at least 1, or nothing"),
-        (["train", "--out", "x", "--as-published", "negatives"],
+        (["train", "--output", "x", "--temperature", "0"], "--temperature 0.0: it must be from 0.001 to 10"),
+        (["train", "--output", "x", "--recipe", "papre"], "no recipe papre: give a TOML file that exists, or one of"),
+        (["train", "--output", "x", "--patience", "0"], "--patience 0: it must be from 1 to 1,000"),
+        (["train", "--output", "x", "--as-published", "negatives"],
          "unknown switch 'negatives': did you mean 'negatives=micro'? Known: negatives=micro, accumulation=sum"),
-        (["train", "--out", "x", "--dev", "{labelled}:tset"],
+        (["train", "--output", "x", "--dev", "{labelled}:tset"],
          "has no row with split = 'tset'; the values there are: test, train"),
-        (["train", "--out", "x", "--dev", "{labelled}", "--dev", "{labelled}"],
+        (["train", "--output", "x", "--dev", "{labelled}", "--dev", "{labelled}"],
          "two development sets are called 'labelled': rename a file"),
-        (["evaluate", "--model", "tfidf", "--data", "{labelled}", "--as-published", "padding=left-assumed"],
-         "as_published='padding=left-assumed': only a decoder can be scored so; leave it out"),
-        (["evaluate", "--model", "{llama}", "--data", "{labelled}", "--as-published", "negatives=micro"],
-         "as_published='negatives=micro' changes the training and not the evaluation: leave it out"),
-        (["train", "--out", "{existing}"], "exists: choose another path or"),
-        (["train", "--out", "x", "--pairs", "{labelled}"], "has no column 'anchor'; its columns are: text, label"),
-        (["train", "--out", "x", "--model", "{llama}", "--max-tokens", "8"], "no room for a text; raise max_tokens"),
-        (["demo", "--seeds", "0"], "seeds=0: give 1 or more"),
-        (["demo", "--out", "{existing}"], "exists: give another place or --overwrite"),
+        (["evaluate", "{labelled}", "--model", "tfidf", "--as-published", "padding=left-assumed"],
+         "--as-published 'padding=left-assumed': only a decoder can be scored so; leave it out"),
+        (["evaluate", "{labelled}", "--model", "{llama}", "--as-published", "negatives=micro"],
+         "--as-published 'negatives=micro' changes the training and not the evaluation: leave it out"),
+        (["train", "--output", "{existing}"], "exists: choose another path or pass --overwrite"),
+        (["train", "--output", "x", "--pairs", "{labelled}"], "has no column 'anchor'; its columns are: text, label"),
+        (["train", "--output", "x", "--model", "{llama}", "--max-tokens", "8"],
+         "no room for a text; raise --max-tokens"),
+        (["demo", "--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range 1<=x<=100."),
+        (["demo", "--output", "{existing}"], "exists: choose another path or pass --overwrite"),
         (["trian"], "unknown command 'trian': did you mean 'train'?"),
     ],
 )  # fmt: skip
@@ -159,7 +160,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_output(
     """A file size limit stands in for the full disk: the write fails in the middle of the weights."""
     out = tmp_path / "adapted"
     done = lastword(
-        "train", "--model", llama_folder, "--pairs", pairs_file, "--out", out, *TINY,
+        "train", "--model", llama_folder, "--pairs", pairs_file, "--output", out, *TINY,
         preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
                             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))),
     )  # fmt: skip
@@ -180,7 +181,7 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pair
         llama_folder,
         "--pairs",
         pairs_file,
-        "--out",
+        "--output",
         out,
     ]
     process = subprocess.Popen([*map(str, command), *settings], stderr=subprocess.PIPE, text=True)
@@ -191,7 +192,7 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pair
     os.kill(process.pid, signal.SIGINT)
     _, talk = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert talk.strip().splitlines()[-1] == "lastword: stopped; what was finished is kept"
+    assert talk.strip().splitlines()[-1] == "lastword: interrupted; finished work is kept"
     assert (checkpoint / "adapter_model.safetensors").exists()
     assert not out.exists()
 
@@ -220,7 +221,7 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
     made = tmp_path / "pairs.parquet"
     assert run("pairs", "labels", labelled_file, "--output", made).exit_code == 0
     trained = run("train", "--model", llama_folder, "--pairs", made, "--noise", "delete,characters",
-                  "--out", tmp_path / "adapted", *TINY)  # fmt: skip
+                  "--output", tmp_path / "adapted", *TINY)  # fmt: skip
     assert trained.exit_code == 0, trained.output
 
 
@@ -233,7 +234,7 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
         ),
         (
             ["import", "{labelled}", "--preset", "sts", "--output", "x.csv"],
-            "column 'score' holds scores: give --least",
+            "column 'score' holds scores: pass --least",
         ),
         (
             ["import", "{labelled}", "--output", "x.csv"],

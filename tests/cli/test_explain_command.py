@@ -29,7 +29,16 @@ def texts_file(tmp_path: Path) -> Path:
 def test_tables_and_files(tmp_path: Path, texts_file: Path, llama_folder: Path) -> None:
     out = tmp_path / "explained"
     result = run(
-        texts_file, "--model", llama_folder, "--text", "a car", "--label-column", "kind", "--out", out, *TINY
+        texts_file,
+        "--model",
+        llama_folder,
+        "--text",
+        "a car",
+        "--label-column",
+        "kind",
+        "--output",
+        out,
+        *TINY,
     )
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(
@@ -44,14 +53,14 @@ def test_tables_and_files(tmp_path: Path, texts_file: Path, llama_folder: Path) 
     ):
         assert part in result.stdout
     assert sorted(path.name for path in out.iterdir()) == ["attention.svg", "explain.html", "explain.json"]
-    again = run(texts_file, "--model", llama_folder, "--out", out, *TINY)
+    again = run(texts_file, "--model", llama_folder, "--output", out, *TINY)
     assert again.exit_code == 2
-    assert f"lastword: {out} exists: choose another path or pass overwrite=True" in again.output
+    assert f"lastword: {out} exists: choose another path or pass --overwrite" in again.output
 
 
 def test_json_is_what_the_file_holds(tmp_path: Path, texts_file: Path, llama_folder: Path) -> None:
     result = run(
-        texts_file, "--model", llama_folder, "--clusters", 2, "--out", tmp_path / "out", "--json", *TINY
+        texts_file, "--model", llama_folder, "--clusters", 2, "--output", tmp_path / "out", "--json", *TINY
     )
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == json.loads((tmp_path / "out" / "explain.json").read_text())
@@ -60,13 +69,13 @@ def test_json_is_what_the_file_holds(tmp_path: Path, texts_file: Path, llama_fol
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "nothing to explain: give a model, or the folder of a training run as checkpoints"),
+        ([], "nothing to explain: give --model, or --checkpoints with the folder of a training run"),
         (
             ["--model", "{model}", "--text-column", "body"],
             "has no column 'body'; its columns are: text, kind",
         ),
-        (["--model", "{model}", "--clusters", "9"], "clusters=9: there are 4 texts; give 1 … 4"),
-        (["--checkpoints", "no"], "no folder no: give one that lastword train wrote, or its OUTPUT.partial"),
+        (["--model", "{model}", "--clusters", "9"], "--clusters 9: there are 4 texts; give 1 … 4"),
+        (["--checkpoints", "no"], "no folder no: give one that exists"),
     ],
 )
 def test_bad_requests_get_one_line(

@@ -28,7 +28,7 @@ def labelled_file(tmp_path: Path) -> Path:
 
 def test_with_labels_it_ranks_and_writes(labelled_file: Path, llama_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "probed"
-    args = [labelled_file, "--model", llama_folder, "--label-column", "topic", "--out", out, *SMALL]
+    args = [labelled_file, "--model", llama_folder, "--label-column", "topic", "--output", out, *SMALL]
     done = run(*args)
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
@@ -53,7 +53,7 @@ def test_with_labels_it_ranks_and_writes(labelled_file: Path, llama_folder: Path
 
 
 def test_json_is_what_the_folder_holds(labelled_file: Path, llama_folder: Path, tmp_path: Path) -> None:
-    done = run(labelled_file, "--model", llama_folder, "--json", "--out", tmp_path / "probed", *SMALL)
+    done = run(labelled_file, "--model", llama_folder, "--json", "--output", tmp_path / "probed", *SMALL)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == json.loads((tmp_path / "probed" / "probe.json").read_text())
 
@@ -82,7 +82,7 @@ def test_suffixes(labelled_file: Path, llama_folder: Path, tmp_path: Path) -> No
         (["{file}", "--poolings", "maen"], "unknown pooling 'maen': did you mean 'mean'?"),
         (["{file}", "--layers", "0,7"], "layer 7: this model has hidden states 0 … 2"),
         (["{file}", "--max-texts", "3"], "has 3 texts: a probe needs at least 20"),
-        (["{file}", "--suffixes", "no.txt"], "no file no.txt: give a text file with one suffix on each line"),
+        (["{file}", "--suffixes", "no.txt"], "no file no.txt: give one that exists"),
         (["{file}", "--rank-by", "accuracy"], "accuracy needs labels: give --label-column"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_wrong_request_is_one_line_and_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = run(*(str(labelled_file) if arg == "{file}" else arg for arg in args), "--model", llama_folder,
-               "--out", "x")  # fmt: skip
+               "--output", "x")  # fmt: skip
     assert done.exit_code == 2, done.output
     assert message in done.stderr.strip().splitlines()[-1]
     assert not list(tmp_path.glob("x*")), "something was written"

@@ -180,7 +180,7 @@ def test_settings_that_diverge_are_a_finding(
 
 def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
     out = tmp_path / "swept"
-    arguments = ["sweep", str(recipe), "--out", str(out), "--set", "steps=2", "--set", "rank=2..8", "--trials", "2",
+    arguments = ["sweep", str(recipe), "--output", str(out), "--set", "steps=2", "--set", "rank=2..8", "--trials", "2",
                  "--seeds", "1", "--dev", str(dev), "--device", "cpu"]  # fmt: skip
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
@@ -198,11 +198,11 @@ def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--set", "temperature"], "--set 'temperature': write KEY=VALUE,VALUE such as temperature=0.05,0.1"),
-        (["--set", "rank=4", "--set", "rank=8"], "--set rank stands there twice: give all its values at once"),
+        (["--set", "rank=4", "--set", "rank=8"], "--set rank is repeated: write all its values in one"),
         (["--set", "temperature=0.1"], "sweep: 1 combination of settings: give two values or more"),
         (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: say how many values to draw with --trials"),
-        (["--trials", "2", "--one-at-a-time"], "one_at_a_time and trials: choose one"),
-        (["--seeds", "0"], "seeds=0: give 1 or more"),
+        (["--trials", "2", "--one-at-a-time"], "--one-at-a-time and trials: choose one"),
+        (["--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range 1<=x<=100."),
         (["--set", "patience=1,2", "--dev", "no.csv"], "no file no.csv: give a .parquet, .csv"),
     ],
 )  # fmt: skip
@@ -210,7 +210,7 @@ def test_a_wrong_request(
     arguments: list[str], message: str, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(main, ["sweep", str(recipe), "--out", "x", *arguments])
+    done = CliRunner().invoke(main, ["sweep", str(recipe), "--output", "x", *arguments])
     assert done.exit_code == 2, done.output
     assert message in done.stderr.strip().splitlines()[-1]
     assert not list(tmp_path.glob("x*")), "something was written"

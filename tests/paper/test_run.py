@@ -21,8 +21,8 @@ from lastword.errors import MissingFileError, RequestError
 from lastword.evaluation import benchmark, evaluate
 from lastword.paper import cells as cells_module
 from lastword.paper import measure as measure_module
-from lastword.paper import reproduce
 from lastword.paper import suites as suites_module
+from lastword.paper.run import reproduce
 from lastword.paper.scales import SCALES
 from lastword.paper.suites import suite_of
 from lastword.uncertainty import Score, combine
@@ -88,7 +88,9 @@ def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> No
     with (output / "cells.csv").open() as file:
         assert [row["column"] for row in csv.DictReader(file)] == ["mean", "last", "eos"]
     facts = result.manifest
-    assert facts["weights"] == {str(llama_folder): Embedder.from_pretrained(llama_folder).backbone.weights_hash}
+    assert facts["weights"] == {
+        str(llama_folder): Embedder.from_pretrained(llama_folder).backbone.weights_hash
+    }
     assert set(facts["files"]) == {"stackoverflow_titles.parquet"}
     assert list(facts["tasks"]) == ["SIB200ClusteringS2S"]
 
@@ -246,7 +248,16 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 def test_the_command(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     out = tmp_path / "out"
-    asked = ["reproduce", "table3", "--model", str(llama_folder), "--data-dir", str(data), "--out", str(out)]
+    asked = [
+        "reproduce",
+        "table3",
+        "--model",
+        str(llama_folder),
+        "--data-dir",
+        str(data),
+        "--output",
+        str(out),
+    ]
     done = CliRunner().invoke(main, [*asked, "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert "## Table 3" in done.stdout

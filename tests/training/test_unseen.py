@@ -64,7 +64,7 @@ def write_labelled(path: Path, splits: Sequence[str]) -> dict[str, set[str]]:
 
 def command(model: Path, pairs: Path, dev: str, out: Path) -> list[str]:
     return [
-        "train", "--model", str(model), "--pairs", str(pairs), "--dev", dev, "--out", str(out), "--steps", "12",
+        "train", "--model", str(model), "--pairs", str(pairs), "--dev", dev, "--output", str(out), "--steps", "12",
         "--batch-pairs", "8", "--rank", "4", "--max-tokens", "64", "--patience", "5", "--dtype", "float32",
         "--device", "cpu", "--trackers", "none",
     ]  # fmt: skip

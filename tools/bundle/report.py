@@ -9,14 +9,14 @@ import likeness
 
 
 def render(findings: checks.Findings) -> str:
-    """Lay out the findings; the same findings always give the same text."""
+    """Format the findings; the same findings always give the same text."""
     verdict = f"**Faults found: {len(findings.faults)}.**" + "".join(
         f"\n- {fault}" for fault in findings.faults
     )
     sections = [
         _sets(findings),
         _lengths(findings),
-        _likeness(findings),
+        _similarity(findings),
         _closest(findings),
         _rewritings(findings),
     ]
@@ -47,15 +47,15 @@ def _sets(findings: checks.Findings) -> Iterator[str]:
             "most with one opening, per label or subject",
         ],
         (
-            (name, f"{one.texts:,}", one.files, f"{one.distinct_runs:.2%}", _opening(one))
-            for name, one in findings.sets.items()
+            (name, f"{facts.texts:,}", facts.files, f"{facts.distinct_runs:.2%}", _opening(facts))
+            for name, facts in findings.sets.items()
         ),
     )
 
 
-def _opening(one: checks.SetFindings) -> str:
-    share, _ = max(one.openings.values())
-    return f"{share:.1%} ({round(share * one.texts / one.files)} of {one.texts // one.files})"
+def _opening(facts: checks.SetFindings) -> str:
+    share, _ = max(facts.openings.values())
+    return f"{share:.1%} ({round(share * facts.texts / facts.files)} of {facts.texts // facts.files})"
 
 
 def _lengths(findings: checks.Findings) -> Iterator[str]:
@@ -65,21 +65,21 @@ def _lengths(findings: checks.Findings) -> Iterator[str]:
         ["texts", "number", "least", "median", "most"],
         (
             (f"{name}, {part}", f"{number:,}", least, f"{median:g}", most)
-            for name, one in findings.sets.items()
-            for part, (number, least, median, most) in one.lengths.items()
+            for name, facts in findings.sets.items()
+            for part, (number, least, median, most) in facts.lengths.items()
         ),
     )
 
 
-def _likeness(findings: checks.Findings) -> Iterator[str]:
+def _similarity(findings: checks.Findings) -> Iterator[str]:
     yield (
-        "Likeness is the exact Jaccard index: the share of content words (all but function words), and of four-word "
-        "runs, that two texts have in common. Every couple is compared. It is a fault if two texts reach "
+        "Similarity is the exact Jaccard index: the share of content words (all but function words), and of four-word "
+        "runs, that two texts have in common. Every two texts are compared. It is a fault if two texts reach "
         f"{likeness.LIKE_WORDS:g} in words or {likeness.LIKE_RUNS:g} in runs; the highest values are:"
     )
     yield ""
     yield from _table(
-        ["compared", "couples", "words", "runs"],
+        ["compared", "text pairs", "words", "runs"],
         (
             (name, f"{findings.compared[name]:,}", *(f"{value:.2f}" for value in findings.highest[name]))
             for name in findings.compared
@@ -88,14 +88,14 @@ def _likeness(findings: checks.Findings) -> Iterator[str]:
 
 
 def _closest(findings: checks.Findings) -> Iterator[str]:
-    yield f"The {checks.SHOWN} closest couples of each comparison (words, runs):"
-    for name, couples in findings.closest.items():
+    yield f"The {checks.SHOWN} closest text pairs of each comparison (words, runs):"
+    for name, text_pairs in findings.closest.items():
         yield ""
         yield f"- {name}"
-        for couple in couples:
+        for pair in text_pairs:
             yield (
-                f"  - {couple.words:.2f}, {couple.runs:.2f}: "
-                f"“{couple.left.text}” ({couple.left.file}) / “{couple.right.text}” ({couple.right.file})"
+                f"  - {pair.words:.2f}, {pair.runs:.2f}: "
+                f"“{pair.left.text}” ({pair.left.file}) / “{pair.right.text}” ({pair.right.file})"
             )
 
 
@@ -110,10 +110,10 @@ def _rewritings(findings: checks.Findings) -> Iterator[str]:
         (
             (
                 style,
-                f"{sum(couple.words for couple in couples) / len(couples):.2f}",
-                f"{max(couple.words for couple in couples):.2f}",
-                f"{max(couple.runs for couple in couples):.2f}",
+                f"{sum(pair.words for pair in text_pairs) / len(text_pairs):.2f}",
+                f"{max(pair.words for pair in text_pairs):.2f}",
+                f"{max(pair.runs for pair in text_pairs):.2f}",
             )
-            for style, couples in findings.rewritings.items()
+            for style, text_pairs in findings.rewritings.items()
         ),
     )

@@ -87,7 +87,7 @@ def _check_conditions(
     files: Sequence[VectorFileInfo], model: str | None, unused_days: float | None, max_mb: float | None
 ) -> None:
     if model is None and unused_days is None and max_mb is None:
-        raise RequestError("no condition to prune by: give model, unused_days or max_mb")
+        raise RequestError("no condition to prune by: pass model=…, unused_days=… or max_mb=…")
     for name, value in (("unused_days", unused_days), ("max_mb", max_mb)):
         if value is not None and value < 0:
             raise RequestError(f"{name}={value:g}: give 0 or more")

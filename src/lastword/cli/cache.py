@@ -1,4 +1,4 @@
-"""`lastword cache`: the vectors that are kept between runs."""
+"""`lastword cache`: the vectors that are cached between runs."""
 
 from __future__ import annotations
 
@@ -11,91 +11,91 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastword.cli.checks import FOLDER
+from lastword.cli.command import Group, option
+from lastword.cli.options import shared
+from lastword.report.table import aligned
+
 if TYPE_CHECKING:
     from lastword.cache import VectorFileInfo
 
-_FOLDER = click.option("--cache", "folder", type=Path, help="folder; the user's cache folder by default")
-_JSON = click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+_SELECTION = "Selection"
+_folder = option("Cache", "--cache folder", "folder  [default: in the user's cache folder]", type=FOLDER)
 
 
-@click.group()
+@click.group(cls=Group, examples=("lastword cache info", "lastword cache prune --unused-days 30"))
 def cache() -> None:
-    """Look at the vectors that are kept, and throw some away.
+    """List and delete cached vectors.
 
-    A benchmark embeds each text once for each model and setting and keeps the vector. Everything in the
-    cache can be computed again.
+    Each text is embedded once for each model and setting, and its vector is cached. Everything in the cache
+    can be computed again.
     """
 
 
-@cache.command()
-@_FOLDER
-@_JSON
+@cache.command(examples=("lastword cache info", "lastword cache info --json"))
+@_folder
+@shared("--json")
 def info(folder: Path | None, as_json: bool) -> None:
-    """List what is kept for each model, the one used last first."""
+    """List the cached vectors of each model, the most recently used first."""
     from lastword.cache import VectorCache
 
     opened = VectorCache(folder)
-    shelves = opened.info()
+    files = opened.info()
     if as_json:
-        click.echo(json.dumps({"folder": str(opened.folder), "models": [_facts(one) for one in shelves]}))
-        return
-    click.echo(_table(shelves) if shelves else f"no vectors are kept in {opened.folder}")
+        click.echo(json.dumps({"folder": str(opened.folder), "models": [_facts(file) for file in files]}))
+    else:
+        click.echo(_table(files) if files else f"no vectors are cached in {opened.folder}")
 
 
-@cache.command()
-@click.option("--model", help="delete the vectors of this model: its name, or its identity as info shows it")
-@click.option("--unused-days", type=float, help="delete what nobody has used for so many days")
-@click.option("--max-mb", type=float, help="delete the longest unused until at most so many MB are left")
-@click.option("--dry-run", is_flag=True, help="only say what would be deleted")
-@_FOLDER
-@_JSON
+@cache.command(
+    examples=("lastword cache prune --unused-days 30", "lastword cache prune --max-mb 2000 --dry-run")
+)
+@option(_SELECTION, "--model", "delete the vectors of this model: its name, or its identity as info shows it")
+@option(
+    _SELECTION, "--unused-days", "delete vectors that were not used for X days",
+    type=click.FloatRange(0, 36_500),
+)  # fmt: skip
+@option(
+    _SELECTION, "--max-mb", "delete the least recently used vectors until at most X MB are left",
+    type=click.FloatRange(0, 1e9),
+)  # fmt: skip
+@option(_SELECTION, "--dry-run", "only show what would be deleted", is_flag=True)
+@_folder
+@shared("--json")
 def prune(folder: Path | None, as_json: bool, **conditions: Any) -> None:
-    """Delete the vectors of some models; what another process has open stays.
-
-    \b
-    lastword cache prune --unused-days 30
-    lastword cache prune --max-mb 2000 --dry-run
-    """
+    """Delete the vectors of some models, except those that another process uses."""
     from lastword.cache import VectorCache
 
-    gone = VectorCache(folder).prune(**conditions)
+    deleted = VectorCache(folder).prune(**conditions)
     if as_json:
-        click.echo(json.dumps([_facts(one) for one in gone]))
+        click.echo(json.dumps([_facts(file) for file in deleted]))
         return
-    if gone:
-        click.echo(_table(gone))
-    word = "would be deleted" if conditions["dry_run"] else "deleted"
-    click.echo(f"{word}: {sum(one.vectors for one in gone):,} vectors, {_mb(gone):.1f} MB")
+    if deleted:
+        click.echo(_table(deleted))
+    verb = "would be deleted" if conditions["dry_run"] else "deleted"
+    click.echo(f"{verb}: {sum(file.vectors for file in deleted):,} vectors, {_megabytes(deleted):.1f} MB")
 
 
-def _facts(one: VectorFileInfo) -> dict[str, Any]:
-    return asdict(one) | {"path": str(one.path)}
+def _facts(file: VectorFileInfo) -> dict[str, Any]:
+    return asdict(file) | {"path": str(file.path)}
 
 
-def _table(shelves: Sequence[VectorFileInfo]) -> str:
-    head = ("model", "identity …", "vectors", "dim", "MB", "last used")
+def _table(files: Sequence[VectorFileInfo]) -> str:
     rows = [
         (
-            one.model,
-            one.identity[-12:],
-            f"{one.vectors:,}",
-            f"{one.dim}",
-            f"{one.bytes / 1e6:.1f}",
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used)),
+            file.model,
+            file.identity[-12:],
+            f"{file.vectors:,}",
+            f"{file.dim}",
+            f"{file.bytes / 1e6:.1f}",
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(file.used)),
         )
-        for one in shelves
+        for file in files
     ]
-    total = ("", "", f"{sum(one.vectors for one in shelves):,}", "", f"{_mb(shelves):.1f}", "")
-    lines = [head, *rows, *([total] if len(rows) > 1 else [])]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if 2 <= column <= 4 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    if len(files) > 1:
+        rows.append(("", "", f"{sum(file.vectors for file in files):,}", "", f"{_megabytes(files):.1f}", ""))
+    return aligned([("model", "identity …", "vectors", "dim", "MB", "last used"), *rows], right=(2, 3, 4))
 
 
-def _mb(shelves: Sequence[VectorFileInfo]) -> float:
-    return sum(one.bytes for one in shelves) / 1e6
+def _megabytes(files: Sequence[VectorFileInfo]) -> float:
+    return sum(file.bytes for file in files) / 1e6

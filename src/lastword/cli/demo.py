@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
-import click
+from lastword.cli.command import command, print_result
+from lastword.cli.options import shared
+from lastword.console import load_libraries
 
 
-@click.command()
-@click.option("--out", type=Path, default=Path("lastword-demo"), show_default=True, help="folder to write")
-@click.option("--seeds", default=3, show_default=True, help="trainings, for the noise band")
-@click.option("--overwrite", is_flag=True, help="replace the folder")
-@click.option("--json", "as_json", is_flag=True, help="print the scores as JSON")
-def demo(out: Path, seeds: int, overwrite: bool, as_json: bool) -> None:
+@command("lastword demo", "lastword demo --seeds 1 --output quick-demo")
+@shared("--seeds", help="training runs; their spread is part of the error bar")
+@shared("--output", default=Path("lastword-demo"))
+@shared("--overwrite", "--json")
+def demo(as_json: bool, **settings: Any) -> None:
     """Adapt the bundled model on the bundled pairs, and score it before and after.
 
     Writes the adapted model, scores.json and report.html. Needs no network and no GPU.
     """
+    load_libraries("torch", "transformers", "peft", "accelerate", "sklearn")
     from lastword.demonstration import demo as run
     from lastword.demonstration.table import scores_table
 
-    result = run(out, seeds=seeds, overwrite=overwrite)
-    if as_json:
-        click.echo(json.dumps(result))
-        return
-    click.echo(scores_table(result["scores"]))
-    click.echo(f"{result['out']}: report.html, scores.json and the adapted model in model/")
+    result = run(settings.pop("output"), **settings)
+    print_result(result, as_json, scores_table)

@@ -2,51 +2,70 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import click
 
+from lastword.cli import options
+from lastword.cli.checks import FILE, FOLDER, check_columns
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.console import load_libraries
+from lastword.errors import RequestError
 
-@click.command()
-@click.argument("data", metavar="FILE")
-@click.option("--model", "models", multiple=True, help="name or folder of a model; mini; repeatable")
-@click.option("--checkpoints", type=Path, help="folder of a training: its base model and every checkpoint")
-@click.option("--text", "texts", multiple=True, help="show this text token by token; repeatable")
-@click.option(
-    "--out", "output", type=Path, help="write explain.json, attention.svg and explain.html to this folder"
+
+@command(
+    "lastword explain tickets.csv --model mini --model adapted --output explained",
+    'lastword explain tickets.csv --checkpoints adapted --text "a man is driving a car"',
 )
-@click.option("--overwrite", is_flag=True, help="replace that folder")
-@click.option("--text-column", default="text", show_default=True, help="column of the texts")
-@click.option("--positive-column", help="column of texts that mean the same, for the alignment")
-@click.option("--label-column", help="column of labels; gives the words of each label")
-@click.option("--clusters", type=int, metavar="K", help="give the words of K clusters instead")
-@click.option("--words", default=8, show_default=True, help="nearest words of a vector")
-@click.option("--stop-words", type=Path, help="file of words that carry no content, instead of English ones")
-@click.option("--max-texts", default=200, show_default=True, help="look at a fixed sample of so many texts")
-@click.option("--seed", default=0, show_default=True, help="of that sample, the bands and the clusters")
-@click.option("--template", help="template of all models; by default each its own, base models the others'")
-@click.option("--pooling", help="pooling of all models; likewise")
-@click.option("--batch-tokens", type=int, help="padded tokens in one pass; bounds the memory")
-@click.option("--drop-empty", is_flag=True, help="leave out rows without text")
-@click.option("--dtype", help="float32 or bfloat16; what the device does best by default")
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+@click.argument(
+    "data", metavar="FILE", help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or topics, products",
+)  # fmt: skip
+@shared("--text-column")
+@option("Texts", "--positive-column", "column of texts with the same meaning, for the alignment")
+@shared("--label-column", help="column of the labels: shows the nearest words of each label", default=None)
+@shared("--max-texts", default=200)
+@shared("--seed", help="seed of the sample, the intervals and the clusters")
+@shared("--drop-empty")
+@option(
+    "Model", "--model models", "name or folder of a model; repeatable", multiple=True,
+    type=options.TYPES["model"],
+)  # fmt: skip
+@option(
+    "Model", "--checkpoints", "folder of a training run: its base model and every checkpoint", type=FOLDER,
+)  # fmt: skip
+@shared("--template", help="template of all models; by default each its own, base models the others'")
+@shared("--pooling", help="pooling of all models; by default as for --template")
+@shared("--batch-tokens", "--dtype", "--device")
+@option("Report", "--text texts", "show this text token by token; repeatable", multiple=True)
+@option(
+    "Report", "--clusters", "show the nearest words of K clusters, instead of labels",
+    type=click.IntRange(1, 10_000), metavar="K",
+)  # fmt: skip
+@option("Report", "--words", "nearest words of a vector", type=click.IntRange(1, 1000), default=8)
+@option(
+    "Report", "--stop-words", "words that are not content words, one on each line  [default: English ones]",
+    type=FILE,
+)  # fmt: skip
+@shared("--output", help="folder for explain.json, attention.svg and explain.html")
+@shared("--overwrite", "--json")
 def explain(data: str, models: tuple[str, ...], as_json: bool, **settings: Any) -> None:
-    """Show what models look at and how their vectors lie, side by side.
+    """Show what models attend to and how their vectors are distributed, side by side.
 
-    \b
-    lastword explain tickets.csv --model mini --model adapted --out explained
-    lastword explain tickets.csv --checkpoints adapted --text "a man is driving a car"
-
-    FILE holds texts: Parquet, CSV, TSV, JSON lines or plain lines; or it is the bundled topics or products.
-    For a sample of them: what the last token's attention falls on, layer by layer and head by head,
-    how much of it are content words, how the vectors lie, and which words the model's own head finds
-    nearest to them.
+    For a sample of texts: what the attention of the last token falls on, layer by layer and head by head;
+    how much of it are content words; the geometry of the vectors; and the words that the model's own output
+    head finds nearest to them.
     """
+    if not models and not settings["checkpoints"]:
+        raise RequestError(
+            "nothing to explain: give --model, or --checkpoints with the folder of a training run"
+        )
+    columns = [
+        settings[name] for name in ("text_column", "positive_column", "label_column") if settings[name]
+    ]
+    check_columns(data, columns)
+    load_libraries("torch", "transformers.modeling_utils", "sklearn.cluster")
     from lastword.explanation import explain as run
     from lastword.explanation.table import explanation_table
 
-    found = run(data, models, **settings)
-    click.echo(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else explanation_table(found))
+    print_result(run(data, models, **settings), as_json, explanation_table)

@@ -1,37 +1,46 @@
-"""The `lastword` group: its commands are imported when used, so that `--help` is quick."""
+"""The `lastword` group: its commands are imported when used, so that help is quick."""
 
 from __future__ import annotations
 
 import errno
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
-from lastword import console
+from lastword.cli.command import Group
 from lastword.errors import LastwordError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS = {
     "demo": "adapt the bundled model on the bundled pairs and score it before and after",
-    "pairs": "make positive pairs of texts: rewriting, translation, noise, crops, labels, import, dropout",
+    "pairs": "make, check and compare positive pairs of texts",
     "probe": "rank templates, poolings and layers of a model on your texts",
     "train": "adapt a decoder to embed, by contrastive training on pairs",
-    "sweep": "train with many settings of a recipe and say which are worth it",
-    "evaluate": "score a model on a file of texts, or on the tasks of MTEB",
-    "explain": "show what models look at and how their vectors lie, checkpoints side by side",
+    "sweep": "train with many settings of a recipe and compare them",
+    "evaluate": "score models on a file of texts",
+    "benchmark": "score a model on tasks of MTEB",
+    "explain": "show what models attend to and how their vectors are distributed",
     "reproduce": "measure tables of the paper again and judge their claims",
-    "cache": "look at the vectors that are kept, and throw some away",
+    "cache": "list and delete cached vectors",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
-class _Group(click.Group):
-    """A group whose commands live in modules of their name."""
+class _Main(Group):
+    """A group whose commands are in modules of their name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of `COMMANDS`."""
         return list(COMMANDS)
+
+    def descriptions(self, ctx: click.Context) -> dict[str, str]:
+        """Descriptions of the commands, which are not imported for it."""
+        return COMMANDS
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command."""
@@ -40,31 +49,40 @@ class _Group(click.Group):
         command: click.Command = getattr(importlib.import_module(f"lastword.cli.{name}"), name)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Say which commands there are when one is unknown."""
-        from lastword.errors import unknown_name
-
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(unknown_name("command", args[0], COMMANDS))
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """Parse the command line up to the name of the command."""
+        with _one_line():
+            return super().make_context(*args, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; turn what may go wrong into one line and an exit code."""
-        try:
+        """Run a command."""
+        with _one_line():
             return super().invoke(ctx)
-        except LastwordError as error:
-            _fail(str(error), error.exit_code)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            _fail("the disk is full (or a file may not grow): free some space; what was finished is kept", 1)
-        except KeyboardInterrupt:
-            _fail("stopped; what was finished is kept", 130)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what may go wrong into one line and an exit code."""
+    try:
+        yield
+    except NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "lastword"
+        _fail(f"{error.format_message()} (see {path} --help)", error.exit_code)
+    except LastwordError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno in _FULL:
+            _fail(
+                "the disk is full (or a file size limit is reached): free some space; finished work is kept",
+                1,
+            )
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; finished work is kept", 130)
 
 
 def _fail(message: str, code: int) -> None:
@@ -72,8 +90,19 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="lastword")
+@click.group(
+    "lastword",
+    cls=_Main,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
+    examples=(
+        "lastword demo",
+        "lastword evaluate tickets.csv --label-column topic --model mini",
+    ),
+)
+@click.version_option(package_name="lastword", message="%(prog)s %(version)s", help="show the version")
 def main() -> None:
     """Turn a pretrained decoder-only language model into a text-embedding model."""
-    console.show_messages()

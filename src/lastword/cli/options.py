@@ -1,101 +1,185 @@
-"""Options made from the fields of a settings class, so that flags, recipes and code cannot drift apart."""
+"""Options that several commands have: one name, one meaning, one place."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import click
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+from lastword.augment import NOISES
+from lastword.cli import checks
+from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
+from lastword.cli.command import Decorator, option
+from lastword.config import CHOICES, PROJECTIONS
+from lastword.paper.switches import SWITCHES
+
+TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
+DEVELOPMENT = "Development texts"
+TEMPLATES = ("none", "eol", "pcot", "sum", "ccw", "ccp", "question", "classify", "ke")
+POOLINGS = ("mean", "lasttoken", "eos", "max", "weightedmean", "cls")
+TYPES: dict[str, Any] = {
+    "model": Checked("model", checks.check_decoder),
+    "template": Checked("template", checks.check_template),
+    "pooling": Checked("pooling", checks.check_pooling),
+    "device": Checked("device", checks.check_device),
+    **{name: Choice(name, names) for name, names in CHOICES.items()},
+    "projections": Choices("projection", PROJECTIONS),
+    "noise": Choices("noise", NOISES),
+}
+"""Name of an option → what its value may be."""
+NAMES = {
+    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}}",
+    "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens",
+}
+"""Name of an option → the values that its help lists."""
+ENCODER = Checked("model", checks.check_encoder)
+TRAINING_LIBRARIES = ("torch", "transformers.modeling_utils", "peft", "accelerate", "sklearn.cluster")
+
+SHARED: dict[str, dict[str, Any]] = {
+    "--text-column": {"group": TEXTS, "default": "text", "help": "column of the texts"},
+    "--label-column": {"group": TEXTS, "default": "label", "help": "column of the labels"},
+    "--anchor-column": {"group": TEXTS, "default": "anchor", "help": "column of the anchors"},
+    "--positive-column": {"group": TEXTS, "default": "positive", "help": "column of the positives"},
+    "--score-column": {"group": TEXTS, "default": "score", "help": "column of the scores of pairs"},
+    "--split": {"group": TEXTS, "help": "use only the rows whose column `split` has this value"},
+    "--max-texts": {"group": TEXTS, "type": COUNT, "help": "use a fixed sample of at most N texts"},
+    "--seed": {"group": TEXTS, "type": SEED, "default": 0, "help": "seed of the sample"},
+    "--drop-empty": {"group": TEXTS, "is_flag": True, "help": "leave out rows with empty or non-text cells"},
+    "--data-dir": {"group": TEXTS, "type": FOLDER, "help": "local copies of public data sets, in place of the Hub"},
+    "--seeds": {"group": TRAINING, "type": click.IntRange(1, 100), "default": 3, "help": "training runs"},
+    "--recipe": {"group": TRAINING, "help": "mini, paper, or a TOML file of settings"},
+    "--samples-per-label": {
+        "group": SCORING, "type": click.IntRange(1, 10_000), "default": 8,
+        "help": "training texts of each label in a classification",
+    },
+    "--model": {"group": MODEL, "type": TYPES["model"], "help": "name or folder of a decoder"},
+    "--template": {"group": MODEL, "type": TYPES["template"], "help": f"template of a base model: {NAMES['template']}"},
+    "--pooling": {"group": MODEL, "type": TYPES["pooling"], "help": f"pooling of a base model: {NAMES['pooling']}"},
+    "--batch-tokens": {
+        "group": MODEL, "type": click.IntRange(1, 10**7), "help": "padded tokens in one pass; bounds the memory",
+    },
+    "--dtype": {
+        "group": MODEL, "type": TYPES["dtype"],
+        "help": "precision of the model  [default: the best precision that the device supports]",
+    },
+    "--device": {
+        "group": MODEL, "type": TYPES["device"],
+        "help": "cpu, cuda, cuda:1 or mps  [default: cuda, else mps, else cpu]",
+    },
+    "--output -o": {"group": OUTPUT, "type": NEW, "help": "folder to write"},
+    "--resume": {"group": OUTPUT, "is_flag": True, "help": "continue an interrupted run of the same settings"},
+    "--overwrite": {"group": OUTPUT, "is_flag": True, "help": "replace existing output"},
+    "--json as_json": {"group": OUTPUT, "is_flag": True, "help": "print the result as JSON"},
+}  # fmt: skip
+"""Names of an option → what `option` is called with."""
 
 
-def field_help(settings: type) -> dict[str, str]:
-    """Field → its description in the class's docstring."""
-    text = (settings.__doc__ or "").partition("Attributes:")[2]
-    entries = re.findall(r"^ {8}(\w+): (.+?)(?=^ {8}\w+: |\Z)", text, re.MULTILINE | re.DOTALL)
-    return {name: " ".join(description.split()).rstrip(".") for name, description in entries}
+def together(*decorators: Decorator) -> Decorator:
+    """Several options as one decorator, in the order in which help lists them."""
+    return lambda function: reduce(lambda inner, decorator: decorator(inner), reversed(decorators), function)
 
 
-def options_of(settings: type, *, leave_out: tuple[str, ...] = ()) -> Decorator:
-    """One option for each field; a flag that is not given is None, so that a recipe's value stands."""
-    help_of, kinds = field_help(settings), typing.get_type_hints(settings)
-
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        for field in reversed(dataclasses.fields(settings)):
-            if field.name in leave_out:
-                continue
-            default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
-            shown = "" if default in (None, "") else f"  [default: {default}]"
-            kind = typing.get_args(kinds[field.name])[:1] or (kinds[field.name],)
-            function = click.option(
-                f"--{field.name.replace('_', '-')}",
-                type=kind[0] if kind[0] in (int, float) else str,
-                default=None,
-                metavar=_metavar(kinds[field.name], kind[0]),
-                help=help_of[field.name] + shown,
-            )(function)
-        return function
-
-    return add
-
-
-def development_options(purpose: str) -> Decorator:
-    """`--dev` and what goes with it; `read_sets` reads what they name.
+def shared(*flags: str, dest: str = "", **changes: Any) -> Decorator:
+    """Options of `SHARED`.
 
     Args:
-        purpose: what the texts are for, to end the help of `--dev`.
+        flags: which.
+        dest: name of the argument; by default that of the flag.
+        changes: to what `option` is called with.
     """
-    options = (
-        click.option(
-            "--dev",
-            multiple=True,
-            metavar="FILE[:SPLIT]",
-            help=f"labelled development texts {purpose}; repeatable",
-        ),
-        click.option("--dev-text-column", default="text", show_default=True, help="their column of texts"),
-        click.option(
-            "--dev-label-column",
-            default="label",
-            show_default=True,
-            metavar="A,B,…",
-            help="their column of labels; of several, each is a set of its own",
-        ),
-        click.option("--dev-split", help="keep their rows whose column `split` has this value"),
+    names_of = {names.split()[0]: names for names in SHARED}
+    return together(*(
+        option(names=f"{names_of[flag]} {dest}", **SHARED[names_of[flag]] | changes) for flag in flags
+    ))  # fmt: skip
+
+
+def models(**changes: Any) -> Decorator:
+    """`--model` for everything that can be scored."""
+    text = "mini, tfidf, sentence-transformers:NAME, or name or folder of a decoder"
+    return shared("--model", **{"type": ENCODER, "help": text, "required": True, **changes})
+
+
+def as_published(help: str, *where: str, group: str = SCORING) -> Decorator:
+    """`--as-published`; its help lists the switches that change what a command does."""
+    names = ", ".join(name for name, switch in SWITCHES.items() if switch.where in where)
+    switches = Choices("switch", (*SWITCHES, "all"))
+    return option(
+        group, "--as-published", f"{help}: {names}, or all", type=switches, default=(), metavar="A,B,…"
     )
 
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
 
-    return add
+def development(help: str) -> Decorator:
+    """`--dev` and the columns of its files; `read_sets` reads what they name."""
+    columns = "column of the labels; each of several, A,B,…, makes a set of its own"
+    return together(
+        option(DEVELOPMENT, "--dev", help, multiple=True, metavar="FILE[:SPLIT]"),
+        shared("--text-column", group=DEVELOPMENT),
+        shared("--label-column", group=DEVELOPMENT, help=columns),
+        shared("--split", group=DEVELOPMENT),
+    )
 
 
 def read_sets(
     dev: Sequence[str], text_column: str, label_column: str, split: str | None, *, drop_empty: bool = False
 ) -> dict[str, tuple[list[str], list[str]]]:
-    """The development texts that the options of `development_options` name."""
+    """The development texts that the options of `development` name."""
     from lastword.evaluation.development import read_development
 
     return read_development(
         dev,
         text_column=text_column,
-        label_columns=[name.strip() for name in label_column.split(",")],
+        label_columns=split_names(label_column),
         split=split,
         drop_empty=drop_empty,
     )
 
 
-def given(values: dict[str, Any]) -> dict[str, Any]:
-    """Only the flags that were given."""
+def settings(config: type, groups: Mapping[str, Sequence[str]]) -> Decorator:
+    """One option for each field of a settings class; None is a flag that is not on the command line.
+
+    Args:
+        config: a dataclass whose docstring describes its fields.
+        groups: heading → fields; the heading without any lists the other fields.
+    """
+    help_of, kinds = field_help(config), typing.get_type_hints(config)
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    named = {name for names in groups.values() for name in names}
+    listed = {
+        title: names or [name for name in fields if name not in named] for title, names in groups.items()
+    }
+    return together(*(
+        _setting(fields[name], kinds[name], help_of[name], title)
+        for title, names in listed.items() for name in names
+    ))  # fmt: skip
+
+
+def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str) -> Decorator:
+    several = declared == tuple[str, ...]
+    kind = (typing.get_args(declared) or (declared,))[0]
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    shown = "" if default in (None, "", ()) else f"  [default: {default}]"
+    return option(
+        group,
+        f"--{field.name.replace('_', '-')}",
+        ": ".join(filter(None, (help, NAMES.get(field.name)))) + shown,
+        type=TYPES.get(field.name, kind if kind in (int, float) else str),
+        default=None,
+        metavar="A,B,…" if several else None,
+    )
+
+
+def field_help(config: type) -> dict[str, str]:
+    """Field → its description in the class's docstring."""
+    text = (config.__doc__ or "").partition("Attributes:")[2]
+    entries = re.findall(r"^ {8}(\w+): (.+?)(?=^ {8}\w+: |\Z)", text, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(description.split()).rstrip(".") for name, description in entries}
+
+
+def passed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Only the options that are on the command line."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _metavar(declared: Any, kind: Any) -> str:
-    if declared == tuple[str, ...]:
-        return "A,B,…"
-    return {int: "N", float: "X"}.get(kind, "TEXT")

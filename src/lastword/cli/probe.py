@@ -2,67 +2,72 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import click
 
-from lastword.cli.options import given
+from lastword.cli import options
+from lastword.cli.checks import COUNT, FILE
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+
+SCORES = (
+    "v_measure", "accuracy", "stability", "agreement", "tolerance", "effective_rank", "alignment", "uniformity",
+)  # fmt: skip
 
 
-@click.command()
-@click.argument("file")
-@click.option("--model", default="mini", show_default=True, help="name or folder of a decoder")
-@click.option(
-    "--templates",
-    multiple=True,
-    help="names with commas between, or one string with {text}; repeatable  [default: all named ones]",
+@command(
+    "lastword probe tickets.csv --label-column topic --output probed",
+    "lastword probe notes.txt --templates none,ccw --poolings mean,lasttoken --layers 4,6,8",
 )
-@click.option(
-    "--poolings", help="names with commas between  [default: mean,mean:text,weightedmean,lasttoken,eos]"
-)
-@click.option(
-    "--layers",
-    help="hidden states: all, last, or numbers such as 0,3,6  [default: all with labels, else last]",
-)
-@click.option(
-    "--suffixes", type=Path, help="file with a suffix, or a template with {text}, on each line; # comments"
-)
-@click.option("--prefix", help='what stands before a suffix  [default: This sentence: "{text}"]')
-@click.option("--text-column", default="text", show_default=True, help="column of the texts")
-@click.option("--label-column", help="column of the labels, if there are any")
-@click.option("--split", help="keep the rows whose column `split` has this value")
-@click.option(
-    "--max-texts", default=1000, show_default=True, help="look at a fixed sample of at most so many texts"
-)
-@click.option("--scores", help="which to compute, with commas between  [default: all]")
-@click.option("--rank-by", help="score that ranks  [default: v_measure with labels, else stability]")
-@click.option(
-    "--samples-per-label", default=8, show_default=True, help="training texts of each label for accuracy"
-)
-@click.option(
-    "--seed", default=0, show_default=True, help="of the sample, the damage and the label-free scores"
-)
-@click.option("--memory-gib", default=1.0, show_default=True, help="vectors that are held at once")
-@click.option("--drop-empty", is_flag=True, help="leave out rows without text or label")
-@click.option("--batch-tokens", type=int, help="padded tokens in one pass; bounds the memory of the model")
-@click.option("--dtype", help="float32 or bfloat16; what the device does best by default")
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
-@click.option("--show", default=20, show_default=True, help="options to print, the best first")
-@click.option("--out", type=Path, help="folder to write: probe.json and heatmap.svg")
-@click.option("--resume", is_flag=True, help="go on with an interrupted probe of the same settings")
-@click.option("--overwrite", is_flag=True, help="replace the folder")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+@click.argument("file", help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or topics, products")
+@shared("--text-column")
+@shared("--label-column", help="column of the labels, if there are any", default=None)
+@shared("--split")
+@shared("--max-texts", default=1000)
+@shared("--seed", help="seed of the sample, the text noise and the label-free scores")
+@shared("--drop-empty")
+@option("Model", "--model", "name or folder of a decoder", default="mini", type=options.TYPES["model"])
+@shared("--batch-tokens", "--dtype", "--device")
+@option(
+    "Compared", "--templates",
+    f"names ({', '.join(options.TEMPLATES)}), or one string with {{text}}; repeatable  [default: all names]",
+    multiple=True, metavar="A,B,…",
+)  # fmt: skip
+@option(
+    "Compared", "--suffixes", "a suffix, or a template with {text}, on each line; # begins a comment",
+    type=FILE,
+)  # fmt: skip
+@option("Compared", "--prefix", 'text before a suffix  [default: This sentence: "{text}"]', metavar="TEXT")
+@option(
+    "Compared", "--poolings",
+    f"of {', '.join(options.POOLINGS)}, also NAME:text  [default: mean,mean:text,weightedmean,lasttoken,eos]",
+    metavar="A,B,…",
+)  # fmt: skip
+@option(
+    "Compared", "--layers",
+    "hidden states: all, last, or numbers such as 0,3,6  [default: all with labels, else last]",
+    metavar="A,B,…",
+)  # fmt: skip
+@option(
+    "Scoring", "--scores", f"of {', '.join(SCORES)}  [default: all that the texts allow]", metavar="A,B,…",
+)  # fmt: skip
+@option("Scoring", "--rank-by", "score that ranks  [default: v_measure with labels, else stability]")
+@option(
+    "Scoring", "--samples-per-label", "training texts of each label for accuracy",
+    type=click.IntRange(1, 10_000), default=8,
+)  # fmt: skip
+@option(
+    "Scoring", "--memory-gib", "memory for vectors; more options than fit are embedded in parts",
+    type=click.FloatRange(0.001, 4096), default=1.0,
+)  # fmt: skip
+@option("Output", "--show", "options to print, the best first", type=COUNT, default=20)
+@shared("--output", help="folder to write: probe.json and heatmap.svg")
+@shared("--resume", "--overwrite", "--json")
 def probe(
     file: str, templates: tuple[str, ...], prefix: str | None, show: int, as_json: bool, **settings: Any
 ) -> None:
-    """Find out which template, pooling and layer of a model serve your texts.
-
-    \b
-    lastword probe tickets.csv --label-column topic --out probed
-    lastword probe notes.txt --templates none,ccw --poolings mean,lasttoken --layers 4,6,8
-    lastword probe tickets.csv --label-column topic --suffixes suffixes.txt --poolings lasttoken
+    """Find out which template, pooling and layer of a model suit your texts.
 
     Embeds the texts in every combination, from shared passes, and ranks the combinations: by V-measure
     where there are labels, else by a score that needs none and is a weaker guide. Choose on texts that
@@ -71,14 +76,15 @@ def probe(
     from lastword.probing import probe as run
     from lastword.probing.table import probe_table
 
-    model, settings["output"] = settings.pop("model"), settings.pop("out")
-    found = run(
-        Path(model) if Path(model).is_dir() else model,
+    output = settings.pop("output")
+    result = run(
+        settings.pop("model"),
         file,
         templates=templates or None,
-        **given({"prefix": prefix}),
+        out=output,
+        **options.passed({"prefix": prefix}),
         **settings,
     )
-    click.echo(json.dumps(found.to_dict()) if as_json else probe_table(found, show))
-    if settings["output"]:
-        click.echo(f"{settings['output']}: probe.json, heatmap.svg", err=True)
+    print_result(result, as_json, lambda found: probe_table(found, show))
+    if output:
+        click.echo(f"{output}: probe.json, heatmap.svg", err=True)

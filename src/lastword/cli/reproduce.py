@@ -2,68 +2,71 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from lastword.cli import options
+from lastword.cli.checks import FOLDER, Choice, check_columns
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.console import load_libraries
+from lastword.errors import RequestError
 
-@click.command()
-@click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
-@click.option(
-    "--out", type=Path, default=Path("lastword-reproduction"), show_default=True, help="folder for the report"
+TABLES = (*(f"table{number}" for number in range(3, 11)), "figure1", "defects", "all")
+
+
+@command(
+    "lastword reproduce table4 --output table4",
+    "lastword reproduce table6 --scale paper --pairs nli=nli.parquet --data-dir DATA",
 )
-@click.option(
-    "--scale",
-    default="mini",
-    show_default=True,
-    help="mini: the bundled model; paper: the paper's models and tasks",
-)
-@click.option(
-    "--model", "models", multiple=True, help="another model in place of the scale's; may be repeated"
-)
-@click.option("--data-dir", type=Path, help="folder of public texts and pairs")
-@click.option(
-    "--pairs",
-    multiple=True,
+@click.argument(
+    "tables", nargs=-1, required=True, type=Choice("table", TABLES), metavar="TABLE...",
+    help="table3 to table10, figure1, defects (what the defects of the paper's code cost), or all",
+)  # fmt: skip
+@option(
+    "Runs", "--scale", "mini: the bundled model; paper: the paper's models and tasks", default="mini",
+    type=Choice("scale", ("mini", "paper")),
+)  # fmt: skip
+@option(
+    "Runs", "--model models", "another model in place of the scale's; repeatable", multiple=True,
+    type=options.TYPES["model"],
+)  # fmt: skip
+@option(
+    "Runs", "--peer peers", "a model to compare with in table8; repeatable", multiple=True,
+    default=["tfidf"], type=options.ENCODER,
+)  # fmt: skip
+@shared("--seeds", help="training runs of each row  [default: the scale's]", default=None)
+@shared("--max-texts", help="score a fixed sample of at most N texts of each set  [default: the scale's]")
+@option("Texts", "--data-dir", "folder of public texts and pairs", type=FOLDER)
+@option(
+    "Texts", "--pairs", "your own pairs for one of the paper's sources; repeatable", multiple=True,
     metavar="NAME=FILE",
-    help="your own pairs for one of the paper's sources; may be repeated",
-)
-@click.option(
-    "--peer", "peers", multiple=True, default=["tfidf"], help="a model that table8 puts beside ours"
-)
-@click.option("--seeds", type=int, help="trainings of each row")
-@click.option("--max-texts", type=int, help="score a fixed sample of at most so many texts of a set")
-@click.option("--resume", is_flag=True, help="go on with an interrupted reproduction")
-@click.option("--overwrite", is_flag=True, help="replace what is there")
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+)  # fmt: skip
+@shared("--device")
+@shared("--output", help="folder for the report", default=Path("lastword-reproduction"))
+@shared("--resume", "--overwrite", "--json")
 def reproduce(
-    tables: tuple[str, ...], pairs: tuple[str, ...], out: Path, as_json: bool, **settings: Any
+    tables: tuple[str, ...], pairs: tuple[str, ...], output: Path, as_json: bool, **settings: Any
 ) -> None:
     """Measure tables of arXiv:2507.22729 again and judge their claims.
 
-    \b
-    lastword reproduce table4                            # the bundled model, a few minutes
-    lastword reproduce all --data-dir DATA --out report
-    lastword reproduce table6 --scale paper --pairs nli=nli.parquet --pairs wiki-prompt=rewritten.parquet
-
-    TABLE is table3 to table10, figure1, defects (what the defects of the paper's code cost), or all. A claim
-    holds when the difference is more than twice its standard deviation.
+    A claim holds when the difference is better than chance by a paired 95 % interval.
     """
-    from lastword.errors import RequestError
-    from lastword.paper import reproduce as run
+    files = dict(map(_named_file, pairs))
+    load_libraries(*options.TRAINING_LIBRARIES)
+    from lastword.paper.run import reproduce as run
 
-    given = {}
-    for one in pairs:
-        name, equals, file = one.partition("=")
-        if not equals or not file:
-            raise RequestError(f"--pairs {one}: write NAME=FILE, such as nli=pairs.parquet")
-        given[name] = Path(file)
-    result = run(tables, out, pairs=given, **settings)
-    if as_json:
-        click.echo(json.dumps(result.to_dict()))
-        return
-    click.echo((out / "report.md").read_text(encoding="utf-8").rstrip())
-    click.echo(f"\nwritten: {out / 'report.md'}, cells.csv, reproduction.json")
+    result = run(tables, output, pairs=files, **settings)
+    print_result(result, as_json, lambda _: (output / "report.md").read_text(encoding="utf-8").rstrip())
+    click.echo(f"written: {output / 'report.md'}, cells.csv, reproduction.json", err=True)
+
+
+def _named_file(pair: str) -> tuple[str, Path]:
+    """NAME=FILE taken apart; the file must hold pairs."""
+    name, _, file = pair.partition("=")
+    if not name or not file:
+        raise RequestError(f"--pairs {pair}: write NAME=FILE, such as nli=pairs.parquet")
+    check_columns(file, ["anchor", "positive"])
+    return name, Path(file)

@@ -2,87 +2,83 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from lastword.cli.options import development_options, read_sets
+from lastword.cli import options
+from lastword.cli.checks import check_training
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.config import read_recipe
+from lastword.console import load_libraries
 from lastword.errors import RequestError
 
 
-@click.command()
-@click.argument("recipe")
-@click.option("--out", type=Path, required=True, help="folder to write")
-@click.option(
-    "--set", "given", multiple=True, metavar="KEY=A,B,…",
-    help="values to try for a setting of `lastword train`, before the recipe's [sweep]; repeatable; "
-    "one value replaces the recipe's; with --trials also a range, KEY=LOW..HIGH",
-)  # fmt: skip
-@click.option("--seeds", default=3, show_default=True, help="trainings of each combination")
-@click.option("--trials", type=int, help="draw so many combinations at random; all by default")
-@click.option(
-    "--one-at-a-time", is_flag=True, help="instead of all combinations, the recipe and each other value alone"
+@command(
+    "lastword sweep mini --set temperature=0.05,0.1,0.2 --set rank=8,32 --output swept",
+    "lastword sweep mini --set learning_rate=1e-5..1e-3 --trials 20 --dev tickets.csv:dev --output swept",
 )
-@development_options("that choose; the bundled ones by default")
-@click.option("--resume", is_flag=True, help="go on with an interrupted sweep of the same recipe")
-@click.option("--overwrite", is_flag=True, help="replace the output folder")
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+@click.argument(
+    "recipe", help="mini, paper, or a TOML file of settings; its table [sweep] holds values to try",
+)  # fmt: skip
+@option(
+    "Settings", "--set grid",
+    "values to try for a setting of `lastword train`, in place of the recipe's; repeatable; with --trials also "
+    "a range, KEY=LOW..HIGH",
+    multiple=True, metavar="KEY=A,B,…",
+)  # fmt: skip
+@shared("--seeds", help="training runs of each combination")
+@option(
+    "Settings", "--trials", "draw N combinations at random  [default: try all]",
+    type=click.IntRange(1, 100_000),
+)  # fmt: skip
+@option(
+    "Settings", "--one-at-a-time", "try the recipe and each other value alone, instead of all combinations",
+    is_flag=True,
+)  # fmt: skip
+@options.development("labelled texts that choose; repeatable  [default: the bundled ones]")
+@shared("--device")
+@shared("--output", required=True)
+@shared("--resume", "--overwrite", "--json")
 def sweep(
     recipe: str,
-    out: Path,
-    given: tuple[str, ...],
-    seeds: int,
-    trials: int | None,
-    one_at_a_time: bool,
+    grid: tuple[str, ...],
     dev: tuple[str, ...],
-    dev_text_column: str,
-    dev_label_column: str,
-    dev_split: str | None,
-    resume: bool,
-    overwrite: bool,
-    device: str | None,
+    text_column: str,
+    label_column: str,
+    split: str | None,
     as_json: bool,
+    **settings: Any,
 ) -> None:
-    """Train with many settings of a recipe and say which are worth it.
-
-    \b
-    lastword sweep mini --set temperature=0.05,0.1,0.2 --set rank=8,32 --out swept
-    lastword sweep mini --set rank=4,16,64 --set batch_pairs=20,40,80 --one-at-a-time --out swept
-    lastword sweep my.toml --set learning_rate=1e-5..1e-3 --trials 20 --dev tickets.csv:dev --out swept
+    """Train with many settings of a recipe, and compare them.
 
     Every combination is trained with every seed and scored on development texts, which also choose its
-    checkpoint. The folder holds every trial, sweep.json and a picture. Interrupted in any way, it goes on
-    with --resume and repeats nothing that was finished.
+    checkpoint. The folder holds every trial, sweep.json and a picture. --resume continues an interrupted
+    sweep and repeats nothing that was finished.
     """
+    values = _values(grid)
+    check_training(read_recipe(recipe))
+    load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
     from lastword.experiments import sweep as run
     from lastword.experiments.table import comparison_table
 
-    found = run(
-        recipe,
-        out,
-        values=_grid(given),
-        development=read_sets(dev or BUNDLED_DEVELOPMENT, dev_text_column, dev_label_column, dev_split),
-        seeds=seeds,
-        trials=trials,
-        one_at_a_time=one_at_a_time,
-        resume=resume,
-        overwrite=overwrite,
-        device=device,
-    )
-    click.echo(json.dumps(found.to_dict()) if as_json else comparison_table(found))
+    development = options.read_sets(dev or BUNDLED_DEVELOPMENT, text_column, label_column, split)
+    result = run(recipe, settings.pop("output"), grid=values, development=development, **settings)
+    print_result(result, as_json, comparison_table)
 
 
-def _grid(given: tuple[str, ...]) -> dict[str, str]:
+def _values(settings: Sequence[str]) -> dict[str, str]:
+    """KEY=A,B,… → the values of each key."""
     grid: dict[str, str] = {}
-    for one in given:
-        key, equals, values = one.partition("=")
+    for setting in settings:
+        key, equals, values = setting.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not values.strip():
-            raise RequestError(f"--set {one!r}: write KEY=VALUE,VALUE such as temperature=0.05,0.1")
+            raise RequestError(f"--set {setting!r}: write KEY=VALUE,VALUE such as temperature=0.05,0.1")
         if key in grid:
-            raise RequestError(f"--set {key} stands there twice: give all its values at once")
+            raise RequestError(f"--set {key} is repeated: write all its values in one")
         grid[key] = values
     return grid

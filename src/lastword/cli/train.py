@@ -2,87 +2,87 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import click
-
-from lastword.cli.options import development_options, given, options_of, read_sets
+from lastword.cli import options
+from lastword.cli.checks import check_training
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
 from lastword.config import TrainConfig, read_recipe
+from lastword.console import load_libraries
+
+GROUPS = {
+    "Model": ("model", "template", "pooling", "layer", "max_tokens"),
+    "Pairs": ("pairs", "noise"),
+    "Training": (),
+    "Adapter": ("rank", "alpha", "dropout", "projections"),
+    "Memory": ("dtype", "quantize", "batch_tokens", "graph_gib"),
+}
 
 
-@click.command()
-@click.option("--out", type=Path, required=True, help="folder to write")
-@click.option("--recipe", help="mini, paper, or a TOML file of the settings below; flags go before it")
-@options_of(TrainConfig)
-@click.option(
-    "--as-published",
-    metavar="A,B,…",
-    help="train as the paper's own code does: names such as negatives=micro, or all",
+@command(
+    "lastword train --model mini --pairs pairs.parquet --output adapted",
+    "lastword train --recipe paper --model Qwen/Qwen3-0.6B --pairs pairs.parquet --output adapted",
 )
-@development_options("that choose the checkpoint; without any, a tenth of the pairs is held out for it")
-@click.option("--drop-empty", is_flag=True, help="leave out pairs with an empty side")
-@click.option("--resume", is_flag=True, help="go on with an interrupted run of the same settings")
-@click.option("--overwrite", is_flag=True, help="replace the output folder")
-@click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default")
-@click.option("--trackers", help="an experiment tracker that accelerate knows, or none")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+@option("Model", "--recipe", "mini, paper, or a TOML file of settings; flags override it")
+@options.settings(TrainConfig, GROUPS)
+@option("Training", "--trackers", "an experiment tracker of accelerate, or none")
+@options.as_published("train as the paper's own code does", group="Training")
+@options.development(
+    "labelled texts that choose the checkpoint; by default a tenth of the pairs is held out for it",
+)  # fmt: skip
+@shared("--drop-empty")
+@shared("--device")
+@shared("--output", required=True)
+@shared("--resume", "--overwrite", "--json")
 def train(
-    out: Path,
     recipe: str | None,
-    as_published: str | None,
     dev: tuple[str, ...],
-    dev_text_column: str,
-    dev_label_column: str,
-    dev_split: str | None,
+    text_column: str,
+    label_column: str,
+    split: str | None,
     drop_empty: bool,
+    output: Path,
     resume: bool,
     overwrite: bool,
     device: str | None,
     trackers: str | None,
+    as_published: tuple[str, ...],
     as_json: bool,
     **flags: Any,
 ) -> None:
     """Adapt a decoder to embed, by contrastive LoRA training on pairs.
 
-    \b
-    lastword train --model mini --pairs pairs.parquet --out adapted
-    lastword train --recipe paper --model meta-llama/Llama-3.2-1B --pairs pairs.parquet --out adapted
-
     Pairs are Parquet, JSON lines, CSV or TSV with the columns anchor, positive and perhaps negative.
     The folder loads in sentence-transformers as it is.
     """
+    values = {**(read_recipe(recipe) if recipe else {}), **options.passed(flags)}
+    switches = as_published or tuple(values.pop("as_published", ()))
+    check_training(values)
+    sets = options.read_sets(dev, text_column, label_column, split, drop_empty=drop_empty)
+    load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import ClusterScorer
-
-    settings = {**(read_recipe(recipe) if recipe else {}), **given(flags)}
-    published = settings.pop("as_published", None)
-    variant = _variant(published if as_published is None else as_published)
-    sets = read_sets(dev, dev_text_column, dev_label_column, dev_split, drop_empty=drop_empty)
-    scorer = ClusterScorer(sets) if sets else None
-
     from lastword.training import train as run
 
     result = run(
-        out,
-        scorer=scorer,
-        variant=variant,
+        output,
+        scorer=ClusterScorer(sets) if sets else None,
+        variant=_variant(switches),
         resume=resume,
         overwrite=overwrite,
         drop_empty=drop_empty,
         device=device,
         trackers=trackers,
-        **settings,
+        **values,
     )
-    if as_json:
-        click.echo(json.dumps(result.to_dict()))
+    print_result(result, as_json)
 
 
-def _variant(as_published: str | list[str] | None) -> Any:
-    """What is trained otherwise than the settings say; None if nothing is."""
-    if not as_published:
+def _variant(switches: tuple[str, ...]) -> Any:
+    """The variant of the paper's code with these switches; None without any."""
+    if not switches:
         return None
     from lastword.paper.as_published import AsPublished
 
-    names = as_published.split(",") if isinstance(as_published, str) else as_published
-    return AsPublished(tuple(name.strip() for name in names if name.strip()))
+    return AsPublished(switches)

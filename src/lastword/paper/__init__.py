@@ -5,9 +5,3 @@ pairs (what is trained on), suites (what is scored), cells (a score for each row
 report (pages of score tables), pages (Tables 7 and 8, Figure 1), defects, measure. As the paper's code does it:
 switches, as_published, left_assumed.
 """
-
-from lastword.paper.run import reproduce
-from lastword.paper.scales import SCALES
-from lastword.paper.tables import TABLES
-
-__all__ = ["SCALES", "TABLES", "reproduce"]

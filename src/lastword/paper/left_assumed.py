@@ -1,4 +1,4 @@
-"""The switch padding=left-assumed: the last token is looked for where a left-padded row does not have it."""
+"""The switch padding=left-assumed: reads the last token of left-padded rows at the wrong position."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lastword.paper.switches import EVALUATION_BATCH
 
 @dataclass(frozen=True)
 class LeftAssumed:
-    """An embedder under a tokenizer that pads on the left, read by code that counts from the left.
+    """An embedder whose tokenizer pads on the left, read by code that counts tokens from the left.
 
-    Texts are encoded in their order, 32 at a time. In a row of n real tokens behind p of padding the state
-    at column n - 1 is taken: the right one where p is 0, that of the token p places earlier while there is
-    one, and that of a padding token otherwise. So a vector depends on the other texts of its batch.
+    Texts are encoded in their order, 32 at a time. In a row of p padding tokens and n real ones, the state at
+    column n - 1 is taken: the last token's if p is 0, that of the token p positions before it if there is one,
+    and that of a padding token otherwise. So a vector depends on the other texts in its batch.
 
     Attributes:
         embedder: the model, with last-token or eos pooling.
@@ -66,5 +66,5 @@ class LeftAssumed:
             use_cache=False,
         ).last_hidden_state
         column = real.sum(1).to(backbone.device) - 1
-        found: np.ndarray = states[torch.arange(len(rows)), column].float().cpu().numpy()
-        return found
+        vectors: np.ndarray = states[torch.arange(len(rows)), column].float().cpu().numpy()
+        return vectors

@@ -1,4 +1,4 @@
-"""The switches: what the paper's code does, what lastword does instead, and where it can be read."""
+"""The switches: what the paper's code does, what lastword does instead, and the lines of that code."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Switch:
     """One difference between the paper's code and this.
 
     Attributes:
-        name: what it is asked for by.
-        where: what it changes: the training (and the template that is stored with the model), the scoring
-            of a model, or the report of several scores.
+        name: on the command line.
+        where: what it changes: the training run (and the template that is stored with the model), the scoring
+            of a model, or the mean of several scores.
         published: what the paper's code does.
         instead: what lastword does.
         source: file and lines of the code that goes with arXiv:2507.22729 (beneroth13/llm-text-embeddings).
@@ -60,7 +60,7 @@ _LIST = (
     Switch(
         "template=split",
         "training",
-        "training has a space before the first colon that evaluation has not; pcot ends in “word:” in training and in "
+        "training has a space before the first colon and evaluation has none; pcot ends in “word:” in training and in "
         "“word” in evaluation",
         "one template for everything",
         "finetuning/settings.py:4-18; benchmark/benchmark.py:17-30",
@@ -75,16 +75,16 @@ _LIST = (
     Switch(
         "padding=left-assumed",
         "evaluation",
-        "the last token is looked for at the number of real tokens from the left, whatever side the tokenizer pads on: "
-        "a tokenizer that pads on the left, as training sets it up, gives the state of a wrong token",
+        "the last token is read at the number of real tokens from the left, whatever side the tokenizer pads on: with "
+        "a tokenizer that pads on the left, as set up for training, the state of a wrong token",
         "padding is masked, on the right, and never changes a vector",
         "finetuning/train.py:113-115; benchmark/benchmark.py:156-158",
     ),
     Switch(
         "train_tokens=100",
         "training",
-        f"texts are cut to {TRAIN_TOKENS} tokens in training and to 512 in evaluation",
-        "max_tokens says how long a training sequence is, and the share of texts that are cut is told before training",
+        f"texts are truncated to {TRAIN_TOKENS} tokens in training and to 512 in evaluation",
+        "max_tokens is the length of a training sequence, and the share of truncated texts is logged before training",
         "finetuning/settings.py:49, finetuning/train.py:206-207; benchmark/benchmark.py, step 1 of encode",
     ),
     Switch(
@@ -97,7 +97,7 @@ _LIST = (
     Switch(
         "average=test-only",
         "report",
-        "only scores of a split called “test” count in an average: tasks scored on another split vanish from it",
+        "only scores of a split called “test” count in a mean: tasks scored on another split are left out",
         "every task counts once",
         "benchmark/collect_scores.py:7-14",
     ),
@@ -105,17 +105,17 @@ _LIST = (
 SWITCHES = {switch.name: switch for switch in _LIST}
 
 
-def checked_switches(given: Sequence[str], where: Sequence[Where] | None = None) -> tuple[str, ...]:
-    """The names that are asked for, in the order of `SWITCHES`; "all" stands for every one.
+def checked_switches(switches: Sequence[str], where: Sequence[Where] | None = None) -> tuple[str, ...]:
+    """The names in the order of `SWITCHES`; "all" stands for every one.
 
     Args:
-        given: names, or "all".
-        where: refuse what changes something else; None takes everything.
+        switches: names, or "all".
+        where: refuse switches that change something else; None accepts all.
 
     Raises:
         RequestError: an unknown name, or one that changes nothing here.
     """
-    for name in given:
+    for name in switches:
         if name != ALL and name not in SWITCHES:
             raise RequestError(unknown_name("switch", name, (*SWITCHES, ALL)))
         if where and name != ALL and SWITCHES[name].where not in where:
@@ -123,7 +123,7 @@ def checked_switches(given: Sequence[str], where: Sequence[Where] | None = None)
                 f"as_published={name!r} changes the {SWITCHES[name].where} and not the {' or the '.join(where)}: "
                 "leave it out"
             )
-    chosen = SWITCHES if ALL in given else given
+    chosen = SWITCHES if ALL in switches else switches
     return tuple(
         name
         for name, switch in SWITCHES.items()

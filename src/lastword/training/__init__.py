@@ -1,6 +1,6 @@
 """PAIRS → BETTER EMBEDDER.
 
-Files in order: pairs, losses, objectives, gradcache, adapter, checkpoints, plan, selection, loop, run.
+Files in order: pairs, losses, objectives, gradcache, adapter, checkpoints, selection, loop, plan, run.
 """
 
 from lastword.training.objectives import Standard, Variant

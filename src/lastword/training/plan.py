@@ -6,14 +6,10 @@ import time
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from lastword.config import TrainConfig
 from lastword.console import duration, info
-from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.tokens import Batch
-from lastword.training.gradcache import Embed, StepMemory
-from lastword.training.objectives import Objective
+from lastword.training.loop import Loop
 
 _COUNTED_STEPS = 8
 
@@ -62,43 +58,36 @@ class Plan:
         )
 
 
-def make_plan(
-    pipeline: Pipeline,
-    objective: Objective,
-    config: TrainConfig,
-    parameters: list[nn.Parameter],
-    first: list[Batch],
-    embed: Embed,
-    memory: StepMemory,
-) -> Plan:
+def make_plan(loop: Loop) -> Plan:
     """Count the texts and tokens of a few steps, and time one part of the first step forward and backward."""
-    steps = [objective.step(number) for number in range(min(config.steps, _COUNTED_STEPS))]
-    sequences = pipeline.tokenize([text for step in steps for text in step.texts])
+    model = loop.pipeline.backbone.model.train()
+    steps = [loop.objective.step(number) for number in range(min(loop.config.steps, _COUNTED_STEPS))]
+    sequences = loop.pipeline.tokenize([text for step in steps for text in step.texts])
     tokens = sum(len(ids) for ids in sequences.ids) / len(steps)
-    seconds_per_token = _timed(embed, first, parameters, memory)
-    stored_share = memory.stored_share(first)
-    trainable = sum(parameter.numel() for parameter in parameters)
+    parts = loop.parts(steps[0].texts)
+    seconds_per_token = _timed(loop, parts)
+    stored_share = loop.memory.stored_share(parts)
+    trainable = sum(parameter.numel() for parameter in loop.parameters)
     return Plan(
         trainable=trainable,
-        frozen=sum(p.numel() for p in pipeline.backbone.model.parameters()) - trainable,
-        pairs=len(objective),
+        frozen=sum(parameter.numel() for parameter in model.parameters()) - trainable,
+        pairs=len(loop.objective),
         negatives_per_anchor=max(step.negatives for step in steps),
         truncated_share=sequences.truncated / len(sequences.ids),
         tokens_per_step=round(tokens),
         stored_share=stored_share,
-        seconds=config.steps * tokens * seconds_per_token * (1.33 - 0.33 * stored_share),
+        seconds=loop.config.steps * tokens * seconds_per_token * (1.33 - 0.33 * stored_share),
     )
 
 
-def _timed(embed: Embed, parts: list[Batch], parameters: list[nn.Parameter], memory: StepMemory) -> float:
+def _timed(loop: Loop, parts: list[Batch]) -> float:
     """Seconds per token of one forward and backward pass; the gradients are discarded."""
-    memory.measure(embed, parts[-1])
+    loop.memory.measure(loop.embed, parts[-1])
     part = parts[len(parts) // 2]
     started = time.perf_counter()
-    embed(part).sum().backward()  # type: ignore[no-untyped-call]
+    loop.embed(part).sum().backward()  # type: ignore[no-untyped-call]
     if part.input_ids.is_cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started
-    for parameter in parameters:
-        parameter.grad = None
+    loop.optimizer.zero_grad(set_to_none=True)
     return seconds / part.tokens

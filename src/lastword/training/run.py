@@ -135,7 +135,9 @@ def train(
         accelerator.wait_for_everyone()
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
-            plan = _plan(loop)
+            plan = loop.within_memory(lambda: make_plan(loop))
+            if accelerator.is_main_process:
+                plan.log()
             selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
         accelerator.end_training()
         losses = loop.checkpoints.losses()
@@ -244,25 +246,6 @@ def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, 
 def _attention(embedder: Embedder) -> str:
     """Eager on a CPU, where the backward pass of the fused kernel is slower at the length of a sentence."""
     return "eager" if embedder.backbone.device.type == "cpu" else "sdpa"
-
-
-def _plan(loop: Loop) -> Plan:
-    texts = loop.objective.step(0).texts
-    loop.pipeline.backbone.model.train()
-    plan = loop.within_memory(
-        lambda: make_plan(
-            loop.pipeline,
-            loop.objective,
-            loop.config,
-            loop.parameters,
-            loop.parts(texts),
-            loop.embed,
-            loop.memory,
-        )
-    )
-    if loop.accelerator.is_main_process:
-        plan.log()
-    return plan
 
 
 def _train(

@@ -1,0 +1,225 @@
+"""Requests are checked before anything is imported that takes seconds: values, files, columns, outputs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lastword.augment import checked_noises
+from lastword.bundled import PATHS
+from lastword.config import train_config
+from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+
+NEW = click.Path(path_type=Path)
+SENTENCE_TRANSFORMERS = "sentence-transformers:"
+SEED = click.IntRange(0, 2**32 - 1)
+COUNT = click.IntRange(1, 10**9)
+
+
+class Choice(click.Choice[str]):
+    """One of several names; a wrong one is answered with the most similar.
+
+    Args:
+        kind: what the names are, for messages.
+        names: the choices.
+    """
+
+    def __init__(self, kind: str, names: Iterable[str]) -> None:
+        super().__init__(tuple(names))
+        self.kind = kind
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """The message for a value that is not a choice."""
+        return unknown_name(self.kind, str(value), self.choices)
+
+
+class Choices(click.ParamType[tuple[str, ...]]):
+    """Names with commas between, each one of several."""
+
+    name = "A,B,…"
+
+    def __init__(self, kind: str, names: Iterable[str]) -> None:
+        self.kind, self.names = kind, tuple(names)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split and check."""
+        chosen = split_names(value) if isinstance(value, str) else tuple(value)
+        for name in chosen:
+            if name not in self.names:
+                self.fail(unknown_name(self.kind, name, self.names), param, ctx)
+        return chosen
+
+
+class Checked(click.ParamType[str]):
+    """A string that is checked after parsing, before the command runs.
+
+    Args:
+        name: of the kind of value, as help shows it.
+        check: raises a `LastwordError` for an invalid value.
+    """
+
+    def __init__(self, name: str, check: Callable[[str], None]) -> None:
+        self.name, self.check = name, check
+
+
+class Existing(click.Path):
+    """A file or folder that must exist, which is checked after parsing.
+
+    Args:
+        kind: "file" or "folder".
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(path_type=Path)
+        self.name = self.kind = kind
+
+    def check(self, path: Path) -> None:
+        """Refuse a path that is not a file, or not a folder."""
+        if not (path.is_file() if self.kind == "file" else path.is_dir()):
+            raise MissingFileError(f"no {self.kind} {path}: give one that exists")
+
+
+FILE, FOLDER = Existing("file"), Existing("folder")
+
+
+def check_device(name: str) -> None:
+    """Refuse what cannot be a device; whether the machine has it is found out when it is used.
+
+    Raises:
+        RequestError: see the message.
+    """
+    if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name):
+        raise RequestError(f"unknown device {name!r}: use cpu, cuda, cuda:1 or mps")
+
+
+def check_template(template: str) -> None:
+    """Refuse an unknown name and a string without one `{text}`.
+
+    Raises:
+        TemplateError: see the message.
+    """
+    from lastword.embedding.template import Template
+
+    Template.parse(template)
+
+
+def check_pooling(pooling: str) -> None:
+    """Refuse an unknown pooling.
+
+    Raises:
+        RequestError: see the message.
+    """
+    from lastword.embedding.pooling import Pooling
+
+    Pooling.parse(pooling)
+
+
+def check_decoder(name: str) -> None:
+    """Refuse what is neither `mini`, nor a folder with a model, nor may be a name on the Hub.
+
+    Raises:
+        MissingFileError, ModelError: see the message.
+    """
+    folder = Path(name)
+    if name == "mini":
+        return
+    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+        raise MissingFileError(
+            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+        )
+    if folder.exists() and not (folder / "config.json").is_file():
+        files = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
+        raise ModelError(
+            f"{name} is not a model folder: it has no config.json (it has: {', '.join(files) or 'nothing'})"
+        )
+
+
+def check_encoder(name: str) -> None:
+    """Like `check_decoder`, but `tfidf` and sentence-transformers models are allowed too."""
+    if name != "tfidf" and not name.startswith(SENTENCE_TRANSFORMERS):
+        check_decoder(name)
+
+
+def check_value(parameter: click.Parameter, value: Any) -> None:
+    """Check the value of an option or argument, each of several, if its type has a check."""
+    check = getattr(parameter.type, "check", None)
+    several = parameter.nargs != 1 or getattr(parameter, "multiple", False)
+    for each in value if several else [value]:
+        if check and each is not None:
+            check(each)
+
+
+def check_output(params: Mapping[str, Any]) -> None:
+    """Refuse an output that exists, that was interrupted, or that cannot be written.
+
+    Args:
+        params: of a command: `output`, and if it has them `overwrite` and `resume`.
+
+    Raises:
+        ExistingOutputError, RequestError: see the message.
+    """
+    output: Path | None = params.get("output")
+    if output is None:
+        return
+    from lastword.files.run_folder import RunFolder
+
+    if "overwrite" in params:
+        resume = params.get("resume", True)  # a command that cannot resume replaces unfinished work
+        RunFolder(output, "run", resume, params["overwrite"]).check()
+    parent = next(parent for parent in (output.absolute(), *output.absolute().parents) if parent.exists())
+    if parent != output and not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise RequestError(f"cannot write {output}: {parent} is not a folder that you may write to")
+
+
+def check_pairs_output(output: Path) -> None:
+    """Refuse an ending that pairs cannot be written with.
+
+    Raises:
+        RequestError: see the message.
+    """
+    from lastword.pairs.record import require_writable
+
+    require_writable(output)
+
+
+def check_columns(file: str | Path, columns: Sequence[str]) -> None:
+    """Read the beginning of a file: it must exist, be readable and have the columns.
+
+    Args:
+        file: a table, bundled data, or `hub:owner/name`, which is left for later.
+        columns: names.
+
+    Raises:
+        MissingFileError, TableError: see the message.
+    """
+    from lastword.files.streams import HUB, chunks
+
+    if not str(file).startswith(HUB):
+        next(chunks(Path(PATHS.get(str(file), file)), columns, 1))
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def check_training(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a training run, of a recipe or of flags, that cannot work.
+
+    Raises:
+        RequestError, TemplateError, ModelError, MissingFileError, TableError: see the message.
+    """
+    config = train_config(dict(settings))
+    check_decoder(config.model)
+    check_template(config.template)
+    check_pooling(config.pooling)
+    checked_noises(config.noise)
+    for file in config.pairs:
+        check_columns(file, ["anchor", "positive"])

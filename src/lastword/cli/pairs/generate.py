@@ -1,0 +1,115 @@
+"""`lastword pairs generate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastword.cli.checks import FILE
+from lastword.cli.command import command, option
+from lastword.cli.options import shared
+from lastword.cli.pairs.methods import METHOD, check, common, run
+from lastword.errors import RequestError
+
+if TYPE_CHECKING:
+    from lastword.pairs.generating.engine import Answer, Engine, Prompt
+
+_MODEL, _COST = "Language model", "Forecast"
+_PRICE = click.FloatRange(0, 1e6)
+
+
+@command(
+    "lastword pairs generate notes.csv --model Qwen/Qwen3-0.6B --output pairs.parquet",
+    "lastword pairs generate notes.csv --model qwen3 --endpoint http://localhost:11434/v1 --output pairs.parquet",
+)
+@common
+@shared("--text-column")
+@option(_MODEL, "--model", "a chat model: Hub name or folder, or its name at the endpoint", required=True)
+@option(
+    _MODEL, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
+    metavar="URL",
+)  # fmt: skip
+@option(
+    _MODEL, "--request", "further fields of each request to the endpoint; null removes one", metavar="JSON",
+)  # fmt: skip
+@option(
+    _MODEL, "--concurrency", "requests to the endpoint at the same time", type=click.IntRange(1, 1000),
+    default=8,
+)  # fmt: skip
+@option(_MODEL, "--per-minute", "most requests to the endpoint a minute", type=click.FloatRange(0.001, 1e6))
+@option(
+    _MODEL, "--batch-prompts", "prompts in one pass of a local model", type=click.IntRange(1, 10_000),
+    default=16,
+)  # fmt: skip
+@option(
+    _MODEL, "--temperature", "0 always takes the most likely token", type=click.FloatRange(0, 10),
+    default=0.7,
+)  # fmt: skip
+@option(
+    _MODEL, "--max-tokens", "longest answer in tokens; a longer one is rejected",
+    type=click.IntRange(1, 100_000), default=256,
+)  # fmt: skip
+@option(
+    METHOD, "--instructions", 'TOML file, name = "… {text} …"  [default: the five of the paper]', type=FILE,
+)  # fmt: skip
+@option(METHOD, "--every", "use every instruction for each text, instead of drawing one", is_flag=True)
+@option(_COST, "--price-in", "price of a million tokens read", type=_PRICE)
+@option(_COST, "--price-out", "price of a million tokens written", type=_PRICE)
+@option(_COST, "--plan", "show the forecast and stop", is_flag=True)
+def generate(
+    text_column: str, instructions: Any, every: bool, price_in: float | None, price_out: float | None, plan: bool,
+    model: str, endpoint: str | None, request: str | None, concurrency: int, per_minute: float | None,
+    batch_prompts: int, temperature: float, max_tokens: int, **settings: Any,
+) -> None:  # fmt: skip
+    """Have a language model rewrite each text.
+
+    The key of a hosted endpoint is read from OPENAI_API_KEY.
+    """
+    fields = _fields(request)
+    if request is not None and not endpoint:
+        raise RequestError("--request is for an endpoint: give its address with --endpoint too")
+    check(settings["file"], settings["output"], [text_column])
+    from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
+
+    wordings = read_instructions(instructions) if instructions else dict(INSTRUCTIONS)
+    method = Rewriting(_NoEngine(), text_column, wordings, every)
+    forecast(method, settings["file"], price_in, price_out).say()
+    if plan:
+        return
+    engine: Engine
+    if endpoint:
+        from lastword.pairs.generating import Endpoint
+
+        engine = Endpoint(
+            model, endpoint, concurrency=concurrency, per_minute=per_minute, temperature=temperature,
+            max_tokens=max_tokens, request=fields,
+        )  # fmt: skip
+    else:
+        from lastword.pairs.generating import LocalChat
+
+        engine = LocalChat(model, max_tokens, temperature, batch_prompts)
+    run(dataclasses.replace(method, engine=engine), **settings)
+
+
+def _fields(request: str | None) -> dict[str, Any]:
+    try:
+        fields = json.loads(request or "{}")
+    except json.JSONDecodeError as error:
+        raise RequestError(f"--request {request!r} is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise RequestError(f'--request {request!r}: write fields, such as {{"reasoning_effort": "none"}}')
+    return fields
+
+
+class _NoEngine:
+    """Used for the forecast, which asks no model: loading one may take minutes."""
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        raise NotImplementedError

@@ -1,0 +1,176 @@
+"""The commands that make pairs without a language model that generates: one for each method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastword.augment import NOISES
+from lastword.cli import options
+from lastword.cli.checks import Choice, Choices, check_columns, check_pairs_output, split_names
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.errors import RequestError
+
+if TYPE_CHECKING:
+    from lastword.pairs.method import Method
+
+METHOD = "Method"
+WORDS = click.IntRange(1, 1_000_000)
+PRESETS = ("nli", "sts", "duplicates", "title")
+
+common = options.together(
+    click.argument(
+        "file", type=Path, help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or hub:OWNER/NAME"
+    ),
+    shared("--drop-empty"),
+    shared("--seed", group=METHOD, help="seed of everything that is drawn"),
+    shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True),
+    shared("--resume", "--overwrite", "--json"),
+)
+"""Options of all methods."""
+
+
+def run(method: Method, file: Path, output: Path, seed: int, as_json: bool, **settings: bool) -> None:
+    """Make the pairs and print the counts."""
+    from lastword.pairs import make_pairs
+
+    print_result(make_pairs(method, file, output, seed=seed, **settings), as_json)
+
+
+def check(file: Path, output: Path, columns: Sequence[str]) -> None:
+    """Refuse an output with another ending, and a file without the columns."""
+    check_pairs_output(output)
+    check_columns(file, columns)
+
+
+@command(
+    "lastword pairs translate notes.csv --text-column note --output pairs.parquet",
+    "lastword pairs translate notes.csv --via de,fr --engine ctranslate2 --output pairs.parquet",
+)
+@common
+@shared("--text-column")
+@option(METHOD, "--via", "pivot languages; each makes a pair", default="de", metavar="A,B,…")
+@option(METHOD, "--language", "language of the texts", default="en")
+@option(METHOD, "--models", "names or folders of the models, with {source} and {target} in them")
+@option(
+    METHOD, "--engine", "ctranslate2 is faster on a CPU", default="transformers",
+    type=Choice("engine", ("transformers", "ctranslate2")),
+)  # fmt: skip
+def translate(
+    text_column: str, via: str, language: str, models: str | None, engine: str, **settings: Any
+) -> None:
+    """Translate each text to another language and back."""
+    check(settings["file"], settings["output"], [text_column])
+    from lastword.pairs.translating import BackTranslation
+    from lastword.pairs.translators import NAMES, ways_via
+
+    ways = ways_via(list(split_names(via)), language, models or NAMES, engine)
+    run(BackTranslation(ways, text_column), **settings)
+
+
+@command(
+    "lastword pairs noise notes.csv --text-column note --output pairs.parquet",
+    "lastword pairs noise notes.txt --kinds delete,swap --side both --output pairs.jsonl",
+)
+@common
+@shared("--text-column")
+@option(
+    METHOD, "--kinds", f"kinds of noise, in this order: {', '.join(NOISES)}", default=",".join(NOISES),
+    type=Choices("noise", NOISES),
+)  # fmt: skip
+@option(
+    METHOD, "--side", "what gets the noise", default="positive", type=Choice("side", ("positive", "both")),
+)  # fmt: skip
+def noise(text_column: str, kinds: tuple[str, ...], side: str, **settings: Any) -> None:
+    """Pair each text with a slightly changed copy."""
+    check(settings["file"], settings["output"], [text_column])
+    from lastword.pairs import Noise
+
+    run(Noise(text_column, kinds, side), **settings)
+
+
+@command(
+    "lastword pairs crop articles.jsonl --per-document 3 --output pairs.parquet",
+    "lastword pairs crop notes.csv --text-column note --mode sentences --output pairs.parquet",
+)
+@common
+@shared("--text-column")
+@option(METHOD, "--mode", "what a piece is", default="spans", type=Choice("mode", ("spans", "sentences")))
+@option(METHOD, "--min-words", "shortest piece", type=WORDS, default=5)
+@option(METHOD, "--max-words", "longest piece", type=WORDS, default=60)
+@option(METHOD, "--per-document", "most pairs of a document", type=click.IntRange(1, 10_000), default=1)
+def crop(
+    text_column: str, mode: str, min_words: int, max_words: int, per_document: int, **settings: Any
+) -> None:
+    """Pair two pieces of each document, for texts without labels of any kind."""
+    from lastword.pairs import Crop
+
+    method = Crop(text_column, mode, min_words, max_words, per_document)
+    check(settings["file"], settings["output"], [text_column])
+    run(method, **settings)
+
+
+@command(
+    "lastword pairs labels tickets.csv --label-column topic --output pairs.parquet",
+    "lastword pairs labels topics --no-negatives --output pairs.parquet",
+)
+@common
+@shared("--text-column", "--label-column")
+@option(METHOD, "--no-negatives", "draw no hard negative from another label", is_flag=True)
+def labels(text_column: str, label_column: str, no_negatives: bool, **settings: Any) -> None:
+    """Pair texts of the same label; the hard negative has another label."""
+    check(settings["file"], settings["output"], [text_column, label_column])
+    from lastword.pairs import SameLabel
+
+    run(
+        SameLabel(settings["file"], text_column, label_column, not no_negatives, settings["seed"]), **settings
+    )
+
+
+@command(
+    "lastword pairs import sts.parquet --preset sts --least 4 --output pairs.parquet",
+    "lastword pairs import posts.jsonl --anchor-column title --positive-column body --output pairs.parquet",
+    name="import",
+)
+@common
+@option(METHOD, "--preset", "columns of a known kind of data", type=Choice("preset", PRESETS))
+@option(options.TEXTS, "--anchor-column", "column of the anchors  [default: anchor]")
+@option(options.TEXTS, "--positive-column", "column of the positives  [default: positive]")
+@option(options.TEXTS, "--negative-column", "column of hard negatives")
+@option(options.TEXTS, "--score-column", "column of similarities")
+@option(METHOD, "--least", "lowest score that counts as a positive", type=click.FloatRange(-1e9, 1e9))
+def import_(preset: str | None, least: float | None, **settings: Any) -> None:
+    """Import pairs from any two columns, with or without hard negatives and scores."""
+    from lastword.pairs import PRESETS, Import
+
+    roles = ("anchor", "positive", "negative", "score")
+    columns = {role: settings.pop(f"{role}_column") for role in roles}
+    values = (dict(PRESETS[preset]) if preset else {}) | options.passed({**columns, "least": least})
+    if values.get("score") and "least" not in values:
+        raise RequestError(
+            f"column {values['score']!r} holds scores: pass least=…, the lowest that counts as a positive"
+        )
+    method = Import(**values)
+    check(settings["file"], settings["output"], method.columns)
+    run(method, **settings)
+
+
+@command(
+    "lastword pairs dropout notes.txt --output pairs.parquet",
+    "lastword pairs dropout notes.csv --text-column note --drop-empty --output pairs.parquet",
+)
+@common
+@shared("--text-column")
+def dropout(text_column: str, **settings: Any) -> None:
+    """Pair each text with itself, as in SimCSE: dropout in training makes the difference."""
+    check(settings["file"], settings["output"], [text_column])
+    from lastword.pairs import SameText
+
+    run(SameText(text_column), **settings)
+
+
+COMMANDS = (translate, noise, crop, labels, import_, dropout)

@@ -1,0 +1,174 @@
+"""The commands that use pairs: check, mine, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lastword.bundled import PATHS
+from lastword.cli import options
+from lastword.cli.checks import FILE, NEW, check_columns, check_output, check_pairs_output, check_training
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.config import read_recipe
+from lastword.console import load_libraries
+
+_CHECKS, _NEGATIVES, _RUNS = "Checks", "Negatives", "Training runs"
+_RANK = click.IntRange(0, 1_000_000)
+
+
+@command(
+    "lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html",
+    'lastword pairs check titles.parquet --fix better.parquet --allow "length drift"',
+)
+@click.argument("file", help="pairs: Parquet, JSON lines, CSV or TSV; or the bundled pairs")
+@shared("--anchor-column", "--positive-column")
+@option(
+    _CHECKS, "--evaluation", "file of texts that must not be among the pairs; repeatable", type=FILE,
+    multiple=True,
+)  # fmt: skip
+@option(_CHECKS, "--evaluation-column", "column of these texts", default="text")
+@option(_CHECKS, "--batch-pairs", "size of a training batch", type=click.IntRange(2, 10**6), default=120)
+@option(_CHECKS, "--no-similarity", "skip the checks that need an embedder", is_flag=True)
+@shared("--model", help="embedder that measures how similar the sides are", default="mini")
+@shared("--template", default="ccw")
+@shared("--pooling", default="mean")
+@option(options.OUTPUT, "--fix", "write the remaining, corrected pairs to this file", type=NEW)
+@option(
+    options.OUTPUT, "--allow", "a finding that --fix ignores; repeatable", multiple=True, metavar="FINDING",
+)  # fmt: skip
+@option(options.OUTPUT, "--report", "write the findings as an HTML page", type=NEW)
+@shared("--overwrite", "--json")
+def check(
+    file: str,
+    evaluation: tuple[Path, ...],
+    evaluation_column: str,
+    model: str,
+    template: str,
+    pooling: str,
+    no_similarity: bool,
+    fix: Path | None,
+    report: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Check the quality of a file of pairs, and fix it."""
+    from lastword.files.tables import read_texts
+
+    for output in (fix, report):
+        check_output({"output": output, "overwrite": overwrite})
+    if fix:
+        check_pairs_output(fix)
+    check_columns(file, [settings["anchor_column"], settings["positive_column"]])
+    texts = [
+        text
+        for path in evaluation
+        for text in read_texts(path, [evaluation_column], drop_empty=True)[evaluation_column]
+    ]
+    embedder = None
+    if not no_similarity:
+        load_libraries("torch", "transformers.modeling_utils")
+        from lastword.embedding import Embedder
+
+        embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
+    from lastword.pairs.checking import check_pairs, write_fixed, write_page
+    from lastword.pairs.checking.table import findings_table
+
+    result = check_pairs(PATHS.get(file, Path(file)), evaluation=texts, embedder=embedder, **settings)
+    print_result(result, as_json, findings_table)
+    if report:
+        write_page(report, result)
+    if fix:
+        count = write_fixed(result, fix, settings["positive_column"])
+        click.echo(f"{count:,} of {result.pairs:,} pairs: {fix}", err=True)
+
+
+@command(
+    "lastword pairs mine pairs.parquet --model adapted --output with-negatives.parquet",
+    "lastword pairs mine pairs.parquet --rank-from 5 --margin 0.1 --output with-negatives.parquet",
+)
+@click.argument("file", type=Path, help="pairs: Parquet, JSON lines, CSV or TSV")
+@option(
+    options.MODEL, "--model", "embedder that finds similar texts", type=options.TYPES["model"],
+    default="mini",
+)  # fmt: skip
+@shared("--template", "--pooling")
+@option(_NEGATIVES, "--rank-from", "nearest rank of a negative, from 0", type=_RANK, default=1)
+@option(_NEGATIVES, "--rank-to", "farthest rank of a negative", type=_RANK, default=50)
+@option(
+    _NEGATIVES, "--margin",
+    "least cosine by which a negative is less similar to the anchor than the positive",
+    type=click.FloatRange(0, 2), default=0.05,
+)  # fmt: skip
+@shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True)
+@shared("--overwrite")
+def mine(
+    file: Path, output: Path, model: str, template: str | None, pooling: str | None, **settings: Any
+) -> None:
+    """Find a hard negative for each pair."""
+    check_pairs_output(output)
+    check_columns(file, ["anchor", "positive"])
+    load_libraries("torch", "transformers.modeling_utils", "sentence_transformers", "datasets")
+    from lastword.embedding import Embedder
+    from lastword.pairs.mining import mine_negatives
+
+    embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
+    mine_negatives(file, output, embedder, **settings)
+
+
+@command(
+    "lastword pairs compare noise.parquet crops.parquet --output compared",
+    "lastword pairs compare noise.parquet noise.parquet+crops.parquet --dev tickets.csv:dev --output compared",
+)
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="SOURCE...",
+    help="a file of pairs, or several, A+B, mixed in equal parts",
+)  # fmt: skip
+@option(_RUNS, "--recipe", "mini, paper, or a TOML file of settings", default="mini")
+@option(_RUNS, "--model", "base model  [default: the recipe's]", type=options.TYPES["model"])
+@option(
+    _RUNS, "--steps", "steps of each run  [default: the recipe's, at least 60]",
+    type=click.IntRange(1, 10**7),
+)  # fmt: skip
+@shared("--seeds", help="training runs of each source")
+@option(_RUNS, "--most-pairs", "most pairs of each run", type=click.IntRange(2, 10**9), default=3000)
+@options.development("labelled texts that compare the sources; repeatable  [default: the bundled ones]")
+@shared("--output", required=True)
+@shared("--resume", "--overwrite", "--json")
+def compare(
+    sources: tuple[str, ...],
+    output: Path,
+    dev: tuple[str, ...],
+    text_column: str,
+    label_column: str,
+    split: str | None,
+    recipe: str,
+    model: str | None,
+    steps: int | None,
+    most_pairs: int,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train on each source of pairs with equal budgets, and compare the sources."""
+    values = {name: value for name, value in read_recipe(recipe).items() if name not in ("pairs", "seed")}
+    values |= options.passed({"model": model, "steps": steps})
+    check_training(values)
+    for source in sources:
+        for file in filter(None, source.split("+")):
+            check_columns(file, ["anchor", "positive"])
+    load_libraries(*options.TRAINING_LIBRARIES)
+    from lastword.evaluation.development import BUNDLED_DEVELOPMENT
+    from lastword.experiments import compare_pairs, enough_steps, read_sources
+    from lastword.experiments.table import comparison_table
+
+    development = options.read_sets(dev or BUNDLED_DEVELOPMENT, text_column, label_column, split)
+    if steps is None:
+        values["steps"] = enough_steps(values)
+    result = compare_pairs(read_sources(sources), development, output, pairs=most_pairs, **settings, **values)
+    print_result(result, as_json, comparison_table)
+
+
+COMMANDS = (check, mine, compare)
