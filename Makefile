@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check fix docs bench bench-quick bundle results clean
+.PHONY: demo test test-slow mutants check fix docs bench bench-quick bundle results clean
 
 demo: .venv/.installed  ## adapt the bundled model and score it before and after
 	$(BIN)/lastword demo --overwrite
@@ -12,6 +12,9 @@ test: .venv/.installed-dev  ## the default tests, a few minutes on two cores
 
 test-slow: .venv/.installed-dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
+
+mutants: .venv/.installed-dev  ## change the code in small ways, and see whether a test fails; an hour on two cores
+	$(BIN)/python tools/mutants.py
 
 check: .venv/.installed-dev  ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check
@@ -58,7 +61,7 @@ results: .venv/.installed-dev  ## measure again what the documentation tells: th
 	$(BIN)/python tools/results/probe_real.py
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf mutants .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lastword needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -1,4 +1,4 @@
-"""What torch.compile gives the fused forward, and what its warm-up costs: cold, and with the kept cache.
+"""The gain of torch.compile for the fused forward pass, and the cost of its warm-up: cold, and with a warm cache.
 
     python bench/compile.py                      # writes results/bench/compile.json
 
@@ -30,7 +30,7 @@ def main() -> None:
             )  # workers inherit it
             cold, warm = (
                 {
-                    (row["texts"], row["contestant"]): row
+                    (row["texts"], row["implementation"]): row
                     for row in measure(shape, NAMES, kinds, 3, 2, Path(temporary))
                 }
                 for kinds in (["short"], list(texts.KINDS))

@@ -1,18 +1,16 @@
-"""The fused forward with its small steps compiled: norms, rotations and gates as one kernel each.
+"""The fused forward pass with its small steps compiled: norms, rotations and gates as one kernel each.
 
-A prototype to measure, not a part of lastword: `compile.py` tells what it gains and what it costs.
+A prototype to measure, not part of lastword: `compile.py` measures its gain and its cost.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from contestants import Encode, lastword
 from lastword.embedding.forward.fused import decoder
 
 
@@ -54,7 +52,6 @@ def _after_attention(block: Any, x: Tensor, mixed: Tensor) -> Tensor:
     return x + mixed
 
 
-def compiled(folder: Path) -> Encode:
-    """Lastword on a plain Llama, its small steps compiled; each contestant has a process of its own."""
+def use_compiled_steps() -> None:
+    """Replace the small steps of the fused forward pass by compiled ones, in this process, for plain Llama models."""
     decoder._queries_keys_values, decoder._after_attention = _queries_keys_values, _after_attention
-    return lastword(folder)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import texts
-from contestants import CONTESTANTS, LIMIT
+from implementations import IMPLEMENTATIONS, LIMIT
 from lastword import Embedder
 from rounds import interleaved, keep, spread, workers
 from shapes import SHAPES, folder_of
@@ -27,9 +27,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PLOT = ROOT / "results" / "bench" / "encode.json", ROOT / "docs" / "assets" / "encode.svg"
 REFERENCE, HALF = "sentence-transformers", "sentence-transformers, bfloat16"
 DEFAULT = [
-    name for name in CONTESTANTS if name not in ("lastword, int8", "lastword, nf4", "lastword, compiled")
+    name for name in IMPLEMENTATIONS if name not in ("lastword, int8", "lastword, nf4", "lastword, compiled")
 ]  # quantize.py and compile.py have these
-# Least ratios that `--quick` accepts, of medians: (contestant, other, kind of texts) → ratio.
+# Least ratios that `--quick` accepts, of medians: (implementation, other, kind of texts) → ratio.
 BARS = {
     ("lastword", HALF, "short"): 1.2,
     ("lastword", REFERENCE, "short"): 2.0,
@@ -39,10 +39,10 @@ BARS = {
 
 def requests(embedder: Embedder, shape: str, kinds: list[str], parent: Path) -> dict[str, dict[str, Any]]:
     """A file of texts for each kind, and its number of real tokens."""
-    given = {"ten": texts.read("short", 10)}
-    given |= {kind: texts.with_tokens(kind, SHAPES[shape].tokens) for kind in kinds}
+    texts_of_kind = {"ten": texts.read("short", 10)}
+    texts_of_kind |= {kind: texts.with_tokens(kind, SHAPES[shape].tokens) for kind in kinds}
     found = {}
-    for kind, some in given.items():
+    for kind, some in texts_of_kind.items():
         path = parent / f"{shape}-{kind}.json"
         path.write_text(json.dumps(some), encoding="utf-8")
         found[kind] = {
@@ -56,29 +56,29 @@ def requests(embedder: Embedder, shape: str, kinds: list[str], parent: Path) -> 
 def measure(
     shape: str, names: list[str], kinds: list[str], rounds: int, threads: int, parent: Path
 ) -> list[dict[str, Any]]:
-    """One row for each kind of texts and contestant."""
+    """One row for each kind of texts and implementation."""
     folder = folder_of(shape, parent)
-    asked = requests(Embedder.from_pretrained(folder, device="cpu"), shape, kinds, parent)
+    requests_of_kind = requests(Embedder.from_pretrained(folder, device="cpu"), shape, kinds, parent)
     rows = []
-    with workers("encode", names, folder, threads) as contestants:
-        first = {name: worker.seconds(asked[kinds[0]]) for name, worker in contestants.items()}
-        for kind, request in asked.items():
+    with workers("encode", names, folder, threads) as implementations:
+        first = {name: worker.seconds(requests_of_kind[kinds[0]]) for name, worker in implementations.items()}
+        for kind, request in requests_of_kind.items():
             many = rounds * 5 if kind == "ten" and shape == "mini" else rounds  # a tenth of a second each
-            seconds = interleaved(contestants, request, many)
+            seconds = interleaved(implementations, request, many)
             for name, values in seconds.items():
                 rows.append({
-                    "shape": shape, "texts": kind, "contestant": name, "count": request["count"],
+                    "shape": shape, "texts": kind, "implementation": name, "count": request["count"],
                     "tokens": request["tokens"], "threads": threads, "seconds": spread(values), "rounds": many,
                     "tokens_per_s": request["tokens"] / statistics.median(values),
-                    "startup_s": contestants[name].startup_s, "first_s": first[name],
-                    "peak_mib": contestants[name].peak_mib,
+                    "startup_s": implementations[name].startup_s, "first_s": first[name],
+                    "peak_mib": implementations[name].peak_mib,
                 })  # fmt: skip
                 print(f"{shape:6} {kind:6} {name:44} {rows[-1]['tokens_per_s']:>10,.0f} tokens/s", flush=True)
     return rows
 
 
 def below_bar(rows: list[dict[str, Any]]) -> list[str]:
-    speed = {(row["contestant"], row["texts"]): row["tokens_per_s"] for row in rows}
+    speed = {(row["implementation"], row["texts"]): row["tokens_per_s"] for row in rows}
     return [
         f"{one} on {kind} texts: {speed[one, kind] / speed[other, kind]:.2f} times {other}; the bar is {bar}"
         for (one, other, kind), bar in BARS.items()
@@ -95,8 +95,8 @@ def plot(rows: list[dict[str, Any]]) -> None:
 
     rows = [row for row in rows if row["texts"] != "ten"]
     shapes = list(dict.fromkeys(row["shape"] for row in rows))
-    kinds, names = (list(dict.fromkeys(row[key] for row in rows)) for key in ("texts", "contestant"))
-    speed = {(row["shape"], row["texts"], row["contestant"]): row["tokens_per_s"] for row in rows}
+    kinds, names = (list(dict.fromkeys(row[key] for row in rows)) for key in ("texts", "implementation"))
+    speed = {(row["shape"], row["texts"], row["implementation"]): row["tokens_per_s"] for row in rows}
     figure, axes = plt.subplots(
         1, len(shapes), figsize=(2.6 + 3.0 * len(shapes), 0.8 + 0.42 * len(names)), sharey=True, layout="constrained",
         squeeze=False,
@@ -120,18 +120,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["mini", "small", "qwen"])
     parser.add_argument("--kinds", nargs="+", choices=texts.KINDS, default=list(texts.KINDS))
-    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=DEFAULT)
+    parser.add_argument("--implementations", nargs="+", choices=IMPLEMENTATIONS, default=DEFAULT)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--models", type=Path, help="keep the models' folders here for another run")
     parser.add_argument("--quick", action="store_true", help="the bundled model, short texts, and the bars")
     args = parser.parse_args()
     if args.quick:
-        args.shapes, args.kinds, args.contestants = ["mini"], ["short"], ["lastword", REFERENCE, HALF, LIMIT]
+        args.shapes, args.kinds, args.implementations = (
+            ["mini"],
+            ["short"],
+            ["lastword", REFERENCE, HALF, LIMIT],
+        )
     with tempfile.TemporaryDirectory() as temporary:
         parent = args.models or Path(temporary)
         for shape in args.shapes:
-            rows = measure(shape, args.contestants, args.kinds, args.rounds, args.threads, parent)
+            rows = measure(shape, args.implementations, args.kinds, args.rounds, args.threads, parent)
             if not args.quick:
                 plot(keep(RESULTS, rows))
     if args.quick:

@@ -26,13 +26,15 @@ POOLINGS = ["mean", "lasttoken", "weightedmean", "max"]
 NAMED = ["none", "eol", "pcot", "sum", "ccw", "ccp", "question", "classify"]
 
 
-def contestants(embedder: Embedder, given: list[str]) -> dict[str, Callable[[], Any]]:
+def computations(embedder: Embedder, sample: list[str]) -> dict[str, Callable[[], Any]]:
     """Name → one computation over the texts."""
     return {
-        "one encoding": lambda: embedder.encode(given),
-        "8 templates of one prefix x 4 poolings": lambda: embedder.encode_grid(given, SUFFIXES[:8], POOLINGS),
-        "8 named templates x 4 poolings": lambda: embedder.encode_grid(given, NAMED, POOLINGS),
-        "50 suffixes, last token": lambda: embedder.encode_grid(given, SUFFIXES, ["lasttoken"]),
+        "one encoding": lambda: embedder.encode(sample),
+        "8 templates of one prefix x 4 poolings": lambda: embedder.encode_grid(
+            sample, SUFFIXES[:8], POOLINGS
+        ),
+        "8 named templates x 4 poolings": lambda: embedder.encode_grid(sample, NAMED, POOLINGS),
+        "50 suffixes, last token": lambda: embedder.encode_grid(sample, SUFFIXES, ["lasttoken"]),
     }
 
 
@@ -46,8 +48,8 @@ def of_length(embedder: Embedder, tokens: int, count: int) -> list[str]:
 
 def measure(shape: str, tokens: int, count: int, rounds: int, parent: Path) -> list[dict[str, Any]]:
     embedder = Embedder.from_pretrained(folder_of(shape, parent))
-    given = of_length(embedder, tokens, count)
-    doing = contestants(embedder, given)
+    sample = of_length(embedder, tokens, count)
+    doing = computations(embedder, sample)
     seconds: dict[str, list[float]] = {name: [] for name in doing}
     for turn in range(rounds + 1):
         for name, work in doing.items():
@@ -57,7 +59,7 @@ def measure(shape: str, tokens: int, count: int, rounds: int, parent: Path) -> l
                 seconds[name].append(time.perf_counter() - started)
     one = statistics.median(seconds["one encoding"])
     rows = [
-        {"shape": shape, "text_tokens": tokens, "count": len(given), "what": name, "rounds": rounds,
+        {"shape": shape, "text_tokens": tokens, "count": len(sample), "what": name, "rounds": rounds,
          "seconds": spread(values), "times_one_encoding": statistics.median(values) / one}
         for name, values in seconds.items()
     ]  # fmt: skip

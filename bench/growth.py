@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import texts
-from contestants import TEMPLATES
+from implementations import TEMPLATES
 from lastword import Embedder
 from rounds import machine, workers
 from shapes import SHAPES, folder_of
@@ -60,10 +60,13 @@ class Bench:
     mini: Path
     embedder: Embedder
 
-    def saved(self, given: list[str], reader: Embedder | None = None) -> dict[str, Any]:
+    def saved(self, inputs: list[str], reader: Embedder | None = None) -> dict[str, Any]:
         path = self.parent / "texts.json"
-        path.write_text(json.dumps(given), encoding="utf-8")
-        return {"texts": str(path), "tokens": sum(map(len, (reader or self.embedder).tokenize(given).ids))}
+        path.write_text(json.dumps(inputs), encoding="utf-8")
+        return {
+            "texts": str(path),
+            "tokens": sum(map(len, (reader or self.embedder).pipeline.tokenize(inputs).ids)),
+        }
 
     def timed(self, kind: str, name: str, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
         with workers(kind, [name], folder, self.threads) as one:
@@ -80,14 +83,14 @@ def by_length(bench: Bench) -> Iterator[Row]:
     small = folder_of("small", bench.parent, max_tokens=max(LENGTHS))  # the bundled model has 512 positions
     reader = Embedder.from_pretrained(small, device="cpu")
     for length in LENGTHS:
-        given = bench.saved(of_length(bench.embedder, length, 8_192), reader)
-        yield length, bench.timed("encode", "lastword", small, given)
+        inputs = bench.saved(of_length(bench.embedder, length, 8_192), reader)
+        yield length, bench.timed("encode", "lastword", small, inputs)
 
 
 def by_pairs(bench: Bench) -> Iterator[Row]:
     for pairs in PAIRS:
-        given = pairs_request(bench.embedder, pairs, bench.parent)
-        yield pairs, bench.timed("train", "lastword", bench.mini, given)
+        inputs = pairs_request(bench.embedder, pairs, bench.parent)
+        yield pairs, bench.timed("train", "lastword", bench.mini, inputs)
 
 
 def by_templates(bench: Bench) -> Iterator[Row]:
@@ -100,8 +103,8 @@ def by_size(bench: Bench) -> Iterator[Row]:
     for shape in (one for one in SHAPES if one != "llama"):
         folder = folder_of(shape, bench.parent)
         parameters = sum(p.numel() for p in Embedder.from_pretrained(folder).backbone.model.parameters())
-        given = bench.saved(texts.with_tokens("short", 6000))
-        yield parameters, bench.timed("encode", "lastword", folder, given)
+        inputs = bench.saved(texts.with_tokens("short", 6000))
+        yield parameters, bench.timed("encode", "lastword", folder, inputs)
 
 
 KINDS: dict[str, Callable[[Bench], Iterator[Row]]] = {
@@ -146,7 +149,7 @@ def plot(rows: list[dict[str, Any]]) -> None:
     figure.savefig(PLOT)
 
 
-def kept(only: list[str]) -> list[dict[str, Any]]:
+def stored_rows(only: list[str]) -> list[dict[str, Any]]:
     """The rows that are not measured again."""
     before = json.loads(RESULTS.read_text())["rows"] if only and RESULTS.exists() else []
     return [row for row in before if row["what"] not in only]
@@ -157,7 +160,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], choices=KINDS, metavar="WHAT", help=", ".join(KINDS))
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    rows = kept(args.only)
+    rows = stored_rows(args.only)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         parent = Path(temporary)

@@ -27,20 +27,21 @@ def main() -> None:
     args = parser.parse_args()
     texts = [text for name in ("topics", "products") for text in read_texts(path_of(name), ["text"])["text"]]
     with tempfile.TemporaryDirectory() as temporary:
-        folder, given = folder_of("mini", Path(temporary)), Path(temporary) / "texts.json"
-        given.write_text(json.dumps(texts), encoding="utf-8")
-        tokens = sum(map(len, Embedder.from_pretrained(folder, device="cpu").tokenize(texts).ids))
-        with workers("job", list(JOBS), folder, args.threads) as contestants:
-            seconds = interleaved(contestants, {"texts": str(given), "tokens": tokens}, args.rounds)
+        folder, path = folder_of("mini", Path(temporary)), Path(temporary) / "texts.json"
+        path.write_text(json.dumps(texts), encoding="utf-8")
+        tokens = sum(map(len, Embedder.from_pretrained(folder, device="cpu").pipeline.tokenize(texts).ids))
+        with workers("job", list(JOBS), folder, args.threads) as implementations:
+            seconds = interleaved(implementations, {"texts": str(path), "tokens": tokens}, args.rounds)
             rows = [
-                {"shape": "mini", "contestant": name, "texts": len(texts), "steps": STEPS, "pairs": PAIRS,
+                {"shape": "mini", "implementation": name, "texts": len(texts), "steps": STEPS, "pairs": PAIRS,
                  "threads": args.threads, "rounds": args.rounds, "seconds": spread(values),
-                 "startup_s": contestants[name].startup_s, "peak_mib": contestants[name].peak_mib}
+                 "startup_s": implementations[name].startup_s, "peak_mib": implementations[name].peak_mib}
                 for name, values in seconds.items()
             ]  # fmt: skip
     for row in rows:
         print(
-            f"{row['contestant']:34} {row['seconds']['median']:>7.1f} s {row['peak_mib']:>6,} MiB", flush=True
+            f"{row['implementation']:34} {row['seconds']['median']:>7.1f} s {row['peak_mib']:>6,} MiB",
+            flush=True,
         )
     keep(RESULTS, rows)
 

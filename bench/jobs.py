@@ -1,4 +1,4 @@
-"""Who is timed on a whole job: each takes a folder and gives a function that does all of it.
+"""Implementations of a whole job: each takes a folder and returns a function that does all of it.
 
 Embed the texts, adapt the model on the bundled pairs, write it to disk, load it, embed the texts again.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contestants import Encode
+from implementations import Encode
 from trainers import LEARNING_RATE, LONGEST, RANK, TEMPERATURE, cached_step, peer
 
 STEPS, PAIRS = 20, 40

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 import texts
-from contestants import QUANTIZED
 from encode import requests
+from implementations import QUANTIZED
 from lastword import Embedder
 from lastword.bundled import path_of
 from lastword.config import read_recipe
@@ -44,19 +44,19 @@ def speed(shape: str, pairs: int, rounds: int, threads: int, parent: Path) -> li
     folder = folder_of(shape, parent)
     embedder = Embedder.from_pretrained(folder, device="cpu")
     names = {f"lastword, {name}" if kind else "lastword": (name, kind) for name, kind in QUANTIZED.items()}
-    asked = {
+    request_of = {
         "encode": requests(embedder, shape, ["short"], parent)["short"],
         "train": pairs_request(embedder, pairs, parent),
     }
     rows = []
-    for work, request in asked.items():
-        with workers(work, list(names), folder, threads) as contestants:
-            interleaved(contestants, request, 1)  # the first round is not counted
-            for contestant, values in interleaved(contestants, request, rounds).items():
-                name, kind = names[contestant]
+    for work, request in request_of.items():
+        with workers(work, list(names), folder, threads) as implementations:
+            interleaved(implementations, request, 1)  # the first round is not counted
+            for implementation, values in interleaved(implementations, request, rounds).items():
+                name, kind = names[implementation]
                 rows.append({
                     "shape": shape, "work": work, "weights": name, "weights_mib": weights_mib(folder, kind),
-                    "peak_mib": contestants[contestant].peak_mib, "seconds": spread(values),
+                    "peak_mib": implementations[implementation].peak_mib, "seconds": spread(values),
                     "tokens_per_s": request["tokens"] / statistics.median(values),
                 })  # fmt: skip
                 print(f"{shape:6} {work:7} {name:5} {rows[-1]['tokens_per_s']:>9,.0f} tokens/s", flush=True)

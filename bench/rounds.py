@@ -1,4 +1,4 @@
-"""Interleaved rounds: every round asks every contestant once, in turn, and medians are compared."""
+"""Interleaved rounds: every round runs every implementation once, in turn; medians are compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 class Worker:
-    """A contestant in its own process."""
+    """An implementation in its own process."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -29,7 +29,7 @@ class Worker:
         self.peak_mib = 0
 
     def seconds(self, request: dict[str, Any]) -> float:
-        """Have it embed the texts of a file once."""
+        """Embed the texts of a file once."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -47,7 +47,7 @@ class Worker:
 
 @contextmanager
 def workers(kind: str, names: Sequence[str], folder: Path, threads: int) -> Iterator[dict[str, Worker]]:
-    """Start the contestants of "encode" or "train" one after another; all wait while one works."""
+    """Start the implementations of "encode" or "train" one after another; only one works at a time."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     with ExitStack() as stack:
         yield {
@@ -70,15 +70,15 @@ def _process(arguments: list[str], environment: dict[str, str]) -> Iterator[subp
 
 
 def interleaved(
-    contestants: dict[str, Worker], request: dict[str, Any], rounds: int
+    implementations: dict[str, Worker], request: dict[str, Any], rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each contestant in each round; who begins changes from round to round."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    names = list(contestants)
+    """Seconds of each implementation in each round; the first one changes from round to round."""
+    seconds: dict[str, list[float]] = {name: [] for name in implementations}
+    names = list(implementations)
     for turn in range(rounds):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
-            seconds[name].append(contestants[name].seconds(request))
+            seconds[name].append(implementations[name].seconds(request))
     return seconds
 
 
@@ -90,7 +90,8 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def keep(path: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Write the rows of a shape as soon as they are measured; those of other shapes stay if the machine is the same.
 
-    Contestants of one shape are compared within one run, so shapes may come from several; the smallest stands first.
+    Implementations of one shape are compared within one run; different shapes may come from different runs.
+    The smallest shape comes first.
 
     Returns:
         All rows that the file holds now.

@@ -40,15 +40,16 @@ def measure(
     shape: str, names: list[str], pairs: int, rounds: int, threads: int, parent: Path
 ) -> list[dict[str, Any]]:
     folder = folder_of(shape, parent)
-    asked = request(Embedder.from_pretrained(folder, device="cpu"), pairs, parent)
+    step_request = request(Embedder.from_pretrained(folder, device="cpu"), pairs, parent)
     rows = []
-    with workers("train", names, folder, threads) as contestants:
-        interleaved(contestants, asked, 1)  # the first step of each is not counted
-        for name, values in interleaved(contestants, asked, rounds).items():
+    with workers("train", names, folder, threads) as implementations:
+        interleaved(implementations, step_request, 1)  # the first step of each is not counted
+        for name, values in interleaved(implementations, step_request, rounds).items():
             rows.append({
-                "shape": shape, "contestant": name, "pairs": pairs, "tokens": asked["tokens"], "threads": threads,
-                "seconds": spread(values), "rounds": rounds, "peak_mib": contestants[name].peak_mib,
-                "tokens_per_s": asked["tokens"] / statistics.median(values),
+                "shape": shape, "implementation": name, "pairs": pairs, "tokens": step_request["tokens"],
+                "threads": threads, "seconds": spread(values), "rounds": rounds,
+                "peak_mib": implementations[name].peak_mib,
+                "tokens_per_s": step_request["tokens"] / statistics.median(values),
             })  # fmt: skip
             print(
                 f"{shape:6} {pairs:4} pairs {name:44} {rows[-1]['tokens_per_s']:>8,.0f} tokens/s "
@@ -61,7 +62,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["mini", "small"])
-    parser.add_argument("--contestants", nargs="+", choices=TRAINERS, default=DEFAULT)
+    parser.add_argument("--implementations", nargs="+", choices=TRAINERS, default=DEFAULT)
     parser.add_argument("--pairs", type=int, nargs="+", default=[120])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -74,7 +75,7 @@ def main() -> None:
             rows = [
                 row
                 for pairs in args.pairs
-                for row in measure(shape, args.contestants, pairs, args.rounds, args.threads, parent)
+                for row in measure(shape, args.implementations, pairs, args.rounds, args.threads, parent)
             ]
             keep(RESULTS, rows)
 

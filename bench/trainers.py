@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from contestants import Encode
+from implementations import Encode
 from lastword.config import TrainConfig
 
 LONGEST, RANK, TEMPERATURE, LEARNING_RATE = 100, 64, 0.2, 5e-4

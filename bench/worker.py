@@ -1,6 +1,6 @@
-"""One contestant in a process of its own: reads a request a line, answers a line.
+"""One implementation in its own process: reads one request per line, writes one answer per line.
 
-Own processes keep memory apart (the peak is this contestant's), and start-up can be timed.
+Separate processes keep memory apart (the peak is that of one implementation), and start-up can be timed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ STARTED = time.perf_counter()
 
 
 def answer(**content: object) -> None:
-    # Not getrusage: what it tells begins with the memory of the process that started this one.
+    # Not getrusage: its peak includes the memory of the parent process.
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
     print(json.dumps({**content, "peak_mib": int(peak) // 1024}), flush=True)
@@ -25,11 +25,11 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(threads)
-    from contestants import CONTESTANTS, GRIDS
+    from implementations import GRIDS, IMPLEMENTATIONS
     from jobs import JOBS
     from trainers import TRAINERS
 
-    encode = {"encode": CONTESTANTS, "grid": GRIDS, "train": TRAINERS, "job": JOBS}[kind][name](folder)
+    encode = {"encode": IMPLEMENTATIONS, "grid": GRIDS, "train": TRAINERS, "job": JOBS}[kind][name](folder)
     answer(startup_s=time.perf_counter() - STARTED)
     for line in sys.stdin:
         request = json.loads(line)

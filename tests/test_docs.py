@@ -79,12 +79,12 @@ def test_generated_parts_are_up_to_date() -> None:
 def test_check_names_what_is_stale(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(generate.BLOCKS, ("README.md", "map"), lambda: "another map")
+    monkeypatch.setitem(generate.BLOCKS, ("ARCHITECTURE.md", "map"), lambda: "another map")
 
-    before = (ROOT / "README.md").read_text(encoding="utf-8")
+    before = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     assert generate.main(["--check"]) == 1
-    assert "stale: README.md" in capsys.readouterr().out.splitlines()
-    assert (ROOT / "README.md").read_text(encoding="utf-8") == before
+    assert "stale: ARCHITECTURE.md" in capsys.readouterr().out.splitlines()
+    assert (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8") == before
 
 
 def test_a_block_is_replaced_and_nothing_else() -> None:

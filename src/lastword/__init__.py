@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, evaluate
     from lastword.experiments import sweep
     from lastword.explanation import explain
+    from lastword.pairs import make_pairs
+    from lastword.pairs.checking import check_pairs
     from lastword.paper.run import reproduce
     from lastword.probing import ProbeResult, probe
     from lastword.training import TrainResult, train
@@ -40,9 +42,11 @@ __all__ = [
     "TrainResult",
     "VectorCache",
     "benchmark",
+    "check_pairs",
     "demo",
     "evaluate",
     "explain",
+    "make_pairs",
     "probe",
     "reproduce",
     "sweep",
@@ -55,6 +59,8 @@ _HOME = {
     **dict.fromkeys(("Score", "CachedEncoder", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"),
     "VectorCache": "lastword.cache",
     **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
+    "make_pairs": "lastword.pairs",
+    "check_pairs": "lastword.pairs.checking",
     "demo": "lastword.demonstration",
     "explain": "lastword.explanation",
     "sweep": "lastword.experiments",

@@ -62,20 +62,12 @@ def test_train_then_evaluate(
     assert len(facts["losses"]) == 3
     scored = run("evaluate", labelled_file, "--model", out, "--split", "test", "--json")
     assert scored.exit_code == 0, scored.output
-    (result,) = json.loads(scored.stdout)
-    assert result.keys() == {
-        "task",
-        "metric",
-        "score",
-        "std",
-        "n",
-        "model",
-        "template",
-        "pooling",
-        "seconds",
-        "data",
-    }
-    assert (result["template"], result["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
+    result = json.loads(scored.stdout)
+    assert result.keys() == {"task", "metric", "data", "n", "models"}
+    row, tfidf = result["models"]
+    assert (row["template"], row["pooling"], result["n"]) == ("ccw", "lasttoken", 20)
+    assert tfidf["model"] == "tfidf"
+    assert row["against_tfidf"]["verdict"] in ("better", "worse", "not distinguishable")
     plain = run("evaluate", labelled_file, "--model", "tfidf", "--split", "test")
     assert plain.exit_code == 0
     assert "v-measure" in plain.stdout
@@ -234,7 +226,7 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
         ),
         (
             ["import", "{labelled}", "--preset", "sts", "--output", "x.csv"],
-            "column 'score' holds scores: pass --least",
+            "column 'score' has scores: pass --min-score",
         ),
         (
             ["import", "{labelled}", "--output", "x.csv"],

@@ -133,7 +133,9 @@ def test_rows_without_text_are_refused_or_dropped(tmp_path):
     path.write_text(
         "".join(json.dumps({"text": t, "label": lab}) + "\n" for t, lab in zip(texts, labels, strict=True))
     )
-    with pytest.raises(TableError, match=r"1 of 12 rows hold no text \(empty in 'text'; rows 5"):
+    with pytest.raises(
+        TableError, match=r"1 of 12 rows have empty or non-text cells \(empty in 'text'; rows 5"
+    ):
         evaluate("tfidf", path)
     assert evaluate("tfidf", path, drop_empty=True).n == 11
 
@@ -190,7 +192,7 @@ def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
             {"task": "clusterin"},
             "unknown task 'clusterin': did you mean 'clustering'? Known: clustering, classification, sts, retrieval",
         ),
-        ({"max_texts": 0}, "max_texts=0: give 1 or more, or nothing for all"),
+        ({"max_texts": 0}, "max_texts=0: give 1 or more, or None for all"),
         ({"template": "eol"}, "template='eol': tfidf takes no template; leave it out"),
         ({"model": []}, "no model: give one or more"),
         (

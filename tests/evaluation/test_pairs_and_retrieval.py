@@ -174,7 +174,7 @@ def test_judged_documents_that_are_not_there_are_never_found(beir, said):
     poorer = retrieval_score(WordEncoder(), Collection.read(beir, "test"))
     assert poorer.value < whole.value
     assert said == [
-        f"1 of 46 documents that {path} judges are not in the corpus (such as 'x9'): they count as never found"
+        f"1 of 46 documents in {path} are not in the corpus (such as 'x9'): they count as never found"
     ]
 
 
@@ -196,9 +196,13 @@ NOTHING = "{} has no query of queries.jsonl with a relevant document of corpus.j
     ("file", "content", "message"),
     [
         ("corpus.jsonl", None, "no file {}: retrieval needs corpus.jsonl, queries.jsonl and qrels"),
-        ("queries.jsonl", "{\n", "{}, line 1: give an object with the texts _id and text"),
-        ("qrels/test.tsv", None, "no file {}: choose another split (--split); there are: none"),
-        ("qrels/test.tsv", "q1\td1\n", "{}, line 1: give query-id, corpus-id and a whole score"),
+        (
+            "queries.jsonl",
+            "{\n",
+            "{} is not a readable .jsonl file: line 1: Expecting property name enclosed in double quotes",
+        ),
+        ("qrels/test.tsv", None, "no file {}: choose another split; there are: none"),
+        ("qrels/test.tsv", "q1\td1\n", "{}, line 1: give query-id, corpus-id and an integer score"),
         ("qrels/test.tsv", "q1\tx9\t1\n", NOTHING),
         ("qrels/test.tsv", "q1\td1\t0\n", NOTHING),
         ("qrels/test.tsv", "x1\td1\t1\n", NOTHING),
@@ -216,7 +220,11 @@ def test_requests_that_cannot_be_met(beir, tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("sentence1,sentence2,score\none text,other text,1.5\none text,third text,many\n")
     for settings, message in (
-        ({"data": path}, f"{path}: 'score' of row 1 is 'many', not a number (rows counted from 0)"),
+        (
+            {"data": path},
+            f"{path}: 1 of 2 rows have cells that are not numbers (not a number in 'score'; rows 1, counted from 0); "
+            "fix them or pass drop_empty=True",
+        ),
         (
             {"data": path, "text_column": "sentence1"},
             "text_column='sentence1': give the two columns of a pair, such as sentence1,sentence2",

@@ -1,7 +1,8 @@
-"""Files of every kind give the same columns; a file that does not serve gives one clear line."""
+"""Files of every format give the same columns, in chunks and whole; a bad file gives one clear line."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lastword.errors import MissingFileError, TableError
-from lastword.files.tables import columns_of, read_table, read_texts
+from lastword.files.formats import BLOCK_ROWS, SUFFIXES, count_rows
+from lastword.files.tables import read_chunks, read_table, read_texts, require_columns
 
 Refused = Callable[..., str]
+Write = Callable[[str, Any], Path]
 ROWS = {"text": ["a, b", 'say "hi"', "Größe 🚀\nline two"], "label": ["007", "x", "null"]}
 AS_CSV = 'text,label\n"a, b",007\n"say ""hi""",x\n"Größe 🚀\nline two",null\n'
 AS_JSON = (
@@ -24,7 +27,9 @@ AS_JSON = (
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str | bytes | dict[str, Any]], Path]:
+def write(tmp_path: Path) -> Write:
+    """Write text, bytes or columns (as Parquet) to a file."""
+
     def write(name: str, content: str | bytes | dict[str, Any]) -> Path:
         path = tmp_path / name
         if isinstance(content, dict):
@@ -36,64 +41,157 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes | dict[str, Any]], Path]
     return write
 
 
+def in_chunks(path: Path | str, size: int, **kinds: Any) -> dict[str, list[str]]:
+    """Columns read chunk by chunk, joined."""
+    columns: dict[str, list[str]] = {name: [] for name in kinds}
+    rows: list[int] = []
+    for chunk in read_chunks(path, kinds, size):
+        rows += chunk.rows
+        for name, cells in chunk.columns.items():
+            columns[name] += cells
+    assert rows == list(range(len(rows)))
+    return columns
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.parquet", ROWS),
+        ("dictionary.parquet", {name: pa.array(cells).dictionary_encode() for name, cells in ROWS.items()}),
         ("a.csv", AS_CSV),
         ("a.CSV", AS_CSV),
         ("bom.csv", "\ufeff" + AS_CSV),
+        ("crlf.csv", AS_CSV.replace("007\n", "007\r\n").replace("text,label\n", "text,label\r\n")),
+        ("blank_line.csv", AS_CSV.replace("007\n", "007\n\n")),
+        ("no_last_newline.csv", AS_CSV.removesuffix("\n")),
         ("a.tsv", AS_CSV.replace('"a, b",', "a, b\t").replace('",', '"\t').replace("text,", "text\t")),
         ("a.jsonl", AS_JSON),
+        ("bom.jsonl", "\ufeff" + AS_JSON.replace("\n", "\r\n")),
         ("a.json", AS_JSON),
+        ("pretty.json", AS_JSON.replace(", ", ",\n  ").replace("a,\n  b", "a, b")),
     ],
 )
-def test_every_format_gives_the_same_columns(write: Any, name: str, content: Any) -> None:
-    assert read_texts(write(name, content), ["text", "label"]) == ROWS
+def test_every_format_gives_the_same_columns(write: Write, name: str, content: Any, size: int) -> None:
+    path = write(name, content)
+    assert read_texts(path, ["text"], labels=["label"]) == ROWS
+    assert in_chunks(path, size, text="text", label="label") == ROWS
+    assert read_table(path).to_pydict() == ROWS
 
 
-def test_plain_text_has_one_text_a_line(write: Any) -> None:
+def test_plain_text_has_one_text_a_line(write: Write) -> None:
     path = write("a.txt", "\ufeffone\r\ntwo, and\x0cmore\u2028of it\nthree\n")
-    assert read_texts(path, ["text"]) == {"text": ["one", "two, and\x0cmore\u2028of it", "three"]}
+    texts = {"text": ["one", "two, and\x0cmore\u2028of it", "three"]}
+    assert read_texts(path, ["text"]) == in_chunks(path, 2, text="text") == texts
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_one_text_of_three_megabytes(write: Any, ending: str) -> None:
+CELLS: list[tuple[object, dict[str, str]]] = [
+    ("abc", {"text": "abc", "label": "abc", "blank": "abc", "number": "!not a number"}),
+    (" 7 ", {"text": " 7 ", "label": " 7 ", "blank": " 7 ", "number": " 7 "}),
+    ("", {"text": "!empty", "label": "!empty", "blank": "", "number": "!empty"}),
+    (" \n", {"text": "!empty", "label": "!empty", "blank": " \n", "number": "!empty"}),
+    (None, {"text": "!null", "label": "!null", "blank": "", "number": "!null"}),
+    (-12, {"text": "!int", "label": "-12", "blank": "!int", "number": "-12"}),
+    (True, {"text": "!bool", "label": "!bool", "blank": "!bool", "number": "1"}),
+    (0.5, {"text": "!float", "label": "!float", "blank": "!float", "number": "0.5"}),
+    (["a"], {"text": "!list", "label": "!list", "blank": "!list", "number": "!not a number"}),
+    ({"a": 1}, {"text": "!dict", "label": "!dict", "blank": "!dict", "number": "!not a number"}),
+    ("nan", {"text": "nan", "label": "nan", "blank": "nan", "number": "!not a number"}),
+]
+"""Cell → kind of column → the result, or "!" and the reason why it is unusable."""
+
+
+@pytest.mark.parametrize("kind", ["text", "label", "blank", "number"])
+@pytest.mark.parametrize(
+    ("suffix", "cell", "results"),
+    [
+        (suffix, cell, results)
+        for suffix in (".parquet", ".jsonl", ".json", ".csv", ".tsv")
+        for cell, results in CELLS
+        if isinstance(cell, str) or suffix not in (".csv", ".tsv")  # they have strings only
+    ],
+)
+def test_the_rule_for_cells(
+    write: Write, suffix: str, cell: object, results: dict[str, str], kind: Any, refused: Refused
+) -> None:
+    if suffix == ".parquet":
+        path = write("a.parquet", {"cell": [cell], "row": ["0"]})
+    elif suffix.startswith(".json"):
+        path = write(f"a{suffix}", json.dumps({"cell": cell, "row": "0"}))
+    else:
+        separator = "," if suffix == ".csv" else "\t"
+        path = write(f"a{suffix}", f'cell{separator}row\n"{cell}"{separator}0\n')
+    columns = {"text": {}, "label": {"labels": ["cell"]}, "number": {"numbers": ["cell"]}}
+    if results[kind].startswith("!"):
+        message = refused(TableError, list, read_chunks(path, {"cell": kind, "row": "text"}, 5))
+        assert f"{results[kind][1:]} in 'cell'" in message
+        (chunk,) = read_chunks(path, {"cell": kind, "row": "text"}, 5, drop_empty=True)
+        assert (chunk.rows, chunk.read, chunk.columns) == ([], 1, {"cell": [], "row": []})
+        if kind != "blank":
+            whole = refused(TableError, read_texts, path, ["cell"] if kind == "text" else [], **columns[kind])
+            assert whole == message.replace("the first ", "")
+    else:
+        assert in_chunks(path, 5, cell=kind, row="text") == {"cell": [results[kind]], "row": ["0"]}
+        if kind != "blank":
+            cells = read_texts(path, ["cell"] if kind == "text" else [], **columns[kind])
+            assert cells == {"cell": [results[kind]]}
+
+
+def test_a_key_that_a_json_object_lacks_is_null(write: Write, refused: Refused) -> None:
+    lines = ['{"text": "a"}', '{"label": "x"}', '{"text": "c", "label": "y", "n": [1]}']
+    path = write("a.jsonl", "\n".join(lines))
+    assert read_texts(path, ["text"], drop_empty=True) == {"text": ["a", "c"]}
+    assert read_texts(path, ["text"], optional=["label"], drop_empty=True) == {
+        "text": ["a", "c"], "label": ["", "y"],
+    }  # fmt: skip
+    assert "(null in 'text'; rows 1, counted" in refused(TableError, read_texts, path, ["text"])
+    assert read_table(path).to_pydict() == {
+        "text": ["a", None, "c"], "label": [None, "x", "y"], "n": [None, None, [1]],
+    }  # fmt: skip
+
+
+def test_an_optional_column_may_begin_late(write: Write) -> None:
+    lines = ['{"text": "a"}'] * (BLOCK_ROWS + 5) + ['{"text": "b", "negative": "c"}', '{"negative": "d"}']
+    path = write("a.jsonl", "\n".join(lines))
+    cells = read_texts(path, ["text"], optional=["negative"], drop_empty=True)
+    assert len(cells["text"]) == len(cells["negative"]) == BLOCK_ROWS + 6
+    assert [cell for cell in cells["negative"] if cell] == ["c"]
+
+
+def test_columns_that_nobody_asks_for_may_have_any_type(write: Write) -> None:
+    path = write(
+        "a.jsonl", '{"text": "2026-01-01", "x": 1}\n{"text": "b", "x": "one"}\n{"text": "c", "x": {}}\n'
+    )
+    assert read_texts(path, ["text"]) == {"text": ["2026-01-01", "b", "c"]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_one_text_of_three_megabytes(write: Write, suffix: str) -> None:
     text = "word " * 600_000 + "end"
-    content = f'text,label\n"{text}",x\n' if ending == "csv" else f'{{"text": "{text}"}}\n'
-    assert read_texts(write(f"a.{ending}", content), ["text"]) == {"text": [text]}
+    content = f'text,label\n"{text}",x\n' if suffix == "csv" else f'{{"text": "{text}"}}\n'
+    assert read_texts(write(f"a.{suffix}", content), ["text"]) == {"text": [text]}
 
 
-def test_integers_are_taken_as_decimal_text(write: Any) -> None:
-    path = write("a.parquet", {"text": ["a", "b"], "label": pa.array([7, -12], pa.int16())})
-    assert read_texts(path, ["text", "label"])["label"] == ["7", "-12"]
-
-
-def test_dictionary_columns_are_taken_as_text(write: Any) -> None:
-    labels = pa.array(["x", "y"]).dictionary_encode()
-    path = write("a.parquet", {"text": ["a", "b"], "label": labels})
-    assert read_texts(path, ["text", "label"])["label"] == ["x", "y"]
-
-
-def test_optional_columns_are_taken_where_they_are(write: Any) -> None:
+def test_optional_columns_are_read_if_they_exist(write: Write) -> None:
     path = write("a.parquet", {"text": ["a", "b"], "label": ["x", None]})
-    assert read_texts(path, ["text"], optional=["label", "split"]) == {
-        "text": ["a", "b"],
-        "label": ["x", ""],
-    }
+    assert read_texts(path, ["text"], optional=["label", "split"]) == {"text": ["a", "b"], "label": ["x", ""]}
 
 
-def test_one_column_may_be_asked_for_twice(write: Any) -> None:
+def test_a_column_may_be_named_twice(write: Write) -> None:
     assert read_texts(write("a.csv", "text\na\n"), ["text", "text"], optional=["text"]) == {"text": ["a"]}
 
 
-def test_where_keeps_the_rows_of_one_value(write: Any) -> None:
+def test_where_keeps_the_rows_of_one_value(write: Write, refused: Refused) -> None:
     path = write("a.parquet", {"text": ["a", None, "c"], "split": ["test", "train", "test"], "n": [1, 1, 2]})
     assert read_texts(path, ["text"], where={"split": "test"}) == {"text": ["a", "c"]}
     assert read_texts(path, ["text"], where={"split": "test", "n": "2"}) == {"text": ["c"]}
+    assert refused(TableError, read_texts, path, ["text"], where={"split": "train"}) == (
+        f"{path}: 1 of 1 rows have empty or non-text cells (null in 'text'; rows 1, counted from 0); "
+        "fix them or pass drop_empty=True"
+    )
 
 
-def test_where_without_a_row(write: Any, refused: Refused) -> None:
+def test_where_without_a_row(write: Write, refused: Refused) -> None:
     path = write("a.csv", "text,split\na,train\nb,dev\n")
     assert refused(TableError, read_texts, path, ["text"], where={"split": "test"}) == (
         f"{path} has no row with split = 'test'; the values there are: dev, train"
@@ -106,62 +204,71 @@ def test_where_without_a_row(write: Any, refused: Refused) -> None:
 BAD = {"text": ["a", None, " \n", "b", ""], "label": [1.5, 2.0, None, 1.0, 1.0]}
 
 
-def test_unusable_cells_are_counted_and_shown(write: Any, refused: Refused) -> None:
+def test_unusable_cells_are_counted_and_shown(write: Write, refused: Refused) -> None:
     path = write("a.parquet", BAD)
     assert refused(TableError, read_texts, path, ["text"]) == (
-        f"{path}: 3 of 5 rows hold no text (empty in 'text'; null in 'text'; rows 1, 2, 4, counted from 0); "
-        "mend them or go on without them: --drop-empty"
+        f"{path}: 3 of 5 rows have empty or non-text cells (empty in 'text'; null in 'text'; rows 1, 2, 4, "
+        "counted from 0); fix them or pass drop_empty=True"
     )
-    assert refused(TableError, read_texts, path, ["text", "label"]) == (
-        f"{path}: 5 of 5 rows hold no text (empty in 'text'; float in 'label'; null in 'text'; "
-        "rows 0, 1, 2, 3, 4, counted from 0); mend them or go on without them: --drop-empty"
+    assert refused(TableError, read_texts, path, ["text"], labels=["label"]) == (
+        f"{path}: 5 of 5 rows have empty or non-text cells (empty in 'text'; float in 'label'; null in 'text'; "
+        "rows 0, 1, 2, 3, 4, counted from 0); fix them or pass drop_empty=True"
+    )
+    assert refused(TableError, list, read_chunks(path, {"text": "text"}, 2)) == (
+        f"{path}: 1 of the first 2 rows have empty or non-text cells (null in 'text'; rows 1, counted from 0); "
+        "fix them or pass drop_empty=True"
     )
 
 
-def test_only_five_rows_are_shown(write: Any, refused: Refused) -> None:
+def test_only_five_rows_are_shown(write: Write, refused: Refused) -> None:
     path = write("a.csv", "text,n\n" + ",1\n" * 7)
     assert refused(TableError, read_texts, path, ["text"]) == (
-        f"{path}: 7 of 7 rows hold no text (empty in 'text'; rows 0, 1, 2, 3, 4, …, counted from 0); "
-        "mend them or go on without them: --drop-empty"
+        f"{path}: 7 of 7 rows have empty or non-text cells (empty in 'text'; rows 0, 1, 2, 3, 4, …, counted from 0); "
+        "fix them or pass drop_empty=True"
     )
 
 
-def test_drop_empty_drops_whole_rows(write: Any, refused: Refused) -> None:
+def test_drop_empty_drops_whole_rows(write: Write, refused: Refused) -> None:
     path = write("a.parquet", {**BAD, "row": ["0", "1", "2", "3", "4"]})
     assert read_texts(path, ["text", "row"], drop_empty=True) == {"text": ["a", "b"], "row": ["0", "3"]}
-    assert refused(TableError, read_texts, path, ["text", "label"], drop_empty=True) == (
-        f"{path}: no row is left with a text in text, label"
+    chunks = list(read_chunks(path, {"text": "text", "row": "text"}, 3, drop_empty=True))
+    assert [(chunk.rows, chunk.columns["row"], chunk.read) for chunk in chunks] == [
+        ([0], ["0"], 3), ([3], ["3"], 2),
+    ]  # fmt: skip
+    assert refused(TableError, read_texts, path, ["text"], labels=["label"], drop_empty=True) == (
+        f"{path}: no row has usable cells in text, label"
     )
 
 
 def test_missing_file(tmp_path: Path, refused: Refused) -> None:
-    endings = ".parquet, .csv, .tsv, .jsonl, .json, .txt"
-    path = tmp_path / "none.csv"
-    assert refused(MissingFileError, read_table, path) == f"no file {path}: give a {endings} file that exists"
-    assert refused(MissingFileError, read_table, str(tmp_path)) == (
-        f"no file {tmp_path}: give a {endings} file that exists"
-    )
+    suffixes = ".parquet, .csv, .tsv, .jsonl, .json, .txt"
+    assert suffixes == ", ".join(SUFFIXES)
+    for path in (tmp_path / "none.csv", tmp_path):
+        message = f"no file {path}: give a {suffixes} file that exists"
+        for read in (read_table, lambda path: read_texts(path, ["text"])):
+            assert refused(MissingFileError, read, path) == message
+        assert refused(MissingFileError, list, read_chunks(str(path), {"text": "text"}, 1)) == message
+        assert refused(MissingFileError, require_columns, path, ["text"]) == message
 
 
-def test_unknown_endings(write: Any, refused: Refused) -> None:
+def test_unknown_suffixes(write: Write, refused: Refused) -> None:
     path = write("a.xlsx", "x")
     assert refused(TableError, read_table, path) == (
         f"{path}: cannot read .xlsx; use .parquet, .csv, .tsv, .jsonl, .json, .txt"
     )
     path = write("a", "x")
     assert refused(TableError, read_table, path) == (
-        f"{path}: cannot read a file without an ending; use .parquet, .csv, .tsv, .jsonl, .json, .txt"
+        f"{path}: cannot read a file without a suffix; use .parquet, .csv, .tsv, .jsonl, .json, .txt"
     )
 
 
-def test_files_without_rows(write: Any, refused: Refused) -> None:
+def test_files_without_rows(write: Write, refused: Refused) -> None:
     path = write("a.csv", "")
     assert refused(TableError, read_table, path) == f"{path} is empty: it needs at least one row"
     for path in (write("b.csv", "text,label\n"), write("b.parquet", {"text": pa.array([], pa.string())})):
-        assert (
-            refused(TableError, read_table, path)
-            == f"{path} has columns but no rows: it needs at least one row"
-        )
+        message = f"{path} has columns but no rows: it needs at least one row"
+        assert refused(TableError, read_table, path) == message
+        assert refused(TableError, list, read_chunks(path, {"text": "text"}, 5)) == message
 
 
 def _damaged_parquet(at: slice, by: int = 0) -> bytes:
@@ -173,48 +280,91 @@ def _damaged_parquet(at: slice, by: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "reason"),
     [
-        ("not.parquet", b"hello, I am no Parquet file"),
-        ("header.parquet", _damaged_parquet(slice(4, 200))),
-        ("footer.parquet", _damaged_parquet(slice(-40, -8), 0x55)),
-        ("latin1.csv", "text,label\ncafé,x\n".encode("latin-1")),
-        ("ragged.csv", b"text,label\na,1\nb\n"),
-        ("latin1.txt", "café".encode("latin-1")),
-        ("latin1.jsonl", '{"text": "café"}\n'.encode("latin-1")),
-        ("list.json", b'[{"text": "a"}]'),
-        ("mixed.jsonl", b'{"text": "a"}\n{"text": 1}\n'),
-        ("half.jsonl", b'{"text": "a"\n'),
+        ("not.parquet", b"hello, this is not a Parquet file", ""),
+        ("header.parquet", _damaged_parquet(slice(4, 200)), ""),
+        ("footer.parquet", _damaged_parquet(slice(-40, -8), 0x55), ""),
+        ("latin1.csv", "text,label\ncafé,x\n".encode("latin-1"), "'utf-8' codec can't decode byte 0xe9"),
+        ("ragged.csv", b"text,label\na,1\nb\n", "line 3 ends a row of 1 cells, the header has 2"),
+        ("open_quote.tsv", b'text\tlabel\n"a\t1\nb\t2\n', "line 3: unexpected end of data"),
+        ("odd_quote.tsv", b'text\tlabel\n"a" b\t1\n"c" d\t2\n', "line 2: '\t' expected after '\"'"),
+        ("latin1.txt", "café".encode("latin-1"), "'utf-8' codec can't decode byte 0xe9"),
+        ("latin1.jsonl", '{"text": "café"}\n'.encode("latin-1"), "'utf-8' codec can't decode byte 0xe9"),
+        ("list.json", b'[{"text": "a"}]', 'value 1 is not an object, such as {"text": "a red apple"}'),
+        ("number.jsonl", b'{"text": "a"}\n7\n', 'line 2 is not an object, such as {"text": "a red apple"}'),
+        ("half.jsonl", b'{"text": "a"}\n{"text": "a"\n', "line 2: Expecting ',' delimiter"),
+        ("half.json", b'{"text": "a"}\n{"text": "a"\n', "object 2: Expecting ',' delimiter"),
     ],
 )
-def test_unreadable_content(write: Any, refused: Refused, name: str, content: bytes) -> None:
+def test_unreadable_content(write: Write, refused: Refused, name: str, content: bytes, reason: str) -> None:
     path = write(name, content)
     message = refused(TableError, read_texts, path, ["text"])
-    assert message.startswith(f"{path} is not a readable {path.suffix} file: ")
+    assert message.startswith(f"{path} is not a readable {path.suffix} file: {reason}")
     assert "\n" not in message
+    assert refused(TableError, list, read_chunks(path, {"text": "text"}, 5)) == message
 
 
-def test_missing_column(write: Any, refused: Refused) -> None:
-    path = write("a.csv", "titel,label\na,1\n")
-    assert refused(TableError, read_texts, path, ["title"]) == (
-        f"{path} has no column 'title'; its columns are: titel, label"
-    )
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "titel,label\na,1\n"),
+        ("a.jsonl", '{"titel": "a", "label": "1"}'),
+        ("a.parquet", {"titel": ["a"], "label": [1]}),
+    ],
+)
+def test_missing_column(write: Write, refused: Refused, name: str, content: Any) -> None:
+    path = write(name, content)
+    message = f"{path} has no column 'title'; its columns are: titel, label"
+    assert refused(TableError, read_texts, path, ["title"]) == message
+    assert refused(TableError, list, read_chunks(path, {"title": "text"}, 5)) == message
+    assert refused(TableError, require_columns, path, ["label", "title"]) == message
+    require_columns(path, ["label", "titel"])
 
 
-def test_two_columns_of_one_name(write: Any, refused: Refused) -> None:
-    path = write("a.csv", "text,text,label\na,b,1\n")
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_two_columns_of_one_name(write: Write, tmp_path: Path, refused: Refused, name: str) -> None:
+    path = tmp_path / name
+    if name == "a.csv":
+        path.write_text("text,text,label\na,b,1\n")
+    else:
+        pq.write_table(pa.table([["a"], ["b"], ["1"]], ["text", "text", "label"]), path)
     assert refused(TableError, read_texts, path, ["text"]) == (
         f"{path} has several columns 'text': rename all but one"
     )
     assert read_texts(path, ["label"]) == {"label": ["1"]}
 
 
-def test_columns_of_keeps_the_order_asked_for() -> None:
-    table = pa.table({"a": ["1"], "b": ["2"], "c": ["3"]})
-    assert columns_of(table, "file", ["c", "a"]).column_names == ["c", "a"]
+def test_a_table_keeps_order_and_types(write: Write) -> None:
+    columns = {
+        "a": pa.array([1, None], pa.int16()),
+        "b": pa.array(["x", "y"]).dictionary_encode(),
+        "c": pa.array([0.1, 0.2], pa.float32()),
+        "d": pa.array([[1.5], []], pa.list_(pa.float32())),
+    }
+    path = write("a.parquet", columns)
+    assert read_table(path).equals(pq.read_table(path))
+    assert read_table(path, ["c", "a"]).equals(pq.read_table(path).select(["c", "a"]))
+
+
+def test_a_table_of_mixed_types_is_refused(write: Write, refused: Refused) -> None:
+    path = write("a.jsonl", '{"text": "a"}\n{"text": 1}\n')
+    assert refused(TableError, read_table, path).startswith(
+        f"{path} has a column with values of several types: "
+    )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_are_counted_for_the_progress_bar(write: Write, suffix: str) -> None:
+    texts = [f"text {row}" for row in range(10)]
+    content: Any = {"text": texts} if suffix == ".parquet" else "\n".join(texts)
+    if suffix in (".csv", ".tsv"):
+        content = "text\n" + content
+    assert count_rows(write(f"a{suffix}", content)) == 10
+    assert count_rows(f"none{suffix}") == 0
 
 
 def test_real_file(data_folder: Path) -> None:
-    data = read_texts(data_folder / "clustering" / "sib200_eng.parquet", ["text", "label"])
+    data = read_texts(data_folder / "clustering" / "sib200_eng.parquet", ["text"], labels=["label"])
     assert len(data["text"]) == 1004
     assert len(set(data["label"])) == 7

@@ -1,4 +1,4 @@
-"""What each way of making pairs makes of a row."""
+"""The pairs that each method makes of a row."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ DOCUMENTS = [
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    return found
+    pairs: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return pairs
 
 
 @pytest.fixture
@@ -41,20 +41,20 @@ Table = Callable[..., Path]
 
 
 def test_noise(table: Table, tmp_path: Path) -> None:
-    made = make_pairs(Noise(), table(text=[*DOCUMENTS, "a"]), tmp_path / "out.parquet", seed=4)
-    found = rows(made.out)
-    assert [row["anchor"] for row in found] == DOCUMENTS
-    assert all(row["positive"] != row["anchor"] for row in found)
-    assert made.rejected == {"too short to be changed": 1}
-    assert found[0] | {"positive": ""} == {
+    result = make_pairs(Noise(), table(text=[*DOCUMENTS, "a"]), tmp_path / "out.parquet", seed=4)
+    pairs = rows(result.output)
+    assert [row["anchor"] for row in pairs] == DOCUMENTS
+    assert all(row["positive"] != row["anchor"] for row in pairs)
+    assert result.rejected == {"too short to be changed": 1}
+    assert pairs[0] | {"positive": ""} == {
         "anchor": DOCUMENTS[0], "positive": "", "negative": "", "source": "texts.parquet:0", "method": "noise",
         "seed": 4, "meta": '{"kinds": ["delete", "swap", "characters"]}',
     }  # fmt: skip
 
 
 def test_noise_on_both_sides(table: Table, tmp_path: Path) -> None:
-    made = make_pairs(Noise(side="both"), table(text=DOCUMENTS[:2]), tmp_path / "out.parquet")
-    for row, text in zip(rows(made.out), DOCUMENTS, strict=False):
+    result = make_pairs(Noise(side="both"), table(text=DOCUMENTS[:2]), tmp_path / "out.parquet")
+    for row, text in zip(rows(result.output), DOCUMENTS, strict=False):
         assert text not in (row["anchor"], row["positive"])
         assert row["anchor"] != row["positive"]
 
@@ -62,44 +62,44 @@ def test_noise_on_both_sides(table: Table, tmp_path: Path) -> None:
 def test_spans_do_not_overlap(table: Table, tmp_path: Path) -> None:
     text = " ".join(f"w{i}" for i in range(40))
     method = Crop(min_words=4, max_words=9, per_document=20)
-    found = rows(make_pairs(method, table(text=[text]), tmp_path / "out.parquet").out)
-    assert len(found) == 20
-    for row in found:
+    pairs = rows(make_pairs(method, table(text=[text]), tmp_path / "out.parquet").output)
+    assert len(pairs) == 20
+    for row in pairs:
         pieces = [row["anchor"].split(), row["positive"].split()]
         assert all(4 <= len(piece) <= 9 for piece in pieces)
         assert all(" ".join(piece) in text for piece in pieces)
         assert not set(pieces[0]) & set(pieces[1])
-    assert {row["anchor"] < row["positive"] for row in found} == {True, False}, "either side may come first"
+    assert {row["anchor"] < row["positive"] for row in pairs} == {True, False}, "either side may come first"
 
 
 def test_neighbouring_sentences(table: Table, tmp_path: Path) -> None:
     method = Crop(mode="sentences", min_words=3, per_document=9)
-    made = make_pairs(method, table(text=DOCUMENTS), tmp_path / "out.parquet")
-    assert {(row["anchor"], row["positive"]) for row in rows(made.out)} == {
+    result = make_pairs(method, table(text=DOCUMENTS), tmp_path / "out.parquet")
+    assert {(row["anchor"], row["positive"]) for row in rows(result.output)} == {
         ("The river was low.", "It had not rained for weeks, and the boats lay on the mud."),
         ("It had not rained for weeks, and the boats lay on the mud.", "Nobody fished any more!"),
         ("She sold the house in May.", "The garden went with it."),
         ("The garden went with it.", "So did the two old apple trees by the wall."),
     }
-    assert made.rejected == {"too short for two pieces": 1}
+    assert result.rejected == {"too short for two pieces": 1}
 
 
 def test_labels(table: Table, tmp_path: Path) -> None:
     texts = [f"{label} {i}" for label in "abc" for i in range(5)] + ["one"]
     labels = [*"aaaaabbbbbccccc", "d"]
     file = table(text=texts, label=labels)
-    made = make_pairs(SameLabel(file), file, tmp_path / "out.parquet")
-    assert (made.pairs, made.rejected) == (15, {"the only text of its label": 1})
-    for row in rows(made.out):
-        own = json.loads(row["meta"])["label"]
-        assert row["anchor"][0] == row["positive"][0] == own
+    result = make_pairs(SameLabel(file), file, tmp_path / "out.parquet")
+    assert (result.pairs, result.rejected) == (15, {"the only text of its label": 1})
+    for row in rows(result.output):
+        label = json.loads(row["meta"])["label"]
+        assert row["anchor"][0] == row["positive"][0] == label
         assert row["anchor"] != row["positive"]
-        assert row["negative"][0] != own
+        assert row["negative"][0] != label
     without = make_pairs(SameLabel(file, negatives=False), file, tmp_path / "plain.parquet")
-    assert {row["negative"] for row in rows(without.out)} == {""}
+    assert {row["negative"] for row in rows(without.output)} == {""}
 
 
-def test_integer_labels_serve(table: Table, tmp_path: Path) -> None:
+def test_integer_labels(table: Table, tmp_path: Path) -> None:
     file = table(text=["a", "b", "c", "d"], label=[0, 0, 1, 1])
     assert make_pairs(SameLabel(file), file, tmp_path / "out.parquet").pairs == 4
 
@@ -113,37 +113,35 @@ def test_one_label_is_refused(table: Table, refused: Refused) -> None:
 
 def test_columns_as_they_are(table: Table, tmp_path: Path) -> None:
     file = table(sent0=["a", "b", "c"], sent1=["A", "b", "C"], hard_neg=["x", "y", ""])
-    made = make_pairs(Import(**PRESETS["nli"]), file, tmp_path / "out.parquet")
-    found = [(row["anchor"], row["positive"], row["negative"]) for row in rows(made.out)]
-    assert found == [("a", "A", "x"), ("c", "C", "")]
-    assert made.rejected == {"both sides are the same": 1}
+    result = make_pairs(Import(**PRESETS["nli"]), file, tmp_path / "out.parquet")
+    pairs = [(row["anchor"], row["positive"], row["negative"]) for row in rows(result.output)]
+    assert pairs == [("a", "A", "x"), ("c", "C", "")]
+    assert result.rejected == {"both sides are the same": 1}
 
 
 def test_pairs_below_a_score_are_left_out(table: Table, tmp_path: Path) -> None:
     file = table(sentence1=["a", "b", "c"], sentence2=["A", "B", "C"], score=[5.0, 3.9, 4.0])
-    made = make_pairs(Import(**PRESETS["sts"], least=4.0), file, tmp_path / "out.parquet")
-    assert [row["anchor"] for row in rows(made.out)] == ["a", "c"]
-    assert json.loads(rows(made.out)[0]["meta"]) == {"score": 5.0}
-    assert made.rejected == {"score below 4": 1}
+    result = make_pairs(Import(**PRESETS["sts"], min_score=4.0), file, tmp_path / "out.parquet")
+    assert [row["anchor"] for row in rows(result.output)] == ["a", "c"]
+    assert json.loads(rows(result.output)[0]["meta"]) == {"score": 5.0}
+    assert result.rejected == {"score below 4": 1}
 
 
-def test_duplicates_are_told_by_their_flag(table: Table, tmp_path: Path) -> None:
+def test_duplicates_by_their_flag(table: Table, tmp_path: Path) -> None:
     file = table(question1=["a", "b"], question2=["A", "B"], is_duplicate=[True, False])
-    made = make_pairs(Import(**PRESETS["duplicates"]), file, tmp_path / "out.parquet")
-    assert [row["anchor"] for row in rows(made.out)] == ["a"]
+    result = make_pairs(Import(**PRESETS["duplicates"]), file, tmp_path / "out.parquet")
+    assert [row["anchor"] for row in rows(result.output)] == ["a"]
 
 
 def test_a_text_with_itself(table: Table, tmp_path: Path) -> None:
-    made = make_pairs(SameText(), table(text=DOCUMENTS), tmp_path / "out.parquet")
-    assert all(row["anchor"] == row["positive"] for row in rows(made.out))
+    result = make_pairs(SameText(), table(text=DOCUMENTS), tmp_path / "out.parquet")
+    assert all(row["anchor"] == row["positive"] for row in rows(result.output))
 
 
-def test_settings_that_cannot_work_are_refused(refused: Refused) -> None:
-    assert (
-        refused(RequestError, Noise, kinds=()) == "no noise was given: choose from delete, swap, characters"
-    )
+def test_invalid_settings_are_refused(refused: Refused) -> None:
+    assert refused(RequestError, Noise, kinds=()) == "kinds is empty: choose from delete, swap, characters"
     assert refused(RequestError, Noise, side="left") == "unknown side 'left': Known: positive, both"
     assert refused(RequestError, Crop, mode="span").startswith("unknown mode 'span': did you mean 'spans'?")
     assert refused(RequestError, Crop, min_words=9, max_words=5) == (
-        "min_words=9, max_words=5: the first must be 1 … the second"
+        "min_words=9, max_words=5: the first must be from 1 to the second"
     )

@@ -1,4 +1,4 @@
-"""There and back: what returns is a pair, what does not is counted; and a real, if senseless, model."""
+"""Back-translations are pairs or are counted as rejected; and a real model with random weights."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from tokenizers import processors
 
 from lastword.errors import ModelError, RequestError
 from lastword.pairs import make_pairs
-from lastword.pairs.translating import BackTranslation
-from lastword.pairs.translators import CTranslate2, SequenceToSequence, ways_via
+from lastword.pairs.translating import BackTranslation, CTranslate2, SequenceToSequence, load_translators
 from tests.conftest import _bpe
+from tests.pairs.test_make import write
 from tests.pairs.test_methods import rows
-from tests.pairs.test_stream import write
 
 Refused = Callable[..., str]
 TEXTS = ["the river was low", "she sold the house", "nobody rowed in summer", "the boats lay on mud"]
 
 
-def there(texts: Sequence[str]) -> list[str | None]:
+def forth(texts: Sequence[str]) -> list[str | None]:
     return [None if "boats" in text else "" if "house" in text else f"<{text}>" for text in texts]
 
 
@@ -32,20 +31,23 @@ def back(texts: Sequence[str]) -> list[str | None]:
     ]
 
 
-def test_what_does_not_come_back_is_no_pair(tmp_path: Path) -> None:
+def test_a_lost_or_unchanged_text_gives_no_pair(tmp_path: Path) -> None:
     file = write(tmp_path / "texts.txt", TEXTS)
-    made = make_pairs(BackTranslation({"de": (there, back)}), file, tmp_path / "out.parquet")
-    assert [(row["anchor"], row["positive"], row["meta"]) for row in rows(made.out)] == [
+    result = make_pairs(BackTranslation({"de": (forth, back)}), file, tmp_path / "out.parquet")
+    assert [(row["anchor"], row["positive"], row["meta"]) for row in rows(result.output)] == [
         (TEXTS[2], "well, nobody rowed in summer, it is said", '{"via": "de"}')
     ]
-    assert made.rejected == {"the text itself": 1, "empty answer": 1, "longer than the model's window": 1}
+    assert result.rejected == {"the text itself": 1, "empty answer": 1, "longer than the model's window": 1}
 
 
 def test_every_pivot_gives_pairs(tmp_path: Path) -> None:
     file = write(tmp_path / "texts.txt", TEXTS[2:3])
-    ways = {"de": (there, back), "fr": (there, lambda texts: ["in summer nobody went rowing" for _ in texts])}
-    made = make_pairs(BackTranslation(ways), file, tmp_path / "out.parquet")
-    assert [row["meta"] for row in rows(made.out)] == ['{"via": "de"}', '{"via": "fr"}']
+    translators = {
+        "de": (forth, back),
+        "fr": (forth, lambda texts: ["in summer nobody went rowing" for _ in texts]),
+    }
+    result = make_pairs(BackTranslation(translators), file, tmp_path / "out.parquet")
+    assert [row["meta"] for row in rows(result.output)] == ['{"via": "de"}', '{"via": "fr"}']
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     for name in ("en-de", "de-en"):
         model = transformers.MarianMTModel(config)
-        # As in Marian's own models: <pad> is never said. CTranslate2 knows so, transformers must be told.
+        # As in Marian's own models: <pad> is never generated. CTranslate2 has this built in, transformers has not.
         model.generation_config.bad_words_ids = [[config.pad_token_id]]
         model.save_pretrained(root / name)
         fast.save_pretrained(root / name)
@@ -82,27 +84,30 @@ def test_a_real_model_answers_each_text_by_itself(marian: Path) -> None:
     assert together[:-1] == [translate([text])[0] for text in TEXTS]
 
 
-def test_ctranslate2_says_the_same_in_full_precision(marian: Path) -> None:
+def test_ctranslate2_gives_the_same_in_full_precision(marian: Path) -> None:
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
     model = str(marian / "en-de")
     texts = [*TEXTS, "the river was low " * 40]
     plain = SequenceToSequence(model, device="cpu")(texts)
     converted = CTranslate2(model, precision="float32")(texts)
     assert converted[-1] is plain[-1] is None, "beyond the window"
-    # The random model never ends: the last token of each text is where it was cut.
-    assert all(str(one).startswith(str(other)) for one, other in zip(converted, plain, strict=True))
+    # The random model never ends its answers: both are truncated, at lengths that differ by a token.
+    assert all(str(text).startswith(str(other)) for text, other in zip(converted, plain, strict=True))
     assert CTranslate2(model)([]) == []
 
 
 def test_models_are_found_by_their_languages(marian: Path, refused: Refused, tmp_path: Path) -> None:
-    ways = ways_via(["de"], names=str(marian / "{source}-{target}"))
-    assert [one.model for one in ways["de"]] == [str(marian / "en-de"), str(marian / "de-en")]  # type: ignore[attr-defined]
-    assert refused(RequestError, ways_via, ["de"], engine="ctranslate") == (
+    translators = load_translators(["de"], models=str(marian / "{source}-{target}"))
+    assert [translator.model for translator in translators["de"]] == [
+        str(marian / "en-de"),
+        str(marian / "de-en"),
+    ]  # type: ignore[attr-defined]
+    assert refused(RequestError, load_translators, ["de"], engine="ctranslate") == (
         "unknown engine 'ctranslate': did you mean 'ctranslate2'? Known: transformers, ctranslate2"
     )
-    assert refused(RequestError, ways_via, ["en"]) == (
-        "--via en: give languages other than the texts' own, 'en'"
+    assert refused(RequestError, load_translators, ["en"]) == (
+        "pivots='en': give languages other than that of the texts, 'en'"
     )
-    assert refused(ModelError, ways_via, ["xx"], names=str(tmp_path / "{source}-{target}")).startswith(
-        f"{tmp_path / 'en-xx'} does not load as a translation model: "
-    )
+    assert refused(
+        ModelError, load_translators, ["xx"], models=str(tmp_path / "{source}-{target}")
+    ).startswith(f"{tmp_path / 'en-xx'} does not load as a translation model: ")

@@ -70,12 +70,10 @@ def test_evaluate_scores_so(tmp_path: Path, llama_folder: Path, load: Load) -> N
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *zip(TEXTS, labels, strict=True)])
     how = {"template": "ccw", "pooling": "lasttoken", "dtype": "float32", "device": "cpu"}
-    plain = evaluate(llama_folder, path, **how)  # type: ignore[arg-type]
+    plain = evaluate(llama_folder, path, **how).models[0]  # type: ignore[arg-type]
     left = scored_as_published(load(template="ccw", pooling="lasttoken"), SWITCH)
-    moved = evaluate(left, path, cache=tmp_path / "cache")
+    moved = evaluate(left, path, cache=tmp_path / "cache").models[0]
     assert not (tmp_path / "cache").exists(), "vectors that depend on their batch are not cached"
-    assert moved["score"] == pytest.approx(cluster_score(left, TEXTS, labels).score)
-    assert moved["score"] != plain["score"]
-    assert {key: moved[key] for key in ("model", "template")} == {
-        key: plain[key] for key in ("model", "template")
-    }
+    assert moved.score == cluster_score(left, TEXTS, labels)
+    assert moved.score != plain.score
+    assert (moved.model, moved.template) == (plain.model, plain.template)

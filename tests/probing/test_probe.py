@@ -277,7 +277,7 @@ def test_a_probe_resumes_where_it_was_stopped(
         ({"labels": ["x"] * 36}, "the list has one label only ('x'): a probe needs at least two"),
         ({"labels": ["x"]}, "36 texts and 1 labels: give one label per text"),
         ({"max_texts": 5}, "the list has 5 texts: a probe needs at least 20"),
-        ({"max_texts": 0}, "max_texts=0: give 1 or more, or nothing for all"),
+        ({"max_texts": 0}, "max_texts=0: give 1 or more, or None for all"),
         ({"rank_by": "v_measure"},
          "v_measure needs labels: give a label column, or choose from stability, agreement, tolerance, "
          "effective_rank, alignment, uniformity"),
@@ -307,7 +307,7 @@ def test_a_file_and_its_columns(load: Load, tmp_path: Path, refused: Refused) ->
     path.write_text("\n".join(json.dumps(row) for row in [*rows, {"body": "", "topic": "x", "split": "dev"}]))
     columns = {"text_column": "body", "label_column": "topic"}
     options: dict[str, Any] = {"templates": "none", "poolings": "mean", "layers": 2, "scores": "v_measure"}
-    assert "1 of 73 rows hold no text (empty in 'body'; rows 72, counted from 0)" in refused(
+    assert "1 of 73 rows have empty or non-text cells (empty in 'body'; rows 72, counted from 0)" in refused(
         TableError, probe, load(), path, **columns
     )
     result = probe(load(), path, split="dev", drop_empty=True, **columns, **options)

@@ -1,4 +1,4 @@
-"""The map of the package for the README: every file with the first line of its docstring."""
+"""The map of the package for ARCHITECTURE.md: every file with the first line of its docstring."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/python.md": python_page,
 }
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
-    ("README.md", "map"): lambda: file_map(ROOT),
+    ("ARCHITECTURE.md", "map"): lambda: file_map(ROOT),
     ("README.md", "demo"): lambda: demo_block(ROOT / "results" / "demo.json"),
     ("docs/reference/errors.md", "tree"): error_tree,
     ("docs/explanation/honest-numbers.md", "products"): lambda: known_table(

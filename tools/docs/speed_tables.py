@@ -49,7 +49,7 @@ def _encoding(content: Content) -> str:
     for shape in dict.fromkeys(row["shape"] for row in rows):
         own = [row for row in rows if row["shape"] == shape]
         kinds = list(dict.fromkeys(row["texts"] for row in own))
-        base = {row["texts"]: row["tokens_per_s"] for row in own if row["contestant"] == PEER}
+        base = {row["texts"]: row["tokens_per_s"] for row in own if row["implementation"] == PEER}
         lines = [
             _line(
                 "",
@@ -60,8 +60,8 @@ def _encoding(content: Content) -> str:
             )
         ]
         lines.append(_line("---", *["---:"] * (len(kinds) + 3)))
-        for name in dict.fromkeys(row["contestant"] for row in own):
-            mine = {row["texts"]: row for row in own if row["contestant"] == name}
+        for name in dict.fromkeys(row["implementation"] for row in own):
+            mine = {row["texts"]: row for row in own if row["implementation"] == name}
             cells = [
                 f"{mine[kind]['tokens_per_s']:,.0f} ({mine[kind]['tokens_per_s'] / base[kind]:.1f}×)"
                 for kind in kinds
@@ -101,12 +101,12 @@ def _training(content: Content) -> str:
              "rounds), real tokens per second, and the multiple of sentence-transformers' cached loss."]  # fmt: skip
     for shape, pairs in dict.fromkeys((row["shape"], row["pairs"]) for row in rows):
         own = [row for row in rows if (row["shape"], row["pairs"]) == (shape, pairs)]
-        base = next((row["tokens_per_s"] for row in own if row["contestant"] == CACHED), None)
+        base = next((row["tokens_per_s"] for row in own if row["implementation"] == CACHED), None)
         lines = [_line("", "s per step", "tokens/s", "multiple", "peak memory"), _line("---", *["---:"] * 4)]
         for row in own:
             multiple = f"{row['tokens_per_s'] / base:.1f}×" if base else "–"
             lines.append(_line(
-                row["contestant"], f"{row['seconds']['median']:.2f}", f"{row['tokens_per_s']:,.0f}", multiple,
+                row["implementation"], f"{row['seconds']['median']:.2f}", f"{row['tokens_per_s']:,.0f}", multiple,
                 f"{row['peak_mib']:,} MiB",
             ))  # fmt: skip
         parts += [f"### {shape}, {pairs} pairs", "\n".join(lines)]
@@ -115,12 +115,12 @@ def _training(content: Content) -> str:
 
 def _jobs(content: Content) -> str:
     rows = content["rows"]
-    base = next(row["seconds"]["median"] for row in rows if row["contestant"] == PEER)
+    base = next(row["seconds"]["median"] for row in rows if row["implementation"] == PEER)
     lines = [_line("", "seconds", "faster", "start-up", "peak memory"), _line("---", *["---:"] * 4)]
     for row in rows:
         seconds = row["seconds"]["median"]
         lines.append(_line(
-            row["contestant"], f"{seconds:.0f}", f"{base / seconds:.1f}×", f"{row['startup_s']:.1f} s",
+            row["implementation"], f"{seconds:.0f}", f"{base / seconds:.1f}×", f"{row['startup_s']:.1f} s",
             f"{row['peak_mib']:,} MiB",
         ))  # fmt: skip
     return "\n\n".join([

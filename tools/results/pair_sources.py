@@ -29,8 +29,7 @@ from lastword.experiments import Comparison, compare_pairs, read_sources
 from lastword.experiments.pair_sources import LEAST_STEPS
 from lastword.experiments.picture import write_picture
 from lastword.files.tables import read_texts
-from lastword.pairs import Crop, Import, Noise, SameLabel, SameText, make_pairs
-from lastword.pairs.method import Method
+from lastword.pairs import Crop, Import, Method, Noise, SameLabel, SameText, make_pairs
 
 PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
 TEXTS, DEVELOPMENT_TEXTS = 6000, 500
@@ -75,15 +74,15 @@ def write_sources(work: Path) -> None:
     subject_of = dict(zip(bundled["anchor"], bundled["subject"], strict=True))
     anchors = write_table(work / "anchors.parquet", text=list(subject_of), label=list(subject_of.values()))
     split = pq.read_schema(data / "pairs" / "wikisplit_pairs.parquet").names
-    scored = {"anchor": "sentence1", "positive": "sentence2", "score": "score"}
+    scored = {"anchor_column": "sentence1", "positive_column": "sentence2", "score_column": "score"}
     methods: dict[str, tuple[Path, Method]] = {
         "dropout": (sentences, SameText()),
         "noise": (sentences, Noise()),
         "crop": (documents, Crop()),
         "title_lead": (data / "pairs" / "wiki_title_lead.parquet", Import("title", "lead")),
         "wikisplit": (data / "pairs" / "wikisplit_pairs.parquet", Import(split[0], split[1])),
-        "sick": (data / "pairs" / "sick.parquet", Import(**scored, least=4.0)),
-        "stsb": (data / "pairs" / "stsb_en.parquet", Import(**scored, least=4.0)),
+        "sick": (data / "pairs" / "sick.parquet", Import(**scored, min_score=4.0)),
+        "stsb": (data / "pairs" / "stsb_en.parquet", Import(**scored, min_score=4.0)),
         "same_subject": (anchors, SameLabel(anchors, negatives=False)),
     }
     for name, (file, method) in methods.items():

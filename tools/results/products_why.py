@@ -31,7 +31,7 @@ RESULTS = ROOT / "results" / "products_why.json"
 NEIGHBOURS = 5
 
 
-def contestants(texts: list[str], work: Path) -> Iterator[tuple[str, np.ndarray]]:
+def implementations(texts: list[str], work: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Name and vectors, each of length 1."""
     random = np.random.default_rng(0).normal(size=(len(texts), 256)).astype(np.float32)
     yield "random vectors", random / np.linalg.norm(random, axis=1, keepdims=True)
@@ -67,7 +67,7 @@ def main() -> None:
     texts, labels = columns["text"], columns["label"]
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
-        for name, vectors in contestants(texts, Path(temporary)):
+        for name, vectors in implementations(texts, Path(temporary)):
             rows.append(
                 {"vectors": name, **{key: round(v, 4) for key, v in measures(vectors, labels).items()}}
             )

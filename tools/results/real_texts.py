@@ -55,9 +55,9 @@ def unreported(name: str, most: int, seed: int) -> tuple[list[str], list[str]]:
     options = CLUSTERING[name]
     path, label = data_folder() / "clustering" / f"{name}.parquet", options.get("label_column", "label")
     where = {"split": options["split"]} if "split" in options else None
-    scored = read_texts(path, ["text", label], where=where)["text"]
+    scored = read_texts(path, ["text"], labels=[label], where=where)["text"]
     reported = {scored[row] for row in sample_rows(len(scored), MOST_TEXTS, seed=0)}
-    columns = read_texts(path, ["text", label])
+    columns = read_texts(path, ["text"], labels=[label])
     free = [row for row, text in enumerate(columns["text"]) if text not in reported]
     rows = random.Random(seed).sample(free, min(most, len(free)))
     return [columns["text"][row] for row in rows], [columns[label][row] for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from typing import Any
 
@@ -57,21 +58,19 @@ def benchmark(benchmarks: tuple[str, ...], as_json: bool, **settings: Any) -> No
     if no_cache and settings["also_poolings"]:
         raise RequestError("--also-pooling fills the cache: leave out --no-cache")
     switches = checked_switches(settings.pop("as_published"), ["evaluation", "report"])
-    load_libraries(*libraries_of([settings["model"]]))
+    load_libraries(*libraries_of([settings["model"]]), "mteb")
     from lastword.evaluation import benchmark as run
 
     model = scored_model(settings.pop("model"), switches, settings)
-    result = run(
-        model,
-        benchmarks,
-        cache=False if no_cache else cache or True,
-        results=settings.pop("output"),
-        **settings,
-    )
+    if switches:
+        settings |= dict.fromkeys(("template", "pooling", "dtype", "device"))
+    scored = run(model, benchmarks, cache=False if no_cache else cache or True, **settings)
+    result = scored.to_dict()
     if switches:
         from lastword.paper.as_published import published_average
 
-        result["average_as_published"] = published_average(result["tasks"], switches)
+        rows = [{"score": row.score.value, "splits": row.splits} for row in scored.tasks]
+        result["average_as_published"] = published_average(rows, switches)
     print_result(result, as_json, _report)
     if not result["tasks"]:
         sys.exit(1)
@@ -93,26 +92,29 @@ def _report(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *_closing(result)])
 
 
-_HEADING = ("task", "metric", "score", "±", "texts", "seeds", "texts are")
+_HEADING = ("task", "metric", "score", "± draws", "± texts", "chance", "texts", "seeds", "texts are")
 
 
 def _row(task: dict[str, Any]) -> tuple[str, ...]:
     subset = "" if task["subset"] == "default" else f" ({task['subset']})"
-    spread = task["spread"]
+    score, values = task["seeds"][0], [score["value"] for score in task["seeds"]]
     return (
         f"{task['task']}{subset}{' *' if task['few_documents'] else ''}",
-        task["metric"].replace("_", "-"),
-        f"{100 * task['score']:.1f}",
-        f"{100 * task['std']:.1f}",
-        f"{task['n']:,}" + (f" of {task['documents']:,}" if task["n"] < task["documents"] else ""),
-        f"{len(task['seed_scores'])}" + (f" (± {100 * spread:.1f})" if spread is not None else ""),
+        score["metric"].replace("_", "-"),
+        *(_percent(score[name]) for name in ("value", "draw_se", "text_se", "chance")),
+        f"{score['n']:,}" + (f" of {task['documents']:,}" if score["n"] < task["documents"] else ""),
+        f"{len(values)}" + (f" (± {100 * statistics.stdev(values):.1f})" if len(values) > 1 else ""),
         task["texts"],
     )
 
 
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
 def _closing(result: dict[str, Any]) -> list[str]:
     lines = []
-    present, asked, mean = result["present"], result["asked"], result["average_of_present"]
+    present, asked, mean = result["complete"], len(result["names"]), result["average_of_complete"]
     if result["average"] is not None:
         lines.append(f"average of {asked} tasks: {100 * result['average']:.1f}")
     elif mean is not None:
@@ -124,4 +126,4 @@ def _closing(result: dict[str, Any]) -> list[str]:
         lines.append(f"average as the paper's code takes it: {100 * result['average_as_published']:.1f}")
     if result["encoded"] is not None:
         lines.append(f"texts embedded: {result['encoded']:,}; found in the cache: {result['from_cache']:,}")
-    return [*lines, f"results: {result['results']}"]
+    return [*lines, f"results: {result['output']}"]

@@ -184,9 +184,9 @@ def check_pairs_output(output: Path) -> None:
     Raises:
         RequestError: see the message.
     """
-    from lastword.pairs.record import require_writable
+    from lastword.pairs.record import require_suffix
 
-    require_writable(output)
+    require_suffix(output)
 
 
 def check_columns(file: str | Path, columns: Sequence[str]) -> None:
@@ -199,10 +199,11 @@ def check_columns(file: str | Path, columns: Sequence[str]) -> None:
     Raises:
         MissingFileError, TableError: see the message.
     """
-    from lastword.files.streams import HUB, chunks
+    from lastword.files.formats import HUB
+    from lastword.files.tables import require_columns
 
     if not str(file).startswith(HUB):
-        next(chunks(Path(PATHS.get(str(file), file)), columns, 1))
+        require_columns(PATHS.get(str(file), file), columns)
 
 
 def split_names(names: str) -> tuple[str, ...]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lastword.cli import options
 from lastword.cli.checks import NEW, SENTENCE_TRANSFORMERS, Choice, check_columns
-from lastword.cli.command import command, option
+from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.console import load_libraries
 from lastword.paper.switches import checked_switches
+from lastword.report.table import aligned
+
+if TYPE_CHECKING:
+    from lastword.evaluation import Evaluation
+    from lastword.uncertainty import Difference
 
 _SCORING = "Scoring"
 
@@ -57,17 +61,40 @@ def evaluate(models: tuple[str, ...], data: str, as_json: bool, **settings: Any)
     load_libraries(*libraries_of(models))
     from lastword.evaluation import evaluate as run
 
-    results = []
-    for model in models:
-        own = dict(settings)
-        results.append(run(scored_model(model, switches, own), data, **own))
-    if as_json:
-        click.echo(json.dumps(results))
-    for result in results if not as_json else ():
-        metric = result["metric"].replace("_", "-")
-        unit = {"sts": "pairs", "retrieval": "queries"}.get(result["task"], "texts")
-        score = f"{100 * result['score']:.1f} ± {100 * result['std']:.1f}"
-        click.echo(f"{model_name(result)}\n{metric} {score} on {result['n']:,} {unit} of {data}")
+    loaded = [scored_model(model, switches, settings) for model in models]
+    if switches:
+        settings |= dict.fromkeys(("template", "pooling", "dtype", "device"))
+    print_result(run(loaded, data, **settings), as_json, evaluation_table)
+
+
+def evaluation_table(result: Evaluation) -> str:
+    """Models side by side: scores in percent with their standard errors, chance, and paired differences."""
+    unit = {"sts": "pairs", "retrieval": "queries"}.get(result.task, "texts")
+    rows = [
+        (
+            model_name(vars(row)),
+            f"{100 * row.score.value:.1f}",
+            f"{100 * row.score.draw_se:.1f}" if row.score.draws else "–",
+            "–" if row.score.text_se is None else f"{100 * row.score.text_se:.1f}",
+            "–" if row.score.chance is None else f"{100 * row.score.chance:.1f}",
+            "–" if row.score.ami is None else f"{100 * row.score.ami:.1f}",
+            _difference(row.against_tfidf),
+            "best" if row is result.best else _difference(row.against_best),
+        )
+        for row in result.models
+    ]
+    heading = ("model", result.metric.replace("_", "-"), "± draws", "± texts", "chance", "AMI")
+    rows.insert(0, (*heading, "against tfidf [95 %]", "against the best [95 %]"))
+    used = [i for i, cells in enumerate(zip(*rows[1:], strict=True)) if set(cells) != {"–"}]
+    table = aligned([[row[i] for i in used] for row in rows])
+    return f"{result.n:,} {unit} of {result.data}\n\n{table}"
+
+
+def _difference(difference: Difference | None) -> str:
+    if difference is None:
+        return "–"
+    ends = f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    return f"{100 * difference.value:+.1f} {ends} {difference.verdict}"
 
 
 def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) -> Any:
@@ -77,13 +104,13 @@ def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) 
     from lastword.encoders.by_name import load_encoder
     from lastword.paper.as_published import scored_as_published
 
-    loading = {name: settings.pop(name) for name in ("template", "pooling", "dtype", "device")}
+    loading = {name: settings[name] for name in ("template", "pooling", "dtype", "device")}
     return scored_as_published(load_encoder(model, **loading), switches)
 
 
 def libraries_of(models: Sequence[str]) -> list[str]:
     """Libraries that scoring some models needs and that take seconds to import."""
-    libraries = ["sklearn.cluster", "mteb"]
+    libraries = ["sklearn.cluster"]
     if any(model.startswith(SENTENCE_TRANSFORMERS) for model in models):
         libraries += ["torch", "sentence_transformers"]
     elif any(model != "tfidf" for model in models):

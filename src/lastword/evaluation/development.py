@@ -84,7 +84,7 @@ def read_development(
             name += f", {column}" if len(label_columns) > 1 else ""
             if name in sets:
                 raise RequestError(f"two development sets are called {name!r}: rename a file")
-            cells = read_texts(path, [text_column, column], where=where, drop_empty=drop_empty)
+            cells = read_texts(path, [text_column], labels=[column], where=where, drop_empty=drop_empty)
             require_labels(cells[column], "clustering", name)
             sets[name] = (cells[text_column], cells[column])
     return sets

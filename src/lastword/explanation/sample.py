@@ -73,8 +73,9 @@ def read_sample(
     if max_texts < 1:
         raise RequestError(f"max_texts={max_texts}: give 1 or more")
     path = path_of(str(data)) if str(data) in NAMES else Path(data)
-    names = [name for name in (columns.text, columns.positive, columns.label) if name]
-    cells = read_texts(path, names, drop_empty=drop_empty)
+    names = [name for name in (columns.text, columns.positive) if name]
+    labels = [columns.label] if columns.label else []
+    cells = read_texts(path, names, labels=labels, drop_empty=drop_empty)
     total = len(cells[columns.text])
     rows = sorted(random.Random(seed).sample(range(total), min(max_texts, total)))
     sampled = {name: [column[row] for row in rows] for name, column in cells.items()}

@@ -1,1 +1,1 @@
-"""FILES: read texts and write results; files in order: tables, streams, inputs, run_folder, cache_folder, locks."""
+"""FILES → texts and back; files in data order: formats, tables, inputs, run_folder, chunk_run; locks, cache_folder."""

@@ -1,24 +1,27 @@
-"""What is scored on: labelled texts, pairs with a score, a collection with queries; read from files."""
+"""Data to score on, read from files: labelled texts, pairs with a score, a collection with queries."""
 
 from __future__ import annotations
 
-import json
-import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 
 from lastword.console import warn
 from lastword.errors import MissingFileError, RequestError, TableError
-from lastword.files.tables import columns_of, read_table, read_texts
+from lastword.files.formats import BLOCK_ROWS
+from lastword.files.tables import Kind, read_chunks, read_texts
 
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """Texts, their labels, and the words that tell a person where they are from."""
+    """Texts and their labels.
+
+    Attributes:
+        texts: n texts.
+        labels: n labels.
+        where: file and split, for messages.
+    """
 
     texts: list[str]
     labels: list[str]
@@ -26,12 +29,17 @@ class LabelledTexts:
 
     @classmethod
     def read(cls, path: Path, columns: tuple[str, str], split: str | None, drop_empty: bool) -> LabelledTexts:
-        """Read a column of texts and one of labels, of all rows or of one split."""
-        cells = read_texts(path, columns, where={"split": split} if split else None, drop_empty=drop_empty)
-        return cls(cells[columns[0]], cells[columns[1]], _place(path, split))
+        """Read a column of texts and one of labels, of all rows or of one split.
+
+        Raises:
+            MissingFileError, TableError: see the message.
+        """
+        text, label = columns
+        cells = read_texts(path, [text], labels=[label], where=_condition(split), drop_empty=drop_empty)
+        return cls(cells[text], cells[label], _origin(path, split))
 
     def sample(self, most: int | None, seed: int) -> LabelledTexts:
-        """Draw at most so many, always the same ones, and keep their order."""
+        """Draw at most `most` texts, the same ones for the same seed, in their order."""
         rows = sample_rows(len(self.texts), most, seed)
         if len(rows) == len(self.texts):
             return self
@@ -41,7 +49,13 @@ class LabelledTexts:
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Pairs of texts, how alike people find each, and where they are from."""
+    """Pairs of texts and how similar people find them.
+
+    Attributes:
+        first, second: n texts each.
+        scores: n similarities.
+        where: file and split, for messages.
+    """
 
     first: list[str]
     second: list[str]
@@ -49,24 +63,27 @@ class ScoredPairs:
     where: str
 
     @classmethod
-    def read(cls, path: Path, columns: tuple[str, str], score_column: str, split: str | None) -> ScoredPairs:
+    def read(
+        cls,
+        path: Path,
+        columns: tuple[str, str],
+        score_column: str,
+        split: str | None,
+        drop_empty: bool = False,
+    ) -> ScoredPairs:
         """Read two columns of texts and one of numbers, of all rows or of one split.
 
         Raises:
             MissingFileError, TableError: see the message.
         """
-        texts = read_texts(path, columns, where={"split": split} if split else None)
-        table = read_table(path)
-        if split:
-            kept = [cell == split for cell in table.column("split").to_pylist()]
-            table = table.filter(pa.array(kept))
-        scores = _numbers(
-            path, columns_of(table, path, [score_column]).column(score_column).to_pylist(), score_column
+        cells = read_texts(
+            path, columns, numbers=[score_column], where=_condition(split), drop_empty=drop_empty
         )
-        return cls(texts[columns[0]], texts[columns[1]], scores, _place(path, split))
+        scores = [float(score) for score in cells[score_column]]
+        return cls(cells[columns[0]], cells[columns[1]], scores, _origin(path, split))
 
     def sample(self, most: int | None, seed: int) -> ScoredPairs:
-        """Draw at most so many, always the same ones, and keep their order."""
+        """Draw at most `most` pairs, the same ones for the same seed, in their order."""
         rows = sample_rows(len(self.scores), most, seed)
         if len(rows) == len(self.scores):
             return self
@@ -83,7 +100,7 @@ class Collection:
         documents: id → title and text.
         queries: id → text; only those that have a relevant document.
         relevant: id of a query → id of a document → grade, above 0 for a relevant one.
-        where: where they are from.
+        where: folder and split, for messages.
     """
 
     documents: dict[str, tuple[str, str]]
@@ -102,16 +119,14 @@ class Collection:
             raise MissingFileError(
                 f"no folder {folder}: retrieval needs one with corpus.jsonl, queries.jsonl and qrels/{split}.tsv"
             )
-        documents = {
-            row["_id"]: (row.get("title") or "", row["text"]) for row in _json_lines(folder / "corpus.jsonl")
-        }
-        queries = {row["_id"]: row["text"] for row in _json_lines(folder / "queries.jsonl")}
+        documents = {key: (title, text) for key, text, title in _beir_texts(folder / "corpus.jsonl")}
+        queries = {key: text for key, text, _ in _beir_texts(folder / "queries.jsonl")}
         path = folder / "qrels" / f"{split}.tsv"
         relevant = {query: grades for query, grades in _qrels(path).items() if query in queries}
         judged = {document for grades in relevant.values() for document in grades}
         if absent := sorted(judged - documents.keys()):
             warn(
-                f"{len(absent)} of {len(judged)} documents that {path} judges are not in the corpus "
+                f"{len(absent)} of {len(judged)} documents in {path} are not in the corpus "
                 f"(such as {absent[0]!r}): they count as never found"
             )
         answered = {
@@ -123,12 +138,12 @@ class Collection:
             documents,
             {query: text for query, text in queries.items() if query in answered},
             {query: grades for query, grades in relevant.items() if query in answered},
-            _place(folder, split),
+            _origin(folder, split),
         )
 
 
 def two_columns(names: str) -> tuple[str, str]:
-    """The two columns of a pair, with a comma between them.
+    """The two columns of a pair, separated by a comma.
 
     Raises:
         RequestError: not two names.
@@ -141,12 +156,8 @@ def two_columns(names: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _place(path: Path, split: str | None) -> str:
-    return f"{path} (split {split!r})" if split else str(path)
-
-
 def sample_rows(count: int, most: int | None, seed: int) -> list[int]:
-    """At most so many of the rows 0 … `count` - 1, in their order; always the same for a seed.
+    """At most `most` of the rows 0 … `count` - 1, in their order; the same ones for the same seed.
 
     Raises:
         RequestError: `most` is below 1.
@@ -154,44 +165,32 @@ def sample_rows(count: int, most: int | None, seed: int) -> list[int]:
     if most is None or most >= count:
         return list(range(count))
     if most < 1:
-        raise RequestError(f"max_texts={most}: give 1 or more, or nothing for all")
+        raise RequestError(f"max_texts={most}: give 1 or more, or None for all")
     return sorted(random.Random(seed).sample(range(count), most))
 
 
-def _numbers(path: Path, cells: list[Any], name: str) -> list[float]:
-    numbers = []
-    for row, cell in enumerate(cells):
-        try:
-            number = float(cell)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise TableError(f"{path}: {name!r} of row {row} is {cell!r}, not a number (rows counted from 0)")
-        numbers.append(number)
-    return numbers
+def _condition(split: str | None) -> dict[str, str] | None:
+    return {"split": split} if split else None
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
+def _origin(path: Path, split: str | None) -> str:
+    return f"{path} (split {split!r})" if split else str(path)
+
+
+def _beir_texts(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Id, text and title of each document or query; a text may be empty."""
     if not path.is_file():
         raise MissingFileError(f"no file {path}: retrieval needs corpus.jsonl, queries.jsonl and qrels")
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("_id", "text")):
-            raise TableError(f"{path}, line {number}: give an object with the texts _id and text")
-        rows.append(row)
-    return rows
+    kinds: dict[str, Kind] = {"_id": "label", "text": "blank"}
+    for chunk in read_chunks(path, kinds, BLOCK_ROWS, optional=["title"]):
+        yield from zip(*(chunk.columns[name] for name in ("_id", "text", "title")), strict=True)
 
 
 def _qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Id of a query → id of a document → grade; the header line is optional in BEIR's files."""
     if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
-        raise MissingFileError(f"no file {path}: choose another split (--split); there are: {there}")
+        splits = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
+        raise MissingFileError(f"no file {path}: choose another split; there are: {splits}")
     relevant: dict[str, dict[str, int]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         cells = line.rstrip("\r").split("\t")
@@ -201,5 +200,7 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
             query, document, grade = cells
             relevant.setdefault(query, {})[document] = int(grade)
         except ValueError:
-            raise TableError(f"{path}, line {number}: give query-id, corpus-id and a whole score") from None
+            raise TableError(
+                f"{path}, line {number}: give query-id, corpus-id and an integer score"
+            ) from None
     return relevant

@@ -1,19 +1,20 @@
-"""TEXT → POSITIVE PAIRS; files in data order: rows, record, method, stream."""
+"""TEXT → POSITIVE PAIRS; files in data order: record, the methods, make; then checking and mining."""
 
 from lastword.pairs.cropping import Crop
 from lastword.pairs.importing import PRESETS, Import, SameText
 from lastword.pairs.labelling import SameLabel
+from lastword.pairs.make import PairsResult, make_pairs
 from lastword.pairs.noising import Noise
-from lastword.pairs.record import Pair, Rejected
-from lastword.pairs.stream import Made, make_pairs
+from lastword.pairs.record import Method, Pair, Rejected
 
 __all__ = [
     "PRESETS",
     "Crop",
     "Import",
-    "Made",
+    "Method",
     "Noise",
     "Pair",
+    "PairsResult",
     "Rejected",
     "SameLabel",
     "SameText",

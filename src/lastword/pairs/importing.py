@@ -1,4 +1,4 @@
-"""Pairs that somebody made already: two or three columns of a file or of a data set on the Hub."""
+"""Pairs that exist already: two or three columns of a file or of a data set on the Hub."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lastword.files.streams import Chunk
-from lastword.pairs.record import NO_TEXT, Pair, Rejected
+from lastword.files.tables import Chunk, Kind
+from lastword.pairs.record import Pair, Rejected
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "nli": {"anchor": "sent0", "positive": "sent1", "negative": "hard_neg"},
-    "sts": {"anchor": "sentence1", "positive": "sentence2", "score": "score"},
-    "duplicates": {"anchor": "question1", "positive": "question2", "score": "is_duplicate", "least": 1.0},
-    "title": {"anchor": "title", "positive": "body"},
-}
-"""Which columns the usual data sets have: NLI triples (SimCSE's), STS, question duplicates, title and body."""
+    "nli": {"anchor_column": "sent0", "positive_column": "sent1", "negative_column": "hard_neg"},
+    "sts": {"anchor_column": "sentence1", "positive_column": "sentence2", "score_column": "score"},
+    "duplicates": {
+        "anchor_column": "question1", "positive_column": "question2", "score_column": "is_duplicate",
+        "min_score": 1.0,
+    },
+    "title": {"anchor_column": "title", "positive_column": "body"},
+}  # fmt: skip
+"""Columns of common data sets: NLI triples (SimCSE's), STS, question duplicates, title and body."""
 
 
 @dataclass(frozen=True)
@@ -23,48 +26,47 @@ class Import:
     """Columns as they are.
 
     Attributes:
-        anchor, positive: their columns.
-        negative: column of hard negatives, or "".
-        score: column of a similarity, or "": pairs below `least` are left out.
-        least: lowest score that counts as a positive.
+        anchor_column, positive_column: columns of the texts.
+        negative_column: column of hard negatives, whose cells may be empty; "" is without.
+        score_column: column of similarities; "" is without.
+        min_score: pairs with a lower score are left out.
     """
 
-    anchor: str = "anchor"
-    positive: str = "positive"
-    negative: str = ""
-    score: str = ""
-    least: float = 0.0
+    anchor_column: str = "anchor"
+    positive_column: str = "positive"
+    negative_column: str = ""
+    score_column: str = ""
+    min_score: float = 0.0
     name: str = "import"
     chunk: int = 4096
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> dict[str, Kind]:
         """See `Method`."""
-        return tuple(name for name in (self.anchor, self.positive, self.negative, self.score) if name)
+        columns: dict[str, Kind] = {self.anchor_column: "text", self.positive_column: "text"}
+        if self.negative_column:
+            columns[self.negative_column] = "blank"
+        if self.score_column:
+            columns[self.score_column] = "number"
+        return columns
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
-        return {"least": self.least if self.score else None}
+        return {"min_score": self.min_score if self.score_column else None}
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
-        columns, blanks = chunk.columns, [""] * len(chunk)
-        anchors, positives = columns[self.anchor], columns[self.positive]
-        negatives = columns[self.negative] if self.negative else blanks
-        scores = columns[self.score] if self.score else blanks
-        for row, (anchor, positive, negative, score) in enumerate(
-            zip(anchors, positives, negatives, scores, strict=True), chunk.start
-        ):
-            if not anchor.strip() or not positive.strip():
-                yield Rejected(row, NO_TEXT)
-            elif anchor == positive:
+        columns = chunk.columns
+        for number, row in enumerate(chunk.rows):
+            anchor, positive = (columns[name][number] for name in (self.anchor_column, self.positive_column))
+            negative = columns[self.negative_column][number] if self.negative_column else ""
+            score = float(columns[self.score_column][number]) if self.score_column else None
+            if anchor == positive:
                 yield Rejected(row, "both sides are the same")
-            elif self.score and _number(score) < self.least:
-                yield Rejected(row, f"score below {self.least:g}")
+            elif score is not None and score < self.min_score:
+                yield Rejected(row, f"score below {self.min_score:g}")
             else:
-                yield Pair(
-                    anchor, positive, row, negative, meta={"score": _number(score)} if self.score else {}
-                )
+                yield Pair(anchor, positive, row, negative, {} if score is None else {"score": score})
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,17 @@ class SameText:
     Source: SimCSE, arXiv:2104.08821, §3.
 
     Attributes:
-        column: column of the texts.
+        text_column: column of the texts.
     """
 
-    column: str = "text"
+    text_column: str = "text"
     name: str = "dropout"
     chunk: int = 4096
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> dict[str, Kind]:
         """See `Method`."""
-        return (self.column,)
+        return {self.text_column: "text"}
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
@@ -92,12 +94,5 @@ class SameText:
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
-        for row, text in enumerate(chunk.columns[self.column], chunk.start):
-            yield Pair(text, text, row) if text.strip() else Rejected(row, NO_TEXT)
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("-inf")
+        for row, text in zip(chunk.rows, chunk.columns[self.text_column], strict=True):
+            yield Pair(text, text, row)

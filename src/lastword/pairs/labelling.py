@@ -1,4 +1,4 @@
-"""Pairs from labels: the positive shares the anchor's label, the hard negative does not."""
+"""Pairs from labels: the positive has the anchor's label, the hard negative another."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lastword.errors import RequestError, TableError
-from lastword.files.streams import Chunk, chunks
-from lastword.pairs.method import rng
-from lastword.pairs.record import NO_TEXT, Pair, Rejected
+from lastword.files.tables import Chunk, Kind, read_chunks
+from lastword.pairs.record import Pair, Rejected, row_rng
 
 POOL = 2000  # texts of a label that positives and negatives are drawn from
 
@@ -20,15 +19,16 @@ class SameLabel:
     """Another text of the same label, and one of another label.
 
     Attributes:
-        file: the texts are drawn from this file too, in a first pass, at most `POOL` of each label.
-        column: column of the texts.
+        file: the positives and negatives are drawn from this file, read once before the pairs are made; at
+            most `POOL` texts of each label are kept in memory.
+        text_column: column of the texts.
         label_column: column of the labels.
         negatives: whether to draw a hard negative.
-        seed: decides which texts stand in the pools.
+        seed: decides which texts are kept.
     """
 
     file: Path
-    column: str = "text"
+    text_column: str = "text"
     label_column: str = "label"
     negatives: bool = True
     seed: int = 0
@@ -37,31 +37,28 @@ class SameLabel:
     _pools: dict[str, list[str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Fill the pools: a reservoir for each label (Vitter 1985, algorithm R), so memory stays bounded."""
+        """Fill a reservoir for each label (Vitter 1985, algorithm R), so that memory stays bounded."""
+        if self.text_column == self.label_column:
+            raise RequestError(f"texts and labels are both in column {self.text_column!r}: give two columns")
         self._pools = {}
         counts: dict[str, int] = {}
-        for chunk in chunks(self.file, self.columns, self.chunk):
-            texts, labels = (chunk.columns[name] for name in self.columns)
-            for row, (text, label) in enumerate(zip(texts, labels, strict=True), chunk.start):
-                if not text.strip() or not label.strip():
-                    continue
+        for chunk in read_chunks(self.file, self.columns, self.chunk, drop_empty=True):
+            for row, text, label in self._rows(chunk):
                 pool = self._pools.setdefault(label, [])
                 counts[label] = counts.get(label, 0) + 1
                 if len(pool) < POOL:
                     pool.append(text)
-                elif (place := rng(self.seed, "pool", row).randrange(counts[label])) < POOL:
-                    pool[place] = text
+                elif (index := row_rng(self.seed, "pool", row).randrange(counts[label])) < POOL:
+                    pool[index] = text
         if len(self._pools) < 2:
             raise TableError(
                 f"{self.file}: column {self.label_column!r} has {len(self._pools)} label; pairs from labels need two"
             )
-        if self.column == self.label_column:
-            raise RequestError(f"texts and labels are both column {self.column!r}: give two")
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> dict[str, Kind]:
         """See `Method`."""
-        return (self.column, self.label_column)
+        return {self.text_column: "text", self.label_column: "label"}
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
@@ -69,22 +66,18 @@ class SameLabel:
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
-        texts, labels = (chunk.columns[name] for name in self.columns)
-        names = sorted(self._pools)
-        for row, (text, label) in enumerate(zip(texts, labels, strict=True), chunk.start):
-            if not text.strip() or not label.strip():
-                yield Rejected(row, NO_TEXT)
-                continue
-            draw = rng(seed, self.name, row)
-            others = [
-                other
-                for other in draw.sample(self._pools[label], min(8, len(self._pools[label])))
-                if other != text
-            ]
-            if not others:
+        labels = sorted(self._pools)
+        for row, text, label in self._rows(chunk):
+            rng, pool = row_rng(seed, self.name, row), self._pools[label]
+            positives = [other for other in rng.sample(pool, min(8, len(pool))) if other != text]
+            if not positives:
                 yield Rejected(row, "the only text of its label")
                 continue
             negative = ""
             if self.negatives:
-                negative = draw.choice(self._pools[draw.choice([name for name in names if name != label])])
-            yield Pair(text, others[0], row, negative, meta={"label": label})
+                negative = rng.choice(self._pools[rng.choice([other for other in labels if other != label])])
+            yield Pair(text, positives[0], row, negative, {"label": label})
+
+    def _rows(self, chunk: Chunk) -> Iterator[tuple[int, str, str]]:
+        columns = chunk.columns
+        return zip(chunk.rows, columns[self.text_column], columns[self.label_column], strict=True)

@@ -1,4 +1,4 @@
-"""Hard negatives for pairs that have none: texts near an anchor that are not its positive."""
+"""Hard negatives for pairs without one: texts near an anchor that are not its positive."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import sys
 import tempfile
 from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lastword.console import info
-from lastword.embedding import Embedder
 from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import require_absent
-from lastword.files.tables import columns_of, read_table
-from lastword.pairs.record import require_writable, write_table
+from lastword.files.tables import read_table, require_columns
+from lastword.pairs.record import require_suffix, write_table
+
+if TYPE_CHECKING:
+    from lastword.embedding import Embedder
 
 
 def mine_negatives(
     file: str | Path,
-    out: str | Path,
+    output: str | Path,
     embedder: Embedder,
     *,
     rank_from: int = 1,
@@ -29,63 +31,60 @@ def mine_negatives(
     margin: float = 0.05,
     overwrite: bool = False,
 ) -> int:
-    """Give each pair the hardest negative that is safe enough; pairs without one keep none.
+    """Give each pair the hardest negative that is safe enough; pairs without a safe one get "".
 
-    The search is sentence-transformers' own (`mine_hard_negatives`), over the positives of all pairs.
+    The search is sentence-transformers' `mine_hard_negatives`, over the positives of all pairs.
 
     Args:
-        file: pairs, with the columns anchor and positive; others are kept.
-        out: .parquet, .jsonl or .csv.
-        embedder: finds what is near.
-        rank_from, rank_to: only neighbours of these ranks; the nearest are often positives nobody marked.
-        margin: a negative must be less similar to the anchor than its positive by this cosine at least.
-        overwrite: replace `out`.
+        file: pairs, with the columns anchor and positive; other columns are copied.
+        output: .parquet, .jsonl or .csv.
+        embedder: measures the similarities.
+        rank_from, rank_to: ranks of the neighbours to choose from; the nearest are often unmarked positives.
+        margin: a negative must be less similar to the anchor than its positive by at least this cosine.
+        overwrite: replace `output`.
 
     Returns:
-        How many pairs got a negative.
+        Number of pairs with a negative.
 
     Raises:
         ExistingOutputError, MissingFileError, TableError, RequestError: see the message.
     """
-    file, out = Path(file), Path(out)
-    require_writable(out)
-    require_absent(out, overwrite)
+    file, output = Path(file), Path(output)
+    require_suffix(output)
+    require_absent(output, overwrite)
     if not 0 <= rank_from < rank_to:
         raise RequestError(f"ranks {rank_from} … {rank_to}: the first must be 0 or more and below the second")
+    require_columns(file, ["anchor", "positive"])
     table = read_table(file)
-    anchors, positives = (
-        column.to_pylist() for column in columns_of(table, file, ["anchor", "positive"]).columns
-    )
+    anchors, positives = (table[name].to_pylist() for name in ("anchor", "positive"))
     if any(not isinstance(text, str) or not text.strip() for text in [*anchors, *positives]):
         raise TableError(
-            f"{file}: some pairs have a side without text; `lastword pairs check --fix` leaves them out"
+            f"{file}: some pairs have an empty side; remove them with `lastword pairs check --fix`"
         )
-    if len(set(positives)) <= rank_from + 1:
-        raise TableError(
-            f"{file}: {len(set(positives))} distinct positives; ranks from {rank_from} on need more"
-        )
-    negatives = _mined(embedder, anchors, positives, rank_from, min(rank_to, len(set(positives)) - 1), margin)
-    column = pa.array(
-        [negatives.get((a, p), "") for a, p in zip(anchors, positives, strict=True)], pa.string()
-    )
+    distinct = len(set(positives))
+    if distinct <= rank_from + 1:
+        raise TableError(f"{file}: {distinct} distinct positives; negatives from rank {rank_from} need more")
+    negatives = _mine(embedder, anchors, positives, rank_from, min(rank_to, distinct - 1), margin)
+    column = pa.array([negatives.get(pair, "") for pair in zip(anchors, positives, strict=True)], pa.string())
     if "negative" in table.column_names:
         table = table.set_column(table.column_names.index("negative"), "negative", column)
     else:
         table = table.append_column("negative", column)
-    write_table(table, out)
-    found = sum(bool(text) for text in column.to_pylist())
-    info(f"{found:,} of {len(anchors):,} pairs got a negative: {out}")
-    return found
+    write_table(table, output)
+    count = sum(bool(text) for text in column.to_pylist())
+    info(f"{count:,} of {len(anchors):,} pairs have a negative: {output}")
+    return count
 
 
-def _mined(
+def _mine(
     embedder: Embedder, anchors: list[str], positives: list[str], rank_from: int, rank_to: int, margin: float
 ) -> dict[tuple[str, str], str]:
+    """Anchor and positive → negative."""
     import datasets
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
 
-    with tempfile.TemporaryDirectory() as parent:  # the miner takes a sentence-transformers model
+    with tempfile.TemporaryDirectory() as parent:  # the search takes a sentence-transformers model
         folder = embedder.save(Path(parent) / "model")
         model = SentenceTransformer(str(folder), device=str(embedder.backbone.device))
     with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):  # it always shows its bars

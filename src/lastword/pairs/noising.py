@@ -8,9 +8,8 @@ from typing import Any
 
 from lastword.augment import NOISES, checked_noises, noisy
 from lastword.errors import RequestError, unknown_name
-from lastword.files.streams import Chunk
-from lastword.pairs.method import rng
-from lastword.pairs.record import NO_TEXT, Pair, Rejected
+from lastword.files.tables import Chunk, Kind
+from lastword.pairs.record import Pair, Rejected, row_rng
 
 SIDES = ("positive", "both")
 
@@ -22,29 +21,29 @@ class Noise:
     Source: arXiv:2507.22729, §3.3.
 
     Attributes:
-        column: column of the texts.
+        text_column: column of the texts.
         kinds: names in `NOISES`, applied in this order.
-        side: "positive" leaves the anchor as it is, "both" damages it too, by another draw.
+        side: "positive" leaves the anchor as it is, "both" damages it too, in another random way.
     """
 
-    column: str = "text"
+    text_column: str = "text"
     kinds: tuple[str, ...] = tuple(NOISES)
     side: str = "positive"
     name: str = "noise"
     chunk: int = 4096
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Refuse invalid settings."""
         checked_noises(self.kinds)
         if not self.kinds:
-            raise RequestError(f"no noise was given: choose from {', '.join(NOISES)}")
+            raise RequestError(f"kinds is empty: choose from {', '.join(NOISES)}")
         if self.side not in SIDES:
             raise RequestError(unknown_name("side", self.side, SIDES))
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> dict[str, Kind]:
         """See `Method`."""
-        return (self.column,)
+        return {self.text_column: "text"}
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
@@ -52,13 +51,10 @@ class Noise:
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
-        for row, text in enumerate(chunk.columns[self.column], chunk.start):
-            if not text.strip():
-                yield Rejected(row, NO_TEXT)
-                continue
-            draw = rng(seed, self.name, row)
-            positive = noisy(text, self.kinds, draw)
-            anchor = noisy(text, self.kinds, draw) if self.side == "both" else text
+        for row, text in zip(chunk.rows, chunk.columns[self.text_column], strict=True):
+            rng = row_rng(seed, self.name, row)
+            positive = noisy(text, self.kinds, rng)
+            anchor = noisy(text, self.kinds, rng) if self.side == "both" else text
             if anchor == positive:
                 yield Rejected(row, "too short to be changed")
             else:

@@ -1,36 +1,37 @@
-"""One pair with where it came from, and files of pairs."""
+"""One pair, a method of making pairs, and files of pairs."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from lastword.errors import RequestError
+from lastword.files.tables import Chunk, Kind
 
 SCHEMA = pa.schema([
     ("anchor", pa.string()), ("positive", pa.string()), ("negative", pa.string()), ("source", pa.string()),
     ("method", pa.string()), ("seed", pa.int64()), ("meta", pa.string()),
 ])  # fmt: skip
-ENDINGS = (".parquet", ".jsonl", ".csv")
-NO_TEXT = "no text"  # the reason that a run refuses unless told to drop such rows
+SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two texts that mean the same.
+    """Two texts with the same meaning.
 
     Attributes:
         anchor, positive: the texts.
-        row: number of the row it was made from.
-        negative: a text near the anchor but of another meaning; "" where there is none.
-        meta: what else the method knows, as JSON has it.
+        row: number of the row that it was made from.
+        negative: a text near the anchor with another meaning; "" where there is none.
+        meta: further facts of the method, as JSON values.
     """
 
     anchor: str
@@ -46,6 +47,37 @@ class Rejected:
 
     row: int
     reason: str
+
+
+class Method(Protocol):
+    """A method of making pairs.
+
+    The pairs of a row depend on the row, its number and the seed alone, never on other rows: then a resumed
+    run ends with the same pairs.
+    """
+
+    @property
+    def name(self) -> str:
+        """Value of the column `method`."""
+
+    @property
+    def columns(self) -> Mapping[str, Kind]:
+        """The columns that it reads."""
+
+    @property
+    def chunk(self) -> int:
+        """Rows that it takes at a time, after which a run can be resumed."""
+
+    def settings(self) -> dict[str, Any]:
+        """Whatever changes the pairs, as JSON values; a resumed run must have the same."""
+
+    def pairs(self, chunk: Chunk, seed: int) -> Iterable[Pair | Rejected]:
+        """Make the pairs of some rows, which have no empty cells but in "blank" columns."""
+
+
+def row_rng(seed: int, name: str, row: int) -> random.Random:
+    """The random generator of a row, the same in every run and on every machine."""
+    return random.Random(f"{seed}/{name}/{row}")
 
 
 def table_of(pairs: Iterable[Pair], file: str, method: str, seed: int) -> pa.Table:
@@ -65,36 +97,27 @@ def table_of(pairs: Iterable[Pair], file: str, method: str, seed: int) -> pa.Tab
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def require_writable(out: Path) -> None:
-    """Refuse an ending that pairs cannot be written as."""
-    if out.suffix.lower() not in ENDINGS:
+def require_suffix(output: Path) -> None:
+    """Refuse an output with a suffix that pairs cannot be written as.
+
+    Raises:
+        RequestError: it is not in `SUFFIXES`.
+    """
+    if output.suffix.lower() not in SUFFIXES:
         raise RequestError(
-            f"--output {out}: write {', '.join(ENDINGS)}, not {out.suffix or 'a file without an ending'}"
+            f"output={str(output)!r}: write {', '.join(SUFFIXES)}, not {output.suffix or 'a file without a suffix'}"
         )
 
 
-def write_joined(parts: Iterable[Path], target: Path, ending: str) -> None:
-    """Join files of pairs into one, a part at a time."""
-    _write(
-        (pa.parquet.read_table(part).replace_schema_metadata(None) for part in parts), SCHEMA, target, ending
-    )
-
-
-def write_table(table: pa.Table, out: Path) -> None:
-    """Write a table whole, whatever its columns; the file appears under its name when it is complete."""
-    partial = out.with_name(out.name + ".partial")
-    _write([table], table.schema, partial, out.suffix.lower())
-    partial.replace(out)
-
-
-def _write(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, ending: str) -> None:
-    if ending == ".parquet":
+def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, suffix: str) -> None:
+    """Write tables of one schema as one file, in the format of `suffix`."""
+    if suffix == ".parquet":
         with pa.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
             for table in tables:
                 writer.write_table(table)
         return
     with target.open("w", encoding="utf-8", newline="") as file:
-        sheet = csv.DictWriter(file, schema.names) if ending == ".csv" else None
+        sheet = csv.DictWriter(file, schema.names) if suffix == ".csv" else None
         if sheet:
             sheet.writeheader()
         for table in tables:
@@ -103,3 +126,10 @@ def _write(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, ending: 
                     sheet.writerow(row)
                 else:
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_table(table: pa.Table, output: Path) -> None:
+    """Write a table of any columns atomically, in the format of the output's suffix."""
+    partial = output.with_name(output.name + ".partial")
+    write_tables([table], table.schema, partial, output.suffix.lower())
+    partial.replace(output)

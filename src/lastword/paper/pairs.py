@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.bundled import path_of
-from lastword.pairs import Import, SameLabel, make_pairs
-from lastword.pairs.method import Method
+from lastword.pairs import Import, Method, SameLabel, make_pairs
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class StandIn:
 STAND_INS = {
     "nli": StandIn(
         "pairs/rte_nli.parquet",
-        lambda path: Import("sentence1", "sentence2", score="score", least=1.0),
+        lambda path: Import("sentence1", "sentence2", score_column="score", min_score=1.0),
         "entailed sentences of RTE, in place of the NLI corpus of SimCSE",
     ),
     "wiki-translate": StandIn(

@@ -208,7 +208,7 @@ benchmark(Slow(), sys.argv[1], data_dir=sys.argv[2], output=sys.argv[3], cache=s
 def test_a_killed_benchmark_goes_on_where_it_was(settings):
     """The child scores two tasks, embeds the training texts of the third and hangs in its test texts."""
     names = f"{TWO},EmotionClassification"
-    arguments = [names, *(str(settings[name]) for name in ("data_dir", "results", "cache"))]
+    arguments = [names, *(str(settings[name]) for name in ("data_dir", "output", "cache"))]
     process = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], cwd=ROOT)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not _holds(settings["cache"], 300):

@@ -143,7 +143,8 @@ def test_a_set_of_one_label_counts_as_one(copies):
     assert np.mean(row.score.draws) > 0.5
 
 
-def test_levels_of_labels_count_alike(copies):
+@pytest.mark.parametrize("kind", [str, int])
+def test_levels_of_labels_count_alike(kind):
     from datasets import Dataset, DatasetDict
 
     def task_of(labels):
@@ -156,7 +157,7 @@ def test_levels_of_labels_count_alike(copies):
         (row,), scores = score(task, WordEncoder(), 42)
         return row.score, scores["test"]["default"]["v_measures"]
 
-    deep = [[str(row % 3), str(row % 6)] if row % 5 else [str(row % 3)] for row in range(60)]
+    deep = [[kind(row % 3), kind(row % 6)] if row % 5 else [kind(row % 3)] for row in range(60)]
     both, levels = task_of(deep)
     assert list(levels) == ["Level 0", "Level 1"]
     assert both.draws == pytest.approx(np.mean([levels["Level 0"], levels["Level 1"]], axis=0), abs=1e-12)

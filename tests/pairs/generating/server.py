@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks enough of the OpenAI protocol, and misbehaves when told to."""
+"""A real HTTP server on loopback with enough of the OpenAI protocol, which can fail on purpose."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Behaviour:
 
     Attributes:
         answer: prompt → the answer's text.
-        trouble: what to do at the first requests for each prompt, before answering properly.
-        key: the key that is taken.
+        trouble: errors in answer to the first requests for each prompt.
+        key: the valid key.
         seen: how often each prompt came.
-        together: the most requests that were under way at a time.
+        together: the most requests at the same time.
         arrivals: when requests came.
-        fields: what they held beside model and messages.
+        fields: their fields other than model and messages.
     """
 
     answer: Callable[[str], str]
@@ -61,7 +61,7 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(behaviour: Behaviour) -> Iterator[str]:
-    """Run the server; gives its address."""
+    """Run the server; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -86,13 +86,13 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
                 elif "poison" in prompt:
                     self._reply(400, {"error": {"message": "this prompt breaks our policy"}})
                 elif turn < len(behaviour.trouble):
-                    self._misbehave(behaviour.trouble[turn], prompt)
+                    self._fail(behaviour.trouble[turn], prompt)
                 else:
                     self._reply(200, completion(behaviour.answer(prompt), behaviour.finish))
             finally:
                 behaviour.leave()
 
-        def _misbehave(self, how: str, prompt: str) -> None:
+        def _fail(self, how: str, prompt: str) -> None:
             if how.startswith("429"):
                 headers = {"retry-after": how.partition(" ")[2]} if " " in how else {}
                 self._reply(429, {"error": {"message": "too many requests"}}, headers)
@@ -107,7 +107,7 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
                 body = json.dumps(completion(behaviour.answer(prompt))).encode()
                 self._send(200, body[: len(body) // 2], announced=len(body))
             elif how == "html":
-                self._send(200, b"<html>a proxy says hello</html>", kind="text/html")
+                self._send(200, b"<html>a proxy's page</html>", kind="text/html")
             elif how == "empty list":
                 self._reply(200, completion("", choices=False))
             else:

@@ -1,4 +1,4 @@
-"""What is stripped from an answer, and what is rejected, each by itself."""
+"""What is removed from an answer, and which answers are rejected."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lastword.pairs import make_pairs
 from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
 from lastword.pairs.generating.answers import cleaned, problem
 from lastword.pairs.generating.engine import Answer, Prompt
-from tests.pairs.test_stream import write
+from tests.pairs.test_make import write
 
 TEXT = "The river was so low in August that nobody could row on it."
 
 
 @pytest.mark.parametrize(
-    ("answer", "kept"),
+    ("answer", "text"),
     [
         ('"The water fell in summer."', "The water fell in summer."),
         ("“The water fell in summer.”", "The water fell in summer."),
@@ -36,8 +36,8 @@ TEXT = "The river was so low in August that nobody could row on it."
         ("Question time came early: nobody rowed.", "Question time came early: nobody rowed."),
     ],
 )
-def test_what_is_stripped(answer: str, kept: str) -> None:
-    assert cleaned(answer) == kept
+def test_cleaning(answer: str, text: str) -> None:
+    assert cleaned(answer) == text
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_what_is_stripped(answer: str, kept: str) -> None:
         ("I can't row on a thread of water, she said, and nobody could in August.", ""),
     ],
 )
-def test_what_is_rejected(answer: str, reason: str) -> None:
+def test_rejections(answer: str, reason: str) -> None:
     assert problem(answer, TEXT, INSTRUCTIONS["detail"]) == reason
 
 
 class Parrot:
-    """An engine whose answers are known beforehand."""
+    """An engine with known answers."""
 
     def settings(self) -> dict[str, object]:
         return {}
@@ -76,14 +76,19 @@ class Parrot:
 def test_one_instruction_or_all(tmp_path: Path) -> None:
     texts = [f"The river number {i} was low." for i in range(60)]
     file = write(tmp_path / "texts.txt", texts)
-    ask = {name: f"{name.upper()}: {{text}}" for name in ("one", "two", "three")}
-    single = make_pairs(Rewriting(Parrot(), instructions=ask), file, tmp_path / "single.jsonl")
-    every = make_pairs(Rewriting(Parrot(), instructions=ask, every=True), file, tmp_path / "every.jsonl")
+    instructions = {name: f"{name.upper()}: {{text}}" for name in ("one", "two", "three")}
+    single = make_pairs(Rewriting(Parrot(), instructions=instructions), file, tmp_path / "single.jsonl")
+    every = make_pairs(
+        Rewriting(Parrot(), instructions=instructions, every=True), file, tmp_path / "every.jsonl"
+    )
     assert (single.pairs, every.pairs) == (60, 180)
     drawn = [
-        line.split('"instruction\\": \\"')[1].split("\\")[0] for line in single.out.read_text().splitlines()
+        line.split('"instruction\\": \\"')[1].split("\\")[0]
+        for line in single.output.read_text().splitlines()
     ]
-    assert all(12 <= drawn.count(name) <= 28 for name in ask), "each is drawn about a third of the time"
+    assert all(12 <= drawn.count(name) <= 28 for name in instructions), (
+        "each is drawn about a third of the time"
+    )
 
 
 def test_the_papers_instructions() -> None:
@@ -91,7 +96,7 @@ def test_the_papers_instructions() -> None:
     assert all(text.count("{text}") == 1 for text in INSTRUCTIONS.values())
 
 
-def test_instructions_of_ones_own(tmp_path: Path) -> None:
+def test_instructions_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('short = "Shorten: {text}"\nlong = "Lengthen: {text}"\n')
     assert read_instructions(path) == {"short": "Shorten: {text}", "long": "Lengthen: {text}"}
@@ -100,13 +105,13 @@ def test_instructions_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('short = "Shorten it"\n', "short must be a string with {text} in it once, where the text goes"),
-        ("short = 3\n", "short must be a string with {text} in it once"),
-        ("", "holds no instruction: write name ="),
+        ('short = "Shorten it"\n', "short must be a string that contains {text} once, where the text goes"),
+        ("short = 3\n", "short must be a string that contains {text} once"),
+        ("", "has no instruction: write name ="),
         ("short: no", "is not TOML: "),
     ],
 )
-def test_instructions_that_do_not_serve(content: str, message: str, tmp_path: Path) -> None:
+def test_invalid_instructions(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(content)
     with pytest.raises(ValueError, match=r"own\.toml") as caught:
@@ -117,6 +122,6 @@ def test_instructions_that_do_not_serve(content: str, message: str, tmp_path: Pa
 def test_forecast(tmp_path: Path) -> None:
     file = write(tmp_path / "texts.txt", ["x" * 400, "y" * 400])
     method = Rewriting(Parrot(), instructions={"a": "12345678{text}"}, every=True)
-    told = forecast(method, file, price_in=1.0, price_out=10.0)
-    assert (told.rows, told.requests, told.tokens_in, told.tokens_out) == (2, 2, 204, 300)
-    assert told.cost == pytest.approx((204 + 3000) / 1e6)
+    result = forecast(method, file, price_in=1.0, price_out=10.0)
+    assert (result.rows, result.requests, result.tokens_in, result.tokens_out) == (2, 2, 204, 300)
+    assert result.cost == pytest.approx((204 + 3000) / 1e6)

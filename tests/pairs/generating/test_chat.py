@@ -1,4 +1,4 @@
-"""A tiny chat model, really run: answers do not depend on company, and a killed run goes on."""
+"""A tiny real chat model: answers do not depend on other prompts, and a killed run resumes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from lastword.errors import ModelError, RequestError
 from lastword.pairs import make_pairs
 from lastword.pairs.generating import LocalChat, Rewriting
 from lastword.pairs.generating.engine import Prompt
-from tests.pairs.test_stream import write
+from tests.pairs.test_make import write
 
 Refused = Callable[..., str]
 TEMPLATE = (
     "{% for message in messages %}<s>{{ message['role'] }}: {{ message['content'] }}</s>{% endfor %}"
     "{% if add_generation_prompt %}<s>assistant: {% endif %}"
 )
-ASK = {"say": "say it: {text}"}
+INSTRUCTIONS = {"say": "say it: {text}"}
 
 
 @pytest.fixture(scope="module")
 def chat_folder(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny Llama with a chat template; many of its tokens end an answer, so answers are short."""
+    """The tiny Llama with a chat template; many of its tokens end an answer, so that answers are short."""
     folder = tmp_path_factory.mktemp("chat") / "tiny-chat"
     shutil.copytree(llama_folder, folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -51,13 +51,13 @@ def prompts(count: int) -> list[Prompt]:
 
 def test_the_prompt_ends_where_the_answer_begins(chat_folder: Path) -> None:
     engine = chat(chat_folder)
-    said = engine._tokenizer.decode(engine._ids("the river"))
-    assert said.replace(" ", "").endswith("<s>assistant:")
-    assert said.count("<s>") == 2, "no second begin-of-text token"
+    prompt = engine._tokenizer.decode(engine._ids("the river"))
+    assert prompt.replace(" ", "").endswith("<s>assistant:")
+    assert prompt.count("<s>") == 2, "no second begin-of-text token"
 
 
-def test_a_model_is_told_not_to_think(chat_folder: Path) -> None:
-    """As Qwen3's template has it: it thinks unless told not to, and would spend all its tokens on that."""
+def test_thinking_is_switched_off(chat_folder: Path) -> None:
+    """As in Qwen3's template: by default it thinks, and would spend all its tokens on that."""
     engine = chat(chat_folder)
     engine._tokenizer.chat_template = TEMPLATE.replace(
         "assistant: ",
@@ -67,16 +67,17 @@ def test_a_model_is_told_not_to_think(chat_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
-def test_answers_do_not_depend_on_company(chat_folder: Path, temperature: float) -> None:
+def test_answers_do_not_depend_on_other_prompts(chat_folder: Path, temperature: float) -> None:
     together = chat(chat_folder, temperature=temperature).answers(prompts(12))
     alone = [
-        chat(chat_folder, temperature=temperature, batch_prompts=1).answers([one])[0] for one in prompts(12)
+        chat(chat_folder, temperature=temperature, batch_prompts=1).answers([prompt])[0]
+        for prompt in prompts(12)
     ]
     assert together == alone
     assert sum(not answer.problem for answer in together) >= 6
 
 
-def test_a_drawn_answer_follows_its_seed(chat_folder: Path) -> None:
+def test_a_sampled_answer_follows_its_seed(chat_folder: Path) -> None:
     engine = chat(chat_folder, temperature=1.0)
     text = "the river was low"
     first, again, other = (engine.answers([Prompt(text, seed)])[0] for seed in (1, 1, 2))
@@ -93,11 +94,11 @@ def test_draws_follow_the_softmax(chat_folder: Path) -> None:
         expected = (engine._model(ids).logits[0, -1].float() / 0.8).softmax(-1)
     count, seen = 4096, torch.zeros_like(expected)
     for start in range(0, count, 256):
-        from lastword.pairs.generating.chat import _Draw
+        from lastword.pairs.generating.chat import _Sampling
 
-        draw = _Draw(list(range(start, start + 256)), 0.8)
+        sampling = _Sampling(list(range(start, start + 256)), 0.8)
         scores = expected.log().mul(0.8).expand(256, -1)
-        for token in draw(ids, scores).argmax(-1).tolist():
+        for token in sampling(ids, scores).argmax(-1).tolist():
             seen[token] += 1 / count
     top = expected.topk(5).indices
     assert torch.allclose(seen[top], expected[top], atol=0.03)
@@ -107,8 +108,8 @@ def test_long_prompts_and_long_answers_are_rejected(chat_folder: Path) -> None:
     engine = chat(chat_folder, max_tokens=100)
     (answer,) = engine.answers([Prompt("the river was low " * 60, 0)])
     assert answer.problem == "longer than the model's window of 128 tokens"
-    (cut,) = chat(chat_folder, max_tokens=1, temperature=0.0).answers([Prompt("the river", 0)])
-    assert cut.problem in ("answer cut at the token limit", "")
+    (short,) = chat(chat_folder, max_tokens=1, temperature=0.0).answers([Prompt("the river", 0)])
+    assert short.problem in ("answer truncated at the token limit", "")
 
 
 def test_models_that_cannot_chat(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
@@ -121,14 +122,14 @@ def test_models_that_cannot_chat(llama_folder: Path, tmp_path: Path, refused: Re
     )
 
 
-def test_settings_that_cannot_work(chat_folder: Path, refused: Refused) -> None:
+def test_invalid_settings(chat_folder: Path, refused: Refused) -> None:
     assert "temperature=-1" in refused(RequestError, chat, chat_folder, temperature=-1)
 
 
-def test_killed_run_goes_on(chat_folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes(chat_folder: Path, tmp_path: Path) -> None:
     """kill -9 while the model writes, and the file of the uninterrupted run."""
     file = write(tmp_path / "texts.txt", [f"the river number {i} was low" for i in range(600)])
-    toml = tmp_path / "ask.toml"
+    toml = tmp_path / "instructions.toml"
     toml.write_text('say = "say it: {text}"\n')
     out, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
     command = [sys.executable, "-m", "lastword", "pairs", "generate", str(file), "--model", str(chat_folder),
@@ -142,5 +143,5 @@ def test_killed_run_goes_on(chat_folder: Path, tmp_path: Path) -> None:
     assert not out.exists()
     subprocess.run([*command, "--resume"], check=True, stderr=subprocess.DEVNULL)
     engine = LocalChat(str(chat_folder), max_tokens=40)
-    whole = make_pairs(Rewriting(engine, instructions=ASK), file, tmp_path / "whole.jsonl")
-    assert out.read_bytes() == whole.out.read_bytes()
+    whole = make_pairs(Rewriting(engine, instructions=INSTRUCTIONS), file, tmp_path / "whole.jsonl")
+    assert out.read_bytes() == whole.output.read_bytes()

@@ -1,4 +1,4 @@
-"""A real server that misbehaves in every way there is, and the official client, unmodified."""
+"""A real server that fails in many ways, and the official client."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from lastword.pairs import make_pairs
 from lastword.pairs.generating import Endpoint, Rewriting
 from lastword.pairs.generating.engine import Answer, Prompt
 from tests.pairs.generating.server import Behaviour, serving
-from tests.pairs.test_stream import write
+from tests.pairs.test_make import write
 
 Refused = Callable[..., str]
-ASK = {"say": "{text}"}
+INSTRUCTIONS = {"say": "{text}"}
 
 
 def upper(prompt: str) -> str:
@@ -43,7 +43,7 @@ def prompts(count: int) -> list[Prompt]:
      ["500", "drop", "malformed", "truncated", "429"]],
     ids=lambda trouble: ", ".join(trouble),
 )  # fmt: skip
-def test_trouble_that_passes(trouble: list[str]) -> None:
+def test_temporary_errors(trouble: list[str]) -> None:
     behaviour = Behaviour(upper, trouble)
     with serving(behaviour) as url:
         answers = endpoint(url).answers(prompts(5))
@@ -51,23 +51,23 @@ def test_trouble_that_passes(trouble: list[str]) -> None:
     assert set(behaviour.seen.values()) == {len(trouble) + 1}
 
 
-def test_retry_after_is_heeded() -> None:
+def test_retry_after_is_respected() -> None:
     behaviour = Behaviour(upper, ["429 1"])
     with serving(behaviour) as url:
         endpoint(url, longest_wait_s=5.0).answers(prompts(1))
     assert 0.9 < behaviour.arrivals[1] - behaviour.arrivals[0] < 3.0
 
 
-def test_trouble_that_stays_stops_the_run_with_one_line(refused: Refused) -> None:
+def test_a_lasting_error_stops_the_run_with_one_line(refused: Refused) -> None:
     behaviour = Behaviour(upper, ["500"] * 99)
     with serving(behaviour) as url:
         message = refused(WorkError, endpoint(url, attempts=3).answers, prompts(4))
     assert message.startswith(f"{url}/ failed 3 times: ")
-    assert message.endswith("; go on later with --resume")
+    assert message.endswith("; continue later with resume=True")
     assert max(behaviour.seen.values()) == 3
 
 
-def test_slow_answers_time_out_and_are_asked_again(refused: Refused) -> None:
+def test_slow_answers_time_out_and_are_requested_again(refused: Refused) -> None:
     behaviour = Behaviour(upper, slow_s=0.5)
     with serving(behaviour) as url:
         assert "timed out" in refused(WorkError, endpoint(url, timeout_s=0.1, attempts=2).answers, prompts(1))
@@ -77,7 +77,7 @@ def test_slow_answers_time_out_and_are_asked_again(refused: Refused) -> None:
 def test_wrong_key_and_unknown_model_and_no_server(refused: Refused) -> None:
     with serving(Behaviour(upper)) as url:
         assert refused(RequestError, endpoint(url, key="wrong").answers, prompts(2)).startswith(
-            f"{url}/ does not take the key (401): "
+            f"{url}/ refuses the key (401): "
         )
         assert refused(RequestError, endpoint(url, model="godo-model").answers, prompts(2)) == (
             f"{url}/ has no model 'godo-model'; it has: good-model"
@@ -90,18 +90,18 @@ def test_wrong_key_and_unknown_model_and_no_server(refused: Refused) -> None:
 def test_no_key(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert refused(RequestError, Endpoint, "m", "http://localhost:1/v1") == (
-        "no key for http://localhost:1/v1: set OPENAI_API_KEY (any word will do for a local server)"
+        "no key for http://localhost:1/v1: set OPENAI_API_KEY (a local server accepts any value)"
     )
 
 
 def test_a_refused_text_costs_one_pair(tmp_path: Path) -> None:
     file = write(tmp_path / "texts.txt", ["the river was low", "the poison was strong", "she sold the house"])
     with serving(Behaviour(upper)) as url:
-        made = make_pairs(Rewriting(endpoint(url), instructions=ASK), file, tmp_path / "out.jsonl")
-    assert (made.pairs, made.rejected) == (2, {"refused by the endpoint (400)": 1})
+        result = make_pairs(Rewriting(endpoint(url), instructions=INSTRUCTIONS), file, tmp_path / "out.jsonl")
+    assert (result.pairs, result.rejected) == (2, {"refused by the endpoint (400)": 1})
 
 
-def test_a_request_that_no_text_can_mend_stops_the_run(refused: Refused) -> None:
+def test_a_request_that_fails_for_every_text_stops_the_run(refused: Refused) -> None:
     poison = [Prompt(f"poison number {i}", i) for i in range(40)]
     behaviour = Behaviour(upper)
     with serving(behaviour) as url:
@@ -111,30 +111,30 @@ def test_a_request_that_no_text_can_mend_stops_the_run(refused: Refused) -> None
         assert sum(not answer.problem for answer in late.answers([*prompts(1), *poison])) == 1
     assert message == (
         f"{url}/ refused the first 10 texts (400): this prompt breaks our policy; "
-        "--request changes the fields of a request"
+        "change the fields of a request with request={…}"
     )
 
 
 def test_fields_of_a_request(tmp_path: Path) -> None:
-    """Servers differ: some want another name for the limit, some a word against thinking."""
+    """Servers differ: some have another name for the limit, some an option against thinking."""
     behaviour = Behaviour(upper)
     with serving(behaviour) as url:
         endpoint(url).answers(prompts(1))
         changed = endpoint(url, request={"max_tokens": None, "max_completion_tokens": 99, "seed": 7})
         changed.answers(prompts(1))
-    usual, own = behaviour.fields
-    assert usual == {"temperature": 0.7, "max_tokens": 256, "seed": 0}
-    assert own == {"temperature": 0.7, "max_completion_tokens": 99, "seed": 7}
-    assert changed.settings() != endpoint(url).settings(), "a resumed run must ask the same"
+    default, extended = behaviour.fields
+    assert default == {"temperature": 0.7, "max_tokens": 256, "seed": 0}
+    assert extended == {"temperature": 0.7, "max_completion_tokens": 99, "seed": 7}
+    assert changed.settings() != endpoint(url).settings(), "a resumed run must send the same requests"
 
 
-def test_a_cut_answer_is_rejected() -> None:
+def test_a_truncated_answer_is_rejected() -> None:
     with serving(Behaviour(upper, finish="length")) as url:
         (answer,) = endpoint(url).answers(prompts(1))
-    assert answer.problem == "answer cut at the token limit"
+    assert answer.problem == "answer truncated at the token limit"
 
 
-def test_requests_run_together_but_not_more_than_allowed() -> None:
+def test_requests_run_at_the_same_time_but_not_more_than_allowed() -> None:
     behaviour = Behaviour(upper, slow_s=0.05)
     with serving(behaviour) as url:
         endpoint(url, concurrency=4).answers(prompts(24))
@@ -154,17 +154,19 @@ def test_concurrency_changes_nothing(tmp_path: Path) -> None:
     with serving(Behaviour(upper)) as url:
         for concurrency in (1, 8):
             method = Rewriting(
-                endpoint(url, concurrency=concurrency), instructions=ASK, chunk=7 * concurrency
+                endpoint(url, concurrency=concurrency), instructions=INSTRUCTIONS, chunk=7 * concurrency
             )
-            outs.append(make_pairs(method, file, tmp_path / f"{concurrency}.jsonl", seed=3).out.read_text())
+            outs.append(
+                make_pairs(method, file, tmp_path / f"{concurrency}.jsonl", seed=3).output.read_text()
+            )
     assert outs[0] == outs[1]
 
 
-def test_killed_run_goes_on(tmp_path: Path) -> None:
-    """kill -9 in the middle, against a live server: the same file, nothing asked twice but the open chunk."""
+def test_a_killed_run_resumes(tmp_path: Path) -> None:
+    """kill -9 in the middle, with a live server: the same file, and only the open chunk is requested twice."""
     count = 600
     file = write(tmp_path / "texts.txt", [f"the river number {i} was low" for i in range(count)])
-    toml = tmp_path / "ask.toml"
+    toml = tmp_path / "instructions.toml"
     toml.write_text('say = "{text}"\n')
     out, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
     behaviour = Behaviour(upper, slow_s=0.005)
@@ -180,8 +182,10 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
         process.wait()
         assert not out.exists()
         subprocess.run([*command, "--resume"], env=environment, check=True, stderr=subprocess.DEVNULL)
-        whole = make_pairs(Rewriting(endpoint(url), instructions=ASK), file, tmp_path / "whole.jsonl")
-    assert out.read_bytes() == whole.out.read_bytes()
+        whole = make_pairs(
+            Rewriting(endpoint(url), instructions=INSTRUCTIONS), file, tmp_path / "whole.jsonl"
+        )
+    assert out.read_bytes() == whole.output.read_bytes()
     twice = [prompt for prompt, times in behaviour.seen.items() if times > 2]  # once is the run `whole`
     assert len(behaviour.seen) == count
-    assert len(twice) <= 256, "more than the open chunk was asked again"
+    assert len(twice) <= 256, "more than the open chunk was requested again"

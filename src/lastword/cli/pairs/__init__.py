@@ -12,7 +12,7 @@ from lastword.cli.pairs import generate, methods, quality
     cls=Group,
     examples=(
         "lastword pairs noise notes.csv --text-column note --output pairs.parquet",
-        "lastword pairs check pairs.parquet --report findings.html",
+        "lastword pairs check pairs.parquet --report issues.html",
     ),
 )
 def pairs() -> None:

@@ -77,7 +77,7 @@ def generate(
 
     wordings = read_instructions(instructions) if instructions else dict(INSTRUCTIONS)
     method = Rewriting(_NoEngine(), text_column, wordings, every)
-    forecast(method, settings["file"], price_in, price_out).say()
+    forecast(method, settings["file"], price_in, price_out).log()
     if plan:
         return
     engine: Engine

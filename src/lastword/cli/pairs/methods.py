@@ -16,7 +16,7 @@ from lastword.cli.options import shared
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
-    from lastword.pairs.method import Method
+    from lastword.pairs import Method
 
 METHOD = "Method"
 WORDS = click.IntRange(1, 1_000_000)
@@ -65,11 +65,10 @@ def translate(
 ) -> None:
     """Translate each text to another language and back."""
     check(settings["file"], settings["output"], [text_column])
-    from lastword.pairs.translating import BackTranslation
-    from lastword.pairs.translators import NAMES, ways_via
+    from lastword.pairs.translating import MODELS, BackTranslation, load_translators
 
-    ways = ways_via(list(split_names(via)), language, models or NAMES, engine)
-    run(BackTranslation(ways, text_column), **settings)
+    translators = load_translators(split_names(via), language, models or MODELS, engine)
+    run(BackTranslation(translators, text_column), **settings)
 
 
 @command(
@@ -132,7 +131,7 @@ def labels(text_column: str, label_column: str, no_negatives: bool, **settings: 
 
 
 @command(
-    "lastword pairs import sts.parquet --preset sts --least 4 --output pairs.parquet",
+    "lastword pairs import sts.parquet --preset sts --min-score 4 --output pairs.parquet",
     "lastword pairs import posts.jsonl --anchor-column title --positive-column body --output pairs.parquet",
     name="import",
 )
@@ -142,20 +141,20 @@ def labels(text_column: str, label_column: str, no_negatives: bool, **settings: 
 @option(options.TEXTS, "--positive-column", "column of the positives  [default: positive]")
 @option(options.TEXTS, "--negative-column", "column of hard negatives")
 @option(options.TEXTS, "--score-column", "column of similarities")
-@option(METHOD, "--least", "lowest score that counts as a positive", type=click.FloatRange(-1e9, 1e9))
-def import_(preset: str | None, least: float | None, **settings: Any) -> None:
+@option(METHOD, "--min-score", "lowest score that counts as a positive", type=click.FloatRange(-1e9, 1e9))
+def import_(preset: str | None, min_score: float | None, **settings: Any) -> None:
     """Import pairs from any two columns, with or without hard negatives and scores."""
     from lastword.pairs import PRESETS, Import
 
     roles = ("anchor", "positive", "negative", "score")
-    columns = {role: settings.pop(f"{role}_column") for role in roles}
-    values = (dict(PRESETS[preset]) if preset else {}) | options.passed({**columns, "least": least})
-    if values.get("score") and "least" not in values:
+    columns = {f"{role}_column": settings.pop(f"{role}_column") for role in roles}
+    values = (dict(PRESETS[preset]) if preset else {}) | options.passed({**columns, "min_score": min_score})
+    if values.get("score_column") and "min_score" not in values:
         raise RequestError(
-            f"column {values['score']!r} holds scores: pass least=…, the lowest that counts as a positive"
+            f"column {values['score_column']!r} has scores: pass min_score=…, the lowest that counts as a positive"
         )
     method = Import(**values)
-    check(settings["file"], settings["output"], method.columns)
+    check(settings["file"], settings["output"], list(method.columns))
     run(method, **settings)
 
 

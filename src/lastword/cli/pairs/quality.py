@@ -20,8 +20,8 @@ _RANK = click.IntRange(0, 1_000_000)
 
 
 @command(
-    "lastword pairs check pairs.parquet --evaluation test.parquet --report findings.html",
-    'lastword pairs check titles.parquet --fix better.parquet --allow "length drift"',
+    "lastword pairs check pairs.parquet --evaluation test.parquet --report issues.html",
+    'lastword pairs check titles.parquet --fix better.parquet --allow "different lengths"',
 )
 @click.argument("file", help="pairs: Parquet, JSON lines, CSV or TSV; or the bundled pairs")
 @shared("--anchor-column", "--positive-column")
@@ -37,9 +37,9 @@ _RANK = click.IntRange(0, 1_000_000)
 @shared("--pooling", default="mean")
 @option(options.OUTPUT, "--fix", "write the remaining, corrected pairs to this file", type=NEW)
 @option(
-    options.OUTPUT, "--allow", "a finding that --fix ignores; repeatable", multiple=True, metavar="FINDING",
+    options.OUTPUT, "--allow", "an issue that --fix ignores; repeatable", multiple=True, metavar="ISSUE",
 )  # fmt: skip
-@option(options.OUTPUT, "--report", "write the findings as an HTML page", type=NEW)
+@option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
 def check(
     file: str,
@@ -74,13 +74,12 @@ def check(
         from lastword.embedding import Embedder
 
         embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
-    from lastword.pairs.checking import check_pairs, write_fixed, write_page
-    from lastword.pairs.checking.table import findings_table
+    from lastword.pairs.checking import check_pairs, issues_table, write_fixed, write_report
 
     result = check_pairs(PATHS.get(file, Path(file)), evaluation=texts, embedder=embedder, **settings)
-    print_result(result, as_json, findings_table)
+    print_result(result, as_json, issues_table)
     if report:
-        write_page(report, result)
+        write_report(report, result)
     if fix:
         count = write_fixed(result, fix, settings["positive_column"])
         click.echo(f"{count:,} of {result.pairs:,} pairs: {fix}", err=True)

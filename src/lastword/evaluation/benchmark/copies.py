@@ -15,7 +15,8 @@ from typing import Any
 
 from lastword.errors import TableError
 from lastword.evaluation.benchmark.hub import MissingDataError
-from lastword.files.tables import READERS, columns_of, read_table
+from lastword.files.formats import SUFFIXES
+from lastword.files.tables import read_table
 
 Rows = dict[str, tuple[list[str], list[int]]]
 """Split → texts and coded labels."""
@@ -104,8 +105,8 @@ def local_copy(task: Any, folder: Path) -> Path | None:
     name = task.metadata.name
     if form := TABLES.get(name):
         for stem in (name, form.known, Path(form.known).name):
-            for ending in READERS:
-                if (path := folder / f"{stem}{ending}").is_file():
+            for suffix in SUFFIXES:
+                if (path := folder / f"{stem}{suffix}").is_file():
                     return path
     return None
 
@@ -166,7 +167,7 @@ def _load_table(task: Any, path: Path) -> None:
 
 def _read_rows(path: Path, labels: Sequence[str]) -> Rows:
     """Read text, label and split; empty texts stay, since mteb's own sets hold some."""
-    table = columns_of(read_table(path), path, ["text", "label", "split"])
+    table = read_table(path, ["text", "label", "split"])
     texts, names, splits = (table.column(name).to_pylist() for name in ("text", "label", "split"))
     codes = {name: code for code, name in enumerate(labels or sorted({str(name) for name in names}))}
     if all(isinstance(name, int) for name in names):

@@ -107,13 +107,16 @@ def _fast(call: Callable[..., Any], recording: Recording) -> Callable[..., Any]:
         draw.setstate(settings["rng_state"].getstate())
         scores, clusters = call(embeddings, labels, **settings)
         for level, assigned in enumerate(clusters.values()):
-            rows = np.array([row for row, levels in enumerate(labels) if len(levels) > level])
+            # As mteb does it: a missing label counts as one where labels are text, else the text is left out.
+            names = np.array([levels[level] if len(levels) > level else -1 for levels in labels])
+            rows = np.flatnonzero([name != -1 for name in names])
             draws = [
                 (np.array(draw.choices(range(len(rows)), k=settings["cluster_size"])), np.array(cluster_of))
                 for cluster_of in assigned
             ]
-            codes = coded([labels[row][level] for row in rows])
-            recording.clusterings.append(Clustering(np.asarray(embeddings)[rows], codes, draws, len(draws)))
+            recording.clusterings.append(
+                Clustering(np.asarray(embeddings)[rows], coded(names[rows].tolist()), draws, len(draws))
+            )
         return scores, clusters
 
     return record

@@ -1,4 +1,4 @@
-"""Say whether a file of pairs is any good: findings with counts, examples and what a fix does."""
+"""The pair checker: issues of a file of pairs, with counts and examples, and a file without them."""
 
 from __future__ import annotations
 
@@ -12,76 +12,78 @@ import pyarrow as pa
 
 from lastword.console import progress
 from lastword.errors import RequestError, unknown_name
-from lastword.files.tables import columns_of, read_table
-from lastword.pairs.checking.likeness import leaked, repeated
-from lastword.pairs.checking.rules import LEFT_OUT, MENDED, RULES, words
+from lastword.files.formats import BLOCK_ROWS
+from lastword.files.tables import Kind, read_chunks, read_table
+from lastword.pairs.checking.near_duplicates import leaked, repeated
+from lastword.pairs.checking.rules import CLEANED, REMOVED, RULES, words
 from lastword.pairs.checking.similarity import TRIVIAL, Encoder, Similarity, similarity
 from lastword.pairs.generating.answers import cleaned
-from lastword.pairs.record import require_writable, write_table
+from lastword.pairs.record import require_suffix, write_table
 
 EXAMPLES = 3
 Sides = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something about some of the pairs.
+class PairIssue:
+    """An issue and the pairs that have it.
 
     Attributes:
-        name: in a few words.
-        about: in a sentence.
+        name: a few words.
+        description: what the issue is.
         rows: numbers of the pairs.
         examples: the first three of them.
-        fix: what a fix does with them: "left out", "mended", or "" for nothing.
+        fix: what a fix does with them: "removed", "cleaned", or "" for nothing.
     """
 
     name: str
-    about: str
+    description: str
     rows: list[int]
     examples: list[Sides]
     fix: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
+        """The issue as JSON values."""
         examples = [{"anchor": anchor, "positive": positive} for anchor, positive in self.examples]
         return {
-            "name": self.name, "about": self.about, "count": len(self.rows), "fix": self.fix, "examples": examples,
+            "name": self.name, "description": self.description, "count": len(self.rows), "fix": self.fix,
+            "examples": examples,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Checkup:
-    """All that was found.
+class PairCheck:
+    """The result of `check_pairs`.
 
     Attributes:
         file: the pairs.
         pairs: how many.
-        methods: how many by each method, where the file says.
-        findings: what was looked for, found or not.
-        shared_in_batch: pairs of a batch, on average, whose positive is another one's too.
-        batch_pairs: for this size of a batch.
-        similarity: cosines, where an embedder was given.
+        methods: how many by each method, if the file has the column.
+        issues: all that were looked for, with or without pairs.
+        batch_pairs: size of a training batch.
+        shared_positives: how often two pairs of a random batch have the same positive, on average.
+        similarity: cosines, if an embedder was given.
     """
 
     file: Path
     pairs: int
     methods: dict[str, int]
-    findings: list[Finding]
-    shared_in_batch: float
+    issues: list[PairIssue]
     batch_pairs: int
+    shared_positives: float
     similarity: Similarity | None
 
     @property
-    def left_out(self) -> set[int]:
-        """Pairs that a fix leaves out."""
-        return {row for finding in self.findings if finding.fix == LEFT_OUT for row in finding.rows}
+    def removed(self) -> set[int]:
+        """Pairs that a fix removes."""
+        return {row for issue in self.issues if issue.fix == REMOVED for row in issue.rows}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
+        """The result as JSON values."""
         return {
             "file": str(self.file), "pairs": self.pairs, "methods": self.methods,
-            "findings": [finding.to_dict() for finding in self.findings], "left_out": len(self.left_out),
-            "batch_pairs": self.batch_pairs, "shared_in_batch": round(self.shared_in_batch, 3),
+            "issues": [issue.to_dict() for issue in self.issues], "removed": len(self.removed),
+            "batch_pairs": self.batch_pairs, "shared_positives": round(self.shared_positives, 3),
             "similarity": self.similarity.to_dict() if self.similarity else None,
         }  # fmt: skip
 
@@ -95,128 +97,130 @@ def check_pairs(
     allow: Sequence[str] = (),
     anchor_column: str = "anchor",
     positive_column: str = "positive",
-) -> Checkup:
-    """Look at every pair of a file.
+) -> PairCheck:
+    """Check every pair of a file.
 
     Args:
-        file: Parquet, JSON lines, CSV or TSV.
-        evaluation: texts that a model trained on these pairs will be scored on: none may be among them.
-        embedder: measures how close the two sides are; None leaves that out.
-        batch_pairs: size of a training batch, for what its pairs have in common.
-        allow: names of findings that a fix shall do nothing about, such as "length drift" where the anchors
-            are titles.
-        anchor_column, positive_column: their names.
+        file: the pairs, as `lastword.files.tables` reads them.
+        evaluation: texts that a model trained on these pairs will be scored on; none may be among them.
+        embedder: measures the similarity of the sides; None leaves that out.
+        batch_pairs: size of a training batch, to estimate how many of its pairs share a positive.
+        allow: names of issues that a fix shall not remove or clean, such as "different lengths" where the
+            anchors are titles.
+        anchor_column, positive_column: columns of the sides.
 
     Raises:
         MissingFileError, TableError: see the message.
-        RequestError: `allow` names no finding that was looked for.
+        RequestError: `allow` has a name that is not an issue with a fix.
     """
     sides, methods = _read(Path(file), anchor_column, positive_column)
-    findings = [*_by_themselves(sides), *_among_each_other(sides)]
+    issues = [*_single_issues(sides), *_repetitions(sides)]
     if evaluation:
-        found = leaked([text for pair in sides for text in pair], evaluation)
-        rows = sorted({number // 2 for number in found})
-        findings.append(_finding(
-            "leaked evaluation texts", "a side is, or nearly is, a text of the evaluation", rows, sides, LEFT_OUT,
+        texts = leaked([text for pair in sides for text in pair], evaluation)
+        rows = sorted({number // 2 for number in texts})
+        issues.append(_issue(
+            "leaked evaluation texts", "a side is an evaluation text, or nearly", rows, sides, REMOVED,
         ))  # fmt: skip
-    close = (
+    cosines = (
         similarity(embedder, *map(list, zip(*sides, strict=True))) if embedder and len(sides) > 1 else None
     )
-    if close:
-        findings += [
-            _finding("no closer than chance", "the embedder finds the sides no closer than unrelated texts",
-                     close.too_low, sides, ""),
-            _finding("already the same", f"the embedder's cosine is {TRIVIAL} or more: little to learn",
-                     close.trivial, sides, ""),
+    if cosines:
+        issues += [
+            _issue("no closer than chance", "for the embedder the sides are no closer than unrelated texts",
+                   cosines.too_low, sides, ""),
+            _issue("nearly equal vectors", f"the embedder's cosine is {TRIVIAL} or more: little to learn",
+                   cosines.trivial, sides, ""),
         ]  # fmt: skip
     shared = _expected_shared([positive for _, positive in sides], batch_pairs)
-    findings = _allowing(allow, findings)
-    return Checkup(Path(file), len(sides), methods, findings, shared, batch_pairs, close)
+    return PairCheck(Path(file), len(sides), methods, _allowing(allow, issues), batch_pairs, shared, cosines)
+
+
+def write_fixed(check: PairCheck, output: str | Path, positive_column: str = "positive") -> int:
+    """Write the file without the pairs that a fix removes, and with cleaned positives.
+
+    Returns:
+        Number of pairs written.
+
+    Raises:
+        RequestError: a suffix that pairs cannot be written as, or no pair is left.
+    """
+    output = Path(output)
+    require_suffix(output)
+    table = read_table(check.file)
+    removed = check.removed
+    rows = [row for row in range(check.pairs) if row not in removed]
+    if not rows:
+        raise RequestError(f"{check.file}: a fix would remove all {check.pairs} pairs; look at the issues")
+    to_clean = {row for issue in check.issues if issue.fix == CLEANED for row in issue.rows}
+    positives = [
+        cleaned(text) if row in to_clean else text
+        for row, text in enumerate(table[positive_column].to_pylist())
+    ]
+    column = table.column_names.index(positive_column)
+    table = table.set_column(column, positive_column, pa.array(positives, pa.string())).take(rows)
+    write_table(table, output)
+    return len(rows)
 
 
 def _read(file: Path, anchor_column: str, positive_column: str) -> tuple[list[Sides], dict[str, int]]:
-    table = read_table(file)
-    chosen = columns_of(table, file, [anchor_column, positive_column])
-    cells = [
-        [cell if isinstance(cell, str) else "" for cell in column.to_pylist()] for column in chosen.columns
-    ]
     if anchor_column == positive_column:
-        raise RequestError(f"anchor and positive are both column {anchor_column!r}: give two")
-    methods = Counter(table["method"].to_pylist()) if "method" in table.column_names else Counter[str]()
-    return list(zip(cells[0], cells[1], strict=True)), dict(methods.most_common())
+        raise RequestError(f"anchor and positive are both in column {anchor_column!r}: give two columns")
+    kinds: dict[str, Kind] = {anchor_column: "blank", positive_column: "blank"}
+    sides: list[Sides] = []
+    methods: Counter[str] = Counter()
+    for chunk in read_chunks(file, kinds, BLOCK_ROWS, optional=["method"]):
+        columns = chunk.columns
+        sides += zip(columns[anchor_column], columns[positive_column], strict=True)
+        methods.update(name for name in columns["method"] if name)
+    return sides, dict(methods.most_common())
 
 
-def _by_themselves(sides: Sequence[Sides]) -> list[Finding]:
-    """What shows in a pair alone."""
+def _single_issues(sides: Sequence[Sides]) -> list[PairIssue]:
+    """Issues of single pairs."""
     broken: dict[str, list[int]] = {rule.name: [] for rule in RULES}
-    with progress("pairs by themselves", len(sides)) as advance:
+    with progress("single pairs", len(sides)) as advance:
         for row, pair in enumerate(sides):
             for rule in RULES:
                 if rule.broken(*pair):
                     broken[rule.name].append(row)
             advance(1)
-    return [_finding(rule.name, rule.about, broken[rule.name], sides, rule.fix) for rule in RULES]
+    return [_issue(rule.name, rule.description, broken[rule.name], sides, rule.fix) for rule in RULES]
 
 
-def _among_each_other(sides: Sequence[Sides]) -> list[Finding]:
-    """What only shows when pairs are compared with each other."""
-    again = repeated([f"{anchor} | {positive}" for anchor, positive in sides])
+def _repetitions(sides: Sequence[Sides]) -> list[PairIssue]:
+    """Issues of pairs that resemble an earlier pair."""
+    pairs = repeated([f"{anchor} | {positive}" for anchor, positive in sides])
     anchors = _later([" ".join(words(anchor)) for anchor, _ in sides])
     positives = _later([" ".join(words(positive)) for _, positive in sides])
     return [
-        _finding("repeated pairs", "the same pair again, or nearly", again, sides, LEFT_OUT),
-        _finding("repeated anchors", "the anchor stands in an earlier pair too: fine, if several rewritings are meant",
-                 anchors, sides, ""),
-        _finding("shared positives", "the positive stands in an earlier pair too: false negatives where both are in a "
-                 "batch (lastword's training masks them)", positives, sides, ""),
+        _issue("repeated pairs", "the same pair as an earlier one, or nearly", pairs, sides, REMOVED),
+        _issue("repeated anchors", "the anchor is also in an earlier pair: fine, if there are several positives for it",
+               anchors, sides, ""),
+        _issue("shared positives", "the positive is also in an earlier pair: a false negative if both are in one "
+               "batch (lastword's training masks it)", positives, sides, ""),
     ]  # fmt: skip
 
 
-def _allowing(allowed: Sequence[str], findings: list[Finding]) -> list[Finding]:
-    names = [finding.name for finding in findings if finding.fix]
+def _allowing(allowed: Sequence[str], issues: list[PairIssue]) -> list[PairIssue]:
+    names = [issue.name for issue in issues if issue.fix]
     for name in allowed:
         if name not in names:
-            raise RequestError(unknown_name("finding to allow", name, names))
-    return [replace(finding, fix="") if finding.name in allowed else finding for finding in findings]
+            raise RequestError(unknown_name("issue to allow", name, names))
+    return [replace(issue, fix="") if issue.name in allowed else issue for issue in issues]
 
 
 def _later(texts: Iterable[str]) -> list[int]:
-    """Numbers of the texts that have been seen before."""
+    """Numbers of the texts that equal an earlier one."""
     seen: set[str] = set()
     return [number for number, text in enumerate(texts) if text in seen or seen.add(text)]  # type: ignore[func-returns-value]
 
 
-def _finding(name: str, about: str, rows: list[int], sides: Sequence[Sides], fix: str) -> Finding:
-    return Finding(name, about, rows, [sides[row] for row in rows[:EXAMPLES]], fix)
+def _issue(name: str, description: str, rows: list[int], sides: Sequence[Sides], fix: str) -> PairIssue:
+    return PairIssue(name, description, rows, [sides[row] for row in rows[:EXAMPLES]], fix)
 
 
 def _expected_shared(positives: Sequence[str], batch_pairs: int) -> float:
-    """Couples of pairs with one positive that a random batch holds, on average."""
+    """Expected number of two pairs with the same positive in a random batch."""
     n, size = len(positives), min(batch_pairs, len(positives))
-    couples = sum(count * (count - 1) / 2 for count in Counter(positives).values())
-    return couples * size * (size - 1) / (n * (n - 1)) if n > 1 else 0.0
-
-
-def write_fixed(checkup: Checkup, out: str | Path, positive_column: str = "positive") -> int:
-    """Write the file without the pairs that a fix leaves out, the others mended; gives how many stay.
-
-    Raises:
-        RequestError: an ending that pairs cannot be written as, or nothing is left.
-    """
-    out = Path(out)
-    require_writable(out)
-    table = read_table(checkup.file)
-    keep = [row for row in range(checkup.pairs) if row not in checkup.left_out]
-    if not keep:
-        raise RequestError(
-            f"{checkup.file}: a fix would leave nothing of {checkup.pairs} pairs; look at the findings"
-        )
-    mended = {row for finding in checkup.findings if finding.fix == MENDED for row in finding.rows}
-    positives = [
-        cleaned(text) if row in mended else text
-        for row, text in enumerate(table[positive_column].to_pylist())
-    ]
-    place = table.column_names.index(positive_column)
-    table = table.set_column(place, positive_column, pa.array(positives, pa.string())).take(keep)
-    write_table(table, out)
-    return len(keep)
+    equal = sum(count * (count - 1) / 2 for count in Counter(positives).values())
+    return equal * size * (size - 1) / (n * (n - 1)) if n > 1 else 0.0

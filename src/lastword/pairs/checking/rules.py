@@ -1,4 +1,4 @@
-"""What can be wrong with one pair by itself: pure functions of its two sides."""
+"""What can be wrong with a single pair: pure functions of its two sides."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from dataclasses import dataclass
 from lastword.pairs.generating.answers import cleaned, echoes, other_language
 from lastword.pairs.generating.instructions import INSTRUCTIONS
 
-NEAR, TINY_WORDS, DRIFT = 0.8, 2, 8.0
-LEFT_OUT, MENDED = "left out", "mended"
+NEAR, SHORT_WORDS, LENGTH_RATIO = 0.8, 2, 8.0
+REMOVED, CLEANED = "removed", "cleaned"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: how it is called, what it says, whether a pair breaks it, and what a fix does."""
+    """A rule for one pair.
+
+    Attributes:
+        name: of the issue.
+        description: what the issue is.
+        broken: whether anchor and positive have it.
+        fix: what a fix does with the pair: "removed" or "cleaned".
+    """
 
     name: str
-    about: str
+    description: str
     broken: Callable[[str, str], bool]
     fix: str
 
@@ -34,46 +41,46 @@ def identical(anchor: str, positive: str) -> bool:
 
 
 def nearly_identical(anchor: str, positive: str) -> bool:
-    """Four of five distinct words in common, without being the same."""
-    one, other = set(words(anchor)), set(words(positive))
-    if not one or not other or words(anchor) == words(positive):
+    """Four of five distinct words in common, but not the same words."""
+    first, second = set(words(anchor)), set(words(positive))
+    if not first or not second or words(anchor) == words(positive):
         return False
-    return len(one & other) >= NEAR * len(one | other)
+    return len(first & second) >= NEAR * len(first | second)
 
 
-def tiny(anchor: str, positive: str) -> bool:
+def very_short(anchor: str, positive: str) -> bool:
     """A side of fewer than two words."""
-    return min(len(words(anchor)), len(words(positive))) < TINY_WORDS
+    return min(len(words(anchor)), len(words(positive))) < SHORT_WORDS
 
 
-def drifted(anchor: str, positive: str) -> bool:
-    """One side eight times as long as the other."""
-    sizes = sorted((len(anchor), len(positive)))
-    return sizes[0] > 0 and sizes[1] > DRIFT * sizes[0]
+def different_lengths(anchor: str, positive: str) -> bool:
+    """One side more than eight times as long as the other."""
+    shorter, longer = sorted((len(anchor), len(positive)))
+    return shorter > 0 and longer > LENGTH_RATIO * shorter
 
 
-def in_two_languages(anchor: str, positive: str) -> bool:
-    """The positive surely in another language."""
-    return len(words(positive)) >= TINY_WORDS and other_language(positive, anchor)
+def different_languages(anchor: str, positive: str) -> bool:
+    """The positive clearly in another language."""
+    return len(words(positive)) >= SHORT_WORDS and other_language(positive, anchor)
 
 
-def with_artefacts(anchor: str, positive: str) -> bool:
-    """A role header, a special token, a preamble or wrapping quotation marks that the anchor has not."""
+def has_chat_artifacts(anchor: str, positive: str) -> bool:
+    """A role header, a special token, a preamble or wrapping quotation marks in the positive alone."""
     return cleaned(positive) != " ".join(positive.split()) and cleaned(anchor) == " ".join(anchor.split())
 
 
-def with_instruction(anchor: str, positive: str) -> bool:
-    """Six words of one of the paper's instructions in a row."""
+def copies_instruction(anchor: str, positive: str) -> bool:
+    """Six consecutive words of one of the paper's instructions."""
     return any(echoes(positive, instruction) for instruction in INSTRUCTIONS.values())
 
 
 RULES = (
-    Rule("leftovers of a chat", "role headers, special tokens, preambles or wrapping quotes in the positive",
-         with_artefacts, MENDED),
-    Rule("identical sides", "the same words on both sides: nothing to learn but dropout", identical, LEFT_OUT),
-    Rule("nearly identical sides", "four of five words in common: an easy pair", nearly_identical, LEFT_OUT),
-    Rule("tiny sides", "fewer than two words on a side", tiny, LEFT_OUT),
-    Rule("length drift", "one side eight times as long as the other", drifted, LEFT_OUT),
-    Rule("two languages", "the positive is in another language than the anchor", in_two_languages, LEFT_OUT),
-    Rule("copied instruction", "words of the instruction stand in the positive", with_instruction, LEFT_OUT),
+    Rule("chat artifacts", "role headers, special tokens, preambles or wrapping quotes in the positive",
+         has_chat_artifacts, CLEANED),
+    Rule("identical sides", "the same words on both sides: nothing to learn but dropout", identical, REMOVED),
+    Rule("nearly identical sides", "four of five words in common: an easy pair", nearly_identical, REMOVED),
+    Rule("very short sides", "a side of fewer than two words", very_short, REMOVED),
+    Rule("different lengths", "one side more than eight times as long as the other", different_lengths, REMOVED),
+    Rule("different languages", "the positive is in another language than the anchor", different_languages, REMOVED),
+    Rule("copied instruction", "the positive has words of the instruction", copies_instruction, REMOVED),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How close the two sides of a pair lie for an embedder, beside sides that have nothing to do with each other."""
+"""Cosine of the two sides of each pair under an embedder, compared with that of unrelated sides."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BINS, TRIVIAL = 20, 0.98
 
 
 class Encoder(Protocol):
-    """Whatever embeds texts."""
+    """An embedder of texts."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, dim) float32, scaled to length 1."""
+        """(n, dim) float32 vectors of length 1."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Similarity:
 
     @property
     def trivial(self) -> list[int]:
-        """Pairs that the embedder cannot tell apart already."""
+        """Pairs whose sides the embedder does not distinguish."""
         return [int(row) for row in np.flatnonzero(self.pairs >= TRIVIAL)]
 
     @property
@@ -48,7 +48,7 @@ class Similarity:
         return float((ranks[:n].sum() - n * (n - 1) / 2) / (n * len(self.unrelated)))
 
     def histogram(self) -> list[dict[str, float]]:
-        """Counts of both kinds in bins from the least cosine to 1."""
+        """Counts of both kinds in bins from the lowest cosine to 1."""
         low = min(float(self.pairs.min()), float(self.unrelated.min()), 0.999)
         edges = np.linspace(low, 1.0, BINS + 1)
         counts = [np.histogram(np.minimum(part, 1.0), edges)[0] for part in (self.pairs, self.unrelated)]
@@ -58,7 +58,7 @@ class Similarity:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
+        """The result as JSON values."""
         return {
             "mean": round(float(self.pairs.mean()), 4), "unrelated_mean": round(float(self.unrelated.mean()), 4),
             "separation": round(self.separation, 4), "histogram": self.histogram(),
@@ -66,14 +66,14 @@ class Similarity:
 
 
 def similarity(embedder: Encoder, anchors: Sequence[str], positives: Sequence[str]) -> Similarity | None:
-    """Embed both sides and compare; None where all pairs have one anchor, so that none are unrelated.
+    """Embed both sides and compare them; None if all pairs have the same anchor, so that none are unrelated.
 
-    Unrelated pairs are drawn by a permutation, not taken from neighbours: rewritings of one text often lie
-    side by side in a file.
+    Unrelated pairs are drawn by a permutation, not taken from neighbouring rows, which are often rewritings of
+    the same text.
     """
     other = np.random.default_rng(0).permutation(len(anchors))
     unrelated = [row for row, anchor in enumerate(anchors) if anchor != anchors[other[row]]]
     if not unrelated:
         return None
-    one, two = embedder.encode(anchors), embedder.encode(positives)
-    return Similarity((one * two).sum(1), (one[unrelated] * two[other[unrelated]]).sum(1))
+    first, second = embedder.encode(anchors), embedder.encode(positives)
+    return Similarity((first * second).sum(1), (first[unrelated] * second[other[unrelated]]).sum(1))

@@ -1,6 +1,6 @@
-"""From what a model said to the text it meant, or to the reason why it will not do.
+"""Clean a model's answer, and find reasons to reject it.
 
-Each answer is judged by itself: one bad answer costs one pair, not a batch.
+Each answer is checked by itself: a bad answer costs one pair, not a batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lastword.extras import needed
 _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot|system|user)\s*(?::|\n)\s*", re.IGNORECASE)
 _MARKS = re.compile(r"<\|[^|>\n]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
 # Some prompts end with the opening tag themselves, so that an answer has the closing one alone.
-_THOUGHT = re.compile(r"\A.*</think>|<think>.*\Z", re.DOTALL)
+_THINKING = re.compile(r"\A.*</think>|<think>.*\Z", re.DOTALL)
 _PREAMBLE = re.compile(
     r"^(?:(?:sure|certainly|of course|absolutely|okay|ok)[!,. ]*)?"
     r"(?:here(?:'s| is| are)\b[^\n:]{0,60}\b(?:version|sentence|text|rewrit\w*|paraphras\w*|rephras\w*|explanation"
@@ -29,15 +29,17 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "„": "“", "`": "`"}
-LONGEST = 12  # times the length of the text, and LEAST characters on top of that
-LEAST = 600
-_SURE = 10.0  # nats by which a language must be likelier than the other
-_TELLING = 12  # bytes of common words that tell a language: four Chinese signs, or two short English words
+MAX_GROWTH = 12  # times the length of the text, and EXTRA_CHARACTERS more
+EXTRA_CHARACTERS = 600
+_MARGIN = 10.0  # nats by which a language must be likelier than the other
+_MIN_BYTES = (
+    12  # of lower-case words to detect a language: four Chinese characters, or two short English words
+)
 
 
 def cleaned(answer: str) -> str:
-    """Strip role headers, special tokens, thoughts, preambles and wrapping quotation marks."""
-    text = _MARKS.sub("", _THOUGHT.sub("", answer)).strip()
+    """Remove role headers, special tokens, thinking, preambles and wrapping quotation marks."""
+    text = _MARKS.sub("", _THINKING.sub("", answer)).strip()
     while (shorter := _PREAMBLE.sub("", _ROLE.sub("", text), count=1).strip()) != text:
         text = shorter
     while len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
@@ -46,7 +48,7 @@ def cleaned(answer: str) -> str:
 
 
 def problem(answer: str, text: str, instruction: str) -> str:
-    """Why a cleaned answer is no rewriting of the text; "" if it is one."""
+    """Why a cleaned answer is not a rewriting of the text; "" if it is."""
     if not any(character.isalnum() for character in answer):
         return "empty answer"
     if _REFUSAL.match(answer):
@@ -55,7 +57,7 @@ def problem(answer: str, text: str, instruction: str) -> str:
         return "the text itself"
     if echoes(answer, instruction):
         return "echo of the instruction"
-    if len(answer) > LONGEST * len(text) + LEAST:
+    if len(answer) > MAX_GROWTH * len(text) + EXTRA_CHARACTERS:
         return "far longer than the text"
     if other_language(answer, text):
         return "another language than the text's"
@@ -63,9 +65,9 @@ def problem(answer: str, text: str, instruction: str) -> str:
 
 
 def echoes(answer: str, instruction: str) -> bool:
-    """Whether six words of the instruction in a row stand in the answer."""
-    said = f" {_folded(answer)} "
-    return any(run in said for run in _runs_of_six(instruction))
+    """Whether the answer contains six consecutive words of the instruction."""
+    padded = f" {_folded(answer)} "
+    return any(run in padded for run in _runs_of_six(instruction))
 
 
 @cache
@@ -75,28 +77,28 @@ def _runs_of_six(instruction: str) -> list[str]:
 
 
 def other_language(answer: str, text: str) -> bool:
-    """Whether the answer is surely in another language than the text: each far likelier in its own.
+    """Whether the answer is clearly in another language than the text: each far likelier in its own language.
 
-    It must be so without the words with a capital too, for a name has its own language; where little else is
-    left, as in most titles, nothing is sure.
+    This must also hold without capitalized words, since a name has its own language; where little else is left,
+    as in most titles, the answer is taken to be in the same language.
     """
-    lower = _common_words(text), _common_words(answer)
-    if min(len(words.encode()) for words in lower) < _TELLING:
+    lower = _lower_case_words(text), _lower_case_words(answer)
+    if min(len(words.encode()) for words in lower) < _MIN_BYTES:
         return False
-    return _far_apart(text, answer) and _far_apart(*lower)
+    return _languages_differ(text, answer) and _languages_differ(*lower)
 
 
-def _far_apart(text: str, answer: str) -> bool:
-    langid: Any = needed("py3langid", "pairs", "telling languages apart")
+def _languages_differ(text: str, answer: str) -> bool:
+    langid: Any = needed("py3langid", "pairs", "language detection")
     of_text, of_answer = dict(langid.rank(text)), dict(langid.rank(answer))
-    mine, other = (max(scores, key=scores.__getitem__) for scores in (of_text, of_answer))
-    return bool(of_answer[other] - of_answer[mine] > _SURE and of_text[mine] - of_text[other] > _SURE)
+    first, second = (max(scores, key=scores.__getitem__) for scores in (of_text, of_answer))
+    return bool(of_answer[second] - of_answer[first] > _MARGIN and of_text[first] - of_text[second] > _MARGIN)
 
 
-def _common_words(text: str) -> str:
+def _lower_case_words(text: str) -> str:
     return " ".join(word for word in re.findall(r"\w+", text) if not word[0].isupper())
 
 
 def _folded(text: str) -> str:
-    """Words in lower case, punctuation left out."""
+    """Words in lower case, without punctuation."""
     return " ".join(re.findall(r"\w+", text.lower()))

@@ -1,4 +1,4 @@
-"""A chat model from the Hub or a folder, run here."""
+"""A chat model from the Hub or a folder, run in this process."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from lastword.bundled import model_source
 from lastword.console import progress
 from lastword.embedding.device import torch_device, torch_dtype
 from lastword.errors import ModelError, RequestError
-from lastword.pairs.generating.engine import CUT, Answer, Prompt
+from lastword.pairs.generating.engine import TRUNCATED, Answer, Prompt
 
 
 @dataclass
 class LocalChat:
     """A model with a chat template.
 
-    Prompts of one length go together, so nothing is padded and an answer does not depend on its
-    neighbours; a drawn answer depends on its own seed alone.
+    A batch has prompts of one length, so nothing is padded and an answer does not depend on the other prompts;
+    a sampled answer depends on its own seed alone.
 
     Attributes:
         model: name or folder.
-        max_tokens: longest answer; one that is cut is rejected.
-        temperature: 0 takes the likeliest token always.
-        batch_prompts: prompts in one pass.
-        device: None is the best there is.
-        dtype: "float32" or "bfloat16"; None is what the device does best.
+        max_tokens: longest answer; a truncated one is rejected.
+        temperature: 0 always takes the likeliest token.
+        batch_prompts: prompts of a batch.
+        device: None is the best available.
+        dtype: "float32" or "bfloat16"; None is the best precision that the device supports.
     """
 
     model: str
@@ -43,9 +43,9 @@ class LocalChat:
     _tokenizer: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Load model and tokenizer; no remote code is run."""
-        place = torch_device(self.device)
-        precision = torch_dtype(self.dtype, place)
+        """Load model and tokenizer, without remote code."""
+        device = torch_device(self.device)
+        precision = torch_dtype(self.dtype, device)
         try:
             source = model_source(self.model)
             self._tokenizer = AutoTokenizer.from_pretrained(source)
@@ -54,7 +54,7 @@ class LocalChat:
             raise ModelError(
                 f"{self.model} does not load as a chat model: {str(error).splitlines()[0]}"
             ) from error
-        self._model = self._model.to(place).eval()
+        self._model = self._model.to(device).eval()
         if not self._tokenizer.chat_template:
             raise ModelError(
                 f"{self.model} has no chat template: give an instruction-tuned model such as Qwen/Qwen3-0.6B"
@@ -70,20 +70,20 @@ class LocalChat:
         return {"model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens}
 
     def answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
-        """See `Engine`; a prompt beyond the model's window is a rejected one."""
+        """See `Engine`; a prompt longer than the model's window is rejected."""
         ids = [self._ids(prompt.text) for prompt in prompts]
         window = getattr(self._model.config, "max_position_embeddings", None) or 4096
-        found: dict[int, Answer] = {
+        answers: dict[int, Answer] = {
             i: Answer("", f"longer than the model's window of {window} tokens")
-            for i, one in enumerate(ids)
-            if len(one) + self.max_tokens > window
+            for i, prompt_ids in enumerate(ids)
+            if len(prompt_ids) + self.max_tokens > window
         }
-        with progress("answers", len(ids) - len(found)) as advance:
-            for rows in self._batches([i for i in range(len(ids)) if i not in found], ids):
-                answers = self._batch([ids[i] for i in rows], [prompts[i].seed for i in rows])
-                found |= zip(rows, answers, strict=True)
+        with progress("answers", len(ids) - len(answers)) as advance:
+            for rows in self._batches([i for i in range(len(ids)) if i not in answers], ids):
+                batch = self._batch([ids[i] for i in rows], [prompts[i].seed for i in rows])
+                answers |= zip(rows, batch, strict=True)
                 advance(len(rows))
-        return [found[i] for i in range(len(prompts))]
+        return [answers[i] for i in range(len(prompts))]
 
     def _ids(self, prompt: str) -> list[int]:
         message = [{"role": "user", "content": prompt}]
@@ -91,7 +91,7 @@ class LocalChat:
             message,
             add_generation_prompt=True,
             tokenize=False,
-            enable_thinking=False,  # templates that know it would spend the tokens on thoughts; others ignore it
+            enable_thinking=False,  # templates without this option ignore it
         )
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
@@ -109,7 +109,7 @@ class LocalChat:
     @torch.inference_mode()
     def _batch(self, ids: list[list[int]], seeds: list[int]) -> list[Answer]:
         inputs = torch.tensor(ids, device=self._model.device)
-        draw = LogitsProcessorList([_Draw(seeds, self.temperature)] if self.temperature else [])
+        sampling = LogitsProcessorList([_Sampling(seeds, self.temperature)] if self.temperature else [])
         pad = self._tokenizer.pad_token_id
         ends = self._model.generation_config.eos_token_id
         out = self._model.generate(
@@ -120,7 +120,7 @@ class LocalChat:
             temperature=None,
             top_p=None,
             top_k=None,
-            logits_processor=draw,
+            logits_processor=sampling,
             pad_token_id=pad if pad is not None else self._tokenizer.eos_token_id,
         )[:, inputs.shape[1] :]
         stops = set(ends if isinstance(ends, list) else [ends]) | {self._tokenizer.eos_token_id}
@@ -129,14 +129,14 @@ class LocalChat:
     def _answer(self, ids: list[int], stops: set[int | None]) -> Answer:
         end = next((i for i, token in enumerate(ids) if token in stops), None)
         if end is None and len(ids) >= self.max_tokens:
-            return Answer("", CUT)
+            return Answer("", TRUNCATED)
         return Answer(self._tokenizer.decode(ids[:end], skip_special_tokens=True))
 
 
-class _Draw(LogitsProcessor):
-    """Sampling as a choice of the largest, each row with a generator of its own.
+class _Sampling(LogitsProcessor):
+    """Sampling with one random generator for each row.
 
-    The largest of (logits / temperature + Gumbel noise) is a draw from the softmax.
+    The largest of (logits / temperature + Gumbel variates) is a draw from the softmax.
 
     Source: Gumbel-max, Maddison et al. 2014, arXiv:1411.0030.
     """
@@ -146,6 +146,8 @@ class _Draw(LogitsProcessor):
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        uniform = torch.stack([torch.rand(scores.shape[-1], generator=one) for one in self._generators])
+        uniform = torch.stack(
+            [torch.rand(scores.shape[-1], generator=generator) for generator in self._generators]
+        )
         gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
         return scores.float() / self._temperature + gumbel.to(scores.device)

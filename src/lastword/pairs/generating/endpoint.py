@@ -1,4 +1,4 @@
-"""Any endpoint that speaks the OpenAI protocol: vLLM, Ollama, llama.cpp, a hosted service."""
+"""A chat model behind an OpenAI-compatible endpoint: vLLM, Ollama, llama.cpp, a hosted service."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from lastword.console import progress, warn
 from lastword.errors import RequestError, WorkError
 from lastword.extras import needed
-from lastword.pairs.generating.engine import CUT, Answer, Prompt
+from lastword.pairs.generating.engine import TRUNCATED, Answer, Prompt
 
 PURPOSE = "an endpoint"
-PATIENCE = 10  # texts that may be refused before the first answer; then the request is wrong, not the texts
+MAX_REFUSALS = 10  # refused texts before the first answer; then the request is wrong, not the texts
 
 
 @dataclass
@@ -23,16 +23,16 @@ class Endpoint:
     """A chat model behind HTTP, through the official client.
 
     Attributes:
-        model: its name, as the server knows it.
-        url: such as http://localhost:8000/v1; None is the client's own (OPENAI_BASE_URL, or OpenAI's).
-        key: None is the client's own (OPENAI_API_KEY).
-        concurrency: requests under way at a time.
-        per_minute: most requests a minute; None sets no limit.
+        model: its name on the server.
+        url: such as http://localhost:8000/v1; None is the client's default (OPENAI_BASE_URL, or OpenAI's).
+        key: None is the client's default (OPENAI_API_KEY).
+        concurrency: requests at the same time.
+        per_minute: most requests a minute; None is without limit.
         temperature: of the answers.
-        max_tokens: longest answer; one that is cut is rejected.
+        max_tokens: longest answer; a truncated one is rejected.
         request: further fields of each request, such as {"reasoning_effort": "none"}; None leaves a field out.
-        attempts: how often a request is tried before the run stops.
-        timeout_s: how long one request may take.
+        attempts: how often a request is sent before the run stops.
+        timeout_s: longest time of one request.
         longest_wait_s: longest pause between two attempts.
     """
 
@@ -55,7 +55,7 @@ class Endpoint:
     _stop: threading.Event = field(init=False, default_factory=threading.Event, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the client; its own retries are off, since the pauses here heed Retry-After and a limit."""
+        """Make the client, without its own retries: those here respect Retry-After and the rate limit."""
         openai: Any = needed("openai", "pairs", PURPOSE)
         if self.concurrency < 1 or self.attempts < 1:
             raise RequestError(
@@ -67,7 +67,7 @@ class Endpoint:
             )
         except openai.OpenAIError as error:
             raise RequestError(
-                f"no key for {self.url or 'the endpoint'}: set OPENAI_API_KEY (any word will do for a local server)"
+                f"no key for {self.url or 'the endpoint'}: set OPENAI_API_KEY (a local server accepts any value)"
             ) from error
 
     def settings(self) -> dict[str, Any]:
@@ -79,47 +79,48 @@ class Endpoint:
         """See `Engine`.
 
         Raises:
-            RequestError: a wrong key, a model that the server does not have, or a request it takes from no text.
+            RequestError: a wrong key, an unknown model, or a request that the server refuses for every text.
             WorkError: the endpoint failed `attempts` times in a row.
         """
         with ThreadPoolExecutor(self.concurrency) as threads, progress("answers", len(prompts)) as advance:
-            under_way = [threads.submit(self._persistent, prompt) for prompt in prompts]
+            futures = [threads.submit(self._retried, prompt) for prompt in prompts]
             try:
-                for one in as_completed(under_way):
-                    one.result()  # trouble that stays stops the run as soon as it is known
+                for future in as_completed(futures):
+                    future.result()  # a lasting error stops the run at once
                     advance(1)
-                return [one.result() for one in under_way]
+                return [future.result() for future in futures]
             except BaseException:
-                self._stop.set()  # ends the pauses of the others
+                self._stop.set()  # ends the pauses of the other threads
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _persistent(self, prompt: Prompt) -> Answer:
-        """One answer, with pauses and new attempts while the trouble may pass."""
+    def _retried(self, prompt: Prompt) -> Answer:
+        """One answer; temporary errors are followed by a pause and another attempt."""
         tenacity: Any = needed("tenacity", "pairs", PURPOSE)
         openai: Any = needed("openai", "pairs", PURPOSE)
-        passing = (
+        temporary = (
             openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError,
             openai.APIResponseValidationError, openai.ConflictError, _MalformedAnswerError, ValueError,
         )  # fmt: skip
         growing = tenacity.wait_random_exponential(multiplier=0.5, max=self.longest_wait_s)
 
         def pause(state: Any) -> float:
-            told = _retry_after(state.outcome.exception())
-            return float(growing(state)) if told is None else min(told, self.longest_wait_s)
+            wait_s = _retry_after(state.outcome.exception())
+            return float(growing(state)) if wait_s is None else min(wait_s, self.longest_wait_s)
 
         attempts = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=pause,
-            retry=tenacity.retry_if_exception_type(passing),
+            retry=tenacity.retry_if_exception_type(temporary),
             sleep=tenacity.sleep_using_event(self._stop),
             reraise=True,
         )
         try:
             answer: Answer = attempts(self._once, prompt)
-        except passing as error:
+        except temporary as error:
             raise WorkError(
-                f"{self._client.base_url} failed {self.attempts} times: {_told(error)}; go on later with --resume"
+                f"{self._client.base_url} failed {self.attempts} times: {_message(error)}; "
+                "continue later with resume=True"
             ) from error
         except openai.APIStatusError as error:
             return self._refused(error)
@@ -138,19 +139,19 @@ class Endpoint:
         )
         choices = getattr(completion, "choices", None)
         if not choices or getattr(choices[0], "message", None) is None:
-            raise _MalformedAnswerError("the answer is no chat completion")
+            raise _MalformedAnswerError("the answer is not a chat completion")
         self._answered = True
         text = choices[0].message.content
         if choices[0].finish_reason == "length":
-            return Answer("", CUT)
+            return Answer("", TRUNCATED)
         return Answer(text or "", "" if text else "empty answer")
 
     def _refused(self, error: Any) -> Answer:
-        """A request that will not be better next time: the whole run's fault, or this text's."""
-        told = _told(error)
+        """A request that fails every time: stop the run, or reject this text."""
+        message = _message(error)
         if error.status_code in (401, 403):
             raise RequestError(
-                f"{self._client.base_url} does not take the key ({error.status_code}): {told}"
+                f"{self._client.base_url} refuses the key ({error.status_code}): {message}"
             ) from error
         if error.status_code == 404:
             raise RequestError(
@@ -158,22 +159,22 @@ class Endpoint:
             ) from error
         with self._lock:
             self._refusals += 1
-        if self._refusals >= PATIENCE and not self._answered:
+        if self._refusals >= MAX_REFUSALS and not self._answered:
             raise RequestError(
-                f"{self._client.base_url} refused the first {PATIENCE} texts ({error.status_code}): {told}; "
-                "--request changes the fields of a request"
+                f"{self._client.base_url} refused the first {MAX_REFUSALS} texts ({error.status_code}): {message}; "
+                "change the fields of a request with request={…}"
             ) from error
-        warn(f"one text was refused ({error.status_code}): {told}")
+        warn(f"a text was refused ({error.status_code}): {message}")
         return Answer("", f"refused by the endpoint ({error.status_code})")
 
     def _models(self) -> str:
         try:
             return ", ".join(model.id for model in self._client.models.list().data[:12]) or "none"
-        except Exception:  # a hint in an error text; the server owes it to nobody
-            return "(it does not tell)"
+        except Exception:  # only a hint in an error message
+            return "(the server does not list them)"
 
     def _wait_for_turn(self) -> None:
-        """Space the requests of all threads evenly over the minute."""
+        """Spread the requests of all threads evenly over the minute."""
         if self.per_minute is None:
             return
         with self._lock:
@@ -184,21 +185,21 @@ class Endpoint:
 
 
 class _MalformedAnswerError(Exception):
-    """An answer that is no chat completion."""
+    """An answer that is not a chat completion."""
 
 
 def _retry_after(error: Any) -> float | None:
-    """Seconds that the server asks to wait."""
+    """Seconds to wait that the server asks for."""
     response = getattr(error, "response", None)
-    told = response.headers.get("retry-after") if response is not None else None
+    seconds = response.headers.get("retry-after") if response is not None else None
     try:
-        return max(0.0, float(told)) if told else None
-    except ValueError:  # a date; the growing pause will do
+        return max(0.0, float(seconds)) if seconds else None
+    except ValueError:  # a date; the growing pause is used instead
         return None
 
 
-def _told(error: BaseException) -> str:
-    body = getattr(error, "body", None)  # what the server said, without the client's own words around it
-    said = body.get("message") if isinstance(body, dict) else None
-    text = str(said or getattr(error, "message", "") or error or type(error).__name__)
+def _message(error: BaseException) -> str:
+    body = getattr(error, "body", None)  # the server's message, without the client's text around it
+    message = body.get("message") if isinstance(body, dict) else None
+    text = str(message or getattr(error, "message", "") or error or type(error).__name__)
     return text.splitlines()[0][:200]

@@ -1,4 +1,4 @@
-"""What stands behind a rewriting: something that answers prompts."""
+"""What a language model has to offer to rewrite texts: answers to prompts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, and the seed of its own that decides a drawn answer."""
+    """A prompt, and the seed of its sampled answer."""
 
     text: str
     seed: int
@@ -20,7 +20,7 @@ class Answer:
     """An answer, or why there is none.
 
     Attributes:
-        text: as the model gave it.
+        text: the model's answer as it is.
         problem: reason to reject it, or "".
     """
 
@@ -28,14 +28,14 @@ class Answer:
     problem: str = ""
 
 
-CUT = "answer cut at the token limit"
+TRUNCATED = "answer truncated at the token limit"
 
 
 class Engine(Protocol):
     """A language model: a local one, or one behind an endpoint."""
 
     def settings(self) -> dict[str, Any]:
-        """Whatever may change an answer, as JSON has it."""
+        """Whatever may change an answer, as JSON values."""
 
     def answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
         """One answer for each prompt, in their order."""

@@ -1,4 +1,4 @@
-"""What a language model is asked to do with a text."""
+"""Instructions for a language model to rewrite a text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lastword.errors import MissingFileError, RequestError
 
-PLACE = "{text}"
+FIELD = "{text}"
 
 # Source: arXiv:2507.22729, Table 2; wording as in the paper.
 INSTRUCTIONS = {
@@ -38,25 +38,25 @@ def read_instructions(path: str | Path) -> dict[str, str]:
 
     Raises:
         MissingFileError: no such file.
-        RequestError: no TOML, or an instruction without `{text}`.
+        RequestError: invalid TOML, or an instruction without `{text}`.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no file {path}: give a TOML file of instructions")
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        instructions = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is not TOML: {error}") from error
-    if not found:
-        raise RequestError(f'{path} holds no instruction: write name = "… {PLACE} …", one a line')
-    for name, text in found.items():
-        if not isinstance(text, str) or text.count(PLACE) != 1:
+    if not instructions:
+        raise RequestError(f'{path} has no instruction: write name = "… {FIELD} …", one a line')
+    for name, text in instructions.items():
+        if not isinstance(text, str) or text.count(FIELD) != 1:
             raise RequestError(
-                f"{path}: {name} must be a string with {PLACE} in it once, where the text goes"
+                f"{path}: {name} must be a string that contains {FIELD} once, where the text goes"
             )
-    return {name: str(text) for name, text in found.items()}
+    return {name: str(text) for name, text in instructions.items()}
 
 
-def asked(instruction: str, text: str) -> str:
-    """The instruction with the text in its place."""
-    return instruction.replace(PLACE, text.strip())
+def fill(instruction: str, text: str) -> str:
+    """The instruction with the text in it."""
+    return instruction.replace(FIELD, text.strip())

@@ -1,43 +1,49 @@
-"""Pairs of a text and what a language model made of it."""
+"""Pairs of a text and its rewriting by a language model, and a forecast of what they cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from lastword.files.streams import Chunk
+from lastword.console import info
+from lastword.files.tables import Chunk, Kind, read_chunks
 from lastword.pairs.generating.answers import cleaned, problem
 from lastword.pairs.generating.engine import Engine, Prompt
-from lastword.pairs.generating.instructions import INSTRUCTIONS, asked
-from lastword.pairs.method import rng
-from lastword.pairs.record import NO_TEXT, Pair, Rejected
+from lastword.pairs.generating.instructions import INSTRUCTIONS, fill
+from lastword.pairs.record import Pair, Rejected, row_rng
+
+CHARACTERS_PER_TOKEN = 4.0  # of English text with today's vocabularies
+GROWTH = (
+    1.5  # length of an answer over that of its text; measured with the five instructions on short sentences
+)
 
 
 @dataclass(frozen=True)
 class Rewriting:
-    """Each text, rewritten by one instruction drawn for it, or by all of them.
+    """Each text, rewritten by one instruction drawn at random, or by each of them.
 
     Source: arXiv:2507.22729, §3.3 and Table 2.
 
     Attributes:
-        engine: who answers.
-        column: column of the texts.
+        engine: the language model.
+        text_column: column of the texts.
         instructions: name → instruction with `{text}`.
-        every: use all instructions for each text, not one.
+        every: use all instructions for each text.
     """
 
     engine: Engine
-    column: str = "text"
+    text_column: str = "text"
     instructions: dict[str, str] = field(default_factory=lambda: dict(INSTRUCTIONS))
     every: bool = False
     name: str = "generate"
     chunk: int = 256
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> dict[str, Kind]:
         """See `Method`."""
-        return (self.column,)
+        return {self.text_column: "text"}
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
@@ -45,27 +51,83 @@ class Rewriting:
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
-        texts = chunk.columns[self.column]
-        asked_of = [
+        requests = [
             (row, text, name)
-            for row, text in enumerate(texts, chunk.start)
-            if text.strip()
+            for row, text in zip(chunk.rows, chunk.columns[self.text_column], strict=True)
             for name in self.chosen(seed, row)
         ]
         prompts = [
             Prompt(
-                asked(self.instructions[name], text), rng(seed, f"{self.name}/{name}", row).getrandbits(31)
+                fill(self.instructions[name], text),
+                row_rng(seed, f"{self.name}/{name}", row).getrandbits(31),
             )
-            for row, text, name in asked_of
+            for row, text, name in requests
         ]
-        answers = self.engine.answers(prompts)
-        yield from (Rejected(row, NO_TEXT) for row, text in enumerate(texts, chunk.start) if not text.strip())
-        for (row, text, name), answer in zip(asked_of, answers, strict=True):
-            said = cleaned(answer.text)
-            reason = answer.problem or problem(said, text, self.instructions[name])
-            yield Rejected(row, reason) if reason else Pair(text, said, row, meta={"instruction": name})
+        for (row, text, name), answer in zip(requests, self.engine.answers(prompts), strict=True):
+            rewriting = cleaned(answer.text)
+            if reason := answer.problem or problem(rewriting, text, self.instructions[name]):
+                yield Rejected(row, reason)
+            else:
+                yield Pair(text, rewriting, row, meta={"instruction": name})
 
     def chosen(self, seed: int, row: int) -> list[str]:
-        """Names of the instructions that a row gets."""
+        """Names of the instructions for a row."""
         names = list(self.instructions)
-        return names if self.every else [rng(seed, self.name, row).choice(names)]
+        return names if self.every else [row_rng(seed, self.name, row).choice(names)]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Sizes and cost of a generation, estimated from the lengths of the texts.
+
+    Attributes:
+        rows: number of texts.
+        requests: number of prompts.
+        tokens_in, tokens_out: tokens of all prompts and of all answers.
+        cost: in the currency of the prices; None without prices.
+    """
+
+    rows: int
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    cost: float | None
+
+    def log(self) -> None:
+        """Show it as a message."""
+        cost = "" if self.cost is None else f", about {self.cost:,.2f} at these prices"
+        info(
+            f"{self.requests:,} requests for {self.rows:,} texts: about {self.tokens_in:,} tokens in, "
+            f"{self.tokens_out:,} out{cost}"
+        )
+
+
+def forecast(
+    method: Rewriting, file: str | Path, price_in: float | None = None, price_out: float | None = None
+) -> Forecast:
+    """Estimate requests, tokens and cost.
+
+    Args:
+        method: the generation.
+        file: its texts.
+        price_in: price of a million tokens of prompts.
+        price_out: price of a million tokens of answers.
+
+    Raises:
+        MissingFileError, TableError: see the message.
+    """
+    rows, requests = 0, 0
+    characters_in, characters_out = 0.0, 0.0
+    instructions = list(method.instructions.values())
+    times = len(instructions) if method.every else 1
+    for chunk in read_chunks(file, method.columns, method.chunk, drop_empty=True):
+        for text in chunk.columns[method.text_column]:
+            prompts = [len(fill(instruction, text)) for instruction in instructions]
+            rows, requests = rows + 1, requests + times
+            characters_in += sum(prompts) / len(prompts) * times
+            characters_out += len(text) * GROWTH * times
+    tokens_in, tokens_out = (round(size / CHARACTERS_PER_TOKEN) for size in (characters_in, characters_out))
+    cost = None
+    if price_in is not None or price_out is not None:
+        cost = (tokens_in * (price_in or 0.0) + tokens_out * (price_out or 0.0)) / 1e6
+    return Forecast(rows, requests, tokens_in, tokens_out, cost)

@@ -1,6 +1,6 @@
-"""Who is timed: each takes a folder and gives a function from texts to vectors.
+"""The implementations that are timed: each takes a model folder and returns a function from texts to vectors.
 
-The function is told how many real tokens the texts have; only the limit wants to know.
+The function also gets the number of real tokens in the texts, which only the limit uses.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def sentence_transformers(folder: Path, dtype: torch.dtype = torch.float32, batc
 
 
 def papers_loop(folder: Path, dtype: torch.dtype = torch.float32, batch_size: int = 32) -> Encode:
-    """As the paper's code embeds: unsorted batches, the vocabulary's logits computed and thrown away.
+    """The loop of the paper's code: unsorted batches, the logits of the vocabulary computed and discarded.
 
-    Source: the loop described in arXiv:2507.22729, §3, as its published code has it.
+    Source: arXiv:2507.22729, §3, and its published code.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -56,7 +56,7 @@ def papers_loop(folder: Path, dtype: torch.dtype = torch.float32, batch_size: in
 
 
 def matrix_products(folder: Path, dtype: torch.dtype = torch.bfloat16, chunk: int = 4096) -> Encode:
-    """The limit: the products of all layers for as many tokens, fused as well as they can be, and nothing else."""
+    """The limit: only the matrix products of all layers for the same number of tokens, fused as far as possible."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
@@ -84,7 +84,7 @@ def matrix_products(folder: Path, dtype: torch.dtype = torch.bfloat16, chunk: in
 
 
 def grid(folder: Path, templates: int) -> Encode:
-    """One pass over the texts behind so many templates that begin alike."""
+    """One pass over the texts for several templates with the same prefix."""
     from lastword import Embedder
     from suffixes import SUFFIXES
 
@@ -93,14 +93,15 @@ def grid(folder: Path, templates: int) -> Encode:
 
 
 def with_compiled_steps(folder: Path) -> Encode:
-    from compiled import compiled
+    from compiled import use_compiled_steps
 
-    return compiled(folder)
+    use_compiled_steps()
+    return lastword(folder)
 
 
 LIMIT = "matrix products alone"
 QUANTIZED = {"full": None, "int8": "int8", "nf4": "nf4"}
-CONTESTANTS: dict[str, Callable[[Path], Encode]] = {
+IMPLEMENTATIONS: dict[str, Callable[[Path], Encode]] = {
     "lastword": lastword,
     "lastword, float32": lambda folder: lastword(folder, "float32"),
     "lastword, stock forward": lambda folder: lastword(folder, fused=False),
@@ -116,11 +117,11 @@ CONTESTANTS: dict[str, Callable[[Path], Encode]] = {
     "the paper's loop, bfloat16": lambda folder: papers_loop(folder, torch.bfloat16),
     LIMIT: matrix_products,
 }
-CONTESTANTS |= {
+IMPLEMENTATIONS |= {
     f"lastword, {name}": lambda folder, kind=kind: lastword(folder, quantize=kind)
     for name, kind in QUANTIZED.items()
     if kind
 }
-CONTESTANTS["lastword, compiled"] = with_compiled_steps
+IMPLEMENTATIONS["lastword, compiled"] = with_compiled_steps
 TEMPLATES = (1, 2, 5, 10, 20, 50)
 GRIDS = {f"{n} templates": lambda folder, n=n: grid(folder, n) for n in TEMPLATES}

@@ -1,0 +1,125 @@
+"""Make pairs of the rows of a file by any method."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lastword.console import info
+from lastword.errors import TableError
+from lastword.files.chunk_run import PARTS, Part, run_chunks
+from lastword.files.run_folder import RunFolder, fingerprint
+from lastword.files.tables import Chunk
+from lastword.pairs.record import SCHEMA, Method, Pair, Rejected, require_suffix, table_of, write_tables
+
+NO_TEXT = "empty or non-text cell"
+
+
+@dataclass(frozen=True)
+class PairsResult:
+    """A file of pairs and how it came about.
+
+    Attributes:
+        output: the file.
+        rows: rows read.
+        pairs: pairs written.
+        rejected: reason → number of rows, or of candidates, that gave no pair.
+        seconds: time of this call, without that of an interrupted run before it.
+    """
+
+    output: Path
+    rows: int
+    pairs: int
+    rejected: dict[str, int]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "output": str(self.output), "rows": self.rows, "pairs": self.pairs, "rejected": self.rejected,
+            "seconds": round(self.seconds, 2),
+        }  # fmt: skip
+
+
+def make_pairs(
+    method: Method,
+    file: str | Path,
+    output: str | Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    drop_empty: bool = False,
+) -> PairsResult:
+    """Make pairs of the rows of a file.
+
+    The file is read in chunks, and each chunk's pairs are stored in `OUTPUT.partial` when they are done. So
+    memory does not grow with the file, and an interrupted run resumes and ends with the same output.
+
+    Args:
+        method: how; `Crop()`, `Noise()`, `SameLabel(file)` and so on, or anything that is a `Method`.
+        file: texts, as `lastword.files.tables` reads them.
+        output: .parquet, .jsonl or .csv file with anchor, positive, negative, source, method, seed and meta.
+        seed: of all random choices.
+        resume: continue an interrupted run of the same file and settings.
+        overwrite: replace `output`, and discard an interrupted run.
+        drop_empty: leave out rows with an empty or non-text cell instead of refusing the file.
+
+    Raises:
+        ExistingOutputError: `output` exists, is being written, or has an interrupted run.
+        RequestError: an interrupted run had other settings, or the suffix of `output` is unknown.
+        MissingFileError, TableError: see the message.
+    """
+    started, output = time.monotonic(), Path(output)
+    require_suffix(output)
+    run = RunFolder(output, resume=resume, overwrite=overwrite, evidence=PARTS)
+    settings = {
+        "method": method.name, "settings": method.settings(), "columns": list(method.columns), "seed": seed,
+        "file": fingerprint(file), "chunk": method.chunk,
+    }  # fmt: skip
+
+    def work(chunk: Chunk) -> tuple[pa.Table, dict[str, int]]:
+        outcomes = list(method.pairs(chunk, seed))
+        pairs = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
+        rejected = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Rejected))
+        return table_of(pairs, Path(file).name, method.name, seed), dict(rejected)
+
+    with run.open(settings) as folder:
+        parts = run_chunks(
+            file,
+            method.columns,
+            work,
+            run,
+            size=method.chunk,
+            description=f"pairs by {method.name}",
+            drop_empty=drop_empty,
+        )
+        result = _result(output, parts, started)
+        if not result.pairs:
+            run.discard()
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in list(result.rejected.items())[:3])
+            raise TableError(f"{file}: its {result.rows:,} rows gave no pair: {reasons}")
+        write_tables((part.table() for part in parts), SCHEMA, folder / "joined", output.suffix.lower())
+        run.finish(folder / "joined")
+    info(f"{result.pairs:,} pairs of {result.rows:,} rows: {output}")
+    for reason, count in result.rejected.items():
+        info(f"  {count:,} left out: {reason}")
+    return result
+
+
+def _result(output: Path, parts: list[Part], started: float) -> PairsResult:
+    rejected = Counter({NO_TEXT: sum(part.unusable for part in parts)})
+    for part in parts:
+        rejected.update(part.facts)
+    return PairsResult(
+        output,
+        sum(part.rows for part in parts),
+        sum(part.results for part in parts),
+        {reason: count for reason, count in rejected.most_common() if count},
+        time.monotonic() - started,
+    )
