@@ -106,7 +106,8 @@ class _Tables:
 
     def measure(self, names: Sequence[str], record: dict[str, Any]) -> Reproduction:
         plan = self.runner.scale
-        pages, files, tasks = [], list(self.runner.pairs.files.values()), dict[str, str]()
+        given = self.runner.pairs.files
+        pages, files, tasks = [], list(given.values()), dict[str, str]()
         for name in names:
             # With Tables 3 to 6, whose suite has the eight tasks, Table 8 takes their scores from there.
             whole = name == "table8" and any(
@@ -121,7 +122,13 @@ class _Tables:
             files += [*suite.files, *_pair_files(name, self.runner.pairs)]
             tasks |= suite.revisions()
         missing = [name for name in names if name not in {page.name for page in pages}]
-        facts = _manifest({"tables": list(names), **record}, list(plan.models.values()), files, tasks)
+        paths = {
+            "data_dir": self.data and self.data.name,
+            "pairs": {key: path.name for key, path in given.items()},
+        }
+        facts = _manifest(
+            {"tables": list(names), **record, **paths}, list(plan.models.values()), files, tasks
+        )
         return Reproduction(self.runner.folder.output, tuple(pages), self.scores, tuple(missing), facts)
 
     def _page(self, name: str, suite: Suite) -> Page:

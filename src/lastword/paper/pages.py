@@ -121,6 +121,7 @@ def tasks_page(runner: CellRunner, suite: Suite, tasks: list[str], peers: list[s
             assert cell is not None  # there always are pairs of wiki-prompt
             ours[f"{name}, {column}"] = cell.only(tasks)
     others = {peer: runner.peer(peer, suite).only(tasks) for peer in peers}
+    cells = {**ours, **others}
     notes = [
         f"Scored on {suite.description}. Trained on: {runner.pairs.describe('wiki-prompt')}.",
         paper["note"],
@@ -128,15 +129,18 @@ def tasks_page(runner: CellRunner, suite: Suite, tasks: list[str], peers: list[s
     missing = [task for task in tasks if task not in next(iter(ours.values())).tasks]
     if missing:
         notes.insert(1, f"Missing, and in no average: {', '.join(missing)}.")
-    parts = [_published_tasks(), _measured_tasks({**ours, **others}, tasks)]
+    parts = [_published_tasks(), _measured_tasks(cells, tasks)]
     parts += [_against_peers(ours, others)] if others else []
-    averages = {name: summary_record(cell.summary) for name, cell in {**ours, **others}.items()}
-    facts = {"notes": notes, "averages": averages}
+    facts = {
+        "notes": notes,
+        "averages": {name: summary_record(cell.summary) for name, cell in cells.items()},
+        "scores": {name: cell.to_list() for name, cell in cells.items()},
+    }
     return Page(
         "table8",
         paper["title"],
         "\n\n".join([*parts, bullet_list(notes)]),
-        _task_records(ours | others),
+        _task_records(cells),
         facts,
     )
 
