@@ -25,7 +25,7 @@ from lastword.paper import suites as suites_module
 from lastword.paper.run import reproduce
 from lastword.paper.scales import SCALES
 from lastword.paper.suites import suite_of
-from lastword.uncertainty import Score, combine
+from lastword.uncertainty import Score, combine, compare
 from tests.training.conftest import pair_columns
 
 TINY = {"steps": 2, "batch_pairs": 8, "rank": 4, "max_tokens": 64, "dtype": "float32"}
@@ -196,6 +196,24 @@ def test_missing_pairs_leave_their_cells_missing(data: Path, tmp_path: Path, lla
     text = (tmp_path / "out" / "report.md").read_text()
     assert "nli: missing." in text
     assert "| not measured |" in text
+
+
+def test_the_adapted_model_beside_another(data: Path, tmp_path: Path, llama_folder: Path) -> None:
+    result = reproduce(
+        "table8", tmp_path / "out", models=[str(llama_folder)], data_dir=data, seeds=1, device="cpu",
+        pairs={"wiki-prompt": _pairs(tmp_path)}, **TINY,
+    )  # fmt: skip
+    (page,) = result.pages
+    ours = [f"{llama_folder.name}, {column}" for column in ("mean", "last")]
+    assert list(page.facts["scores"]) == [*ours, "tfidf"]
+    assert {row["row"] for row in page.records} == {"SIB200ClusteringS2S", "Stack Overflow titles"}
+    means = {
+        name: combine([Score.from_dict(score) for score in runs[0].values()])
+        for name, runs in page.facts["scores"].items()
+    }
+    difference = compare(means[ours[1]], means["tfidf"])
+    assert f"| {ours[1]} − tfidf | {100 * difference.value:+.1f} [" in page.body
+    assert page.body.count(difference.verdict)
 
 
 def test_settings_share_the_runs_with_the_recipes_own_values(
