@@ -52,7 +52,7 @@ results: .venv/.installed-dev  ## measure again what the documentation tells: th
 	$(BIN)/python tools/results/products_why.py
 	$(BIN)/python tools/results/benchmark_local.py
 	$(BIN)/python tools/results/cache_rates.py
-	$(BIN)/python tools/results/pair_findings.py
+	$(BIN)/python tools/results/pair_issues.py
 	$(BIN)/python tools/results/pair_sources.py
 	$(BIN)/python tools/results/pair_sources.py --steps 20
 	$(BIN)/python tools/results/pair_sources.py --again

@@ -1,7 +1,7 @@
-"""Small damage to a text that leaves its meaning: words dropped or swapped, characters swapped.
+"""Text augmentation that keeps the meaning: words deleted or swapped, characters swapped.
 
-Pure functions of a text and a random generator. Each changes something where a text allows it: an
-unchanged text would be a pair of a text with itself.
+Pure functions of a text and a random generator. Each changes something wherever the text allows it: an
+unchanged copy would make a pair of a text with itself.
 
 Source: arXiv:2507.22729, §3.3: 10 % of the words deleted, one swap of words, adjacent characters swapped
 in 5 % of the words.
@@ -19,19 +19,19 @@ DELETED_SHARE, SWAPPED_CHARACTERS_SHARE = 0.10, 0.05
 
 
 def delete_words(text: str, rng: random.Random) -> str:
-    """Drop each word with a chance of 10 %; one at least, and never all."""
+    """Delete each word with a probability of 10 %; at least one, and never all."""
     words = text.split()
     if len(words) < 2:
         return text
-    kept = [word for word in words if rng.random() >= DELETED_SHARE]
-    if not kept or len(kept) == len(words):
-        gone = rng.randrange(len(words))
-        kept = words[:gone] + words[gone + 1 :]
-    return " ".join(kept)
+    rest = [word for word in words if rng.random() >= DELETED_SHARE]
+    if not rest or len(rest) == len(words):
+        deleted = rng.randrange(len(words))
+        rest = words[:deleted] + words[deleted + 1 :]
+    return " ".join(rest)
 
 
 def swap_words(text: str, rng: random.Random) -> str:
-    """Exchange two words that differ."""
+    """Swap two different words."""
     words = text.split()
     if len(set(words)) < 2:
         return text
@@ -42,12 +42,12 @@ def swap_words(text: str, rng: random.Random) -> str:
 
 
 def swap_characters(text: str, rng: random.Random) -> str:
-    """Exchange two neighbouring characters that differ, in 5 % of the words and in one at least."""
+    """Swap two adjacent, different characters in 5 % of the words, and in at least one."""
     words = text.split()
-    able = [i for i, word in enumerate(words) if any(a != b for a, b in pairwise(word))]
-    if not able:
+    candidates = [i for i, word in enumerate(words) if any(a != b for a, b in pairwise(word))]
+    if not candidates:
         return text
-    chosen = [i for i in able if rng.random() < SWAPPED_CHARACTERS_SHARE] or [rng.choice(able)]
+    chosen = [i for i in candidates if rng.random() < SWAPPED_CHARACTERS_SHARE] or [rng.choice(candidates)]
     for i in chosen:
         words[i] = _swapped(words[i], rng)
     return " ".join(words)
@@ -63,13 +63,14 @@ NOISES: dict[str, Callable[[str, random.Random], str]] = {
     "swap": swap_words,
     "characters": swap_characters,
 }
+"""The kinds of noise by name."""
 
 
 def checked_noises(names: Sequence[str]) -> tuple[str, ...]:
     """The names as a tuple.
 
     Raises:
-        RequestError: an unknown name.
+        RequestError: a name is not in `NOISES`.
     """
     for name in names:
         if name not in NOISES:
@@ -78,7 +79,7 @@ def checked_noises(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def noisy(text: str, names: Sequence[str], rng: random.Random) -> str:
-    """Apply the named noises one after another."""
+    """Apply the named kinds of noise one after another."""
     for name in names:
         text = NOISES[name](text, rng)
     return text

@@ -141,4 +141,6 @@ def test_no_network_is_told_within_seconds(tmp_path: Path) -> None:
 def test_prune_wants_a_condition(tmp_path: Path) -> None:
     done = run("cache", "prune", "--cache", tmp_path)
     assert done.exit_code == 2
-    assert done.stderr == "lastword: no condition to prune by: pass --model, --unused-days or --max-mb\n"
+    assert (
+        done.stderr == "lastword: no condition to prune by: pass --model …, --unused-days … or --max-mb …\n"
+    )

@@ -1,4 +1,4 @@
-"""Where things are kept that can be made again."""
+"""The folder for files that can be computed again."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     assert cache_folder("vectors") == Path("/home/somebody/.cache/lastword/vectors")
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/caches")
     assert cache_folder("vectors") == Path("/var/caches/lastword/vectors")
-    monkeypatch.setenv("LASTWORD_CACHE", "/scratch/mine")
-    assert cache_folder("results") == Path("/scratch/mine/results")
+    monkeypatch.setenv("LASTWORD_CACHE", "/scratch/cache")
+    assert cache_folder("results") == Path("/scratch/cache/results")

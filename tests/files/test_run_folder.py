@@ -60,10 +60,10 @@ def test_an_interrupted_run_is_neither_lost_nor_mixed(tmp_path: Path, refused: R
 
 
 def test_without_evidence_of_work_a_run_starts_over(tmp_path: Path) -> None:
-    for seed in (1, 2):
-        run = RunFolder(tmp_path / "out", evidence="part-*.json")
+    for seed, evidence in ((1, "settings.json"), (2, "part-*.json"), (3, "")):
+        run = RunFolder(tmp_path / "out", evidence=evidence)
         opened(run, {"seed": seed})
-    assert json.loads((run.partial / "settings.json").read_text()) == {"seed": 2}
+        assert json.loads((run.partial / "settings.json").read_text()) == {"seed": seed}
 
 
 def test_an_output_is_replaced_only_with_overwrite(tmp_path: Path, refused: Refused) -> None:

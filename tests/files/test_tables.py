@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -352,6 +354,30 @@ def test_a_table_of_mixed_types_is_refused(write: Write, refused: Refused) -> No
     assert refused(TableError, read_table, path).startswith(
         f"{path} has a column with values of several types: "
     )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_memory_does_not_grow_with_the_file(write: Write, suffix: str) -> None:
+    """Forty times the rows take about the same memory, in processes of their own."""
+    code = (
+        "import sys; from lastword.files.tables import read_chunks\n"
+        "print(sum(len(chunk.rows) for chunk in read_chunks(sys.argv[1], {'text': 'text'}, 1000)))\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    peaks = []
+    for count in (5_000, 200_000):
+        texts = [f"{row} text of some length, which is repeated {row} times" for row in range(count)]
+        content: Any = {"text": texts} if suffix == ".parquet" else "\n".join(texts)
+        if suffix in (".csv", ".tsv"):
+            content = "text\n" + "\n".join(f'"{text}"' for text in texts)
+        elif suffix.startswith(".json"):
+            content = "\n".join(json.dumps({"text": text}) for text in texts)
+        path = write(f"{count}{suffix}", content)
+        run = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True)
+        rows, peak = run.stdout.split()
+        assert int(rows) == count
+        peaks.append(int(peak) / 1024)
+    assert peaks[1] < peaks[0] + 30, peaks
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

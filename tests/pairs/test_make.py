@@ -117,22 +117,22 @@ def test_other_settings_are_not_resumed(tmp_path: Path, refused: Refused) -> Non
     assert make_pairs(Noise(chunk=10), file, out, seed=2, overwrite=True).pairs == 61
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path: Path, seed: int) -> None:
     """Real processes and kill -9, again and again, until a run gets through."""
     code = (
         "import sys; from lastword.pairs import Noise, make_pairs; print('ready', flush=True);"
-        "make_pairs(Noise(chunk=500), sys.argv[1], sys.argv[2], seed=5, resume=True)"
+        "make_pairs(Noise(chunk=400), sys.argv[1], sys.argv[2], seed=5, resume=True)"
     )
     rng = random.Random(seed)
-    file, out = write(tmp_path / "texts.jsonl", texts(12_000)), tmp_path / "out.jsonl"
+    file, out = write(tmp_path / "texts.jsonl", texts(8_000)), tmp_path / "out.jsonl"
     kills = 0
     while not out.exists():
         process = subprocess.Popen([sys.executable, "-c", code, file, out], stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
         try:
-            process.wait(timeout=rng.uniform(0.0, 0.3) if kills < 8 else None)
+            process.wait(timeout=rng.uniform(0.0, 0.3) if kills < 5 else None)
             assert process.returncode == 0
         except subprocess.TimeoutExpired:
             process.kill()
@@ -140,25 +140,27 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path: Path,
             kills += 1
         process.stdout.close()
     assert kills >= 2, "nothing was interrupted"
-    whole = make_pairs(Noise(chunk=500), file, tmp_path / "whole.jsonl", seed=5)
+    whole = make_pairs(Noise(chunk=400), file, tmp_path / "whole.jsonl", seed=5)
     assert out.read_bytes() == whole.output.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "texts.jsonl", "whole.jsonl"]
 
 
-def test_a_second_run_of_one_output_is_refused(tmp_path: Path) -> None:
-    file, out = write(tmp_path / "texts.txt", texts(120_000)), tmp_path / "out.jsonl"
+def test_a_second_run_of_one_output_is_refused(tmp_path: Path, refused: Refused) -> None:
+    file, out = write(tmp_path / "texts.txt", texts(400_000)), tmp_path / "out.jsonl"
     first = subprocess.Popen(command(file, out), stderr=subprocess.DEVNULL)
     while not list((tmp_path / "out.jsonl.partial").glob("part-*.parquet")):
         assert first.poll() is None, "the run ended before the second could start"
         time.sleep(0.01)
-    for options in ([], ["--resume"], ["--overwrite"]):
-        second = subprocess.run(command(file, out, *options), capture_output=True, text=True)
-        assert second.returncode == 2
-        assert second.stderr == (
-            f"lastword: {out} is being written by process {first.pid}: wait until it ends or choose another path\n"
-        )
-    assert first.wait() == 0
-    assert out.read_bytes() == make_pairs(Noise(), file, tmp_path / "whole.jsonl").output.read_bytes()
+    message = f"{out} is being written by process {first.pid}: wait until it ends or choose another path"
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        assert refused(ExistingOutputError, make_pairs, Noise(), file, out, **options) == message
+    second = subprocess.run(command(file, out, "--resume"), capture_output=True, text=True)
+    assert (second.returncode, second.stderr) == (2, f"lastword: {message}\n")
+    assert first.poll() is None, "the first run ended before the second"
+    first.kill()
+    first.wait()
+    file.write_text("another, shorter text\n")
+    assert make_pairs(Noise(), file, out, overwrite=True).pairs == 1
 
 
 def test_a_full_disk_keeps_what_was_done(tmp_path: Path) -> None:
@@ -224,21 +226,20 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> No
     )
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv", ".parquet"])
-def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None:
-    """Fifty times the rows take about the same memory, in processes of their own."""
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """Thirty times the rows take about the same memory, in processes of their own."""
     code = (
         "import sys; from lastword.pairs import Noise, make_pairs; make_pairs(Noise(), sys.argv[1], sys.argv[2]);"
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     peaks = []
-    for count in (4_000, 200_000):
-        file, out = write(tmp_path / f"{count}{suffix}", texts(count)), tmp_path / f"{count}.out.jsonl"
+    for count in (4_000, 120_000):
+        file, out = write(tmp_path / f"{count}.txt", texts(count)), tmp_path / f"{count}.jsonl"
         run = subprocess.run(
             [sys.executable, "-c", code, str(file), str(out)], check=True, capture_output=True, text=True
         )
         peaks.append(int(run.stdout) / 1024)
-    assert peaks[1] < peaks[0] + 60, peaks
+    assert peaks[1] < peaks[0] + 40, peaks
 
 
 def test_a_data_set_is_read_as_it_arrives(tmp_path: Path, refused: Refused) -> None:

@@ -1,4 +1,4 @@
-"""What each switch does to a training, against plain computations."""
+"""What each switch changes in a training run, against plain computations."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def test_micro_batches_are_losses_of_their_own(n: int, hard: int, seed: int) -> 
     candidates = torch.randn(len(owners), 8, generator=generator)
     losses = []
     for start in range(0, n, 12):
-        mine = range(start, min(start + 12, n))
-        own = [i for i in range(n, len(owners)) if owners[i] in mine]
-        loss = info_nce(anchors[list(mine)], candidates[[*mine, *own]], Targets(0.1))
-        losses.append(float(loss) * len(mine))
+        rows = range(start, min(start + 12, n))
+        hard = [i for i in range(n, len(owners)) if owners[i] in rows]
+        loss = info_nce(anchors[list(rows)], candidates[[*rows, *hard]], Targets(0.1))
+        losses.append(float(loss) * len(rows))
     together = info_nce(anchors, candidates, Targets(0.1, apart(owners, n)))
     assert float(together) == pytest.approx(sum(losses) / n, abs=1e-4)
 

@@ -22,21 +22,21 @@ TEXTS = [f"the {'river of ' * (i % 5)}house {i}" for i in range(40)]
 @pytest.mark.parametrize("pooling", ["lasttoken", "eos"])
 def test_the_state_is_as_many_tokens_early_as_there_is_padding(load: Load, pooling: str) -> None:
     embedder = load(template="ccw", pooling=pooling, normalize=False)
-    found = scored_as_published(embedder, SWITCH).encode(TEXTS)
+    vectors = scored_as_published(embedder, SWITCH).encode(TEXTS)
     rows = embedder.pipeline.tokenize(TEXTS).ids
     right, early = 0, 0
     for start in (0, 32):
         width = max(map(len, rows[start : start + 32]))
         for i in range(start, min(start + 32, len(rows))):
-            place = len(rows[i]) - 1 - (width - len(rows[i]))
-            assert place >= 0, "these texts differ by less than their length"
+            position = len(rows[i]) - 1 - (width - len(rows[i]))
+            assert position >= 0, "these texts differ by less than their length"
             batch = next(embedder.pipeline.batches(embedder.pipeline.tokenize([TEXTS[i]])))
-            state = hidden(embedder.backbone, batch)[0, place].detach().float().numpy()
-            assert np.allclose(found[i], state, atol=2e-4), i
-            right, early = right + (place == len(rows[i]) - 1), early + (place < len(rows[i]) - 1)
+            state = hidden(embedder.backbone, batch)[0, position].detach().float().numpy()
+            assert np.allclose(vectors[i], state, atol=2e-4), i
+            right, early = right + (position == len(rows[i]) - 1), early + (position < len(rows[i]) - 1)
     assert right > 0
     assert early > 0
-    assert found.dtype == np.float32
+    assert vectors.dtype == np.float32
 
 
 def test_texts_of_one_length_are_right(load: Load) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scipy.linalg import hadamard
 
 from lastword.uncertainty import HALVES, Score
 
@@ -24,9 +25,10 @@ def pair_columns(n: int = 30) -> dict[str, list[str]]:
 
 
 def made_score(value: float, spread: float = 0.0, pattern: int = 0) -> Score:
-    """A score whose replicates lie `spread` above and below it; those of two patterns are uncorrelated."""
-    signs = hadamard(HALVES)[1 + pattern % (HALVES - 1)]
-    return Score("made", value, (), tuple((value + spread * int(sign),) for sign in signs), 100, "made")
+    """A score whose replicates have this standard deviation; those of two patterns are uncorrelated."""
+    waves = (1 + pattern % (HALVES // 2 - 1)) * np.arange(HALVES) / HALVES
+    noise = spread * math.sqrt(2) * np.cos(2 * math.pi * waves)
+    return Score("made", value, (), tuple((value + float(error),) for error in noise), 100, "made")
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def adapted(load: Load, dropout: float = 0.0) -> tuple[Embedder, list[Any]]:
 
 
 def gradients(
-    embedder: Embedder, parameters: list[Any], batch_tokens: int, room_bytes: float
+    embedder: Embedder, parameters: list[Any], batch_tokens: int, limit_bytes: float
 ) -> tuple[float, list[Tensor]]:
     columns = pair_columns(12)
     texts = columns["anchor"] + columns["positive"]
@@ -45,35 +45,37 @@ def gradients(
     def loss_of(vectors: Tensor) -> Tensor:
         return info_nce(vectors[:12], vectors[12:], Targets(0.1))
 
-    loss, _ = backward(embed, parts, loss_of, 3, StepMemory(room_bytes))
-    found = [parameter.grad.clone() for parameter in parameters]
+    loss, _ = backward(embed, parts, loss_of, 3, StepMemory(limit_bytes))
+    grads = [parameter.grad.clone() for parameter in parameters]
     for parameter in parameters:
         parameter.grad = None
-    return loss, found
+    return loss, grads
 
 
-@pytest.mark.parametrize("room_bytes", [0.0, 1.5e6, 1e12], ids=["computed again", "some kept", "graph kept"])
-def test_parts_give_the_gradients_of_the_full_batch(load: Load, room_bytes: float) -> None:
+@pytest.mark.parametrize(
+    "limit_bytes", [0.0, 1.5e6, 1e12], ids=["computed twice", "some stored", "all stored"]
+)
+def test_parts_give_the_gradients_of_the_full_batch(load: Load, limit_bytes: float) -> None:
     embedder, parameters = adapted(load)
     full_loss, full = gradients(embedder, parameters, 10**6, 1e12)
-    loss, cut = gradients(embedder, parameters, 100, room_bytes)
+    loss, cut = gradients(embedder, parameters, 100, limit_bytes)
     assert loss == pytest.approx(full_loss, abs=1e-5)
     scale = max(float(gradient.abs().max()) for gradient in full)
     assert scale > 1e-4
-    for mine, reference in zip(cut, full, strict=True):
-        assert torch.allclose(mine, reference, atol=1e-5 * max(1.0, scale))
+    for actual, expected in zip(cut, full, strict=True):
+        assert torch.allclose(actual, expected, atol=1e-5 * max(1.0, scale))
 
 
 def test_both_passes_drop_the_same(load: Load) -> None:
     """With dropout, computing again gives the gradients of keeping the graph."""
     embedder, parameters = adapted(load, dropout=0.3)
-    kept_loss, kept = gradients(embedder, parameters, 100, 1e12)
+    stored_loss, stored = gradients(embedder, parameters, 100, 1e12)
     loss, again = gradients(embedder, parameters, 100, 0.0)
     _, plain = gradients(*adapted(load), 100, 0.0)
-    assert loss == kept_loss
-    for mine, reference in zip(again, kept, strict=True):
-        assert torch.allclose(mine, reference, atol=1e-6)
-    assert any(not torch.allclose(a, b, atol=1e-4) for a, b in zip(plain, kept, strict=True)), (
+    assert loss == stored_loss
+    for actual, expected in zip(again, stored, strict=True):
+        assert torch.allclose(actual, expected, atol=1e-6)
+    assert any(not torch.allclose(a, b, atol=1e-4) for a, b in zip(plain, stored, strict=True)), (
         "dropout did nothing"
     )
 
@@ -81,7 +83,7 @@ def test_both_passes_drop_the_same(load: Load) -> None:
 def graphs() -> int:
     """How many tensors with a history there are."""
     gc.collect()
-    return sum(type(one) is torch.Tensor and one.grad_fn is not None for one in gc.get_objects())
+    return sum(type(thing) is torch.Tensor and thing.grad_fn is not None for thing in gc.get_objects())
 
 
 def test_memory_is_measured_and_decides(load: Load) -> None:
@@ -90,12 +92,12 @@ def test_memory_is_measured_and_decides(load: Load) -> None:
     memory = StepMemory(limit_bytes=1e12)
     before = graphs()
     memory.measure(lambda part: embedder.pipeline.vectors(part), parts[0])
-    assert graphs() == before, "what was measured is let go"
+    assert graphs() == before, "the measured graph is freed"
     assert memory.bytes_per_token is not None
     assert memory.bytes_per_token > 32 * 4, "less than one hidden state of one token cannot be"
     assert memory.stored(parts) == len(parts) > 2
     assert StepMemory(1.0, memory.bytes_per_token).stored(parts) == 0
-    assert StepMemory(1.0, memory.bytes_per_token).stored(parts[:1]) == 1, "one part alone is never cut"
+    assert StepMemory(1.0, memory.bytes_per_token).stored(parts[:1]) == 1, "a single part is always stored"
 
 
 def test_as_many_parts_are_kept_as_fit(load: Load) -> None:

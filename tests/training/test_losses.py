@@ -36,29 +36,29 @@ def test_loss_and_gradients_equal_multiple_negatives_ranking_loss(hard: bool, te
     ours = info_nce(columns[0], torch.cat(columns[1:]), Targets(temperature))
     got = torch.autograd.grad(ours, columns)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
-    for mine, reference in zip(got, expected, strict=True):
-        assert torch.allclose(mine, reference, atol=1e-6)
+    for actual, reference in zip(got, expected, strict=True):
+        assert torch.allclose(actual, reference, atol=1e-6)
 
 
 def test_excluded_candidates_count_for_nothing() -> None:
     vectors = torch.eye(3)
     excluded = torch.tensor([[False, True, True], [False, False, False], [False, False, False]])
     loss = info_nce(vectors, vectors, Targets(1.0, excluded))
-    kept = torch.log(1 + 2 * torch.exp(torch.tensor(-1.0)))
-    assert float(loss) == pytest.approx(float(2 * kept / 3), abs=1e-6)
+    of_two = torch.log(1 + 2 * torch.exp(torch.tensor(-1.0)))
+    assert float(loss) == pytest.approx(float(2 * of_two / 3), abs=1e-6)
 
 
 def test_repeated_texts_are_never_negatives() -> None:
     anchors = ["a", "b", "a", "c"]
     candidates = ["p", "q", "r", "p", "a"]  # four positives and one hard negative
-    found = false_negatives(anchors, candidates)
+    excluded = false_negatives(anchors, candidates)
     expected = torch.tensor([
         [0, 0, 1, 1, 1],  # r belongs to another "a", the second p is its own positive, "a" is itself
         [0, 0, 0, 0, 0],
         [1, 0, 0, 0, 1],
         [1, 0, 0, 0, 0],  # the first p is its own positive's text
     ]).bool()  # fmt: skip
-    assert torch.equal(found, expected)
+    assert torch.equal(excluded, expected)
 
 
 def test_texts_without_repeats_exclude_nothing() -> None:

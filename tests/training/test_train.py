@@ -1,4 +1,4 @@
-"""Whole trainings on a tiny model: they learn, they resume exactly, they leave nothing half-done."""
+"""Whole training runs on a tiny model: they learn, they resume exactly, they leave nothing half-done."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path: Path, settings: Setti
 
 
 class StepScore:
-    """A scorer that likes a given checkpoint: the adapter whose weights it knows."""
+    """Scores the checkpoint of step 10 highest."""
 
     criterion = "likeness to step 10"
 

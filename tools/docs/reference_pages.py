@@ -20,7 +20,7 @@ NOTE = "<!-- Written by tools/docs/generate.py: do not edit by hand; run `make d
 LINE_WIDTH = 100
 EOS_NOTE = (
     "`eos` reads the end-of-text token that the embedder appends for it; "
-    "`mean:text` and its kin leave the template out."
+    "`mean:text` and the like leave out the tokens of the template."
 )
 
 
@@ -29,11 +29,11 @@ def cli_page() -> str:
     parts = [
         NOTE,
         "# Commands",
-        "Every command takes `-h` or `--help`. Results go to stdout, talk and progress to stderr. "
-        "The exit code is 0, 1 (the work failed), 2 (the request was wrong) or 130 (stopped by the user); "
-        "see [errors](errors.md).",
+        "Every command takes `-h` or `--help`, and `-q` or `--quiet`, which shows only warnings and errors. Results "
+        "go to stdout, messages and progress to stderr. The exit code is 0, 1 (the work failed), 2 (the request was "
+        "wrong) or 130 (interrupted by the user); see [errors](errors.md).",
     ]
-    parent = click.Context(main, info_name="lastword")
+    parent = main.make_context("lastword", [], resilient_parsing=True)
     for name in main.list_commands(parent):
         command = main.get_command(parent, name)
         assert command is not None
@@ -42,25 +42,22 @@ def cli_page() -> str:
 
 
 def _command(command: click.Command, context: click.Context, level: str) -> list[str]:
-    """Heading, help and options of a command; those of a group follow it, one level down."""
-    parts = [f"{level} {context.command_path}", *_paragraphs(command.help or "")]
-    records = [option.get_help_record(context) for option in command.params]
-    rows = [[f"`{record[0]}`", record[1].replace("  [", " [")] for record in records if record]
-    if rows:
-        parts.append(_table(["option", "what"], rows))
+    """Heading, help, examples and options of a command; the commands of a group follow, one level down."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    parts = [f"{level} {context.command_path}", *(" ".join(part.split()) for part in paragraphs)]
+    parts.append("```bash\n" + "\n".join(getattr(command, "examples", ())) + "\n```")
+    groups: dict[str, list[list[str]]] = {}
+    for parameter in command.params:
+        record = parameter.get_help_record(context)
+        if record and parameter.name != "quiet":
+            group = getattr(parameter, "group", "Arguments")
+            groups.setdefault(group, []).append([f"`{record[0]}`", record[1].replace("  [", " [")])
+    for title, rows in groups.items():
+        parts.append(_table([title, ""], rows))
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
             parts += _command(inner, click.Context(inner, info_name=name, parent=context), level + "#")
     return parts
-
-
-def _paragraphs(text: str) -> list[str]:
-    """Paragraphs of a help text; those that click is told to leave alone are commands."""
-    parts = inspect.cleandoc(text).split("\n\n")
-    return [
-        f"```bash\n{part[1:].strip()}\n```" if part.startswith("\b") else " ".join(part.split())
-        for part in parts
-    ]
 
 
 def settings_page() -> str:
@@ -76,12 +73,12 @@ def settings_page() -> str:
         )
     return _page([
         NOTE,
-        "# Settings of a training",
+        "# Settings of a training run",
         "The fields of `lastword.TrainConfig`. Each is a flag of `lastword train` (`batch_pairs` is "
         "`--batch-pairs`), a keyword of `lastword.train` and a key of a recipe. A recipe is one flat TOML table; "
-        "an unknown key is an error, and a flag goes before the recipe's value.",
+        "an unknown key is an error, and a flag overrides the recipe.",
         f"The columns {' and '.join(f'*{name}*' for name in names)} show what the shipped recipes set; "
-        "where they are empty the default stands.",
+        "where they are empty the default holds.",
         _table(["setting", "type", "default", *(f"*{name}*" for name in names), "what"], rows),
     ])  # fmt: skip
 

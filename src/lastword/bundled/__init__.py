@@ -1,7 +1,7 @@
-"""Where the bundled data and the bundled model lie.
+"""The bundled data and the bundled model.
 
 `topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences
-with rewritings, `mini` is the folder of the embedded model. README.md beside this file says how the
+with rewritings, `mini` is the folder of the bundled model. README.md beside this file describes how the
 texts were made and what they are for.
 """
 
@@ -23,13 +23,13 @@ NAMES: tuple[str, ...] = tuple(PATHS)
 
 
 def path_of(name: str) -> Path:
-    """Return the file or folder that a bundled name stands for.
+    """The file or folder of a bundled name.
 
     Args:
         name: one of `NAMES`.
 
     Raises:
-        RequestError: there is nothing bundled under this name.
+        RequestError: nothing is bundled under this name.
     """
     if name not in PATHS:
         raise RequestError(unknown_name("bundled name", name, NAMES))
@@ -37,5 +37,5 @@ def path_of(name: str) -> Path:
 
 
 def model_source(name_or_folder: str | Path) -> str | Path:
-    """Where a model is loaded from: "mini" is the bundled one, any other name or folder stands for itself."""
+    """What to load a model from: the bundled folder for "mini", any other name or folder as it is."""
     return path_of("mini") if str(name_or_folder) == "mini" else name_or_folder

@@ -22,18 +22,18 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 class Option(click.Option):
     """An option that help lists under a heading."""
 
-    def __init__(self, *args: Any, group: str = GENERAL, **attributes: Any) -> None:
+    def __init__(self, *args: Any, group: str = GENERAL, show_range: bool = True, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
-        self.group = group
+        self.group, self.show_range = group, show_range
         self.metavar = self.metavar or (None if self.is_flag else _METAVARS.get(self.type.name))
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """What help adds in brackets; a range only if a person may come near its upper end."""
+        """What help adds in brackets; a range only if its upper end is near enough to matter."""
         extra = super().get_help_extra(ctx)
         if "range" in extra:
             least, most = getattr(self.type, "min", None), getattr(self.type, "max", None)
             del extra["range"]
-            if most is not None and most <= _SHOWN_LIMIT:
+            if self.show_range and most is not None and most <= _SHOWN_LIMIT:
                 extra["range"] = f"{least:g} to {most:g}"
         return extra
 
@@ -174,7 +174,9 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
         name, text = match[1], match[2]
         if text is None:
             return flags[name] if "_" in name else match[0]
-        return flags[name] if text in ("True", "…", "...") else f"{flags[name]} {text}"
+        if text == "True":
+            return flags[name]
+        return f"{flags[name]} {'…' if '…' in text else text}"
 
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
     return re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message) if flags else message

@@ -16,16 +16,16 @@ from lastword.cli.command import Group
 from lastword.errors import LastwordError
 
 COMMANDS = {
-    "demo": "adapt the bundled model on the bundled pairs and score it before and after",
-    "pairs": "make, check and compare positive pairs of texts",
-    "probe": "rank templates, poolings and layers of a model on your texts",
-    "train": "adapt a decoder to embed, by contrastive training on pairs",
-    "sweep": "train with many settings of a recipe and compare them",
-    "evaluate": "score models on a file of texts",
-    "benchmark": "score a model on tasks of MTEB",
-    "explain": "show what models attend to and how their vectors are distributed",
-    "reproduce": "measure tables of the paper again and judge their claims",
-    "cache": "list and delete cached vectors",
+    "demo": "Adapt the bundled model on the bundled pairs, and score it before and after.",
+    "pairs": "Make, check and compare positive pairs: two texts that mean the same.",
+    "probe": "Find out which template, pooling and layer of a model suit your texts.",
+    "train": "Adapt a decoder to embed, by contrastive LoRA training on pairs.",
+    "sweep": "Train with many settings of a recipe, and compare them.",
+    "evaluate": "Score models on texts of your own, by the protocols of MTEB.",
+    "benchmark": "Score a model on tasks of MTEB, by MTEB's own code.",
+    "explain": "Show what models attend to and how their vectors are distributed, side by side.",
+    "reproduce": "Measure tables of arXiv:2507.22729 again and judge their claims.",
+    "cache": "List and delete cached vectors.",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)

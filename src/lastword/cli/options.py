@@ -15,7 +15,7 @@ from lastword.augment import NOISES
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
 from lastword.cli.command import Decorator, option
-from lastword.config import CHOICES, PROJECTIONS
+from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.paper.switches import SWITCHES
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
@@ -167,10 +167,16 @@ def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str
         group,
         f"--{field.name.replace('_', '-')}",
         ": ".join(filter(None, (help, NAMES.get(field.name)))) + shown,
-        type=TYPES.get(field.name, kind if kind in (int, float) else str),
+        type=TYPES.get(field.name) or (_range(field.name, kind) if kind in (int, float) else str),
         default=None,
+        show_range=False,  # it is part of the description
         metavar="A,B,…" if several else None,
     )
+
+
+def _range(name: str, kind: type) -> click.ParamType[Any]:
+    low, high = LIMITS[name]
+    return click.IntRange(int(low), int(high)) if kind is int else click.FloatRange(low, high)
 
 
 def field_help(config: type) -> dict[str, str]:

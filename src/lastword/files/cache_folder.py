@@ -1,4 +1,4 @@
-"""Where lastword keeps what can be made again: under the user's cache folder."""
+"""The folder for files that can be computed again: in the user's cache."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from pathlib import Path
 
 def cache_folder(name: str) -> Path:
     """The folder of that name: in LASTWORD_CACHE, or in `lastword` under XDG_CACHE_HOME or ~/.cache."""
-    if own := os.environ.get("LASTWORD_CACHE"):
-        return Path(own) / name
+    if folder := os.environ.get("LASTWORD_CACHE"):
+        return Path(folder) / name
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lastword" / name

@@ -27,7 +27,8 @@ class RunFolder:
         kind: what to call the run in messages.
         resume: continue an interrupted run; its settings must be the same.
         overwrite: replace `output`, and discard an interrupted run.
-        evidence: pattern of the files in the folder that show that work was done.
+        evidence: pattern of the files in the folder that show that work was done; "" for a run that cannot be
+            resumed and simply starts over.
         record: name of the file with the settings.
     """
 
@@ -47,7 +48,7 @@ class RunFolder:
     @property
     def interrupted(self) -> bool:
         """Whether the folder has the work of an interrupted run."""
-        return any(self.partial.glob(self.evidence))
+        return bool(self.evidence) and any(self.partial.glob(self.evidence))
 
     def check(self) -> None:
         """Refuse what cannot be started, before anything is loaded.
@@ -108,13 +109,13 @@ class RunFolder:
         if not lock.try_exclusive():
             raise self._busy(lock.holder())
         try:
-            self.prepare(settings)
+            self._prepare(settings)
             yield self.partial
         finally:
             lock.release(remove=True)
 
-    def prepare(self, settings: dict[str, Any]) -> None:
-        """Make the folder as `open` does, without a lock."""
+    def _prepare(self, settings: dict[str, Any]) -> None:
+        """Make the folder, once it is locked."""
         self._check_existing()  # again: another process may have written since
         self.require(settings)
         if self.resume and self.interrupted:

@@ -1,6 +1,6 @@
-"""Losses of the vectors of one step, by name: pure functions, to which nothing but `LOSSES` refers.
+"""Losses of the vectors of one step: pure functions, by name in `LOSSES`.
 
-A loss sees the vectors of the anchors and of their candidates, and what is known about them (`Targets`).
+A loss gets the vectors of the anchors and of their candidates, and what is known about them (`Targets`).
 """
 
 from __future__ import annotations

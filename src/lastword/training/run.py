@@ -227,9 +227,8 @@ def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
 def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, folder: Path) -> Accelerator:
     """Device, precision, processes and trackers; the model is moved to its device, and all seeds are set."""
     tracker = trackers or ("tensorboard" if importlib.util.find_spec("tensorboard") else "none")
-    if (
-        os.environ.get("WORLD_SIZE", "1") == "1"
-    ):  # an earlier run in this process may have had another precision
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        # An earlier run in this process may have had another precision.
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         mixed_precision="bf16" if "bfloat16" in str(embedder.backbone.dtype) else "no",
@@ -258,7 +257,7 @@ def _train(
     """Run the loop; the score of the base model is shared with other runs."""
     training_only = vars(loop.config).keys() - _OF_THE_BASE
     base = json.dumps({name: value for name, value in recipe.items() if name not in training_only})
-    if base in base_scores:
+    if base in base_scores and not isinstance(scores.scorer, LastStep):
         scores.by_step.setdefault(0, base_scores[base])
     loop.run(scores, embedder)
     if 0 in scores.by_step:

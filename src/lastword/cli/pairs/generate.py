@@ -26,8 +26,8 @@ _PRICE = click.FloatRange(0, 1e6)
     "lastword pairs generate notes.csv --model Qwen/Qwen3-0.6B --output pairs.parquet",
     "lastword pairs generate notes.csv --model qwen3 --endpoint http://localhost:11434/v1 --output pairs.parquet",
 )
-@common
 @shared("--text-column")
+@common
 @option(_MODEL, "--model", "a chat model: Hub name or folder, or its name at the endpoint", required=True)
 @option(
     _MODEL, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",

@@ -51,8 +51,8 @@ def check(file: Path, output: Path, columns: Sequence[str]) -> None:
     "lastword pairs translate notes.csv --text-column note --output pairs.parquet",
     "lastword pairs translate notes.csv --via de,fr --engine ctranslate2 --output pairs.parquet",
 )
-@common
 @shared("--text-column")
+@common
 @option(METHOD, "--via", "pivot languages; each makes a pair", default="de", metavar="A,B,…")
 @option(METHOD, "--language", "language of the texts", default="en")
 @option(METHOD, "--models", "names or folders of the models, with {source} and {target} in them")
@@ -75,8 +75,8 @@ def translate(
     "lastword pairs noise notes.csv --text-column note --output pairs.parquet",
     "lastword pairs noise notes.txt --kinds delete,swap --side both --output pairs.jsonl",
 )
-@common
 @shared("--text-column")
+@common
 @option(
     METHOD, "--kinds", f"kinds of noise, in this order: {', '.join(NOISES)}", default=",".join(NOISES),
     type=Choices("noise", NOISES),
@@ -96,8 +96,8 @@ def noise(text_column: str, kinds: tuple[str, ...], side: str, **settings: Any) 
     "lastword pairs crop articles.jsonl --per-document 3 --output pairs.parquet",
     "lastword pairs crop notes.csv --text-column note --mode sentences --output pairs.parquet",
 )
-@common
 @shared("--text-column")
+@common
 @option(METHOD, "--mode", "what a piece is", default="spans", type=Choice("mode", ("spans", "sentences")))
 @option(METHOD, "--min-words", "shortest piece", type=WORDS, default=5)
 @option(METHOD, "--max-words", "longest piece", type=WORDS, default=60)
@@ -117,8 +117,8 @@ def crop(
     "lastword pairs labels tickets.csv --label-column topic --output pairs.parquet",
     "lastword pairs labels topics --no-negatives --output pairs.parquet",
 )
-@common
 @shared("--text-column", "--label-column")
+@common
 @option(METHOD, "--no-negatives", "draw no hard negative from another label", is_flag=True)
 def labels(text_column: str, label_column: str, no_negatives: bool, **settings: Any) -> None:
     """Pair texts of the same label; the hard negative has another label."""
@@ -162,8 +162,8 @@ def import_(preset: str | None, min_score: float | None, **settings: Any) -> Non
     "lastword pairs dropout notes.txt --output pairs.parquet",
     "lastword pairs dropout notes.csv --text-column note --drop-empty --output pairs.parquet",
 )
-@common
 @shared("--text-column")
+@common
 def dropout(text_column: str, **settings: Any) -> None:
     """Pair each text with itself, as in SimCSE: dropout in training makes the difference."""
     check(settings["file"], settings["output"], [text_column])

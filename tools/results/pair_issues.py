@@ -1,9 +1,9 @@
-"""What `lastword pairs check` finds in public files of pairs.
+"""Issues that `lastword pairs check` finds in public files of pairs.
 
-    python tools/results/pair_findings.py         # writes results/pair_findings.json
+    python tools/results/pair_issues.py         # writes results/pair_issues.json
 
-A sample of each file (LASTWORD_DATA or ../shared/data), since the similarity of the sides takes an
-embedder; leakage is looked for against the public texts that `real_texts.py` scores on.
+It checks a sample of each file (LASTWORD_DATA or ../shared/data), since the similarity of the sides needs an
+embedder, and looks for the public texts that `real_texts.py` scores on.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from real_texts import CLASSIFICATION, CLUSTERING, ROOT, data_folder
 
-from lastword import Embedder
+from lastword import Embedder, check_pairs
 from lastword.bundled import path_of
 from lastword.files.tables import read_texts
-from lastword.pairs.checking import check_pairs
 
-RESULTS = ROOT / "results" / "pair_findings.json"
+RESULTS = ROOT / "results" / "pair_issues.json"
 MOST, SEED = 6000, 0
-# File → its two columns, and the least score that makes a positive (None where there is no score).
+# File → its two columns, and the lowest score of a positive (None where there is no score).
 FILES: dict[str, tuple[str, str, float | None]] = {
     "wikisplit_pairs": ("sentence1", "sentence2", None),
     "wiki_title_lead": ("title", "lead", None),
@@ -36,14 +35,14 @@ FILES: dict[str, tuple[str, str, float | None]] = {
 }
 
 
-def sample(path: Path, columns: tuple[str, str, float | None], target: Path) -> int:
-    """Write the positives of a file, at most so many; gives how many it has."""
-    anchor, positive, least = columns
+def write_sample(path: Path, columns: tuple[str, str, float | None], target: Path) -> int:
+    """Write at most `MOST` positives of a file; return how many it has."""
+    anchor, positive, min_score = columns
     table = pq.read_table(path)
     rows = list(zip(table[anchor].to_pylist(), table[positive].to_pylist(), strict=True))
-    if least is not None:
+    if min_score is not None:
         scores = table["score"].to_pylist()
-        rows = [row for row, score in zip(rows, scores, strict=True) if float(score) >= least]
+        rows = [row for row, score in zip(rows, scores, strict=True) if float(score) >= min_score]
     chosen = random.Random(SEED).sample(rows, min(MOST, len(rows)))
     anchors, positives = zip(*chosen, strict=True)
     pq.write_table(pa.table({"anchor": anchors, "positive": positives}), target)
@@ -63,17 +62,17 @@ def main() -> None:
     data = data_folder()
     embedder = Embedder.from_pretrained("mini", template="ccw", pooling="mean")
     texts = evaluation_texts(data)
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name, columns in FILES.items():
             target = Path(temporary) / f"{name}.parquet"
-            positives = sample(data / "pairs" / f"{name}.parquet", columns, target)
-            told = check_pairs(target, evaluation=texts, embedder=embedder).to_dict()
-            found[name] = {**told, "file": f"{name}.parquet", "positives": positives}
-            print(name, {one["name"]: one["count"] for one in told["findings"]}, flush=True)
-    told = check_pairs(path_of("pairs"), evaluation=texts, embedder=embedder).to_dict()
-    found["pairs (bundled)"] = {**told, "file": "pairs.parquet", "positives": told["pairs"]}
-    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            positives = write_sample(data / "pairs" / f"{name}.parquet", columns, target)
+            check = check_pairs(target, evaluation=texts, embedder=embedder)
+            results[name] = {**check.to_dict(), "file": f"{name}.parquet", "positives": positives}
+            print(name, {issue.name: len(issue.rows) for issue in check.issues}, flush=True)
+    check = check_pairs(path_of("pairs"), evaluation=texts, embedder=embedder)
+    results["pairs (bundled)"] = {**check.to_dict(), "file": "pairs.parquet", "positives": check.pairs}
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
