@@ -84,7 +84,7 @@ def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> No
     text = (output / "report.md").read_text()
     assert "## Table 3: Pooling, before training" in text
     assert "Mean pooling is above last-token pooling" in text
-    assert re.search(r"^Of 2 claims, each counted once, ", text, re.M)
+    assert re.search(r"^Verdicts on 2 claims, each counted once: ", text, re.M)
     with (output / "cells.csv").open() as file:
         assert [row["column"] for row in csv.DictReader(file)] == ["mean", "last", "eos"]
     facts = result.manifest

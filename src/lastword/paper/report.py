@@ -9,17 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lastword.paper.cells import Cell
-from lastword.paper.claims import HOLDS, NOT_MEASURED, OPEN, REVERSED, Cells, Verdict, count
+from lastword.paper.claims import Cells, Verdict, count
 from lastword.paper.tables import SOURCE, Table
 from lastword.uncertainty import Difference, Summary
 
 Record = dict[str, Any]
-_PLURAL = {
-    HOLDS: "hold",
-    REVERSED: "are reversed",
-    OPEN: "are not distinguishable",
-    NOT_MEASURED: "are not measured",
-}
 
 
 @dataclass(frozen=True)
@@ -70,8 +64,8 @@ def report(scale: str, pages: Sequence[Page]) -> str:
     ]
     if verdicts:
         total = sum(not verdict.repeats for verdict in verdicts)
-        parts = ", ".join(f"{number} {_PLURAL[word]}" for word, number in count(verdicts).items() if number)
-        lines.append(f"Of {total} claims, each counted once, {parts}.")
+        parts = ", ".join(f"{word}: {number}" for word, number in count(verdicts).items() if number)
+        lines.append(f"Verdicts on {total} claims, each counted once: {parts}.")
     return "\n\n".join([*lines, *(page.markdown for page in pages)]) + "\n"
 
 

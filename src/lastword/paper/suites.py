@@ -71,12 +71,12 @@ class Suite:
         """For the report."""
         parts = []
         if self.tasks:
-            listed = ", ".join(self.tasks) if len(self.tasks) <= 8 else f"{len(self.tasks)} tasks"
-            parts.append(f"MTEB's own {listed}, whole")
-        most = f" (at most {self.max_texts:,} texts of each)" if self.max_texts else ""
+            listed = ", ".join(self.tasks) if len(self.tasks) <= 8 else f"{len(self.tasks)} tasks of MTEB"
+            parts.append(f"{listed} (whole, by MTEB's own code)")
         if self.files:
             names = ", ".join(file.name for file in self.files.values())
-            parts.append(f"{names}{most}, by the protocol of MTEB's newer clustering tasks")
+            most = f"at most {self.max_texts:,} texts of each, " if self.max_texts else ""
+            parts.append(f"{names} ({most}by the protocol of MTEB's newer clustering tasks)")
         return "; ".join(parts)
 
     def revisions(self) -> dict[str, str]:
