@@ -171,7 +171,7 @@ def _columns(cell: Cell | None) -> list[str]:
 
 def _claims(table: Table, verdicts: list[Verdict], models: Sequence[str]) -> str:
     papers = list(table.published)
-    rows = [[f"claim of {SOURCE}", *papers, "measured here [95 %]", "verdict"]]
+    rows = [["claim of the paper", *papers, "measured here [95 %]", "verdict"]]
     for verdict in verdicts:
         printed = (verdict.published.get(name) for name in papers)
         ours = ", ".join(
