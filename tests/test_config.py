@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lastword.cli.options import field_help
-from lastword.config import _NAMES, LIMITS, TrainConfig, _shown, read_recipe, read_sweep, train_config
+from lastword.config import CHOICES, LIMITS, TrainConfig, _shown, read_recipe, read_sweep, train_config
 from lastword.embedding.device import DTYPES
 from lastword.embedding.quantization import QUANTIZATIONS
 from lastword.errors import MissingFileError, RequestError
@@ -131,9 +131,9 @@ def test_every_number_has_limits_and_its_docstring_names_them() -> None:
 
 
 def test_names_are_those_of_the_code_that_uses_them() -> None:
-    assert _NAMES["loss"] == tuple(LOSSES)
-    assert _NAMES["dtype"] == tuple(DTYPES)
-    assert _NAMES["quantize"] == QUANTIZATIONS
+    assert CHOICES["loss"] == tuple(LOSSES)
+    assert CHOICES["dtype"] == tuple(DTYPES)
+    assert CHOICES["quantize"] == QUANTIZATIONS
 
 
 def test_toml(tmp_path: Path) -> None:

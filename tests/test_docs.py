@@ -17,10 +17,12 @@ from click.testing import CliRunner
 
 from lastword.bundled import path_of
 from lastword.cli import main
+from lastword.uncertainty import HALVES, Score
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "docs"))
 
 import generate
+import score_tables
 from file_map import layers
 
 ROOT = generate.ROOT
@@ -98,33 +100,61 @@ def test_a_block_is_replaced_and_nothing_else() -> None:
 
 
 def test_score_table_shows_the_best_and_compares_only_complete_means(tmp_path: Path) -> None:
-    def row(dataset: str, model: str, score: float, std: float, n: int) -> dict[str, Any]:
+    def row(dataset: str, model: str, value: float, spread: float, n: int) -> dict[str, Any]:
         how = {"template": "ccw", "pooling": "lasttoken"} if model != "tfidf" else {}
-        scored = {"task": "clustering", "metric": "v_measure", "score": score, "std": std, "n": n}
-        return {"dataset": dataset, "model": model, "template": None, "pooling": None, **how, **scored}
+        halves = tuple((value + spread * (-1) ** half,) for half in range(HALVES))
+        draws = tuple(value + spread * (-1) ** draw for draw in range(10))
+        score = Score("v_measure", value, draws, halves, n, dataset, chance=0.1, ami=value / 2)
+        names = {"dataset": dataset, "model": model, "template": None, "pooling": None, **how}
+        return {**names, "task": "clustering", "score": score.to_dict()}
 
     rows = [
         row("news", "tfidf", 0.25, 0.012, 1000),
         row("news", "adapted", 0.5, 0.04, 1000),
-        row("news", "adapted", 0.6, 0.04, 1000),  # another training
+        row("news", "adapted", 0.52, 0.04, 1000),  # another training run
         row("mail", "tfidf", 0.75, 0.01, 20),
     ]
     path = tmp_path / "real_texts.json"
     path.write_text(json.dumps({"about": "Public texts.", "rows": rows}))
     assert (
         generate.score_table(path)
-        == """\
-Public texts.
+        == f"Public texts.\n\n{score_tables.LEGEND}\n\n"
+        + """\
+### Clustering: v-measure × 100
 
-### Clustering: v-measure × 100, mean ± standard deviation
+| data (texts) | chance | tfidf | adapted<br>ccw lasttoken<br>2 training runs |
+| --- | ---: | ---: | ---: |
+| news (1,000) | 10.0 | 25.0 ± 0.4 ± 1.2 | **51.0** ± 1.7 ± 4.1 |
+| mail (20) | 10.0 | **75.0** ± 0.3 ± 1.0 | – |
+| mean |  | 50.0 ± 0.3 ± 0.8 | – |
 
-| data (texts) | tfidf | adapted<br>ccw lasttoken<br>2 trainings |
+Adjusted mutual information of the same clusters (× 100; 0 is chance):
+
+| data | tfidf | adapted<br>ccw lasttoken |
 | --- | ---: | ---: |
-| news (1,000) | 25.0 ± 1.2 | **55.0** ± 8.1 |
-| mail (20) | **75.0** ± 1.0 | – |
-| mean | **50.0** | – |"""
+| news | 12.5 | 25.5 |
+| mail | 37.5 | – |"""
     )
-    assert generate.score_table(tmp_path / "none") == "No measured scores are stored in this version."
+    path.write_text(json.dumps({"about": "", "rows": [{"score": 0.5, "std": 0.1}]}))
+    assert generate.score_table(path) == "Not measured in this version."
+    assert generate.score_table(tmp_path / "none") == "Not measured in this version."
+
+
+def test_score_table_marks_what_is_not_distinguishable_from_the_best(tmp_path: Path) -> None:
+    def row(model: str, shift: float) -> dict[str, Any]:
+        halves = tuple((0.5 + shift + 0.03 * (-1) ** half,) for half in range(HALVES))
+        score = Score("accuracy", 0.5 + shift, (), halves, 100, "texts")
+        return {"dataset": "d", "model": model, "template": None, "pooling": None, "task": "t"} | {
+            "score": score.to_dict()
+        }
+
+    halves = tuple((0.49 + 0.02 * (half % 3),) for half in range(HALVES))
+    near = row("near", 0.0) | {"score": Score("accuracy", 0.49, (), halves, 100, "texts").to_dict()}
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"about": "", "rows": [row("best", 0.0), near, row("far", -0.01)]}))
+    assert "| d (100) | – | **50.0** ± 0.0 ± 3.1 | **49.0** ± 0.0 ± 1.7 | 49.0 ± 0.0 ± 3.1 |" in (
+        generate.score_table(path)
+    )
 
 
 def without_ends(table: str) -> str:
@@ -137,7 +167,7 @@ def scored_runs(rows: list[tuple[str, int, float, float]], known: bool) -> dict[
 
     def score(value: float) -> dict[str, Any]:
         draws = (
-            {"draws": [value] * 10, "resamples": [[value]] * 32}
+            {"draws": [value] * 10, "resamples": [[value]] * HALVES}
             if known
             else {"draws": None, "resamples": None}
         )

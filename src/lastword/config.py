@@ -194,11 +194,11 @@ def read_sweep(name_or_path: str | Path) -> dict[str, Any]:
 
 
 def _read_toml(name_or_path: str | Path) -> dict[str, Any]:
-    known = {path.stem: path for path in sorted(_RECIPES.glob("*.toml"))}
-    path = known.get(str(name_or_path), Path(name_or_path))
+    bundled = {path.stem: path for path in sorted(_RECIPES.glob("*.toml"))}
+    path = bundled.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
         raise MissingFileError(
-            f"no recipe {path}: give a TOML file that exists, or one of {', '.join(known)}"
+            f"no recipe {path}: give a TOML file that exists, or one of {', '.join(bundled)}"
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

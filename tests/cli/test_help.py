@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from lastword.augment import NOISES
-from lastword.cli import main, options
+from lastword.cli import main
 from lastword.cli.command import GENERAL, Command, Option, as_flags, broken
 from lastword.cli.main import COMMANDS
 
@@ -115,7 +115,6 @@ def test_descriptions_are_those_of_the_commands() -> None:
 
 
 def test_lists_of_names_are_those_of_the_library() -> None:
-    from lastword.embedding import POOLINGS, TEMPLATES
     from lastword.evaluation.local import TASKS
     from lastword.pairs import PRESETS
     from lastword.paper.run import NAMES
@@ -125,8 +124,6 @@ def test_lists_of_names_are_those_of_the_library() -> None:
     def choices(path: str, name: str) -> object:
         return next(p.type for p in LEAVES[path].params if p.name == name)
 
-    assert tuple(TEMPLATES) == options.TEMPLATES
-    assert tuple(POOLINGS) == options.POOLINGS
     assert choices("lastword evaluate", "task").choices == TASKS  # type: ignore[attr-defined]
     assert choices("lastword pairs import", "preset").choices == tuple(PRESETS)  # type: ignore[attr-defined]
     assert choices("lastword pairs noise", "kinds").names == tuple(NOISES)  # type: ignore[attr-defined]

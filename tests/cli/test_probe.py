@@ -33,17 +33,18 @@ def test_with_labels_it_ranks_and_writes(labelled_file: Path, llama_folder: Path
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0].split()[:4] == ["template", "pooling", "layer", "V-measure"]
-    assert lines[1].endswith("best")
+    assert lines[1].startswith("chance (shuffled labels)")
+    assert lines[2].endswith("best")
     content = json.loads((out / "probe.json").read_text())
     assert content.keys() == {
-        "model", "data", "texts", "of_texts", "labels", "few_shot_texts", "samples_per_label", "bootstrap_size",
-        "seed", "seconds", "ranked_by", "correlations", "options",
+        "model", "data", "texts", "available", "labels", "few_shot_texts", "samples_per_label", "bootstrap_size",
+        "seed", "seconds", "ranked_by", "compared", "correlations", "options",
     }  # fmt: skip
     assert (content["texts"], content["labels"], len(content["options"])) == (40, 2, 8)
     assert content["options"][0].keys() == {
-        "template", "pooling", "layer", "scores", "bands", "level_with_best",
+        "template", "pooling", "layer", "scores", "difference_to_best", "standing",
     }  # fmt: skip
-    scores = [option["scores"]["v_measure"] for option in content["options"]]
+    scores = [option["scores"]["v_measure"]["value"] for option in content["options"]]
     assert scores == sorted(scores, reverse=True)
     assert ElementTree.fromstring((out / "heatmap.svg").read_text()).tag.endswith("svg")
     again = run(*args)

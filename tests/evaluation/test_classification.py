@@ -97,7 +97,7 @@ def test_two_labels_in_the_test_and_three_in_the_training():
     assert (score.value, score.n) == (1.0, 20)
 
 
-def test_a_test_label_without_training_texts_counts_as_wrong_and_is_told(caplog):
+def test_a_test_label_without_training_texts_counts_as_wrong_with_a_warning(caplog):
     vectors, labels = clouds(90, labels=3, spread=0.1)
     texts = [f"text {row}" for row in range(90)]
     encoder = TableEncoder(dict(zip(texts, vectors, strict=True)))

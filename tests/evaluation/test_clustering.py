@@ -108,7 +108,7 @@ def test_ami_counts_each_text_once():
     assert score.ami == pytest.approx(np.mean(values), abs=1e-9)
 
 
-def test_models_with_the_same_noise_are_compared_on_the_same_halves():
+def test_models_are_compared_on_the_same_halves():
     vectors, labels = clouds(200, labels=5, spread=3.0)
     worse, _ = clouds(200, labels=5, spread=6.0)
     a, b = (vectors_cluster_score(rows, labels) for rows in (vectors, worse))
@@ -167,14 +167,14 @@ def test_labels_may_be_numbers_and_minus_one_is_a_label_like_any_other():
     )
 
 
-def test_vectors_that_are_all_equal_score_nothing_and_make_no_noise(capfd):
+def test_vectors_that_are_all_equal_score_nothing_and_warn_of_nothing(capfd):
     assert (
         vectors_cluster_score(np.ones((40, 3), np.float32), [str(row % 4) for row in range(40)]).value < 1e-9
     )
     assert capfd.readouterr() == ("", "")
 
 
-def test_scoring_leaves_the_random_numbers_of_the_caller_alone():
+def test_scoring_does_not_change_the_random_state_of_the_caller():
     import torch
 
     vectors, labels = clouds(40, labels=4, spread=1.0)
@@ -226,7 +226,7 @@ def test_cluster_score_refuses_bootstraps_smaller_than_the_clusters():
     assert str(caught.value) == "bootstrap_size=3: there are 4 labels; draw at least that many texts"
 
 
-def test_vectors_that_are_not_finite_are_the_models_fault():
+def test_vectors_that_are_not_finite_are_an_error_of_the_model():
     vectors = np.ones((4, 2), np.float32)
     vectors[1, 0], vectors[3, 1] = np.nan, np.inf
     texts = ["a", "b", "c", "d"]

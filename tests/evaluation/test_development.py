@@ -1,4 +1,4 @@
-"""Development texts as they are named on a command line, and the band of their score."""
+"""Development texts as they are named on a command line, and their score."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_one_file_with_its_split(labelled_file: Path) -> None:
     assert sets == {"tickets (train)": topic_texts(12, seed=1)}
 
 
-def test_a_split_for_all_files_and_one_of_its_own(labelled_file: Path, tmp_path: Path) -> None:
+def test_a_split_for_all_files_and_one_for_a_single_file(labelled_file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_bytes(labelled_file.read_bytes())
     sets = read_development([str(labelled_file), f"{other}:test"], split="train")
@@ -47,7 +47,7 @@ def test_a_file_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
     assert list(read_development([str(path)])) == ["a:b"]
 
 
-def test_the_bundled_ones_are_development_splits() -> None:
+def test_the_bundled_sets_are_development_splits() -> None:
     assert list(read_development(BUNDLED_DEVELOPMENT)) == ["topics (dev)", "products (dev)"]
 
 

@@ -1,4 +1,4 @@
-"""A file and a model's name in, a score out; every request that cannot be met gets its one line."""
+"""Models and a file in, a table of scores out; each invalid request has its message."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def word_vectors(noise, texts=None):
     }
 
 
-def test_several_models_stand_beside_tfidf_with_paired_differences(labelled_file):
+def test_several_models_and_tfidf_with_paired_differences(labelled_file):
     good, bad = TableEncoder(word_vectors(0.0)), TableEncoder(word_vectors(20.0))
     evaluation = evaluate([bad, good], labelled_file)
     texts = _all_texts()
@@ -85,7 +85,8 @@ def test_texts_without_words_have_no_tfidf(tmp_path, said):
 def test_a_file_is_read_once_for_several_calls(labelled_file):
     task = read_task(labelled_file, split="test")
     assert (task.task, task.data) == ("clustering", str(labelled_file))
-    assert task.score(TfidfEncoder()) == evaluate("tfidf", labelled_file, split="test").models[0].score
+    fitted_before = TfidfEncoder().fit(["other words"])
+    assert task.score(fitted_before) == evaluate("tfidf", labelled_file, split="test").models[0].score
 
 
 def test_clustering_of_one_split(labelled_file):
@@ -103,7 +104,7 @@ def test_classification_learns_from_one_split_and_is_tested_on_the_other(labelle
     assert turned.n == 36
 
 
-def test_columns_have_the_names_one_gives_them(tmp_path):
+def test_columns_by_name(tmp_path):
     path = tmp_path / "shop.csv"
     texts, labels = topic_texts(per_label=4)
     path.write_text("title,kind\n" + "".join(f"{t},{lab}\n" for t, lab in zip(texts, labels, strict=True)))
@@ -140,12 +141,12 @@ def test_rows_without_text_are_refused_or_dropped(tmp_path):
     assert evaluate("tfidf", path, drop_empty=True).n == 11
 
 
-def test_bundled_texts_have_names():
+def test_bundled_texts_by_name():
     evaluation = evaluate("tfidf", "products", split="dev", max_texts=100)
     assert (evaluation.n, evaluation.data) == (100, "products")
 
 
-def test_any_encoder_object_will_do(labelled_file):
+def test_an_encoder_object(labelled_file):
     texts = topic_texts(10, seed=2)[0]
     encoder = TableEncoder(dict(zip(texts, np.eye(30, dtype=np.float32), strict=True)))
     row = evaluate(encoder, labelled_file, split="test", batch_tokens=100).models[0]
@@ -186,7 +187,7 @@ def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
 
 
 @pytest.mark.parametrize(
-    ("wish", "message"),
+    ("settings", "message"),
     [
         (
             {"task": "clusterin"},
@@ -220,14 +221,14 @@ def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
         ),
     ],
 )
-def test_requests_that_cannot_be_met(labelled_file, wish, message):
+def test_invalid_requests(labelled_file, settings, message):
     with pytest.raises(RequestError) as caught:
-        evaluate(**{"models": wish.pop("model", "tfidf"), "data": labelled_file, **wish})
+        evaluate(**{"models": settings.pop("model", "tfidf"), "data": labelled_file, **settings})
     assert str(caught.value) == message
 
 
-def test_texts_of_one_label(tmp_path):
-    path = tmp_path / "one.csv"
+def test_texts_with_a_single_label(tmp_path):
+    path = tmp_path / "single.csv"
     path.write_text("text,label,split\nfirst text,x,test\nsecond text,x,test\nthird text,y,train\n")
     with pytest.raises(RequestError) as caught:
         evaluate("tfidf", path, split="test")
@@ -263,7 +264,7 @@ def test_too_few_training_texts_of_a_label(labelled_file):
     )
 
 
-def test_splits_that_are_not_there(labelled_file, tmp_path):
+def test_missing_splits(labelled_file, tmp_path):
     with pytest.raises(TableError) as caught:
         evaluate("tfidf", labelled_file, split="dev")
     assert (
@@ -280,7 +281,7 @@ def test_splits_that_are_not_there(labelled_file, tmp_path):
 
 
 def test_tfidf_needs_neither_torch_nor_mteb_and_logs_nothing(labelled_file):
-    """In a process of its own, since this one has imported everything."""
+    """In a new process, since this one has imported everything."""
     code = (
         "import sys; from lastword.evaluation import evaluate\n"
         "assert not {'torch', 'mteb', 'sklearn', 'transformers'} & set(sys.modules)\n"

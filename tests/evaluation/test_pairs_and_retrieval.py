@@ -1,4 +1,4 @@
-"""Similarity and retrieval: mteb's numbers, checked against plain computations; files that do not serve."""
+"""Similarity and retrieval: values equal plain computations and mteb's own; invalid files."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def unit(vectors):
 
 
 def test_sts_is_spearmans_correlation_of_cosine_and_score():
-    given = pairs()
+    scored = pairs()
     encoder = WordEncoder()
-    cosines = (unit(encoder.encode(given.first)) * unit(encoder.encode(given.second))).sum(axis=1)
-    score = sts_score(encoder, given)
-    assert score.value == pytest.approx(spearmanr(cosines, given.scores)[0], abs=1e-9)
+    cosines = (unit(encoder.encode(scored.first)) * unit(encoder.encode(scored.second))).sum(axis=1)
+    score = sts_score(encoder, scored)
+    assert score.value == pytest.approx(spearmanr(cosines, scored.scores)[0], abs=1e-9)
     assert (score.metric, score.n, score.draws, score.chance) == ("cosine_spearman", 60, (), 0.0)
-    by_hand = [spearmanr(cosines[rows], np.array(given.scores)[rows])[0] for rows in halves(60)]
+    by_hand = [spearmanr(cosines[rows], np.array(scored.scores)[rows])[0] for rows in halves(60)]
     assert score.text_se == pytest.approx(np.std(by_hand, ddof=1), abs=2e-6)
 
 
@@ -48,9 +48,9 @@ def test_mteb_itself_gives_the_same_correlation_to_the_last_digit():
     assert sts_score(WordEncoder(), pairs()).value == mtebs_value(Similarity(pairs()), WordEncoder())
 
 
-def test_pairs_of_one_score_have_no_order():
-    given = pairs()
-    flat = ScoredPairs(given.first, given.second, [1.0] * 60, "here")
+def test_pairs_with_equal_scores_are_refused():
+    scored = pairs()
+    flat = ScoredPairs(scored.first, scored.second, [1.0] * 60, "here")
     with pytest.raises(RequestError) as caught:
         sts_score(WordEncoder(), flat)
     assert str(caught.value) == "here: all pairs have one score; give pairs that are more and less alike"
@@ -66,13 +66,13 @@ def beir(tmp_path):
     queries, query_topics = topic_texts(3, seed=4)
     corpus = [{"_id": f"d{n}", "title": "the", "text": text} for n, text in enumerate(documents)]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
-    asked = [{"_id": f"q{n}", "text": text} for n, text in enumerate([*queries, "no answer"])]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    rows = [{"_id": f"q{n}", "text": text} for n, text in enumerate([*queries, "no answer"])]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     lines = [
         f"q{q}\td{d}\t{1 + d % 2}"
-        for q, wanted in enumerate(query_topics)
+        for q, query_topic in enumerate(query_topics)
         for d, topic in enumerate(topics)
-        if topic == wanted and d % 4 == q % 4
+        if topic == query_topic and d % 4 == q % 4
     ]
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
     return folder
@@ -148,16 +148,16 @@ def test_queries_and_documents_are_embedded_by_their_own_methods(beir):
 
 
 def test_a_file_of_pairs_and_a_folder_of_documents(beir, tmp_path):
-    given = pairs()
+    scored = pairs()
     path = tmp_path / "pairs.jsonl"
     rows = [
         {"a": a, "b": b, "alike": s, "split": "test" if n % 2 else "dev"}
-        for n, (a, b, s) in enumerate(zip(given.first, given.second, given.scores, strict=True))
+        for n, (a, b, s) in enumerate(zip(scored.first, scored.second, scored.scores, strict=True))
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {"task": "sts", "text_column": "a, b", "score_column": "alike"}
     report = row_of(evaluate(WordEncoder(), path, **columns, split="test"))
-    odd = ScoredPairs(given.first[1::2], given.second[1::2], given.scores[1::2], "")
+    odd = ScoredPairs(scored.first[1::2], scored.second[1::2], scored.scores[1::2], "")
     assert report.score == sts_score(WordEncoder(), odd)
     assert evaluate("tfidf", path, **columns).n == 60
     assert evaluate(WordEncoder(), path, **columns, max_texts=12).n == 12
@@ -167,7 +167,7 @@ def test_a_file_of_pairs_and_a_folder_of_documents(beir, tmp_path):
     assert evaluation.models[1].score.value > 0.2
 
 
-def test_judged_documents_that_are_not_there_are_never_found(beir, said):
+def test_judged_documents_that_are_missing_are_never_found(beir, said):
     whole = retrieval_score(WordEncoder(), Collection.read(beir, "test"))
     path = beir / "qrels" / "test.tsv"
     path.write_text(path.read_text() + "".join(f"q{query}\tx9\t2\n" for query in range(9)))
@@ -178,7 +178,7 @@ def test_judged_documents_that_are_not_there_are_never_found(beir, said):
     ]
 
 
-def test_vectors_are_kept_where_one_asks_for_it(beir, tmp_path):
+def test_vectors_are_cached_on_request(beir, tmp_path):
     encoders = [WordEncoder(), WordEncoder()]
     scores = [
         row_of(evaluate(encoder, beir, task="retrieval", cache=tmp_path / "cache")).score
@@ -208,7 +208,7 @@ NOTHING = "{} has no query of queries.jsonl with a relevant document of corpus.j
         ("qrels/test.tsv", "x1\td1\t1\n", NOTHING),
     ],
 )
-def test_collections_that_do_not_serve(beir, file, content, message):
+def test_invalid_collections(beir, file, content, message):
     path = beir / file
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises((MissingFileError, TableError)) as caught:
@@ -216,7 +216,7 @@ def test_collections_that_do_not_serve(beir, file, content, message):
     assert str(caught.value) == message.format(path)
 
 
-def test_requests_that_cannot_be_met(beir, tmp_path):
+def test_invalid_requests(beir, tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("sentence1,sentence2,score\none text,other text,1.5\none text,third text,many\n")
     for settings, message in (

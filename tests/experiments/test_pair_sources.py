@@ -187,7 +187,7 @@ def test_the_command(files: list[str], llama_folder: Path, tmp_path: Path) -> No
     recipe.write_text('batch_pairs = 8\nrank = 4\nmax_tokens = 64\ndtype = "float32"\n')
     command = ["pairs", "compare", *files, "--dev", str(labelled), "--recipe", str(recipe), "--model",
                str(llama_folder), "--seeds", "1"]  # fmt: skip
-    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out"), "--steps", "2"])
+    done = CliRunner().invoke(main, [*command, "--output", str(tmp_path / "out"), "--steps", "2"])
     assert done.exit_code == 0, done.output
-    assert {"good", "shifted"} <= {line.split()[0] for line in done.stdout.splitlines()}
+    assert {"good", "shifted"} <= {line.split()[0] for line in done.stdout.splitlines() if line}
     assert (tmp_path / "out" / "comparison.svg").exists()

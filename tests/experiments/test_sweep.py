@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 
 import lastword
 from lastword.cli import main
+from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.experiments import Comparison
 from lastword.experiments.series import safe_name
@@ -161,20 +164,27 @@ def test_a_run_whose_score_was_lost_is_not_trained_again(
 
 
 def test_settings_that_diverge_are_a_finding(
-    recipe: Path, dev: Path, tmp_path: Path, said: list[str]
+    recipe: Path, dev: Path, tmp_path: Path, llama_folder: Path, said: list[str]
 ) -> None:
+    """One of the models has an infinite embedding for a token of some texts."""
+    bad = tmp_path / "bad"
+    shutil.copytree(llama_folder, bad)
+    token = Embedder.from_pretrained(bad, bos=False).pipeline.tokenize(["29"]).ids[0][-1]
+    weights = load_file(bad / "model.safetensors")
+    weights["model.embed_tokens.weight"][token] = float("inf")
+    save_file(weights, bad / "model.safetensors", {"format": "pt"})
     found = lastword.sweep(
-        recipe, tmp_path / "swept", values={"temperature": [0.05], "learning_rate": [1e-2, 1e30], "clip_norm": [1e30]},
-        development=[str(dev)], seeds=1, device="cpu",
+        recipe, tmp_path / "swept", seeds=1, device="cpu", development=[str(dev)],
+        values={"model": [str(llama_folder), str(bad)], "batch_pairs": [30], "temperature": [0.05]},
     )  # fmt: skip
-    diverged = found.runs[1]
-    assert (diverged.name, diverged.scores, diverged.step) == ("learning_rate=1e+30", {}, None)
-    assert diverged.facts["diverged"].startswith("loss is ")
-    assert found.ranked == ["learning_rate=0.01", "learning_rate=1e+30"]
+    diverged, name = found.runs[1], f"model={bad}"
+    assert (diverged.name, diverged.scores, diverged.step) == (name, {}, None)
+    assert diverged.facts["diverged"].startswith("loss is nan at step 1")
+    assert found.ranked == [f"model={llama_folder}", name]
     assert comparison_table(found).splitlines()[4].split() == [
-        "learning_rate=1e+30", "–", "–", "–", "diverged", "with", "1", "of", "1", "seeds",
+        name, "–", "–", "–", "diverged", "with", "1", "of", "1", "seeds",
     ]  # fmt: skip
-    assert any("learning_rate=1e+30, seed 0: loss is " in line for line in said)
+    assert any(f"{name}, seed 0: loss is nan" in line for line in said)
     assert not list((tmp_path / "swept").glob("*.partial"))
 
 
@@ -199,8 +209,8 @@ def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
     [
         (["--set", "temperature"], "--set 'temperature': write KEY=VALUE,VALUE such as temperature=0.05,0.1"),
         (["--set", "rank=4", "--set", "rank=8"], "--set rank is repeated: write all its values in one"),
-        (["--set", "temperature=0.1"], "sweep: 1 combination of settings: give two values or more"),
-        (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: say how many values to draw with --trials"),
+        (["--set", "temperature=0.1"], "sweep: 1 combination of settings: give two or more values"),
+        (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: pass --trials N to draw N combinations"),
         (["--trials", "2", "--one-at-a-time"], "--one-at-a-time and trials: choose one"),
         (["--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range 1<=x<=100."),
         (["--set", "patience=1,2", "--dev", "no.csv"], "no file no.csv: give a .parquet, .csv"),

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import Tensor
 
 from lastword.config import TrainConfig
-from lastword.embedding import Embedder, Template
+from lastword.embedding import Embedder, EmbedderSpec, Template
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import ModelError, RequestError
@@ -44,11 +44,8 @@ def llama(layers: int = LAYERS, dtype: torch.dtype = torch.float32) -> Backbone:
 
 
 def tiny_embedder(backbone: Backbone | None = None, **settings: object) -> Embedder:
-    return Embedder(
-        backbone or llama(),
-        TextTokenizer(byte_tokenizer()),
-        **{"template": "ccw", "pooling": "lasttoken", **settings},
-    )
+    spec = EmbedderSpec().changed(**{"template": "ccw", "pooling": "lasttoken", **settings})
+    return Embedder(backbone or llama(), TextTokenizer(byte_tokenizer()), spec)
 
 
 def rotated(states: Tensor, base: float = 10_000.0) -> Tensor:

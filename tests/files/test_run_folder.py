@@ -8,12 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import lastword
+from lastword.bundled import path_of
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.files.locks import FileLock
 from lastword.files.run_folder import RunFolder, fingerprint, replace
+from lastword.pairs import Noise
 
 Refused = Callable[..., str]
 
@@ -130,3 +134,18 @@ def test_the_old_output_stays_where_a_rename_fails(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         replace(tmp_path / "missing", tmp_path / "old")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old", "old")]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda output: lastword.train(output, pairs=["pairs"]),
+        lambda output: lastword.sweep("mini", output, grid={"rank": [4, 8]}),
+        lambda output: lastword.reproduce("table7", output),
+        lambda output: lastword.make_pairs(Noise("anchor"), path_of("pairs"), output.with_suffix(".csv")),
+    ],
+    ids=["train", "sweep", "reproduce", "make_pairs"],
+)
+def test_every_verb_respects_the_lock(verb: Callable[[Path], Any], tmp_path: Path, refused: Refused) -> None:
+    with RunFolder(tmp_path / "out").open({}), RunFolder(tmp_path / "out.csv").open({}):
+        assert "is being written by process" in refused(ExistingOutputError, verb, tmp_path / "out")

@@ -279,7 +279,7 @@ def test_a_probe_resumes_where_it_was_stopped(
         ({"max_texts": 5}, "the list has 5 texts: a probe needs at least 20"),
         ({"max_texts": 0}, "max_texts=0: give 1 or more, or None for all"),
         ({"rank_by": "v_measure"},
-         "v_measure needs labels: give a label column, or choose from stability, agreement, tolerance, "
+         "v_measure needs labels: give label_column, or choose from stability, agreement, tolerance, "
          "effective_rank, alignment, uniformity"),
         ({"scores": "stabilty"},
          "unknown score 'stabilty': did you mean 'stability'? Known: v_measure, accuracy, stability, agreement, "

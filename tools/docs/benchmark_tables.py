@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from score_tables import score_table
+from score_tables import NONE, read, score_table
 
 from lastword.evaluation.benchmark.copies import TABLES
-
-NONE = "Not measured in this version."
 
 
 def benchmark_tables(path: Path) -> str:
     """The scores, and how the local copies compare with mteb's statistics."""
-    if not path.exists():
+    content = read(path)
+    if content is None:
         return NONE
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    verdicts = {row["dataset"]: row["texts"] for row in rows if "texts" in row}
+    verdicts = {row["dataset"]: row["texts"] for row in content["rows"] if "texts" in row}
     equal = [name for name, verdict in verdicts.items() if verdict.startswith("equal")]
     parts = [score_table(path), f"The texts of {_listed(equal)} are equal to mteb's statistics."]
     parts += [f"{name}: {verdict}." for name, verdict in verdicts.items() if name not in equal]

@@ -23,11 +23,11 @@ from pair_tables import again_table, issue_table, source_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
-from score_tables import known_table, score_table
+from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
 
 from lastword.console import duration
-from lastword.demonstration.table import scores_table
+from lastword.demonstration.result import ScoreRow, scores_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = ROOT / "results" / "probe.json"
@@ -43,6 +43,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/errors.md", "tree"): error_tree,
     ("docs/explanation/honest-numbers.md", "products"): lambda: known_table(
         ROOT / "results" / "products_why.json"
+    ),
+    ("docs/explanation/honest-numbers.md", "calibration"): lambda: calibration_table(
+        ROOT / "results" / "uncertainty.json"
     ),
     ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
     ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
@@ -73,10 +76,11 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
 
 
 def demo_block(path: Path) -> str:
-    """What the demo printed in the run that results/demo.json keeps."""
+    """Scores and time of the demo run that results/demo.json stores."""
     result = json.loads(path.read_text(encoding="utf-8"))
+    table = scores_table(map(ScoreRow.from_dict, result["scores"]))
     facts = f"{duration(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
-    return f"```text\n{scores_table(result['scores'])}\n```\n\nThat run took {facts}."
+    return f"```text\n{table}\n```\n\nThat run took {facts}."
 
 
 def with_block(text: str, name: str, content: str) -> str:

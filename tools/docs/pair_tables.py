@@ -1,11 +1,14 @@
-"""Tables about pairs: issues of public files of pairs, and which source is worth it."""
+"""Tables about pairs: issues of public files of pairs, and which source is better."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
+
+from lastword.experiments import Comparison
 
 NONE = "Not measured in this version."
 
@@ -39,55 +42,84 @@ def _share(check: dict[str, Any], name: str) -> str:
 
 
 def source_table(path: Path, shorter: Path) -> str:
-    """Sources by their mean score, with the mean after a shorter training; a column for each development set."""
+    """Sources by their mean score, with the mean after fewer steps; a column for each development set."""
     if not path.exists() or not shorter.exists():
         return NONE
-    content, short = (json.loads(one.read_text(encoding="utf-8")) for one in (path, shorter))
-    sets, rows, before = list(content["base"]), _by_source(content), _by_source(short)
-    steps, fewer = (one["settings"]["steps"] for one in (content, short))
+    comparison, short = read_comparison(path), read_comparison(shorter)
+    sets, steps, fewer = list(comparison.base), comparison.settings["steps"], short.settings["steps"]
     lines = [
-        _line("pairs", f"{steps} steps: mean", *sets, f"{fewer} steps: mean"),
-        _line("---", *["---:"] * (2 + len(sets))),
+        _line("pairs", f"{steps} steps: mean", "to the best", *sets, f"{fewer} steps: mean"),
+        _line("---", *["---:"] * (3 + len(sets))),
     ]
-    for name in sorted(rows, key=lambda one: -fmean(_means(rows[one]))):
-        cells = [_cell([scores[one] for scores in rows[name]]) for one in sets]
-        lines.append(_line(name, f"**{_cell(_means(rows[name]))}**", *cells, _cell(_means(before[name]))))
-    base = [content["base"][one] for one in sets]
-    untrained = [f"{100 * score:.1f}" for score in (fmean(base), *base, fmean(base))]
-    lines.append(_line("before any training", *untrained))
-    trials, pairs = len(next(iter(rows.values()))), content["settings"]["batch_pairs"]
-    about = f"V-measure × 100, mean ± standard deviation over {trials} trainings with {pairs} pairs a step."
+    best = comparison.ranked[0]
+    for name in comparison.ranked:
+        values = [_mean_of_set(comparison, name, one) for one in sets]
+        interval = "" if name == best else _interval(comparison, name, best)
+        lines.append(_line(name, f"**{_mean(comparison, name)}**", interval, *values, _mean(short, name)))
+    base, chance = comparison.base.values(), [score.chance for score in comparison.base.values()]
+    values = [100 * score.value for score in base]
+    lines.append(_line("before training", f"{fmean(values):.1f}", "", *(f"{x:.1f}" for x in values), ""))
+    if None not in chance:
+        lines.append(
+            _line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance), "")
+        )
+    runs, pairs = len(comparison.runs_of(best)), comparison.settings["batch_pairs"]
+    about = f"V-measure × 100, mean over {runs} training runs with {pairs} pairs a step{_errors(comparison)}."
     return about + "\n\n" + "\n".join(lines)
 
 
 def again_table(path: Path, first: int = 3) -> str:
-    """The best of many beside the recipe's own pairs: the seeds that made it the best, and others."""
+    """The best of many and the recipe's own pairs: with the seeds that made it the best, and with others."""
     if not path.exists():
         return NONE
-    content = json.loads(path.read_text(encoding="utf-8"))
+    comparison = read_comparison(path)
+    early, late = (
+        replace(comparison, runs=tuple(run for run in comparison.runs if (run.seed < first) == is_first))
+        for is_first in (True, False)
+    )
     lines = [_line("pairs", f"the first {first} seeds", "other seeds"), _line("---", "---:", "---:")]
-    for name, trainings in _by_source(content).items():
-        means = _means(trainings)
-        lines.append(_line(name, _cell(means[:first]), _cell(means[first:])))
+    lines += [_line(name, _mean(early, name), _mean(late, name)) for name in comparison.names]
     return "\n".join(lines)
 
 
-def _by_source(content: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """Source → the scores of each training."""
-    trials = content["trials"]
-    return {
-        name: [trial["scores"] for trial in trials if trial["source"] == name]
-        for name in dict.fromkeys(trial["source"] for trial in trials)
-    }
+def read_comparison(path: Path) -> Comparison:
+    """A result file; draws that were not recorded are null there, and none here."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for scores in (content["base"], *(run["scores"] for run in content["runs"])):
+        for score in scores.values():
+            for name in ("draws", "resamples"):
+                score[name] = score[name] or []
+    return Comparison.from_dict(content)
 
 
-def _means(trainings: list[dict[str, float]]) -> list[float]:
-    return [fmean(scores.values()) for scores in trainings]
+def drawn(comparison: Comparison) -> bool:
+    """Whether the draws of all scores are known, and so their errors."""
+    return all(score.draws for run in comparison.runs for score in run.scores.values())
 
 
-def _cell(values: list[float]) -> str:
-    spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * fmean(values):.1f}{spread}"
+def _errors(comparison: Comparison) -> str:
+    if not drawn(comparison):
+        return ""
+    return " ± standard error (seeds, draws of k-means); differences to the best with a 95 % interval"
+
+
+def _mean(comparison: Comparison, name: str) -> str:
+    summary = comparison.summary(name)
+    if summary is None:
+        return "–"
+    error = f" ± {100 * summary.draw_se:.1f}" if drawn(comparison) and summary.seeds > 1 else ""
+    return f"{100 * summary.value:.1f}{error}"
+
+
+def _interval(comparison: Comparison, name: str, best: str) -> str:
+    difference = comparison.difference(name, best)
+    if difference is None or not drawn(comparison):
+        return ""
+    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def _mean_of_set(comparison: Comparison, name: str, one: str) -> str:
+    return f"{100 * fmean(run.scores[one].value for run in comparison.runs_of(name) if run.scores):.1f}"
 
 
 def _line(*cells: str) -> str:

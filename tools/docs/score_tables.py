@@ -1,118 +1,202 @@
-"""Tables of measured scores, from a file in `results/`.
+"""Tables of measured scores, from files in `results/`.
 
-It is JSON: an object with rows under "rows" and a sentence under "about". A row has dataset, task, metric,
-model, template, pooling, score and std (0 … 1) and n; rows that differ in nothing but the score are
-several trainings. Every task becomes a table.
+A file is JSON: an object with rows under "rows" and a sentence under "about". A row has dataset, task, model,
+template, pooling and score (`lastword.uncertainty.Score.to_dict`); rows that differ in nothing but the score are
+several training runs. Every task becomes a table.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, variance
+from statistics import fmean
 from typing import Any
 
+from lastword.uncertainty import Score, Summary, compare, summarize
+
 Row = dict[str, Any]
+NONE = "Not measured in this version."
+LEGEND = (
+    "Each cell: score ± standard error of the draws and training runs ± standard error of the sampling of texts, "
+    "all × 100. Bold: the best of a row, and what is not distinguishable from it (paired, 95 %)."
+)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean over trainings, and a band that joins the variance over them with the mean variance within them."""
+    """The scores of a model on one data set.
 
-    score: float
-    band: float
-    trainings: int
-    n: int
+    Attributes:
+        scores: one for each training run.
+        summary: over the training runs.
+    """
+
+    scores: tuple[Score, ...]
+    summary: Summary
 
     @classmethod
     def of(cls, rows: list[Row]) -> Cell | None:
-        if not rows:
-            return None
-        scores = [row["score"] for row in rows]
-        between = variance(scores) if len(scores) > 1 else 0.0
-        within = fmean((row.get("std") or 0.0) ** 2 for row in rows)
-        return cls(fmean(scores), (between + within) ** 0.5, len(rows), rows[0]["n"])
+        scores = tuple(Score.from_dict(row["score"]) for row in rows)
+        return cls(scores, summarize(scores)) if scores else None
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A results file; None if there is none, or one whose scores have no replicates."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
+    scores = [row.get("score") for row in content["rows"]]
+    return content if scores and all(isinstance(score, dict) for score in scores) else None
 
 
 def score_table(path: Path) -> str:
-    """The tables of one file; a line that says so where there is none."""
-    if not path.exists():
-        return "No measured scores are stored in this version."
-    content = json.loads(path.read_text(encoding="utf-8"))
+    """The tables of one file."""
+    content = read(path)
+    if content is None:
+        return NONE
     rows: list[Row] = content["rows"]
-    parts = [content["about"]]
-    for task, metric in dict.fromkeys((row["task"], row["metric"]) for row in rows):
-        own = [row for row in rows if (row["task"], row["metric"]) == (task, metric)]
-        title = f"### {task.capitalize()}: {metric.replace('_', '-')} × 100, mean ± standard deviation"
-        parts += [title, _table(own)]
+    parts = [content["about"], LEGEND]
+    for task, metric in dict.fromkeys((row["task"], row["score"]["metric"]) for row in rows):
+        table = Table([row for row in rows if (row["task"], row["score"]["metric"]) == (task, metric)])
+        parts += [f"### {task.capitalize()}: {metric.replace('_', '-')} × 100", table.scores()]
+        if any(cell.summary.ami is not None for cells in table.rows.values() for cell in cells if cell):
+            parts += ["Adjusted mutual information of the same clusters (× 100; 0 is chance):", table.ami()]
     return "\n\n".join(parts)
 
 
+class Table:
+    """Rows are data sets, columns are models.
+
+    Attributes:
+        models: their columns' names.
+        rows: data set → a cell for each model, None where there is no score.
+    """
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.models = list(dict.fromkeys(_model(row) for row in rows))
+        self.rows = {
+            name: [
+                Cell.of([row for row in rows if row["dataset"] == name and _model(row) == model])
+                for model in self.models
+            ]
+            for name in dict.fromkeys(row["dataset"] for row in rows)
+        }
+
+    def scores(self) -> str:
+        lines = []
+        for name, cells in self.rows.items():
+            present = [cell for cell in cells if cell]
+            best = max(present, key=lambda cell: cell.summary.value)
+            chances = [cell.summary.chance for cell in present if cell.summary.chance is not None]
+            chance = f"{100 * fmean(chances):.1f}" if chances else "–"
+            shown = ["–" if cell is None else _shown(cell, _level(cell, best)) for cell in cells]
+            lines.append(_joined(f"{name} ({best.summary.n:,})", chance, *shown))
+        columns = list(zip(*self.rows.values(), strict=True))
+        means = [fmean(cell.summary.value for cell in cells) if all(cells) else None for cells in columns]
+        errors = [
+            "" if mean is None else _error_of_mean(cells) for mean, cells in zip(means, columns, strict=True)
+        ]
+        shown = [f"{_percent(mean)}{error}" for mean, error in zip(means, errors, strict=True)]
+        heads = [model + _runs(cells) for model, cells in zip(self.models, columns, strict=True)]
+        head = [_joined("data (texts)", "chance", *heads), _joined("---", *["---:"] * (len(heads) + 1))]
+        return "\n".join([*head, *lines, _joined("mean", "", *shown)])
+
+    def ami(self) -> str:
+        heads = [_joined("data", *self.models), _joined("---", *["---:"] * len(self.models))]
+        return "\n".join(
+            [
+                *heads,
+                *(
+                    _joined(name, *(_percent(cell.summary.ami) if cell else "–" for cell in cells))
+                    for name, cells in self.rows.items()
+                ),
+            ]
+        )
+
+
 def known_table(path: Path) -> str:
-    """What the vectors of each model know about the products; a line that says so where there is no file."""
-    if not path.exists():
-        return "Not measured in this version."
-    content = json.loads(path.read_text(encoding="utf-8"))
-    lines = [_joined("vectors", "V-measure", "accuracy of a classifier", "neighbours of the same kind")]
-    lines.append(_joined("---", *["---:"] * 3))
-    lines += [
-        _joined(row["vectors"], *(f"{100 * row[key]:.1f}" for key in ("v_measure", "accuracy", "neighbours")))
-        for row in content["rows"]
+    """What the vectors of each model contain of the products' categories."""
+    content = read(path)
+    if content is None:
+        return NONE
+    lines = [
+        _joined(
+            "vectors", "V-measure", "chance", "AMI", "accuracy of a classifier", "neighbours of the same kind"
+        ),
+        _joined("---", *["---:"] * 5),
     ]
+    for row in content["rows"]:
+        cell = Cell.of([row])
+        assert cell
+        others = (cell.summary.chance, cell.summary.ami, row["accuracy"], row["neighbours"])
+        lines.append(_joined(row["vectors"], _shown(cell, bold=False), *map(_percent, others)))
     return "\n".join(lines)
 
 
-def _table(rows: list[Row]) -> str:
-    """Rows are data sets, columns are models; the best of a row is bold."""
-    variants = list(dict.fromkeys(_variant(row) for row in rows))
-    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
-    lines: list[str] = []
-    columns: dict[str, list[Cell | None]] = {variant: [] for variant in variants}
-    for dataset in datasets:
-        own = [row for row in rows if row["dataset"] == dataset]
-        cells = {variant: Cell.of([row for row in own if _variant(row) == variant]) for variant in variants}
-        for variant, cell in cells.items():
-            columns[variant].append(cell)
-        best = max(cell.score for cell in cells.values() if cell)
-        n = next(cell.n for cell in cells.values() if cell)
-        lines.append(_joined(f"{dataset} ({n:,})", *(_shown(cell, best) for cell in cells.values())))
-    means = [_mean(cells) for cells in columns.values()]
-    best_mean = max((mean for mean in means if mean is not None), default=None)
-    heads = [variant + _trainings(cells) for variant, cells in columns.items()]
-    return "\n".join([
-        _joined("data (texts)", *heads),
-        _joined("---", *["---:"] * len(variants)),
-        *lines,
-        _joined("mean", *(_bold(mean, best_mean) for mean in means)),
-    ])  # fmt: skip
+def calibration_table(path: Path) -> str:
+    """How often equal models are told apart, and how often a known gain is found."""
+    if not path.exists():
+        return NONE
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    heads = ("what is scored", "texts", "equal models told apart", "half-width of the interval", "known gain",
+             "gain found", "halves within two s.e.")  # fmt: skip
+    lines = [_joined(*heads), _joined("---", *["---:"] * (len(heads) - 1))]
+    for row in rows:
+        halves = row.get("halves_within_two_standard_errors")
+        lines.append(
+            _joined(
+                row["trial"],
+                f"{row['n']:,}",
+                f"{100 * row['equal_told_apart']:.1f} % of {row['comparisons']}",
+                f"{100 * row['half_width']:.1f}",
+                f"{100 * row['gain']:.1f}",
+                f"{100 * row['gain_found']:.0f} %",
+                "–" if halves is None else f"{100 * halves:.0f} % of {row['halves']}",
+            )
+        )
+    comparisons = sum(row["comparisons"] for row in rows)
+    errors = sum(row["equal_told_apart"] * row["comparisons"] for row in rows)
+    total = f"Over all {comparisons:,} comparisons of equal models, {100 * errors / comparisons:.1f} % are told apart."
+    return "\n".join([*lines, "", total])
 
 
-def _variant(row: Row) -> str:
-    how = " ".join(str(row[key]) for key in ("template", "pooling") if row.get(key))
-    return f"{row['model']}<br>{how}" if how else str(row["model"])
+def _model(row: Row) -> str:
+    how = " ".join(row[key] for key in ("template", "pooling") if row[key])
+    return "<br>".join(part for part in (row["model"], how) if part)
 
 
-def _trainings(cells: list[Cell | None]) -> str:
-    most = max(cell.trainings for cell in cells if cell)
-    return f"<br>{most} trainings" if most > 1 else ""
+def _runs(cells: Sequence[Cell | None]) -> str:
+    most = max((cell.summary.seeds for cell in cells if cell), default=1)
+    return f"<br>{most} training runs" if most > 1 else ""
 
 
-def _shown(cell: Cell | None, best: float) -> str:
-    return f"{_bold(cell.score, best)} ± {100 * cell.band:.1f}" if cell else "–"
+def _level(cell: Cell, best: Cell) -> bool:
+    """Whether a cell is the best of its row or not distinguishable from it."""
+    return cell is best or compare(cell.scores, best.scores).verdict == "not distinguishable"
 
 
-def _bold(value: float | None, best: float | None) -> str:
-    if value is None:
-        return "–"
-    shown = f"{100 * value:.1f}"
-    return f"**{shown}**" if value == best else shown
+def _shown(cell: Cell, bold: bool) -> str:
+    value = _percent(cell.summary.value)
+    errors = [
+        f" ± {_percent(error)}" for error in (cell.summary.draw_se, cell.summary.text_se) if error is not None
+    ]
+    return (f"**{value}**" if bold else value) + "".join(errors)
 
 
-def _mean(cells: list[Cell | None]) -> float | None:
-    """Mean over all data sets; none where a score is missing, since such means do not compare."""
-    scores = [cell.score for cell in cells if cell]
-    return fmean(scores) if len(scores) == len(cells) else None
+def _error_of_mean(cells: Sequence[Cell | None]) -> str:
+    """Standard errors of a mean over independent data sets."""
+    summaries = [cell.summary for cell in cells if cell]
+    kinds = [[summary.draw_se for summary in summaries], [summary.text_se for summary in summaries]]
+    return "".join(
+        f" ± {_percent(math.hypot(*errors) / len(errors))}"
+        for errors in kinds
+        if not any(error is None for error in errors)
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def _joined(*cells: str) -> str:

@@ -1,10 +1,10 @@
 """Measure tasks of MTEB, sentence similarity and retrieval on local copies of the public sets.
 
-    python tools/results/benchmark_local.py     # writes results/benchmark.json; call again to go on
+    python tools/results/benchmark_local.py     # writes results/benchmark.json; call again to resume
 
-The texts are found through LASTWORD_DATA or in ../shared/data. Scores and vectors are kept under runs/, so
-that a second call embeds nothing. No model here was trained on any of it; the zero-shot rows are the bundled
-model as it ships.
+The texts are found through LASTWORD_DATA or in ../shared/data. Scores and vectors are cached under runs/, so
+that a second call embeds nothing. No model here was trained on any of the texts; the zero-shot rows are the
+bundled model without training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KINDS = {"v_measure": "clustering", "accuracy": "classification"}
 
 
 def models() -> Iterator[tuple[dict[str, Any], Any]]:
-    """What a row says of a model, and the model."""
+    """Columns that name a model, and the model."""
     yield {"model": "TF-IDF", "template": None, "pooling": None}, "tfidf"
     if folder := minilm_folder():
         peer = {"model": PEER.rpartition("/")[2], "template": None, "pooling": None}
@@ -39,23 +39,23 @@ def models() -> Iterator[tuple[dict[str, Any], Any]]:
 
 
 def rows_of(data: Path, names: dict[str, Any], model: Any) -> Iterator[dict[str, Any]]:
-    kept = {"results": WORK / "results", "cache": WORK / "vectors"}
-    result = benchmark(model, list(TABLES), data_dir=data, **kept)
-    for row in result["tasks"]:
-        shown = (
-            row["task"]
-            if row["subset"] in ("default", "eng", "eng_Latn")
-            else f"{row['task']} {row['subset']}"
-        )
-        facts = {part: row[part] for part in ("metric", "score", "std", "n", "texts")}
-        yield {**names, "dataset": shown, "task": KINDS[row["metric"]], **facts}
+    cache = WORK / "vectors"
+    result = benchmark(model, list(TABLES), data_dir=data, output=WORK / "results", cache=cache)
+    for row in result.tasks:
+        dataset = row.task if row.subset in ("default", "eng", "eng_Latn") else f"{row.task} {row.subset}"
+        yield {
+            **names,
+            "dataset": dataset,
+            "task": KINDS[row.score.metric],
+            "score": row.score.to_dict(),
+            "texts": row.texts,
+        }
     sources = {name: (data / "pairs" / f"{name}.parquet", "sts", split) for name, split in PAIRS.items()}
     sources["cranfield"] = (data / "retrieval" / "cranfield", "retrieval", "test")
     for name, (path, task, split) in sources.items():
-        result = evaluate(model, path, task=task, split=split, cache=kept["cache"])
+        score = evaluate(model, path, task=task, split=split, cache=cache).models[0].score
         kind = "sentence similarity" if task == "sts" else task
-        facts = {part: result[part] for part in ("metric", "score", "std", "n")}
-        yield {**names, "dataset": name, "task": kind, **facts}
+        yield {**names, "dataset": name, "task": kind, "score": score.to_dict()}
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Why the bundled model does so little on `products`: what its vectors know, beside simpler and larger ones.
+"""Why the bundled model gains so little on `products`: what its vectors contain, beside simpler and larger ones.
 
     python tools/results/products_why.py          # writes results/products_why.json
 
-On the development split. Clusters are one way to look; a classifier with labels and the nearest
-neighbours tell whether the kind of goods is in the vectors at all. Word vectors counted in the text of the
-pretraining (LASTWORD_DATA or ../shared/data) tell whether it was there to be learned.
+On the development split. V-measure is one measure; a classifier with labels and the nearest neighbours show
+whether the kind of goods is in the vectors at all. Word vectors counted in the text of the pretraining
+(LASTWORD_DATA or ../shared/data) show whether it could be learned from that text.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from real_texts import ROOT, data_folder, minilm_folder
@@ -47,17 +48,17 @@ def implementations(texts: list[str], work: Path) -> Iterator[tuple[str, np.ndar
         yield "all-MiniLM-L6-v2", SentenceTransformerEncoder(folder).encode(texts)
 
 
-def measures(vectors: np.ndarray, labels: list[str]) -> dict[str, float]:
+def measures(vectors: np.ndarray, labels: list[str]) -> dict[str, Any]:
     """V-measure, accuracy of a classifier in 5-fold cross-validation, share of neighbours of the same label."""
-    similarity, known = vectors @ vectors.T, np.array(labels)
+    similarity, names = vectors @ vectors.T, np.array(labels)
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1)[:, :NEIGHBOURS]
     folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=3, random_state=0)
     classifier = LogisticRegression(C=10, max_iter=500)
     return {
-        "v_measure": vectors_cluster_score(vectors, labels).score,
-        "accuracy": float(cross_val_score(classifier, vectors, known, cv=folds).mean()),
-        "neighbours": float((known[nearest] == known[:, None]).mean()),
+        "score": vectors_cluster_score(vectors, labels).to_dict(),
+        "accuracy": round(float(cross_val_score(classifier, vectors, names, cv=folds).mean()), 4),
+        "neighbours": round(float((names[nearest] == names[:, None]).mean()), 4),
     }
 
 
@@ -68,10 +69,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         for name, vectors in implementations(texts, Path(temporary)):
-            rows.append(
-                {"vectors": name, **{key: round(v, 4) for key, v in measures(vectors, labels).items()}}
-            )
-            print(json.dumps(rows[-1]), flush=True)
+            rows.append({"vectors": name, **measures(vectors, labels)})
+            print(f"{name}: {100 * rows[-1]['score']['value']:.1f}", flush=True)
     RESULTS.write_text(
         json.dumps({"texts": len(texts), "labels": len(set(labels)), "rows": rows}, indent=1) + "\n"
     )

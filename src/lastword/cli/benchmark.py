@@ -11,9 +11,8 @@ import click
 from lastword.cli import options
 from lastword.cli.checks import FOLDER, NEW
 from lastword.cli.command import command, option, print_result
-from lastword.cli.evaluate import libraries_of, model_name, scored_model
+from lastword.cli.evaluate import model_name, scored_model
 from lastword.cli.options import shared
-from lastword.console import load_libraries
 from lastword.errors import RequestError
 from lastword.paper.switches import checked_switches
 from lastword.report.table import aligned
@@ -31,12 +30,11 @@ _DATA, _CACHE = "Data sets", "Cache"
 )  # fmt: skip
 @options.models()
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
-@options.as_published("score and average as the paper's own code does")
+@options.as_published("score and average as the paper's own code does", "evaluation", "report")
 @shared("--seeds", group=options.SCORING, default=1, help="score each task with N seeds")
 @option(_DATA, "--data-dir", "local copies of the data sets, in place of the Hub", type=FOLDER)
 @option(
     _CACHE, "--cache", "folder of cached vectors  [default: in the user's cache folder]", type=NEW,
-    metavar="PATH",
 )  # fmt: skip
 @option(_CACHE, "--no-cache", "cache no vectors", is_flag=True)
 @option(
@@ -58,7 +56,6 @@ def benchmark(benchmarks: tuple[str, ...], as_json: bool, **settings: Any) -> No
     if no_cache and settings["also_poolings"]:
         raise RequestError("--also-pooling fills the cache: leave out --no-cache")
     switches = checked_switches(settings.pop("as_published"), ["evaluation", "report"])
-    load_libraries(*libraries_of([settings["model"]]), "mteb")
     from lastword.evaluation import benchmark as run
 
     model = scored_model(settings.pop("model"), switches, settings)

@@ -143,7 +143,10 @@ def check_decoder(name: str) -> None:
 
 def check_encoder(name: str) -> None:
     """Like `check_decoder`, but `tfidf` and sentence-transformers models are allowed too."""
-    if name != "tfidf" and not name.startswith(SENTENCE_TRANSFORMERS):
+    other = name.removeprefix(SENTENCE_TRANSFORMERS)
+    if other != name and (not other or (other.startswith((".", "/", "~")) and not Path(other).is_dir())):
+        raise MissingFileError(f"no model {name!r}: give {SENTENCE_TRANSFORMERS} with a folder or a Hub name")
+    if other == name != "tfidf":
         check_decoder(name)
 
 
@@ -187,6 +190,18 @@ def check_pairs_output(output: Path) -> None:
     from lastword.pairs.record import require_suffix
 
     require_suffix(output)
+
+
+def check_issue(name: str) -> None:
+    """Refuse what is not an issue that `pairs check --fix` does something about.
+
+    Raises:
+        RequestError: see the message.
+    """
+    from lastword.pairs.checking.rules import FIXED
+
+    if name not in FIXED:
+        raise RequestError(unknown_name("issue to allow", name, FIXED))
 
 
 def check_columns(file: str | Path, columns: Sequence[str]) -> None:

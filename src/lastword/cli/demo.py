@@ -12,6 +12,7 @@ from lastword.console import load_libraries
 
 @command("lastword demo", "lastword demo --seeds 1 --output quick-demo")
 @shared("--seeds", help="training runs; their spread is part of the error bar")
+@shared("--max-texts", help="score on a fixed sample of at most N texts of each set")
 @shared("--output", default=Path("lastword-demo"))
 @shared("--overwrite", "--json")
 def demo(as_json: bool, **settings: Any) -> None:
@@ -21,7 +22,7 @@ def demo(as_json: bool, **settings: Any) -> None:
     """
     load_libraries("torch", "transformers", "peft", "accelerate", "sklearn")
     from lastword.demonstration import demo as run
-    from lastword.demonstration.table import scores_table
+    from lastword.demonstration.findings import demo_summary
 
     result = run(settings.pop("output"), **settings)
-    print_result(result, as_json, scores_table)
+    print_result(result, as_json, demo_summary)

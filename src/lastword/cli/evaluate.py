@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lastword.cli import options
-from lastword.cli.checks import NEW, SENTENCE_TRANSFORMERS, Choice, check_columns
+from lastword.cli.checks import NEW, Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
-from lastword.console import load_libraries
+from lastword.errors import RequestError
 from lastword.paper.switches import checked_switches
 from lastword.report.table import aligned
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from lastword.uncertainty import Difference
 
 _SCORING = "Scoring"
+_TASKS_OF = {
+    "label_column": ("clustering", "classification"),
+    "drop_empty": ("clustering", "classification"),
+    "train_split": ("classification",),
+    "samples_per_label": ("classification",),
+    "score_column": ("sts",),
+}
+"""Option → the tasks that use it; the others are for all."""
 
 
 @command(
@@ -34,16 +43,11 @@ _SCORING = "Scoring"
     type=Choice("task", ("clustering", "classification", "sts", "retrieval")),
 )  # fmt: skip
 @option(_SCORING, "--train-split", "split that a classification learns from", default="train")
-@option(
-    _SCORING, "--samples-per-label", "training texts of each label in a classification",
-    type=click.IntRange(1, 10_000), default=8,
-)  # fmt: skip
-@options.as_published("score as the paper's own code does")
+@shared("--samples-per-label")
+@options.as_published("score as the paper's own code does", "evaluation")
 @shared("--text-column", help="column of the texts; two, A,B, for sts  [default: text]", default=None)
 @shared("--label-column")
-@option(options.TEXTS, "--score-column", "column of the scores of pairs", default="score")
-@shared("--split", "--max-texts", "--seed")
-@shared("--drop-empty")
+@shared("--score-column", "--split", "--max-texts", "--seed", "--drop-empty")
 @options.models(dest="models", multiple=True)
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
 @option("Model", "--cache", "folder of cached vectors", type=NEW)
@@ -55,16 +59,24 @@ def evaluate(models: tuple[str, ...], data: str, as_json: bool, **settings: Any)
     logistic regression on a few texts of each label; sts Spearman's correlation of cosine and score;
     retrieval nDCG@10. TF-IDF and chance are always in the table.
     """
-    if settings["task"] in ("clustering", "classification"):
-        check_columns(data, [settings["text_column"] or "text", settings["label_column"]])
+    _refuse_ignored(settings["task"])
     switches = checked_switches(settings.pop("as_published"), ["evaluation"])
-    load_libraries(*libraries_of(models))
     from lastword.evaluation import evaluate as run
 
     loaded = [scored_model(model, switches, settings) for model in models]
     if switches:
         settings |= dict.fromkeys(("template", "pooling", "dtype", "device"))
     print_result(run(loaded, data, **settings), as_json, evaluation_table)
+
+
+def _refuse_ignored(task: str) -> None:
+    """Refuse options that only other tasks use."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        tasks = _TASKS_OF.get(name, (task,))
+        if task not in tasks and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise RequestError(f"{parameter.opts[0]} is for --task {' and '.join(tasks)}: leave it out")
 
 
 def evaluation_table(result: Evaluation) -> str:
@@ -106,16 +118,6 @@ def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) 
 
     loading = {name: settings[name] for name in ("template", "pooling", "dtype", "device")}
     return scored_as_published(load_encoder(model, **loading), switches)
-
-
-def libraries_of(models: Sequence[str]) -> list[str]:
-    """Libraries that scoring some models needs and that take seconds to import."""
-    libraries = ["sklearn.cluster"]
-    if any(model.startswith(SENTENCE_TRANSFORMERS) for model in models):
-        libraries += ["torch", "sentence_transformers"]
-    elif any(model != "tfidf" for model in models):
-        libraries += ["torch", "transformers.modeling_utils"]
-    return libraries
 
 
 def model_name(result: dict[str, Any]) -> str:

@@ -16,12 +16,12 @@ from lastword.cli import checks
 from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
 from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
+from lastword.embedding.pooling import POOLINGS
+from lastword.embedding.template import TEMPLATES
 from lastword.paper.switches import SWITCHES
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
 DEVELOPMENT = "Development texts"
-TEMPLATES = ("none", "eol", "pcot", "sum", "ccw", "ccp", "question", "classify", "ke")
-POOLINGS = ("mean", "lasttoken", "eos", "max", "weightedmean", "cls")
 TYPES: dict[str, Any] = {
     "model": Checked("model", checks.check_decoder),
     "template": Checked("template", checks.check_template),

@@ -10,6 +10,8 @@ from lastword.cli import options
 from lastword.cli.checks import COUNT, FILE
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
+from lastword.embedding.pooling import POOLINGS
+from lastword.embedding.template import TEMPLATES
 
 SCORES = (
     "v_measure", "accuracy", "stability", "agreement", "tolerance", "effective_rank", "alignment", "uniformity",
@@ -31,7 +33,7 @@ SCORES = (
 @shared("--batch-tokens", "--dtype", "--device")
 @option(
     "Compared", "--templates",
-    f"names ({', '.join(options.TEMPLATES)}), or one string with {{text}}; repeatable  [default: all names]",
+    f"names ({', '.join(TEMPLATES)}), or one string with {{text}}; repeatable  [default: all names]",
     multiple=True, metavar="A,B,…",
 )  # fmt: skip
 @option(
@@ -41,7 +43,7 @@ SCORES = (
 @option("Compared", "--prefix", 'text before a suffix  [default: This sentence: "{text}"]', metavar="TEXT")
 @option(
     "Compared", "--poolings",
-    f"of {', '.join(options.POOLINGS)}, also NAME:text  [default: mean,mean:text,weightedmean,lasttoken,eos]",
+    f"of {', '.join(POOLINGS)}, also NAME:text  [default: mean,mean:text,weightedmean,lasttoken,eos]",
     metavar="A,B,…",
 )  # fmt: skip
 @option(
@@ -76,15 +78,13 @@ def probe(
     from lastword.probing import probe as run
     from lastword.probing.table import probe_table
 
-    output = settings.pop("output")
     result = run(
         settings.pop("model"),
         file,
         templates=templates or None,
-        out=output,
         **options.passed({"prefix": prefix}),
         **settings,
     )
     print_result(result, as_json, lambda found: probe_table(found, show))
-    if output:
-        click.echo(f"{output}: probe.json, heatmap.svg", err=True)
+    if settings["output"]:
+        click.echo(f"{settings['output']}: probe.json, heatmap.svg", err=True)

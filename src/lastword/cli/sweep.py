@@ -66,7 +66,7 @@ def sweep(
     from lastword.experiments.table import comparison_table
 
     development = options.read_sets(dev or BUNDLED_DEVELOPMENT, text_column, label_column, split)
-    result = run(recipe, settings.pop("output"), grid=values, development=development, **settings)
+    result = run(recipe, settings.pop("output"), values=values, development=development, **settings)
     print_result(result, as_json, comparison_table)
 
 

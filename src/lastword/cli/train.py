@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from lastword.cli import options
-from lastword.cli.checks import check_training
+from lastword.cli.checks import Choice, check_training
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import TrainConfig, read_recipe
 from lastword.console import load_libraries
 
+TRACKERS = (
+    "none", "all", "tensorboard", "wandb", "trackio", "comet_ml", "mlflow", "aim", "clearml", "dvclive", "swanlab",
+)  # fmt: skip
 GROUPS = {
     "Model": ("model", "template", "pooling", "layer", "max_tokens"),
     "Pairs": ("pairs", "noise"),
@@ -27,7 +30,11 @@ GROUPS = {
 )
 @option("Model", "--recipe", "mini, paper, or a TOML file of settings; flags override it")
 @options.settings(TrainConfig, GROUPS)
-@option("Training", "--trackers", "an experiment tracker of accelerate, or none")
+@option(
+    "Training", "--trackers",
+    f"experiment tracker of accelerate: {', '.join(TRACKERS)}  [default: tensorboard if it is installed]",
+    type=Choice("tracker", TRACKERS), metavar="NAME",
+)  # fmt: skip
 @options.as_published("train as the paper's own code does", group="Training")
 @options.development(
     "labelled texts that choose the checkpoint; by default a tenth of the pairs is held out for it",

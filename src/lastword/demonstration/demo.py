@@ -1,113 +1,111 @@
-"""The main job in one call: score the bundled model, adapt it on the bundled pairs, score it again."""
+"""The verb: score the bundled model, adapt it on the bundled pairs, score it again, and write a report."""
 
 from __future__ import annotations
 
-import json
+import importlib.metadata
 import resource
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lastword import uncertainty
 from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.console import info
-from lastword.demonstration.summary import write_summary
-from lastword.demonstration.table import Row
+from lastword.demonstration.flat_map import flat_map
+from lastword.demonstration.report import render
+from lastword.demonstration.result import AttentionPair, DemoResult, ScoreRow, TextMap, TrainingRun
 from lastword.embedding import Embedder
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.errors import ExistingOutputError, RequestError
-from lastword.evaluation import ClusterScorer, Score, cluster_score, vectors_cluster_score
-from lastword.files.run_folder import replace
-from lastword.files.tables import read_texts
+from lastword.errors import RequestError
+from lastword.evaluation import ClusterScorer, cluster_score, vectors_cluster_score
+from lastword.explanation import token_attention
+from lastword.files.inputs import LabelledTexts
+from lastword.files.run_folder import replace, require_absent, write_json
+from lastword.report.page import write_page
 from lastword.training import TrainResult, train
+from lastword.uncertainty import Score
 
 SETS = ("topics", "products")
+MAP_SET = "products"
 ZERO_SHOT_TEMPLATES = ("none", "ccw")
 ZERO_SHOT_POOLINGS = ("mean", "lasttoken", "eos")
 ADAPTED_POOLINGS = ("mean", "lasttoken")
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """One bundled set in one split.
-
-    Attributes:
-        texts: n texts.
-        labels: n labels.
-    """
-
-    texts: list[str]
-    labels: list[str]
+SENTENCE = "a man is driving a car"  # of the paper's Figure 1
+_PACKAGES = ("lastword", "torch", "transformers", "peft", "mteb", "scikit-learn")
 
 
 def demo(
-    out: str | Path = "lastword-demo", *, seeds: int = 3, recipe: str | Path = "mini", overwrite: bool = False
-) -> dict[str, Any]:
+    output: str | Path = "lastword-demo",
+    *,
+    seeds: int = 3,
+    recipe: str | Path = "mini",
+    max_texts: int | None = None,
+    overwrite: bool = False,
+) -> DemoResult:
     """Adapt the bundled model on the bundled pairs; score it before and after on topics and products.
 
-    Writes `out` with the adapted model (of the first seed) in `model/`, `scores.json` and `report.html`.
+    Writes `output` with the adapted model (of the first seed) in `model/`, `scores.json` and `report.html`.
 
     Args:
-        out: folder to write.
-        seeds: trainings; their spread is part of the noise band.
-        recipe: settings of the training.
-        overwrite: replace `out`.
+        output: folder to write.
+        seeds: number of training runs; their spread is part of the error.
+        recipe: settings of the training runs, by name or file.
+        max_texts: score on a fixed sample of at most this many texts of each set; None uses all.
+        overwrite: replace `output`.
 
     Returns:
-        What scores.json holds: "scores" (rows with dataset, split, model, template, pooling, v_measure,
-        std), "seconds", "peak_memory_mb", "out".
+        All scores, with the values of each draw and seed; `to_dict()` is the content of scores.json.
 
     Raises:
-        ExistingOutputError: `out` exists.
+        ExistingOutputError: `output` exists.
+        RequestError: `seeds` or `max_texts` is less than 1, or the recipe is invalid.
     """
-    started, out = time.perf_counter(), Path(out)
+    started, output = time.perf_counter(), Path(output)
     if seeds < 1:
         raise RequestError(f"seeds={seeds}: give 1 or more")
-    if out.exists() and not overwrite:
-        raise ExistingOutputError(f"{out} exists: give another place or --overwrite")
-    work = out.with_name(out.name + ".partial")
-    shutil.rmtree(work, ignore_errors=True)  # nothing in it is worth a resume: the whole takes minutes
-    work.mkdir(parents=True)
-
+    require_absent(output, overwrite)
     settings = read_recipe(recipe)
-    test, development = (_read(split) for split in ("test", "dev"))
+    test, development = (_read(split, max_texts) for split in ("test", "dev"))
+    partial = output.with_name(output.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted demo, which takes minutes only
+    partial.mkdir(parents=True)
+
     info(f"1 of 3  scoring {settings['model']} as it is, and TF-IDF")
     rows = zero_shot_rows(settings["model"], test) + tfidf_rows(test)
-    info(f"2 of 3  training, {seeds} seeds")
-    scorer = ClusterScorer({f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()})
-    base_scores: dict[str, uncertainty.Score] = {}
-    runs = [
-        train(
-            work / f"seed-{seed}",
-            scorer=scorer,
-            base_scores=base_scores,
-            trackers="none",
-            **{**settings, "seed": seed},
-        )
-        for seed in range(seeds)
-    ]
+    info(f"2 of 3  {seeds} training runs")
+    runs = _train(partial, settings, development, seeds)
     info("3 of 3  scoring the adapted models and writing the report")
-    rows += adapted_rows(runs, test)
-    (work / "seed-0").rename(work / "model")
+    rows += adapted_rows(runs, settings["template"], test)
+    (partial / "seed-0").rename(partial / "model")
     for run in runs[1:]:
         shutil.rmtree(run.output)
-    result = {
-        "scores": rows, "seconds": round(time.perf_counter() - started, 1), "peak_memory_mb": peak_memory_mb(),
-        "out": str(out),
-    }  # fmt: skip
-    write_summary(work, result, runs, settings, test["products"].texts, test["products"].labels)
-    (work / "scores.json").write_text(json.dumps(result, indent=2) + "\n")
-    replace(work, out)
+
+    text_map, attention = _before_and_after(partial / "model", settings, test[MAP_SET])
+    result = DemoResult(
+        output=output,
+        model=settings["model"],
+        template=settings["template"],
+        pooling=settings["pooling"],
+        steps=settings["steps"],
+        pairs=runs[0].plan.pairs,
+        seconds=round(time.perf_counter() - started, 1),
+        peak_memory_mb=peak_memory_mb(),
+        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+        scores=rows,
+        runs=[TrainingRun(seed, run.losses, run.selection) for seed, run in enumerate(runs)],
+        text_map=text_map,
+        attention=attention,
+    )
+    write_page(partial / "report.html", render(result))
+    write_json(partial / "scores.json", result.to_dict())
+    replace(partial, output)
     return result
 
 
-def zero_shot_rows(model: str, test: dict[str, Labelled]) -> list[Row]:
+def zero_shot_rows(model: str, test: dict[str, LabelledTexts]) -> list[ScoreRow]:
     """Score the base model with every template and pooling; all poolings of a template from one pass."""
     rows, base = [], Embedder.from_pretrained(model)
     for template in ZERO_SHOT_TEMPLATES:
@@ -115,49 +113,79 @@ def zero_shot_rows(model: str, test: dict[str, Labelled]) -> list[Row]:
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ZERO_SHOT_POOLINGS).items():
                 score = vectors_cluster_score(vectors, data.labels)
-                rows.append(_row(name, "zero-shot", template, pooling, [score]))
+                rows.append(ScoreRow(name, "test", "zero-shot", template, pooling, (score,)))
     return rows
 
 
-def tfidf_rows(test: dict[str, Labelled]) -> list[Row]:
-    """Score the baseline that nobody may lose to unnoticed."""
+def tfidf_rows(test: dict[str, LabelledTexts]) -> list[ScoreRow]:
+    """Score the TF-IDF baseline."""
     return [
-        _row(name, "tfidf", None, None, [cluster_score(TfidfEncoder(), data.texts, data.labels)])
+        ScoreRow(name, "test", "tfidf", None, None, (cluster_score(TfidfEncoder(), data.texts, data.labels),))
         for name, data in test.items()
     ]
 
 
-def adapted_rows(runs: list[TrainResult], test: dict[str, Labelled]) -> list[Row]:
-    """Score the model of every seed; a row's band holds the spread over seeds and over k-means."""
+def adapted_rows(
+    runs: Sequence[TrainResult], template: str, test: dict[str, LabelledTexts]
+) -> list[ScoreRow]:
+    """Score the model of every seed; a row has the scores of all seeds."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         embedder = Embedder.from_pretrained(run.output)
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ADAPTED_POOLINGS).items():
                 scores.setdefault((name, pooling), []).append(vectors_cluster_score(vectors, data.labels))
-    return [_row(name, "adapted", "ccw", pooling, own) for (name, pooling), own in scores.items()]
+    return [
+        ScoreRow(name, "test", "adapted", template, pooling, tuple(of_seeds))
+        for (name, pooling), of_seeds in scores.items()
+    ]
 
 
 def peak_memory_mb() -> int:
-    """Largest resident memory of this process so far."""
+    """Largest resident memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def _row(dataset: str, model: str, template: str | None, pooling: str | None, scores: list[Score]) -> Row:
-    """Mean over trainings; the band joins the variance over them with the mean variance within them."""
-    values = [score.value for score in scores]
-    between = float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
-    within = float(np.mean([np.var(score.draws) for score in scores]))
-    return {
-        "dataset": dataset, "split": "test", "model": model, "template": template, "pooling": pooling,
-        "v_measure": round(float(np.mean(values)), 4), "std": round((between + within) ** 0.5, 4),
-    }  # fmt: skip
+def _train(
+    folder: Path, settings: dict[str, Any], development: dict[str, LabelledTexts], seeds: int
+) -> list[TrainResult]:
+    """One run for each seed; the model before training is scored once for all."""
+    sets = {f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()}
+    scorer = ClusterScorer(sets)
+    base_scores: dict[str, Score] = {}
+    runs = []
+    for seed in range(seeds):
+        config = {**settings, "seed": seed}
+        path = folder / f"seed-{seed}"
+        runs.append(train(path, scorer=scorer, base_scores=base_scores, trackers="none", **config))
+    return runs
 
 
-def _read(split: str) -> dict[str, Labelled]:
+def _before_and_after(
+    adapted: Path, settings: dict[str, Any], data: LabelledTexts
+) -> tuple[TextMap, AttentionPair]:
+    """Maps of the texts, and attention in one sentence, of the base model and the adapted model."""
+    template, pooling = settings["template"], settings["pooling"]
+    before = Embedder.from_pretrained(settings["model"], template=template, pooling=pooling)
+    after = Embedder.from_pretrained(adapted)
+    text_map = TextMap(
+        name=f"{MAP_SET}, test split",
+        texts=data.texts,
+        labels=data.labels,
+        before=flat_map(before.encode(data.texts)),
+        after=flat_map(after.encode(data.texts)),
+        before_name=f"zero-shot, {template}, {pooling}",
+        after_name=f"adapted, {template}, {pooling}",
+    )
+    return text_map, AttentionPair(
+        SENTENCE, token_attention(before, SENTENCE), token_attention(after, SENTENCE)
+    )
+
+
+def _read(split: str, max_texts: int | None) -> dict[str, LabelledTexts]:
     sets = {}
     for name in SETS:
-        columns = read_texts(path_of(name), ["text", "label"], where={"split": split})
-        sets[name] = Labelled(columns["text"], columns["label"])
+        data = LabelledTexts.read(path_of(name), ("text", "label"), split, drop_empty=False)
+        sets[name] = data.sample(max_texts, seed=0)
     return sets

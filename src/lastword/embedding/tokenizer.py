@@ -75,9 +75,13 @@ class TextTokenizer:
 
     @property
     def identity(self) -> str:
-        """A hash of everything that decides the ids of a text."""
+        """A hash of everything that decides the ids of a text.
+
+        The post-processor does not: texts are encoded without it, and a saved folder has its template there.
+        """
+        settings = {name: value for name, value in self.definition().items() if name != "post_processor"}
         special = [self.bos_id, self.eos_id, self.adds_bos]
-        return hashlib.sha256(json.dumps([self.definition(), special]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([settings, special]).encode()).hexdigest()
 
     def definition(self) -> dict[str, object]:
         """The `tokenizer.json` that tokenizes texts, as parsed JSON, without truncation and padding."""

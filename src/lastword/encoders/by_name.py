@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from lastword.console import load_libraries
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.errors import RequestError
@@ -42,7 +43,9 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
         if not folder:
             raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
+        load_libraries("torch", "sentence_transformers")
         return SentenceTransformerEncoder(folder, dtype=settings["dtype"], device=settings["device"])
+    load_libraries("torch", "transformers.modeling_utils")
     from lastword.embedding import Embedder
 
     return Embedder.from_pretrained(

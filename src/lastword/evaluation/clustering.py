@@ -72,7 +72,12 @@ def cluster_score(
 
 
 def vectors_cluster_score(
-    vectors: np.ndarray, labels: Sequence[Label], seed: int = SEED, *, bootstrap_size: int = BOOTSTRAP_SIZE
+    vectors: np.ndarray,
+    labels: Sequence[Label],
+    seed: int = SEED,
+    *,
+    bootstrap_size: int = BOOTSTRAP_SIZE,
+    resampled: bool = True,
 ) -> Score:
     """Score vectors that exist already, such as several poolings from one pass; see `cluster_score`.
 
@@ -81,15 +86,16 @@ def vectors_cluster_score(
         labels: n labels, in the order of the rows.
         seed: of bootstraps and k-means.
         bootstrap_size: texts in each of the ten bootstraps.
+        resampled: whether halves of the texts are clustered too; without them the score cannot be compared.
     """
     _require_clusterable(VectorRows(vectors).texts, labels, bootstrap_size)
     codes, vectors = coded(labels), np.asarray(vectors)
-    with progress("k-means", _BOOTSTRAPS + HALVES) as advance, one_thread():
+    with progress("k-means", _BOOTSTRAPS + (HALVES if resampled else 0)) as advance, one_thread():
         draws = []
         for draw in bootstrap_clusters(vectors, codes, random.Random(seed), seed, bootstrap_size):
             draws.append(draw)
             advance(1)
-        halved = half_v_measures(vectors, codes, advance)
+        halved = half_v_measures(vectors, codes, advance) if resampled else ()
     values = v_measures(codes, draws)
     chance, ami = against_chance(codes, draws)
     return Score(

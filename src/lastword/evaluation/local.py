@@ -204,7 +204,7 @@ def read_task(
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
     if task == "sts":
         columns = two_columns(text_column or "sentence1,sentence2")
-        score = _sts(ScoredPairs.read(path, columns, score_column, split).sample(max_texts, seed))
+        score = _sts(ScoredPairs.read(path, columns, score_column, split, drop_empty).sample(max_texts, seed))
     elif task == "retrieval":
         if max_texts is not None:
             raise RequestError(f"max_texts={max_texts}: a retrieval needs all documents; leave it out")
@@ -287,7 +287,12 @@ def _compared(task: LocalTask, rows: Sequence[ModelScore]) -> Evaluation:
 
 def _clustering(test: LabelledTexts) -> Callable[[TextEncoder], Score]:
     require_labels(test.labels, "clustering", test.where)
-    return lambda encoder: cluster_score(encoder, test.texts, test.labels)
+
+    def score(encoder: TextEncoder) -> Score:
+        _fit(encoder, list(dict.fromkeys(test.texts)))
+        return cluster_score(encoder, test.texts, test.labels)
+
+    return score
 
 
 def _classification(

@@ -1,4 +1,4 @@
-"""EMBEDDER → WHAT IT ATTENDS TO: attention, geometry and nearest words of models side by side.
+"""EMBEDDER → ATTENTION, GEOMETRY, WORDS: models side by side.
 
 attention.py reads the last token's weights, words.py finds the tokens of content words, shares.py sums the weights by
 kind of token; vocabulary.py and groups.py find words for vectors. models.py loads the models, sample.py the texts,

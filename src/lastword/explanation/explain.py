@@ -15,7 +15,7 @@ import numpy as np
 from lastword import geometry
 from lastword.console import info, silenced, warn
 from lastword.embedding import Embedder
-from lastword.errors import ExistingOutputError, RequestError
+from lastword.errors import RequestError
 from lastword.explanation.attention import token_attention
 from lastword.explanation.groups import (
     Group,
@@ -33,7 +33,7 @@ from lastword.explanation.sample import Columns, Sample, read_sample
 from lastword.explanation.shares import attention_shares
 from lastword.explanation.vocabulary import Vocabulary
 from lastword.explanation.words import content_tokens, english_stop_words, read_stop_words
-from lastword.files.run_folder import replace
+from lastword.files.run_folder import replace, require_absent
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def explain(
     texts = [texts] if isinstance(texts, str) else texts
     if not models and checkpoints is None:
         raise RequestError("nothing to explain: give a model, or the folder of a training run as checkpoints")
-    if output is not None and Path(output).exists() and not overwrite:
-        raise ExistingOutputError(f"{output} exists: choose another path or pass overwrite=True")
+    if output is not None:
+        require_absent(Path(output), overwrite)
     if words < 1:
         raise RequestError(f"words={words}: give 1 or more")
     columns = Columns(text_column, positive_column, label_column)

@@ -10,12 +10,11 @@ from lastword.explanation.picture import render_picture
 from lastword.explanation.result import Explanation, ModelExplanation, Token
 from lastword.explanation.shares import KINDS
 from lastword.explanation.table import (
-    GEOMETRY_NAMES,
     KIND_NAMES,
+    geometry_rows,
     percent,
     shortened,
     summary,
-    three_digits,
     with_interval,
     words_line,
 )
@@ -197,13 +196,12 @@ def token_name(token: str) -> Markup:
     return tag("code", visible) if visible else tag("i", "space" if token else "part of a character")
 
 
-def _geometry(models: Sequence[ModelExplanation]) -> Markup:
-    titles = ["Model", *(name.capitalize() for name in GEOMETRY_NAMES.values())]
-    rows = [
-        (model.name, *(three_digits(model.geometry[name]) for name in GEOMETRY_NAMES)) for model in models
-    ]
-    note = tag("p", _GEOMETRY_NOTE, class_="note")
-    return section("geometry", "Geometry of the vectors", _numbers(titles, rows), note)
+def _geometry(models: Sequence[ModelExplanation]) -> Markup | None:
+    titles, *rows = geometry_rows(models)
+    if not titles:
+        return None
+    table = _numbers(["Model", *map(str.capitalize, titles)], rows)
+    return section("geometry", "Geometry of the vectors", table, tag("p", _GEOMETRY_NOTE, class_="note"))
 
 
 def _words(models: Sequence[ModelExplanation]) -> Markup | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.bundled import NAMES, path_of
-from lastword.errors import RequestError
+from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
 _DETAILED = 2  # texts of the file that are shown token by token by default
@@ -70,14 +69,12 @@ def read_sample(
     Raises:
         MissingFileError, TableError, RequestError: see the message.
     """
-    if max_texts < 1:
-        raise RequestError(f"max_texts={max_texts}: give 1 or more")
     path = path_of(str(data)) if str(data) in NAMES else Path(data)
     names = [name for name in (columns.text, columns.positive) if name]
     labels = [columns.label] if columns.label else []
     cells = read_texts(path, names, labels=labels, drop_empty=drop_empty)
     total = len(cells[columns.text])
-    rows = sorted(random.Random(seed).sample(range(total), min(max_texts, total)))
+    rows = sample_rows(total, max_texts, seed)
     sampled = {name: [column[row] for row in rows] for name, column in cells.items()}
     texts = sampled[columns.text]
     return Sample(

@@ -65,6 +65,13 @@ def three_digits(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}".replace("-", "−")
 
 
+def geometry_rows(models: Sequence[ModelExplanation]) -> list[list[str]]:
+    """Names of the measures that are defined, then for each model its name and its values."""
+    names = [name for name in GEOMETRY_NAMES if any(model.geometry[name] is not None for model in models)]
+    rows = [[model.name, *(three_digits(model.geometry[name]) for name in names)] for model in models]
+    return [[GEOMETRY_NAMES[name] for name in names], *rows]
+
+
 def words_line(words: Sequence[Word] | None) -> str:
     """Words with their probabilities, most likely first."""
     return ", ".join(f"{word.word} {_probability(word.probability)}" for word in words or [])
@@ -95,13 +102,10 @@ def _content(explanation: Explanation) -> str:
 
 
 def _geometry(explanation: Explanation) -> str:
-    models = explanation.models
-    names = [name for name in GEOMETRY_NAMES if any(model.geometry[name] is not None for model in models)]
-    if not names:
+    titles, *rows = geometry_rows(explanation.models)
+    if not titles:
         return "geometry: not defined for a single text"
-    rows = [("model", *(GEOMETRY_NAMES[name] for name in names))]
-    rows += [(model.name, *(three_digits(model.geometry[name]) for name in names)) for model in models]
-    return _block("geometry of the vectors", rows)
+    return _block("geometry of the vectors", [("model", *titles), *rows])
 
 
 def _words(explanation: Explanation) -> str:

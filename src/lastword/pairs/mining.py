@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lastword.console import info
+from lastword.console import info, load_libraries
 from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import require_absent
 from lastword.files.tables import read_table, require_columns
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 def mine_negatives(
     file: str | Path,
     output: str | Path,
-    embedder: Embedder,
+    model: str | Path | Embedder = "mini",
     *,
+    template: str | None = None,
+    pooling: str | None = None,
     rank_from: int = 1,
     rank_to: int = 50,
     margin: float = 0.05,
@@ -38,7 +40,8 @@ def mine_negatives(
     Args:
         file: pairs, with the columns anchor and positive; other columns are copied.
         output: .parquet, .jsonl or .csv.
-        embedder: measures the similarities.
+        model: name or folder of an embedder, or a loaded one; measures the similarities.
+        template, pooling: of a base model, by name.
         rank_from, rank_to: ranks of the neighbours to choose from; the nearest are often unmarked positives.
         margin: a negative must be less similar to the anchor than its positive by at least this cosine.
         overwrite: replace `output`.
@@ -64,6 +67,7 @@ def mine_negatives(
     distinct = len(set(positives))
     if distinct <= rank_from + 1:
         raise TableError(f"{file}: {distinct} distinct positives; negatives from rank {rank_from} need more")
+    embedder = _load(model, template, pooling)
     negatives = _mine(embedder, anchors, positives, rank_from, min(rank_to, distinct - 1), margin)
     column = pa.array([negatives.get(pair, "") for pair in zip(anchors, positives, strict=True)], pa.string())
     if "negative" in table.column_names:
@@ -74,6 +78,15 @@ def mine_negatives(
     count = sum(bool(text) for text in column.to_pylist())
     info(f"{count:,} of {len(anchors):,} pairs have a negative: {output}")
     return count
+
+
+def _load(model: str | Path | Embedder, template: str | None, pooling: str | None) -> Embedder:
+    load_libraries("torch", "sentence_transformers", "datasets")
+    from lastword.embedding import Embedder
+
+    if isinstance(model, Embedder):
+        return model
+    return Embedder.from_pretrained(model, template=template, pooling=pooling)
 
 
 def _mine(

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import torch
-
-from lastword.console import progress
-from lastword.embedding.device import torch_device
+from lastword.console import load_libraries, progress
 from lastword.errors import ModelError, RequestError, unknown_name
 from lastword.extras import needed
 from lastword.files.tables import Chunk, Kind
@@ -104,7 +101,10 @@ class SequenceToSequence:
 
     def __post_init__(self) -> None:
         """Load model and tokenizer, without remote code."""
+        load_libraries("torch", "transformers.modeling_utils")
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+        from lastword.embedding.device import torch_device
 
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(self.model)
@@ -120,8 +120,9 @@ class SequenceToSequence:
         ids = [self._tokenizer(text)["input_ids"] for text in texts]
         return _by_length(ids, _window(self._model.config), self.batch_tokens, self._translate)
 
-    @torch.inference_mode()
     def _translate(self, ids: list[list[int]]) -> list[str]:
+        import torch
+
         inputs = torch.tensor(ids, device=self._model.device)
         out = self._model.generate(
             inputs,

@@ -81,4 +81,4 @@ def _require_usable(name: str, labelled: bool) -> None:
         raise RequestError(unknown_name("score", name, MEASURES))
     if MEASURES[name].labelled and not labelled:
         usable = [known for known, measure in MEASURES.items() if not measure.labelled]
-        raise RequestError(f"{name} needs labels: give a label column, or choose from {', '.join(usable)}")
+        raise RequestError(f"{name} needs labels: give label_column, or choose from {', '.join(usable)}")

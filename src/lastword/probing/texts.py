@@ -59,8 +59,8 @@ def read_file(
         MissingFileError, TableError: see the message.
     """
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
-    columns = [text_column, *([label_column] if label_column else [])]
-    cells = read_texts(path, columns, where={"split": split} if split else None, drop_empty=drop_empty)
+    labels, where = [label_column] if label_column else [], {"split": split} if split else None
+    cells = read_texts(path, [text_column], labels=labels, where=where, drop_empty=drop_empty)
     source = f"{data} (split {split!r})" if split else str(data)
     return cells[text_column], cells[label_column] if label_column else None, source
 

@@ -206,19 +206,24 @@ def _symbol(kind: int, *children: str, **attributes: str) -> Markup:
     return tag("path", *children, d=shape, class_=f"dot c{kind % HUES}", data_kind=str(kind), **attributes)
 
 
-def bar(share: float, *, style: str, interval: tuple[float, float] | None = None) -> Markup:
+def bar(
+    share: float, *, style: str, interval: tuple[float, float] | None = None, rule: float | None = None
+) -> Markup:
     """A horizontal bar that scales to the width of its cell, with whiskers for an interval.
 
     Args:
         share: length, 0 … 1 of the cell.
         style: class of the bar.
         interval: ends of the whiskers, on the same scale.
+        rule: position of a vertical reference line.
     """
     parts = [tag("rect", x="0", y="5", height="10", rx="1.5", width=_percent(share), class_=style)]
     if interval:
         low, high = (_percent(max(0.0, end)) for end in interval)
         parts.append(tag("line", x1=low, x2=high, y1="10", y2="10"))
         parts += [tag("line", x1=end, x2=end, y1="6", y2="14") for end in (low, high)]
+    if rule is not None:
+        parts.append(tag("line", x1=_percent(rule), x2=_percent(rule), y1="0", y2="20", class_="rule"))
     return tag("svg", join(parts), class_="bar", aria_hidden="true")
 
 

@@ -257,8 +257,9 @@ def _train(
     """Run the loop; the score of the base model is shared with other runs."""
     training_only = vars(loop.config).keys() - _OF_THE_BASE
     base = json.dumps({name: value for name, value in recipe.items() if name not in training_only})
-    if base in base_scores and not isinstance(scores.scorer, LastStep):
-        scores.by_step.setdefault(0, base_scores[base])
+    if base in base_scores and 0 not in scores.by_step and not isinstance(scores.scorer, LastStep):
+        scores.by_step[0] = base_scores[base]
+        scores.save()  # a run resumed in another process does not have it otherwise
     loop.run(scores, embedder)
     if 0 in scores.by_step:
         base_scores[base] = scores.by_step[0]

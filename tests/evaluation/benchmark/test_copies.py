@@ -1,4 +1,4 @@
-"""Local copies give mteb's own task objects their texts, and these are held against mteb's statistics."""
+"""Local copies give mteb's own tasks their texts, which are compared with mteb's statistics."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_form_is_tried_on_public_copies():
     assert set(TABLES) == set(REAL)
 
 
-def test_a_table_becomes_what_the_hub_gives(copies):
+def test_a_table_gives_the_data_of_the_hub(copies):
     sib, masakha, emotion = (
         make_task(name, 42)
         for name in ("SIB200ClusteringS2S", "MasakhaNEWSClusteringS2S", "EmotionClassification")
@@ -61,7 +61,7 @@ def test_a_table_becomes_what_the_hub_gives(copies):
     assert emotion.dataset["test"]["label"][:6] == [0, 1, 2, 3, 4, 5]
 
 
-def test_the_verdict_names_what_differs(copies):
+def test_the_verdict_lists_the_differences(copies):
     assert Texts(copies).load(make_task("EmotionClassification", 42)) == (
         "test: 60 texts, mteb has 2,000; train: 180 texts, mteb has 16,000"
     )
@@ -86,7 +86,7 @@ def test_a_changed_letter_and_a_changed_label_are_noticed(data_folder, tmp_path)
     assert verdict() == "eng_Latn, test: 129,478 characters, mteb has 129,477"
     table[5]["text"] = table[5]["text"][:-1]
     table[5]["label"] = "health" if table[5]["label"] != "health" else "travel"
-    assert verdict() == "eng_Latn, test: the labels have other numbers of texts than mteb's"
+    assert verdict() == "eng_Latn, test: the labels have other numbers of texts than in mteb"
 
 
 def test_a_copy_of_one_subset_leaves_the_others_out(copies):
@@ -96,22 +96,22 @@ def test_a_copy_of_one_subset_leaves_the_others_out(copies):
     assert task.hf_subsets == ["en"]
 
 
-def test_where_a_copy_may_lie(copies):
-    def found(name):
+def test_paths_of_copies(copies):
+    def path_of(name):
         path = local_copy(make_task(name, 42), copies)
         return path and str(path.relative_to(copies))
 
-    assert found("SIB200ClusteringS2S") == "SIB200ClusteringS2S.jsonl"
-    assert found("MasakhaNEWSClusteringS2S") == "clustering/masakhanews_eng.jsonl"
-    assert found("EmotionClassification") == "emotion.jsonl"
-    assert found("Banking77Classification") is None
+    assert path_of("SIB200ClusteringS2S") == "SIB200ClusteringS2S.jsonl"
+    assert path_of("MasakhaNEWSClusteringS2S") == "clustering/masakhanews_eng.jsonl"
+    assert path_of("EmotionClassification") == "emotion.jsonl"
+    assert path_of("Banking77Classification") is None
     (copies / "mteb" / "banking77").mkdir(parents=True)
-    assert found("Banking77Classification") == "mteb/banking77"
+    assert path_of("Banking77Classification") == "mteb/banking77"
     (copies / "mteb" / "sib200").mkdir()
-    assert found("SIB200ClusteringS2S") == "mteb/sib200"
+    assert path_of("SIB200ClusteringS2S") == "mteb/sib200"
 
 
-def test_a_downloaded_folder_is_read_as_the_hub_would_be(copies):
+def test_a_downloaded_folder_is_read_like_the_hub(copies):
     """Banking77 has no table here; its folder is what `hf download` makes."""
     folder = copies / "mteb" / "banking77"
     folder.mkdir(parents=True)
@@ -144,12 +144,12 @@ def test_a_hash_changes_with_its_copy(copies):
             '{"text": "a", "label": "rage", "split": "test"}\n',
             "has the label 'rage'; known are: sadness, joy, love, anger, fear, surprise",
         ),
-        ('{"text": null, "label": "joy", "split": "test"}\n', "has a row whose text or split is no text"),
+        ('{"text": null, "label": "joy", "split": "test"}\n', "has a row whose text or split is not text"),
     ],
 )
-def test_a_table_that_does_not_serve(copies, table, reason):
+def test_invalid_tables(copies, table, reason):
     path = copies / "emotion.jsonl"
     path.write_text(table)
     with pytest.raises(MissingDataError) as caught:
         Texts(copies).load(make_task("EmotionClassification", 42))
-    assert str(caught.value) == f"{path} does not serve ({path} {reason})"
+    assert str(caught.value) == f"{path} cannot be used ({path} {reason})"

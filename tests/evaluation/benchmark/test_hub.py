@@ -1,4 +1,4 @@
-"""No network is found out in seconds, and nothing is missing without a reason."""
+"""A missing network is noticed in seconds, and everything missing has a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lastword.evaluation.benchmark.scoring import make_task
 
 @pytest.fixture
 def online(monkeypatch):
-    """Nobody says that there is no network, and no proxy stands before it."""
+    """No offline setting and no proxy."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -36,7 +36,7 @@ def server():
         thread.join()
 
 
-def test_any_answer_will_do(online, monkeypatch, server):
+def test_any_status_counts_as_an_answer(online, monkeypatch, server):
     monkeypatch.setattr(constants, "ENDPOINT", server)
     assert reachable()
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
@@ -49,7 +49,7 @@ def test_a_proxy_answers_for_the_hub(online, monkeypatch, server):
     assert reachable()
 
 
-def test_a_server_that_says_nothing_costs_the_wait_and_no_more(online, monkeypatch):
+def test_a_silent_server_costs_no_more_than_the_timeout(online, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
@@ -57,13 +57,13 @@ def test_a_server_that_says_nothing_costs_the_wait_and_no_more(online, monkeypat
         assert time.monotonic() - began < 2
 
 
-def test_offline_by_wish_asks_nobody(monkeypatch, server):
+def test_offline_mode_sends_no_request(monkeypatch, server):
     monkeypatch.setattr(constants, "ENDPOINT", server)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert not reachable()
 
 
-def test_texts_that_are_nowhere_are_missed_quickly(online, monkeypatch):
+def test_missing_texts_are_reported_quickly(online, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     hub, began = Hub(), time.monotonic()
     for name in ("SIB200ClusteringS2S", "EmotionClassification", "ClusTREC-Covid"):

@@ -1,4 +1,4 @@
-"""What mteb is told about a model, and what it is kept from doing."""
+"""mteb's name for a model, and mteb without its side effects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lastword.encoder import VectorRows
 from lastword.evaluation.benchmark.mteb_model import MtebModel, undisturbed
 
 
-def test_a_model_is_filed_under_its_identity():
+def test_name_and_revision_come_from_the_identity():
     first, second = (MtebModel(VectorRows(np.full((2, 2), value))).mteb_model_meta for value in (1.0, 2.0))
     assert first.name.startswith("lastword/vectors-")
     assert first.name != second.name
@@ -20,7 +20,7 @@ def test_a_model_is_filed_under_its_identity():
     assert len(first.revision) == 40
 
 
-def test_undisturbed_silences_mteb_and_puts_its_logger_back():
+def test_undisturbed_silences_mteb_and_restores_its_logger():
     logger = logging.getLogger("mteb")
     before = logger.level
     with undisturbed():
@@ -28,6 +28,6 @@ def test_undisturbed_silences_mteb_and_puts_its_logger_back():
     assert logger.level == before
 
 
-def test_undisturbed_lets_the_warnings_of_a_model_through():
-    with pytest.warns(UserWarning, match="lost their end"), undisturbed():
-        warnings.warn("3 texts lost their end", stacklevel=1)
+def test_undisturbed_does_not_hide_the_warnings_of_a_model():
+    with pytest.warns(UserWarning, match="truncated"), undisturbed():
+        warnings.warn("3 texts were truncated to 8 tokens", stacklevel=1)

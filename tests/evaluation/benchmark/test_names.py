@@ -1,4 +1,4 @@
-"""The lists of tasks, and what may be asked for."""
+"""The lists of tasks, and names that are accepted."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_every_task_can_be_made_and_has_english_texts(benchmark):
         assert task.hf_subsets
         assert task.metadata.name == name
         languages = task.metadata.hf_subsets_to_langscripts
-        assert all(any(one.startswith("eng") for one in languages[subset]) for subset in task.hf_subsets), (
-            name
-        )
+        assert all(
+            any(language.startswith("eng") for language in languages[subset]) for subset in task.hf_subsets
+        ), name
 
 
-def test_names_come_with_commas_or_one_by_one_and_once():
+def test_names_are_separate_or_with_commas_and_counted_once():
     assert task_names("paper-eight") == list(BENCHMARKS["paper-eight"])
     assert task_names(["SIB200ClusteringS2S, EmotionClassification", "SIB200ClusteringS2S"]) == [
         "SIB200ClusteringS2S",
@@ -47,7 +47,7 @@ def test_names_come_with_commas_or_one_by_one_and_once():
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("names", "message"),
     [
         (
             " , ",
@@ -67,17 +67,17 @@ def test_names_come_with_commas_or_one_by_one_and_once():
         ),
         (
             "STSBenchmark",
-            f"STSBenchmark is a task of the type STS: a benchmark takes {' and '.join(TYPES)}",
+            f"STSBenchmark is a task of type STS: a benchmark takes {' and '.join(TYPES)}",
         ),
     ],
 )
-def test_names_that_are_none(asked, message):
+def test_unknown_names(names, message):
     with pytest.raises(RequestError) as caught:
-        task_names(asked)
+        task_names(names)
     assert str(caught.value) == message
 
 
-def test_the_nearest_task_is_named():
+def test_the_nearest_task_is_suggested():
     with pytest.raises(RequestError, match=r"'SIB200Clustering': did you mean SIB200ClusteringS2S or "):
         task_names("SIB200Clustering")
 

@@ -1,4 +1,4 @@
-"""A benchmark from names to table: complete, resumable, honest about what is missing."""
+"""A benchmark from names to table: complete, resumable, with missing tasks listed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_benchmark_has_a_row_for_each_subset_and_an_average(settings):
     json.dumps(result.to_dict())
 
 
-def test_what_is_missing_is_named_and_there_is_no_average(settings, said):
+def test_missing_tasks_are_listed_and_there_is_no_average(settings, said):
     began = time.monotonic()
     result = benchmark(WordEncoder(), SIX, **settings)
     assert time.monotonic() - began < 60
@@ -79,12 +79,12 @@ def test_what_is_missing_is_named_and_there_is_no_average(settings, said):
     assert "EmotionClassification: test: 60 texts, mteb has 2,000; train: 180 texts, mteb has 16,000" in said
 
 
-def test_nothing_is_there(settings, tmp_path):
+def test_without_any_texts_there_is_no_score(settings, tmp_path):
     result = benchmark(WordEncoder(), "Banking77Classification", **settings | {"data_dir": None})
     assert (result.tasks, result.average, result.average_of_complete) == ((), None, None)
 
 
-def test_what_is_done_is_not_done_again(settings, said):
+def test_finished_tasks_are_not_scored_again(settings, said):
     first = benchmark(WordEncoder(), SIX, **settings)
     encoder = WordEncoder()
     again = benchmark(encoder, SIX, **settings)
@@ -94,7 +94,7 @@ def test_what_is_done_is_not_done_again(settings, said):
         assert getattr(again, name) == getattr(first, name)
 
 
-def test_other_results_take_their_vectors_from_the_store(settings, tmp_path):
+def test_vectors_come_from_the_cache_for_new_results(settings, tmp_path):
     benchmark(WordEncoder(), SIX, **settings)
     encoder = WordEncoder()
     result = benchmark(encoder, TWO, **settings | {"output": tmp_path / "others"})
@@ -103,7 +103,7 @@ def test_other_results_take_their_vectors_from_the_store(settings, tmp_path):
     assert result.from_cache == 205
 
 
-def test_one_run_fills_the_store_for_another_pooling(settings, tmp_path, load):
+def test_a_run_caches_the_vectors_of_another_pooling(settings, tmp_path, load):
     benchmark(load(pooling="lasttoken"), TWO, also_poolings=["mean"], **settings)
     result = benchmark(load(pooling="mean"), TWO, **settings | {"output": tmp_path / "others"})
     assert (result.encoded, result.from_cache) == (0, 205)
@@ -113,7 +113,7 @@ def test_one_run_fills_the_store_for_another_pooling(settings, tmp_path, load):
     )
 
 
-def test_the_papers_average_stands_beside_the_honest_one(settings):
+def test_the_papers_average(settings):
     result = benchmark(WordEncoder(), TWO, **settings)
     rows = [{"score": row.score.value, "splits": row.splits} for row in result.tasks]
     assert published_average(rows, ["average=test-only"]) == result.average
@@ -121,12 +121,12 @@ def test_the_papers_average_stands_beside_the_honest_one(settings):
     assert published_average(rows, []) is None
 
 
-def test_without_a_store_nothing_is_kept(settings, tmp_path):
+def test_without_a_cache_no_vectors_are_written(settings, tmp_path):
     benchmark(WordEncoder(), TWO, **settings | {"cache": False})
     assert not (tmp_path / "cache").exists()
 
 
-def test_results_lie_as_mteb_lays_them_and_mteb_reads_them(settings):
+def test_mteb_reads_the_results(settings):
     import mteb
 
     result = benchmark(WordEncoder(), TWO, **settings)
@@ -145,7 +145,7 @@ def test_results_lie_as_mteb_lays_them_and_mteb_reads_them(settings):
     frame = mteb.ResultCache(folder).load_results(
         models=["lastword/words-1"], tasks=["SIB200ClusteringS2S"], require_model_meta=True
     )
-    assert [one.model_name for one in frame.model_results] == ["lastword/words-1"]
+    assert [result.model_name for result in frame.model_results] == ["lastword/words-1"]
 
 
 def test_two_models_do_not_share_results(settings):
@@ -182,9 +182,9 @@ def test_a_damaged_result_is_computed_again(settings, said, damage):
 
 
 def test_seeds_repeat_a_task_with_other_draws(settings):
-    one = benchmark(WordEncoder(), TWO, **settings)
+    first = benchmark(WordEncoder(), TWO, **settings)
     three = benchmark(WordEncoder(), TWO, **settings, seeds=3)
-    for single, row in zip(one.tasks, three.tasks, strict=True):
+    for single, row in zip(first.tasks, three.tasks, strict=True):
         assert row.score == row.seeds[0] == single.score
         assert len({score.value for score in row.seeds}) == 3
         assert row.mean.value == pytest.approx(statistics.fmean(score.value for score in row.seeds))
@@ -205,7 +205,7 @@ benchmark(Slow(), sys.argv[1], data_dir=sys.argv[2], output=sys.argv[3], cache=s
 """
 
 
-def test_a_killed_benchmark_goes_on_where_it_was(settings):
+def test_a_killed_benchmark_resumes(settings):
     """The child scores two tasks, embeds the training texts of the third and hangs in its test texts."""
     names = f"{TWO},EmotionClassification"
     arguments = [names, *(str(settings[name]) for name in ("data_dir", "output", "cache"))]
@@ -228,11 +228,11 @@ def test_a_killed_benchmark_goes_on_where_it_was(settings):
 def _holds(folder, vectors):
     from lastword.cache import VectorCache
 
-    return any(one.vectors >= vectors for one in VectorCache(folder).info())
+    return any(cached.vectors >= vectors for cached in VectorCache(folder).info())
 
 
 def test_a_task_object_is_fresh_for_every_model(settings):
-    """The generator of a used object goes on, and its next draw is another one."""
+    """The generator of a used object is not reset, so its next draw differs."""
     first = benchmark(WordEncoder(), "SIB200ClusteringS2S", **settings)
     second = benchmark(
         WordEncoder(), "SIB200ClusteringS2S", **settings | {"output": settings["output"] / "x"}
@@ -249,7 +249,7 @@ def test_two_models_are_compared_task_by_task(settings):
         assert differences[row.task, row.subset] == compare(row.score, other.score)
 
 
-def test_a_benchmark_of_a_decoder_and_of_word_counts(settings, load, llama_folder):
+def test_a_benchmark_of_a_decoder_and_of_tfidf(settings, load, llama_folder):
     result = benchmark(str(llama_folder), TWO, **settings, template="ccw", pooling="lasttoken", device="cpu")
     assert (result.template, result.pooling, result.encoded) == ("ccw", "lasttoken", 205)
     words = benchmark("tfidf", TWO, **settings)
@@ -258,16 +258,16 @@ def test_a_benchmark_of_a_decoder_and_of_word_counts(settings, load, llama_folde
 
 
 @pytest.mark.parametrize(
-    ("wish", "message"),
+    ("request_settings", "message"),
     [
         ({"seeds": 0}, "seeds=0: give 1 or more"),
         ({"data_dir": "nowhere"}, "no folder data_dir='nowhere': give one with copies of the data sets"),
         ({"pooling": "mean", "model": "tfidf"}, "pooling='mean': tfidf takes no pooling; leave it out"),
     ],
 )
-def test_requests_that_cannot_be_met(settings, wish, message):
+def test_invalid_requests(settings, request_settings, message):
     with pytest.raises(RequestError) as caught:
-        benchmark(**{"model": WordEncoder(), "benchmarks": TWO, **settings, **wish})
+        benchmark(**{"model": WordEncoder(), "benchmarks": TWO, **settings, **request_settings})
     assert str(caught.value) == message
 
 

@@ -119,7 +119,7 @@ def test_a_local_file_scores_as_the_task_does(copies):
 
 
 def test_a_legacy_clustering_is_one_start_of_ten(copies):
-    """mteb clusters each of the five sets once; nine other starts tell how much the start matters."""
+    """mteb clusters each of the five sets once; nine other starts show how much the start matters."""
     (row,), _ = scored(copies, "MasakhaNEWSClusteringS2S")
     starts = [np.mean(slow_masakha(seed)) for seed in range(42, 52)]
     assert row.score.value == pytest.approx(starts[0], abs=1e-9)
@@ -144,7 +144,7 @@ def test_a_set_of_one_label_counts_as_one(copies):
 
 
 @pytest.mark.parametrize("kind", [str, int])
-def test_levels_of_labels_count_alike(kind):
+def test_levels_of_labels_have_equal_weight(kind):
     from datasets import Dataset, DatasetDict
 
     def task_of(labels):
@@ -182,7 +182,7 @@ def test_two_evaluations_draw_the_same_documents(copies):
     assert scored(copies, "SIB200ClusteringS2S", 43)[0] != first
 
 
-def test_a_draw_counts_what_it_embeds(copies):
+def test_only_drawn_documents_are_embedded(copies):
     """ArXiv's protocol on a small set: 4 % of the texts."""
     from datasets import Dataset, DatasetDict
 
@@ -196,7 +196,7 @@ def test_a_draw_counts_what_it_embeds(copies):
     assert len(encoder.asked) <= 21
 
 
-def test_word_counts_know_all_training_texts(copies):
+def test_tfidf_is_fitted_to_all_training_texts(copies):
     from lastword.encoders.baselines import TfidfEncoder
     from lastword.evaluation import evaluate
 
@@ -208,7 +208,7 @@ def test_word_counts_know_all_training_texts(copies):
     assert row.score.text_se == pytest.approx(by_file.models[0].score.text_se, abs=0.005)
 
 
-def test_callers_keep_their_random_numbers_and_threads(copies):
+def test_random_states_and_threads_of_the_caller_are_unchanged(copies):
     import torch
 
     random.seed(5), np.random.seed(5), torch.manual_seed(5)

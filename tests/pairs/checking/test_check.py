@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+import lastword
 from lastword.bundled import path_of
 from lastword.cli import main
 from lastword.embedding import Embedder
@@ -212,3 +213,7 @@ def test_the_bundled_pairs_pass() -> None:
     ]
     check = check_pairs(path_of("pairs"), evaluation=texts)
     assert {issue.name: issue.examples for issue in check.issues if issue.rows and issue.fix} == {}
+
+
+def test_the_verb_is_public() -> None:
+    assert lastword.check_pairs is check_pairs

@@ -16,7 +16,8 @@ import transformers
 
 from lastword.errors import ModelError, RequestError
 from lastword.pairs import make_pairs
-from lastword.pairs.generating import LocalChat, Rewriting
+from lastword.pairs.generating import Rewriting
+from lastword.pairs.generating.chat import LocalChat
 from lastword.pairs.generating.engine import Prompt
 from tests.pairs.test_make import write
 

@@ -13,6 +13,7 @@ from lastword.cli.checks import FILE
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
 from lastword.cli.pairs.methods import METHOD, check, common, run
+from lastword.console import load_libraries
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def generate(
             max_tokens=max_tokens, request=fields,
         )  # fmt: skip
     else:
-        from lastword.pairs.generating import LocalChat
+        load_libraries("torch", "transformers.modeling_utils")
+        from lastword.pairs.generating.chat import LocalChat
 
         engine = LocalChat(model, max_tokens, temperature, batch_prompts)
     run(dataclasses.replace(method, engine=engine), **settings)

@@ -9,7 +9,16 @@ import click
 
 from lastword.bundled import PATHS
 from lastword.cli import options
-from lastword.cli.checks import FILE, NEW, check_columns, check_output, check_pairs_output, check_training
+from lastword.cli.checks import (
+    FILE,
+    NEW,
+    Checked,
+    check_columns,
+    check_issue,
+    check_output,
+    check_pairs_output,
+    check_training,
+)
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import read_recipe
@@ -37,7 +46,8 @@ _RANK = click.IntRange(0, 1_000_000)
 @shared("--pooling", default="mean")
 @option(options.OUTPUT, "--fix", "write the remaining, corrected pairs to this file", type=NEW)
 @option(
-    options.OUTPUT, "--allow", "an issue that --fix ignores; repeatable", multiple=True, metavar="ISSUE",
+    options.OUTPUT, "--allow", "an issue that --fix ignores; repeatable", multiple=True,
+    type=Checked("issue", check_issue),
 )  # fmt: skip
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
@@ -90,10 +100,7 @@ def check(
     "lastword pairs mine pairs.parquet --rank-from 5 --margin 0.1 --output with-negatives.parquet",
 )
 @click.argument("file", type=Path, help="pairs: Parquet, JSON lines, CSV or TSV")
-@option(
-    options.MODEL, "--model", "embedder that finds similar texts", type=options.TYPES["model"],
-    default="mini",
-)  # fmt: skip
+@shared("--model", help="embedder that finds similar texts", default="mini")
 @shared("--template", "--pooling")
 @option(_NEGATIVES, "--rank-from", "nearest rank of a negative, from 0", type=_RANK, default=1)
 @option(_NEGATIVES, "--rank-to", "farthest rank of a negative", type=_RANK, default=50)
@@ -104,18 +111,11 @@ def check(
 )  # fmt: skip
 @shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True)
 @shared("--overwrite")
-def mine(
-    file: Path, output: Path, model: str, template: str | None, pooling: str | None, **settings: Any
-) -> None:
+def mine(file: Path, output: Path, **settings: Any) -> None:
     """Find a hard negative for each pair."""
-    check_pairs_output(output)
-    check_columns(file, ["anchor", "positive"])
-    load_libraries("torch", "transformers.modeling_utils", "sentence_transformers", "datasets")
-    from lastword.embedding import Embedder
     from lastword.pairs.mining import mine_negatives
 
-    embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
-    mine_negatives(file, output, embedder, **settings)
+    mine_negatives(file, output, **settings)
 
 
 @command(

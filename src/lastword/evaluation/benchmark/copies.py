@@ -1,7 +1,7 @@
 """Local copies in place of the Hub: tables of labelled texts, and folders as downloaded.
 
-A table is put into the form that mteb gets from the Hub, and mteb's own `dataset_transform` does the rest, so
-that the task is the very task. What forms there are stands in `TABLES`; any task at all can be read from
+A table is converted to the form that mteb gets from the Hub, and mteb's own `dataset_transform` does the rest, so
+that the task is the same. `TABLES` lists the tasks that can be read from a table; any task can be read from
 DIR/OWNER/NAME, the folder that `hf download OWNER/NAME --repo-type dataset --local-dir DIR/OWNER/NAME` makes.
 """
 
@@ -27,10 +27,10 @@ class Form:
     """How a table becomes the data of a task.
 
     Attributes:
-        known: the name that the file has in the collection it comes from.
+        known: another name of the file, as in the collection it comes from.
         raw: rows to what the task gets from the Hub.
-        labels: in the order of mteb's codes; empty for the sorted ones.
-        subset: the only one that the table holds; None where the task has no others.
+        labels: in the order of mteb's codes; empty for alphabetical order.
+        subset: the only one in the table; None where the task has no others.
     """
 
     known: str
@@ -58,7 +58,7 @@ def _sib200(rows: Rows) -> Any:
 
 
 def _masakhanews(rows: Rows) -> Any:
-    """Five sets in the order of the file, as the Hub has them."""
+    """Five sets in the order of the file, as on the Hub."""
     import numpy as np
     from datasets import Dataset, DatasetDict
 
@@ -98,7 +98,7 @@ TABLES = {
 
 
 def local_copy(task: Any, folder: Path) -> Path | None:
-    """The downloaded folder in `folder`, or else the table, that holds a task's texts; None for neither."""
+    """The downloaded folder in `folder`, or else the table, with a task's texts; None for neither."""
     downloaded = folder / str(task.metadata.dataset["path"])
     if downloaded.is_dir():
         return downloaded
@@ -115,7 +115,7 @@ def load_copy(task: Any, copy: Path) -> None:
     """Give a task the texts of its local copy.
 
     Raises:
-        MissingDataError: a table or folder that does not hold them.
+        MissingDataError: the table or folder does not have them.
     """
     try:
         if copy.is_dir():
@@ -123,13 +123,13 @@ def load_copy(task: Any, copy: Path) -> None:
         else:
             _load_table(task, copy)
     except Exception as error:
-        # Whatever is wrong with one copy must not end a benchmark of 48.
+        # Whatever is wrong with one copy must not end a benchmark of 48 tasks.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise MissingDataError(f"{copy} does not serve ({reason})") from error
+        raise MissingDataError(f"{copy} cannot be used ({reason})") from error
 
 
 def hash_copy(copy: Path) -> str:
-    """What changes when a copy does: the hash of a table, the names, sizes and times of a folder's files."""
+    """Hash of a table, or of the names, sizes and times of a folder's files."""
     digest = hashlib.sha256()
     if copy.is_file():
         with copy.open("rb") as file:
@@ -137,23 +137,23 @@ def hash_copy(copy: Path) -> str:
                 digest.update(block)
     else:
         for path in sorted(copy.rglob("*")):
-            facts = path.stat()
-            digest.update(f"{path.relative_to(copy)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+            status = path.stat()
+            digest.update(f"{path.relative_to(copy)} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _load_folder(task: Any, folder: Path) -> None:
     """Let the task load itself, from the folder instead of the Hub."""
-    own = task.metadata
-    # A path with a folder in front: a bare name would be looked for on the Hub.
-    settings = {key: value for key, value in own.dataset.items() if key not in ("path", "revision")}
-    task.metadata = own.model_copy(
+    metadata = task.metadata
+    # An absolute path: a bare name would be looked up on the Hub.
+    settings = {key: value for key, value in metadata.dataset.items() if key not in ("path", "revision")}
+    task.metadata = metadata.model_copy(
         update={"dataset": {**settings, "path": str(folder.absolute()), "revision": "main"}}
     )
     try:
         task.load_data()
     finally:
-        task.metadata = own
+        task.metadata = metadata
 
 
 def _load_table(task: Any, path: Path) -> None:
@@ -166,7 +166,7 @@ def _load_table(task: Any, path: Path) -> None:
 
 
 def _read_rows(path: Path, labels: Sequence[str]) -> Rows:
-    """Read text, label and split; empty texts stay, since mteb's own sets hold some."""
+    """Read text, label and split; empty texts are kept, since mteb's own sets have some."""
     table = read_table(path, ["text", "label", "split"])
     texts, names, splits = (table.column(name).to_pylist() for name in ("text", "label", "split"))
     codes = {name: code for code, name in enumerate(labels or sorted({str(name) for name in names}))}
@@ -175,7 +175,7 @@ def _read_rows(path: Path, labels: Sequence[str]) -> Rows:
     rows: Rows = {}
     for text, name, split in zip(texts, names, splits, strict=True):
         if not isinstance(text, str) or not isinstance(split, str):
-            raise TableError(f"{path} has a row whose text or split is no text")
+            raise TableError(f"{path} has a row whose text or split is not text")
         if str(name) not in codes:
             raise TableError(f"{path} has the label {name!r}; known are: {', '.join(codes)}")
         column = rows.setdefault(split, ([], []))

@@ -1,7 +1,7 @@
 """Texts from the Hub, and a quick answer where there is no network.
 
-Left to themselves the libraries try for minutes before they believe that there is none. So one request
-is tried first, for seconds; without an answer only what lies in their cache is read.
+The libraries retry for minutes without a network. So one request is tried first, for seconds; without an answer
+only their cache is read.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ CONNECT_S = 3.0
 
 
 class MissingDataError(Exception):
-    """Why the texts of a task are not to be had, in one line."""
+    """The texts of a task are not available; the reason in one line."""
 
 
 class Hub:
-    """The Hub, asked at most once whether it is there."""
+    """The Hub; whether it is reachable is tried at most once."""
 
     def __init__(self) -> None:
         self._reachable: bool | None = None
@@ -32,8 +32,8 @@ class Hub:
         """Give a task its texts.
 
         Raises:
-            MissingDataError: no network and nothing in the cache, or texts that do not come or are not what
-                the task expects.
+            MissingDataError: no network and nothing in the cache, a failed download, or texts that the task
+                does not expect.
         """
         if self._reachable is None:
             self._reachable = reachable()
@@ -42,43 +42,43 @@ class Hub:
                 _load(task, "no network, and not in the cache of datasets")
             return
         try:
-            _load(task, "the Hub did not give it")
+            _load(task, "download from the Hub failed")
         except MissingDataError:
-            self._reachable = None  # the network may be gone: the next task asks again
+            self._reachable = None  # the network may be down: the next task tries again
             raise
 
 
 def where_from(task: Any) -> str:
     """The data set on the Hub: path@revision."""
-    facts = task.metadata.dataset
-    return f"{facts['path']}@{facts['revision']}"
+    dataset = task.metadata.dataset
+    return f"{dataset['path']}@{dataset['revision']}"
 
 
 def reachable(wait_s: float = CONNECT_S) -> bool:
-    """Whether the Hub, or the proxy before it, answers a request within so many seconds; any answer will do."""
+    """Whether the Hub, or the proxy before it, answers a request within so many seconds, with any status."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     answered = threading.Event()
 
-    def ask() -> None:
+    def request_head() -> None:
         request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
         try:
-            # An opener of its own: the shared one keeps the proxies of whoever used it first.
+            # A new opener: the shared one keeps the proxies of its first use.
             urllib.request.build_opener().open(request, timeout=wait_s).close()
         except urllib.error.HTTPError as answer:
             answer.close()
         except OSError as error:
-            # Python may not know a certificate that huggingface_hub does.
+            # huggingface_hub may accept a certificate that Python does not.
             if not isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
                 return
         except (ValueError, http.client.HTTPException):
             return
         answered.set()
 
-    # A thread, since looking up a name has no time limit of its own.
-    thread = threading.Thread(target=ask, daemon=True)
+    # In a thread, since a DNS lookup has no timeout.
+    thread = threading.Thread(target=request_head, daemon=True)
     thread.start()
     thread.join(wait_s)
     return answered.is_set()
@@ -98,10 +98,10 @@ def _offline() -> Iterator[None]:
         datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
-def _load(task: Any, trouble: str) -> None:
+def _load(task: Any, problem: str) -> None:
     try:
         task.load_data()
     except Exception as error:
-        # Whatever goes wrong with one data set must not end a benchmark of 48.
+        # Whatever goes wrong with one data set must not end a benchmark of 48 tasks.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise MissingDataError(f"{trouble} ({reason})") from error
+        raise MissingDataError(f"{problem} ({reason})") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from lastword.errors import RequestError
 from lastword.evaluation.labels import SEED
@@ -52,18 +54,18 @@ BENCHMARKS = {
     "paper-classification": PAPER_CLASSIFICATION,
 }
 """The tables of arXiv:2507.22729: 21 English clustering tasks, the eight of them that it shows one by one,
-and 48 English classification tasks. What `mteb.get_tasks` lists by language changes with mteb's version; the
-names do not."""
+and 48 English classification tasks. They are listed by name, since `mteb.get_tasks` by language gives other tasks
+in each version of mteb."""
 
 
 def task_names(benchmarks: str | Iterable[str]) -> list[str]:
-    """Names of benchmarks and of tasks, with commas or one by one, to names of tasks, each once.
+    """Names of benchmarks and of tasks, separate or with commas, to names of tasks, each once.
 
     Raises:
-        RequestError: no name, or one that is neither a benchmark nor a task of mteb's that can be scored.
+        RequestError: no name, or one that is neither a benchmark nor a task of mteb that can be scored.
     """
-    asked = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
-    words = [word.strip() for entry in asked for word in entry.split(",") if word.strip()]
+    entries = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
+    words = [word.strip() for entry in entries for word in entry.split(",") if word.strip()]
     if not words:
         raise RequestError(f"no benchmark: give {', '.join(BENCHMARKS)}, or names of mteb's tasks")
     names = dict.fromkeys(name for word in words for name in BENCHMARKS.get(word, (word,)))
@@ -75,9 +77,12 @@ def _refuse_unknown(names: Sequence[str]) -> None:
     known = {name for benchmark in BENCHMARKS.values() for name in benchmark}
     if set(names) <= known:
         return
-    from lastword.evaluation.benchmark.mteb_model import task_types
+    listed = _listed_tasks()
+    types = dict.fromkeys(listed, TYPES[0])  # a name that mteb does not list is refused without importing it
+    if set(names) <= listed:
+        from lastword.evaluation.benchmark.mteb_model import task_types
 
-    types = task_types()
+        types = task_types()
     for name in names:
         if name not in types:
             near = difflib.get_close_matches(name, [*BENCHMARKS, *types], n=3, cutoff=0.5)
@@ -88,12 +93,19 @@ def _refuse_unknown(names: Sequence[str]) -> None:
             )
         if types[name] not in TYPES:
             raise RequestError(
-                f"{name} is a task of the type {types[name]}: a benchmark takes {' and '.join(TYPES)}"
+                f"{name} is a task of type {types[name]}: a benchmark takes {' and '.join(TYPES)}"
             )
 
 
+def _listed_tasks() -> set[str]:
+    """Names of mteb's tasks, from the files with their statistics."""
+    package = importlib.util.find_spec("mteb")
+    folders = (package and package.submodule_search_locations) or []
+    return {path.stem for folder in folders for path in Path(folder, "descriptive_stats").rglob("*.json")}
+
+
 def seeds_from(count: int) -> list[int]:
-    """So many seeds, mteb's own first.
+    """`count` seeds, mteb's own first.
 
     Raises:
         RequestError: less than one.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lastword.console import duration, info, warn
+from lastword.console import duration, info, load_libraries, warn
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import description, load_encoder, with_batches
 from lastword.errors import MissingFileError
@@ -65,6 +65,7 @@ def benchmark(
     folder = Path(data_dir) if data_dir is not None else None
     if folder and not folder.is_dir():
         raise MissingFileError(f"no folder data_dir={str(folder)!r}: give one with copies of the data sets")
+    load_libraries("lastword.evaluation.benchmark.mteb_model")  # mteb, without its effects on random states
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
     scored = cached(with_batches(encoder, batch_tokens, also_poolings), cache)
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Whether texts are those of mteb: compared with the statistics that mteb ships with itself."""
+"""Whether texts are those of mteb: compared with the statistics in the mteb package."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 EQUAL = "equal to mteb's statistics"
 UNKNOWN = "mteb has no statistics of it"
-_MOST_TEXTS = 500_000  # of more, only the number is compared: a training split may hold millions
+_MOST_TEXTS = 500_000  # of more, only the number is compared: a training split may have millions
 
 
 @dataclass(frozen=True)
-class Found:
-    """What stands in one split of one subset.
+class SplitStatistics:
+    """Statistics of one split of one subset.
 
     Attributes:
-        texts: how many.
+        texts: number of texts.
         characters: of all texts.
-        distinct: texts that differ.
-        labels: label → texts that have it.
+        distinct: number of different texts.
+        labels: label → number of texts.
     """
 
     texts: int
@@ -33,7 +33,7 @@ def verdict(task: Any) -> str:
     """Compare the loaded texts of a task with mteb's descriptive statistics.
 
     Returns:
-        `EQUAL`, `UNKNOWN`, or what differs, split by split.
+        `EQUAL`, `UNKNOWN`, or the differences, split by split.
     """
     known = task.metadata.descriptive_stats
     if not known:
@@ -43,9 +43,9 @@ def verdict(task: Any) -> str:
         expected = _expected(known, subset, split)
         if expected is None or (len(data) == expected.texts > _MOST_TEXTS):
             continue
-        found = _found(*columns_of(task, data))
+        actual = _statistics(*columns_of(task, data))
         where = split if subset == "default" else f"{subset}, {split}"
-        differences += [f"{where}: {line}" for line in _differences(found, expected)]
+        differences += [f"{where}: {line}" for line in _differences(actual, expected)]
     return "; ".join(differences) or EQUAL
 
 
@@ -67,44 +67,44 @@ def columns_of(task: Any, data: Any) -> tuple[list[str], list[Any]]:
 
 
 def _flat(cells: Iterable[Any]) -> list[Any]:
-    """A legacy clustering holds lists in its cells, and some labels are lists of levels."""
+    """Flatten cells that are lists: the sets of a legacy clustering, labels with levels."""
     cells = list(cells)
     if cells and isinstance(cells[0], list):
         return [cell for inner in cells for cell in inner]
     return cells
 
 
-def _found(texts: Sequence[str], labels: Sequence[Any]) -> Found:
-    return Found(
+def _statistics(texts: Sequence[str], labels: Sequence[Any]) -> SplitStatistics:
+    return SplitStatistics(
         len(texts), sum(map(len, texts)), len(set(texts)), dict(Counter(str(label) for label in labels))
     )
 
 
-def _expected(known: dict[str, Any], subset: str, split: str) -> Found | None:
-    facts = known.get(split)
-    if facts is not None and subset != "default":
-        facts = facts.get("hf_subset_descriptive_stats", {}).get(subset)
-    if not facts or not facts.get("text_statistics"):
+def _expected(known: dict[str, Any], subset: str, split: str) -> SplitStatistics | None:
+    of_split = known.get(split)
+    if of_split is not None and subset != "default":
+        of_split = of_split.get("hf_subset_descriptive_stats", {}).get(subset)
+    if not of_split or not of_split.get("text_statistics"):
         return None
-    labels = facts.get("labels_statistics") or facts.get("label_statistics") or {}
+    labels = of_split.get("labels_statistics") or of_split.get("label_statistics") or {}
     counts = {label: entry["count"] for label, entry in labels.get("labels", {}).items()}
-    text = facts["text_statistics"]
-    return Found(facts["num_samples"], text["total_text_length"], text["unique_texts"], counts)
+    text = of_split["text_statistics"]
+    return SplitStatistics(of_split["num_samples"], text["total_text_length"], text["unique_texts"], counts)
 
 
-def _differences(found: Found, expected: Found) -> list[str]:
-    if found.texts != expected.texts and len(found.labels) == len(expected.labels):
-        return [f"{found.texts:,} texts, mteb has {expected.texts:,}"]
+def _differences(actual: SplitStatistics, expected: SplitStatistics) -> list[str]:
+    if actual.texts != expected.texts and len(actual.labels) == len(expected.labels):
+        return [f"{actual.texts:,} texts, mteb has {expected.texts:,}"]
     lines = [
-        f"{have:,} {what}, mteb has {want:,}"
-        for what, have, want in (
-            ("texts", found.texts, expected.texts),
-            ("characters", found.characters, expected.characters),
-            ("distinct texts", found.distinct, expected.distinct),
-            ("labels", len(found.labels), len(expected.labels)),
+        f"{count:,} {unit}, mteb has {mtebs:,}"
+        for unit, count, mtebs in (
+            ("texts", actual.texts, expected.texts),
+            ("characters", actual.characters, expected.characters),
+            ("distinct texts", actual.distinct, expected.distinct),
+            ("labels", len(actual.labels), len(expected.labels)),
         )
-        if have != want
+        if count != mtebs
     ]
-    if not lines and expected.labels and found.labels != expected.labels:
-        lines = ["the labels have other numbers of texts than mteb's"]
+    if not lines and expected.labels and actual.labels != expected.labels:
+        lines = ["the labels have other numbers of texts than in mteb"]
     return lines

@@ -84,3 +84,5 @@ RULES = (
     Rule("different languages", "the positive is in another language than the anchor", different_languages, REMOVED),
     Rule("copied instruction", "the positive has words of the instruction", copies_instruction, REMOVED),
 )  # fmt: skip
+FIXED = (*(rule.name for rule in RULES if rule.fix), "repeated pairs", "leaked evaluation texts")
+"""Names of the issues that a fix removes or cleans."""

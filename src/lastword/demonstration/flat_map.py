@@ -1,4 +1,4 @@
-"""Many dimensions on a flat page: vectors to points in the plane."""
+"""Vectors to points in the plane."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lastword.errors import RequestError
 
 _COMPONENTS = 30
 _PERPLEXITY = 30.0
-_FEWEST = 6  # rows that still have neighbours to tell from the rest
+_MIN_ROWS = 6  # for t-SNE
 
 
 def flat_map(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Put vectors on a map where near ones lie near; the directions and scale of the map mean nothing.
+    """Map vectors to the plane so that near vectors stay near; directions and scale have no meaning.
 
-    Rows are scaled to length 1, brought to 30 principal components and then to two dimensions by t-SNE with
-    the cosine distance. Its perplexity is 30, and a third of the rows where they are fewer. One thread does
-    the work, as the sums of several threads differ in their last digits and so would the maps.
+    Rows are scaled to length 1, reduced to 30 principal components and then to two dimensions by t-SNE with
+    cosine distance. Its perplexity is 30, or a third of the rows if that is less. It runs in one thread: the
+    sums of several threads differ in their last digits, and so would the maps.
 
     Source: t-SNE, Maaten and Hinton, JMLR 9 (2008), through scikit-learn.
 
@@ -29,10 +29,10 @@ def flat_map(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
         seed: of t-SNE; the same vectors and seed give the same map.
 
     Returns:
-        (n, 2) float32. Fewer than 6 rows get their first two principal components.
+        (n, 2) float32. For fewer than 6 rows, the first two principal components.
 
     Raises:
-        RequestError: not a table of numbers, or values that are not finite.
+        RequestError: the array is not two-dimensional, is empty or has values that are not finite.
     """
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise RequestError(f"vectors of shape {vectors.shape}: give a table with rows and columns")
@@ -42,14 +42,14 @@ def flat_map(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
             f"{len(rows)} of {len(vectors)} vectors are not finite; the first is row {rows[0]}"
         )
     with threadpool_limits(limits=1):
-        reduced = _principal(unit(vectors.astype(np.float64)))
-        if len(vectors) < _FEWEST or not reduced.any():
+        reduced = _principal_components(unit(vectors.astype(np.float64)))
+        if len(vectors) < _MIN_ROWS or not reduced.any():
             return reduced[:, :2].astype(np.float32)
-        return _neighbours(reduced, seed)
+        return _tsne(reduced, seed)
 
 
-def _principal(vectors: np.ndarray) -> np.ndarray:
-    """(n, dim) → (n, 2 to 30); missing columns are zeros, and so is all where the rows are equal."""
+def _principal_components(vectors: np.ndarray) -> np.ndarray:
+    """(n, dim) → (n, 2 to 30); missing columns are zero, and so is everything if the rows are equal."""
     if len(vectors) == 1 or np.ptp(vectors, axis=0).max() < 1e-9:
         return np.zeros((len(vectors), 2))
     components = min(_COMPONENTS, *vectors.shape)
@@ -57,16 +57,16 @@ def _principal(vectors: np.ndarray) -> np.ndarray:
     return np.pad(reduced, ((0, 0), (0, max(0, 2 - components))))
 
 
-def _neighbours(vectors: np.ndarray, seed: int) -> np.ndarray:
-    """t-SNE that starts from the first two components, so that far groups keep some of their order."""
-    noise = np.random.default_rng(seed).normal(size=(len(vectors), 2))
-    start = (vectors[:, :2] / vectors[:, 0].std() + 0.1 * noise) * 1e-4
+def _tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
+    """t-SNE that starts from the first two components, which preserves some of the global order."""
+    jitter = np.random.default_rng(seed).normal(size=(len(vectors), 2))
+    start = (vectors[:, :2] / vectors[:, 0].std() + 0.1 * jitter) * 1e-4
     perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
-    flat: np.ndarray = TSNE(
+    points: np.ndarray = TSNE(
         perplexity=perplexity,
         metric="cosine",
         init=start.astype(np.float32),
         learning_rate="auto",
         random_state=seed,
     ).fit_transform(vectors)
-    return flat.astype(np.float32)
+    return points.astype(np.float32)
