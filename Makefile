@@ -23,7 +23,7 @@ check: .venv/.installed-dev  ## format, lint, types, layers, generated files
 	$(BIN)/lint-imports
 	$(BIN)/python tools/docs/generate.py --check
 
-fix: .venv/.installed-dev  ## mend what can be mended by itself
+fix: .venv/.installed-dev  ## fix what can be fixed automatically
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -40,13 +40,13 @@ bench: .venv/.installed-dev  ## side-by-side timings: encoding, training, a whol
 	$(BIN)/python bench/growth.py
 	$(BIN)/python tools/docs/generate.py
 
-bench-quick: .venv/.installed-dev  ## the bundled model in under three minutes; fails below a bar
+bench-quick: .venv/.installed-dev  ## the bundled model in under three minutes; fails below a threshold
 	$(BIN)/python bench/encode.py --quick
 
 bundle: .venv/.installed-dev  ## rebuild the bundled texts from their sources
 	$(BIN)/python tools/bundle/build.py
 
-results: .venv/.installed-dev  ## measure again what the documentation tells: the demo, and real public text
+results: .venv/.installed-dev  ## measure again the results that the documentation shows
 	$(BIN)/lastword demo --overwrite && cp lastword-demo/scores.json results/demo.json
 	$(BIN)/python tools/results/uncertainty.py
 	$(BIN)/python tools/results/real_texts.py

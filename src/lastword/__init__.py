@@ -10,29 +10,43 @@ Names are imported when first used, so that `import lastword` costs nothing.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from lastword.cache import VectorCache
     from lastword.config import TrainConfig
-    from lastword.demonstration import demo
-    from lastword.embedding import POOLINGS, TEMPLATES, Embedder, Pooling, Template
+    from lastword.demonstration.demo import demo
+    from lastword.demonstration.result import DemoResult
+    from lastword.embedding import POOLINGS, TEMPLATES, Embedder, EmbedderSpec, Pooling, Template
     from lastword.errors import LastwordError
-    from lastword.evaluation import CachedEncoder, Score, TaskScore, benchmark, evaluate
-    from lastword.experiments import sweep
-    from lastword.explanation import explain
-    from lastword.pairs import make_pairs
-    from lastword.pairs.checking import check_pairs
+    from lastword.evaluation import BenchmarkResult, CachedEncoder, Evaluation, TaskScore, benchmark, evaluate
+    from lastword.experiments import Comparison, sweep
+    from lastword.explanation.explain import explain
+    from lastword.explanation.result import Explanation
+    from lastword.pairs import PairsResult, make_pairs
+    from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
     from lastword.probing import ProbeResult, probe
     from lastword.training import TrainResult, train
+    from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
     "POOLINGS",
     "TEMPLATES",
+    "BenchmarkResult",
     "CachedEncoder",
+    "Comparison",
+    "DemoResult",
+    "Difference",
     "Embedder",
+    "EmbedderSpec",
+    "Evaluation",
+    "Explanation",
     "LastwordError",
+    "PairCheck",
+    "PairsResult",
     "Pooling",
     "ProbeResult",
     "Score",
@@ -41,8 +55,10 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "VectorCache",
+    "__version__",
     "benchmark",
     "check_pairs",
+    "compare",
     "demo",
     "evaluate",
     "explain",
@@ -54,23 +70,33 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("POOLINGS", "TEMPLATES", "Embedder", "Pooling", "Template"), "lastword.embedding"),
-    **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
-    **dict.fromkeys(("Score", "CachedEncoder", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"),
     "VectorCache": "lastword.cache",
-    **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
-    "make_pairs": "lastword.pairs",
-    "check_pairs": "lastword.pairs.checking",
-    "demo": "lastword.demonstration",
-    "explain": "lastword.explanation",
-    "sweep": "lastword.experiments",
-    "reproduce": "lastword.paper.run",
-    "LastwordError": "lastword.errors",
     "TrainConfig": "lastword.config",
+    "demo": "lastword.demonstration.demo",
+    "DemoResult": "lastword.demonstration.result",
+    **dict.fromkeys(
+        ("POOLINGS", "TEMPLATES", "Embedder", "EmbedderSpec", "Pooling", "Template"), "lastword.embedding"
+    ),
+    "LastwordError": "lastword.errors",
+    **dict.fromkeys(
+        ("BenchmarkResult", "CachedEncoder", "Evaluation", "TaskScore", "benchmark", "evaluate"),
+        "lastword.evaluation",
+    ),
+    **dict.fromkeys(("Comparison", "sweep"), "lastword.experiments"),
+    "explain": "lastword.explanation.explain",
+    "Explanation": "lastword.explanation.result",
+    **dict.fromkeys(("PairsResult", "make_pairs"), "lastword.pairs"),
+    **dict.fromkeys(("PairCheck", "check_pairs"), "lastword.pairs.checking"),
+    "reproduce": "lastword.paper.run",
+    **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
+    **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
+    **dict.fromkeys(("Difference", "Score", "compare"), "lastword.uncertainty"),
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("lastword")
     if name not in _HOME:
         raise AttributeError(f"module 'lastword' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -59,7 +59,8 @@ class Score:
             where there are too few texts to halve.
         n: texts, pairs or queries that were scored.
         sample: hash of what two scores must share to be compared: texts or labels, protocol, seed.
-        mean_of: how many draws the value is the mean of; None is all of them.
+        mean_of: how many independent draws the value is the mean of; None is as many as `draws`. Fewer where it
+            takes only some of them, or where draws from one small set resemble each other.
         chance: value of the same clusters against shuffled labels; None where chance is plain.
         ami: adjusted mutual information of the clusters and the labels: 0 is chance, 1 is equal.
     """
@@ -70,7 +71,7 @@ class Score:
     resamples: tuple[tuple[float, ...], ...]
     n: int
     sample: str
-    mean_of: int | None = None
+    mean_of: float | None = None
     chance: float | None = None
     ami: float | None = None
 
@@ -189,7 +190,7 @@ def compare(first: Score | Sequence[Score], second: Score | Sequence[Score]) -> 
     left, right = (_mean(side) for side in sides)
     draws = np.array(left.draws) - np.array(right.draws)
     resampled = np.array(left.resamples) - np.array(right.resamples)
-    parts = [_of_texts(resampled, _STARTS_SHARE), _spread(draws, len(draws))]
+    parts = [_of_texts(resampled, _STARTS_SHARE), _spread(draws, left.mean_of or len(draws))]
     values = [np.array([score.value for score in side]) for side in sides]
     if len(values[0]) == len(values[1]):
         parts.append(_spread(values[0] - values[1], len(values[0])))
@@ -320,7 +321,7 @@ class _Part:
     df: int
 
 
-def _spread(values: np.ndarray, count: int) -> _Part:
+def _spread(values: np.ndarray, count: float) -> _Part:
     """Variance of the mean of `count` values that are spread as these; 0 for fewer than two."""
     if len(values) < 2:
         return _Part(0.0, 1)
@@ -354,7 +355,8 @@ def _mean(scores: Sequence[Score]) -> Score:
     """Mean of value and replicates, draw by draw and half by half."""
     if not scores:
         raise RequestError("no score: give one or more")
-    draws = [_scaled_draws(score) for score in scores]
+    worth = {score.mean_of for score in scores}
+    draws = [np.array(score.draws) if len(worth) == 1 else _scaled_draws(score) for score in scores]
     if len({len(values) for values in draws}) > 1:
         raise RequestError("scores of different protocols: they have different numbers of draws")
     halved = [np.array(score.resamples) for score in scores]
@@ -371,6 +373,7 @@ def _mean(scores: Sequence[Score]) -> Score:
         resamples=tuple(tuple(map(float, row)) for row in replicates),
         n=scores[0].n if len(samples) == 1 else sum(score.n for score in scores),
         sample=samples[0] if len(samples) == 1 else sample_hash(samples),
+        mean_of=worth.pop() if len(worth) == 1 else None,
         chance=_mean_or_none([score.chance for score in scores]),
         ami=_mean_or_none([score.ami for score in scores]),
     )

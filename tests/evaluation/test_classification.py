@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from lastword.encoder import VectorRows
 from lastword.errors import RequestError
 from lastword.evaluation import classification_score, vectors_classification_score
-from lastword.evaluation.classification import accuracy_score
+from lastword.evaluation.classification import accuracy_score, independent_draws
 from lastword.uncertainty import halves
 from tests.samples import TableEncoder, clouds
 
@@ -75,6 +75,20 @@ def test_the_error_of_the_texts_is_that_of_a_mean_over_them():
         vectors[:200], labels[:200], vectors[200:][rows], [labels[200:][row] for row in rows]
     )
     assert score.resamples[3] == pytest.approx([other.value], abs=2e-6)
+
+
+@pytest.mark.parametrize("per_label", [10, 40])
+def test_draws_from_few_training_texts_count_as_fewer(per_label):
+    """Against the variance of the mean of ten draws over other training texts."""
+    rng, means, within = np.random.default_rng(0), [], []
+    for _ in range(600):
+        texts = rng.standard_normal(per_label)
+        draws = [rng.permutation(texts)[:8].mean() for _ in range(10)]
+        means.append(np.mean(draws))
+        within.append(np.var(draws, ddof=1))
+    worth = independent_draws(["label"] * per_label, 8)
+    assert np.mean(within) / worth == pytest.approx(np.var(means), rel=0.15)
+    assert independent_draws(["label"] * 100_000, 8) == pytest.approx(10, rel=0.01)
 
 
 def test_classification_embeds_only_the_texts_that_are_drawn():

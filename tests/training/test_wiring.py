@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from safetensors.torch import load_file
 from lastword.augment import noisy
 from lastword.config import train_config
 from lastword.embedding import Embedder
+from lastword.errors import WorkError
 from lastword.training import LastStep, train
 from lastword.training.adapter import add_adapter
 from lastword.training.loop import Loop
@@ -180,3 +184,43 @@ def test_other_projections_stay_as_they_are(tmp_path: Path, settings: Settings, 
     before, after = (load_file(folder / "model.safetensors") for folder in (llama_folder, tmp_path / "out"))
     changed = {name for name in after if not torch.equal(after[name], before[f"model.{name}"])}
     assert {name.split(".")[-2] for name in changed} == {"q_proj", "up_proj"}
+
+
+def test_the_folder_describes_the_adapter_and_the_log_every_step(tmp_path: Path, settings: Settings) -> None:
+    started = time.perf_counter()
+    train(tmp_path / "out", **{**settings, "steps": 2})
+    passed = time.perf_counter() - started
+    facts = json.loads((tmp_path / "out" / "lastword.json").read_text())["adapter"]
+    assert len(facts.pop("sha256")) == 64
+    projections = ["q", "v", "o", "gate", "up", "down"]
+    assert facts == {"kind": "lora", "rank": 4, "alpha": 8.0, "projections": projections}
+    log = [
+        json.loads(line) for line in (tmp_path / "out" / "training" / "log.jsonl").read_text().splitlines()
+    ]
+    assert [line["step"] for line in log] == [1, 2]
+    assert all(0 < line["seconds"] < passed for line in log)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A step with a loss that does not depend on the vectors."""
+
+    texts: Sequence[str] = ("a car", "the river")
+    negatives: int = 0
+
+    def __len__(self) -> int:
+        return 2
+
+    def step(self, number: int) -> Flat:
+        return self
+
+    def loss_of(self, vectors: torch.Tensor) -> torch.Tensor:
+        return 0 * vectors.sum()
+
+
+def test_a_first_step_without_a_gradient_is_refused(tmp_path: Path, load: Load) -> None:
+    loop = loop_of(load, tmp_path)
+    loop.objective = Flat()
+    with pytest.raises(WorkError, match="the first step gave no gradient: no adapter is connected"):
+        loop.step(0)
+    assert loop.step(1)["grad_norm"] == 0

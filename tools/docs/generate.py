@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from attention_tables import attention_table, published_table
+from attention_tables import NONE, attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
 from file_map import file_map
@@ -77,6 +77,8 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
 
 def demo_block(path: Path) -> str:
     """Scores and time of the demo run that results/demo.json stores."""
+    if not path.exists():
+        return NONE
     result = json.loads(path.read_text(encoding="utf-8"))
     table = scores_table(map(ScoreRow.from_dict, result["scores"]))
     facts = f"{duration(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"

@@ -101,6 +101,8 @@ def python_page() -> str:
 
 
 def _described(name: str, thing: Any) -> list[str]:
+    if isinstance(thing, str):  # __version__
+        return ["The installed version."]
     if isinstance(thing, dict):
         rows = [[f"`{key}`", _entry(value)] for key, value in thing.items()]
         return [*([EOS_NOTE] if name == "POOLINGS" else []), _table(["name", "what"], rows)]
@@ -134,7 +136,7 @@ def _section(doc: str, name: str) -> str:
 
 
 def _entry(value: Any) -> str:
-    return f"`{value}`" if isinstance(value, str) else _summary(value)
+    return f"`{value}`" if isinstance(value, str) else _summary(getattr(value, "pool", value))
 
 
 def _members(kind: type) -> list[tuple[str, Any]]:

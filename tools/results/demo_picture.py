@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "assets" / "demo-report.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-WIDTH, HEIGHT, SCALE = 1000, 1060, 1.5
+WIDTH, HEIGHT, SCALE = 1000, 1060, 1.4
 
 
 def take_picture(report: Path, picture: Path, *, dark: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Calibrate `lastword.uncertainty` on vectors of public texts: equal models, known gains, halves of the texts.
 
-    python tools/results/uncertainty.py            # writes results/uncertainty.json, in about 15 minutes
+    python tools/results/uncertainty.py      # writes results/uncertainty.json; call again to resume; ten minutes
 
 Two models are equal in expectation if their vectors are those of one model with independent noise of the same
 size, and one is worse by a known gain if its noise is larger. Equal recipes have training seeds that are random
@@ -74,34 +74,34 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def trials(data: Path) -> Iterator[Trial]:
-    texts, labels = labelled(data, "stackoverflow_titles", 20_000)
+    texts, labels = labelled(data, "agnews", 8_000)
+    of_news = np.array(labels)
+    news = unit(TfidfEncoder().fit(texts).encode(texts))
+    few = {200: 40, 1000: 40, 3000: 20}
+    yield Trial("classification, agnews, TF-IDF", news, lambda *part: few_shot(*part, of_news), few)
+    clusterings = {200: 8, 1000: 8, 3000: 4}
+    texts, labels = labelled(data, "stackoverflow_titles", 12_000)
     of_titles = np.array(labels)
     yield Trial(
         "clustering, stackoverflow_titles, TF-IDF",
         unit(TfidfEncoder().fit(texts).encode(texts)),
         lambda vectors, rows: vectors_cluster_score(vectors, of_titles[rows].tolist()),
-        {200: 16, 1000: 16, 3000: 8},
-    )
-    texts, labels = labelled(data, "agnews", 7_000)
-    of_news = np.array(labels)
-    news = unit(Embedder.from_pretrained("mini", template="none", pooling="mean").encode(texts))
-    news = unit(news - news.mean(axis=0))
-    yield Trial(
-        "clustering, agnews, mini",
-        news,
-        lambda vectors, rows: vectors_cluster_score(vectors, of_news[rows].tolist()),
-        {200: 16, 1000: 16, 3000: 8},
-    )
-    yield Trial(
-        "classification, agnews, mini", news, lambda *part: few_shot(*part, of_news), dict.fromkeys(SIZES, 40)
+        clusterings,
     )
     pairs = read_texts(data / "pairs" / "sick.parquet", ["sentence1", "sentence2", "score"])
-    embedder = Embedder.from_pretrained("mini", template="none", pooling="mean")
-    both = [embedder.encode(pairs[column]) for column in ("sentence1", "sentence2")]
-    vectors = unit(np.concatenate(both, axis=1))
+    words = TfidfEncoder().fit([*pairs["sentence1"], *pairs["sentence2"]])
+    vectors = unit(np.concatenate([words.encode(pairs[name]) for name in ("sentence1", "sentence2")], axis=1))
     golden = np.array([float(score) for score in pairs["score"]])
     yield Trial(
-        "sts, sick, mini", vectors, lambda *part: correlation(*part, golden), dict.fromkeys(SIZES, 40)
+        "sts, sick, TF-IDF", vectors, lambda *part: correlation(*part, golden), dict.fromkeys(SIZES, 40)
+    )
+    texts, labels = labelled(data, "agnews", 6_000)
+    news = unit(Embedder.from_pretrained("mini", template="none", pooling="mean").encode(texts))
+    yield Trial(
+        "clustering, agnews, mini",
+        unit(news - news.mean(axis=0)),
+        lambda vectors, rows: vectors_cluster_score(vectors, of_news[: len(texts)][rows].tolist()),
+        clusterings,
     )
 
 
@@ -161,7 +161,7 @@ def measure_seeds(trial: Trial, n: int) -> dict[str, Any]:
     """Equal recipes of three training seeds each, and one recipe that keeps half as many dimensions."""
     rng = np.random.default_rng([n, SEEDS])
     equal, gains = [], []
-    for _ in range(trial.samples[n]):
+    for _ in range(trial.samples[n] // 2):
         rows = rng.permutation(len(trial.vectors))[: n + 100]
         part = trial.vectors[rows]
 
@@ -174,7 +174,7 @@ def measure_seeds(trial: Trial, n: int) -> dict[str, Any]:
         gains += [compare(first, worse), compare(second, worse)]
     return {
         "n": n,
-        "samples": trial.samples[n],
+        "samples": trial.samples[n] // 2,
         "comparisons": len(equal),
         "equal_told_apart": share(difference.verdict != "not distinguishable" for difference in equal),
         "half_width": float(np.mean([(difference.high - difference.low) / 2 for difference in equal])),
@@ -195,17 +195,20 @@ def share(outcomes: Iterator[bool]) -> float:
 
 def main() -> None:
     console.show_messages()
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    finished = {(row["trial"], row["n"]) for row in rows}
     for trial in trials(data_folder()):
-        for n in SIZES:
-            rows.append({"trial": trial.name, **measure(trial, n)})
-            print(json.dumps(rows[-1]), flush=True)
+        measures = {trial.name: measure}
         if trial.name.startswith("classification"):
-            for n in SIZES:
-                rows.append({"trial": f"{trial.name}, {SEEDS} training seeds", **measure_seeds(trial, n)})
-                print(json.dumps(rows[-1]), flush=True)
-    rounded = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
-    RESULTS.write_text(json.dumps({"about": __doc__.splitlines()[0], "rows": rounded}, indent=1) + "\n")
+            measures[f"{trial.name}, {SEEDS} training seeds"] = measure_seeds
+        for (name, measured), n in itertools.product(measures.items(), SIZES):
+            if (name, n) in finished:
+                continue
+            values = {k: round(v, 4) if isinstance(v, float) else v for k, v in measured(trial, n).items()}
+            rows.append({"trial": name, **values})
+            content = json.dumps({"about": __doc__.splitlines()[0], "rows": rows}, indent=1)
+            RESULTS.write_text(content + "\n")
+            print(json.dumps(rows[-1]), flush=True)
 
 
 if __name__ == "__main__":

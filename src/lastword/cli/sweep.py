@@ -12,7 +12,6 @@ from lastword.cli.checks import check_training
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import read_recipe
-from lastword.console import load_libraries
 from lastword.errors import RequestError
 
 
@@ -60,7 +59,6 @@ def sweep(
     """
     values = _values(grid)
     check_training(read_recipe(recipe))
-    load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
     from lastword.experiments import sweep as run
     from lastword.experiments.table import comparison_table

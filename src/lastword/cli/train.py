@@ -35,7 +35,7 @@ GROUPS = {
     f"experiment tracker of accelerate: {', '.join(TRACKERS)}  [default: tensorboard if it is installed]",
     type=Choice("tracker", TRACKERS), metavar="NAME",
 )  # fmt: skip
-@options.as_published("train as the paper's own code does", group="Training")
+@options.as_published("train as the paper's own code does", "training", group="Training")
 @options.development(
     "labelled texts that choose the checkpoint; by default a tenth of the pairs is held out for it",
 )  # fmt: skip

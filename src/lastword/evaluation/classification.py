@@ -77,7 +77,8 @@ def classification_score(
             fitted = _fit(vectors[[position[row] for row in few]], train[few], seed)
             correct[experiment] = fitted.predict(vectors[len(rows) :]) == test
             advance(1)
-    return accuracy_score(correct, test, ["classification", seed, samples_per_label, train.tolist()])
+    protocol = ["classification", seed, samples_per_label, train.tolist()]
+    return accuracy_score(correct, test, protocol, independent_draws(train, samples_per_label))
 
 
 def vectors_classification_score(
@@ -112,13 +113,31 @@ def vectors_classification_score(
     )
 
 
-def accuracy_score(correct: np.ndarray, test: np.ndarray, protocol: Sequence[object]) -> Score:
+def independent_draws(train: Sequence[Label] | np.ndarray, samples_per_label: int) -> float:
+    """How many draws from fresh training texts the ten from these are worth.
+
+    If a draw takes the share f of the training texts of a label, two draws share f of their texts: their mean varies
+    over other training texts by s² (1/10 + 9/10 f), while they vary among each other by s² (1 - f) only.
+
+    Args:
+        train: labels of the training texts.
+        samples_per_label: training texts of each label in a draw.
+    """
+    counts = np.unique(np.asarray(train), return_counts=True)[1]
+    share = min(float(np.mean(samples_per_label / counts)), 0.99)
+    return (1 - share) / (1 / _EXPERIMENTS + (1 - 1 / _EXPERIMENTS) * share)
+
+
+def accuracy_score(
+    correct: np.ndarray, test: np.ndarray, protocol: Sequence[object], mean_of: float | None = None
+) -> Score:
     """Accuracy with its replicates.
 
     Args:
         correct: (experiments, n), whether each experiment classified a test text correctly.
         test: (n,) labels of the test texts as numbers.
         protocol: what the draws of training texts depend on.
+        mean_of: see `Score`.
     """
     values = correct.mean(axis=1)
     per_text = correct.mean(axis=0)
@@ -129,6 +148,7 @@ def accuracy_score(correct: np.ndarray, test: np.ndarray, protocol: Sequence[obj
         resamples=resamples(lambda rows: [float(per_text[rows].mean())], len(test)),
         n=len(test),
         sample=sample_hash([*protocol, test.tolist()]),
+        mean_of=mean_of,
         chance=float(np.unique(test, return_counts=True)[1].max() / len(test)),
     )
 

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from lastword.experiments.comparison import Comparison
 from lastword.report.markup import Markup, tag
+from lastword.report.svg import standalone
 
 RIGHT, ROW, TOP, WIDTH, PLOT = 20.0, 26.0, 16.0, 640.0, 430.0
 LETTER = 6.7  # widest mean width of a letter at 12 px
@@ -39,7 +40,7 @@ def render(comparison: Comparison) -> str:
         return left + (value - low) / (high - low) * PLOT
 
     caption = "V-measure × 100; dashed: before training"
-    parts = [tag("style", _STYLE)]
+    parts = []
     for value in range(low, high + 1, max(1, (high - low) // 8)):
         parts.append(tag("line", x1=x(value), x2=x(value), y1=TOP, y2=bottom, class_="g"))
         parts.append(tag("text", f"{value}", x=x(value), y=bottom + 16, text_anchor="middle"))
@@ -54,5 +55,4 @@ def render(comparison: Comparison) -> str:
             parts.append(tag("line", x1=mean, x2=mean, y1=y - 8, y2=y + 8, class_="m"))
         else:
             parts.append(tag("text", "diverged", x=left + 8, y=y + 4))
-    view = f"0 0 {width:g} {height:g}"
-    return str(tag("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox=view, width=width))
+    return standalone(caption, width, height, parts, style=_STYLE)

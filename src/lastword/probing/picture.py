@@ -10,6 +10,7 @@ from lastword.probing.measures import MEASURES
 from lastword.probing.result import Key, Option, ProbeResult
 from lastword.probing.table import shortened
 from lastword.report.markup import Markup, number, tag
+from lastword.report.svg import standalone
 
 MOST_PANELS = 13
 """More layers than this are drawn as one panel with the best layer in each cell."""
@@ -90,7 +91,7 @@ def render(result: ProbeResult) -> str:
     across = -(-len(panels) // lines)
     height = HEAD + lines * (frame.height + GAP) + FOOT
     shade, mark = _shades(result), _marks(result)
-    parts = [tag("style", _STYLE), tag("text", heading, x=12, y=22, class_="t")]
+    parts = [tag("text", heading, x=12, y=22, class_="t")]
     for number_of_panel, panel in enumerate(panels):
         line, column = divmod(number_of_panel, across)
         x, y = frame.left + column * (frame.width + GAP), HEAD + line * (frame.height + GAP)
@@ -99,18 +100,7 @@ def render(result: ProbeResult) -> str:
         parts += _panel(panel, frame, (x, y), result.ranked_by, shade, mark)
     legend, legend_width = _legend(result, height - FOOT + 16)
     width = max(frame.left + across * (frame.width + GAP), 24 + _LETTER * len(heading), legend_width)
-    return str(
-        tag(
-            "svg",
-            *parts,
-            *legend,
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {number(width)} {number(height)}",
-            width=width,
-            role="img",
-            aria_label=heading,
-        )
-    )
+    return standalone(heading, width, height, [*parts, *legend], style=_STYLE)
 
 
 def panels_of(result: ProbeResult) -> list[Panel]:

@@ -158,7 +158,6 @@ def compare(
     for source in sources:
         for file in filter(None, source.split("+")):
             check_columns(file, ["anchor", "positive"])
-    load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
     from lastword.experiments import compare_pairs, enough_steps, read_sources
     from lastword.experiments.table import comparison_table

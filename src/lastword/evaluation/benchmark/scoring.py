@@ -21,9 +21,10 @@ from lastword.evaluation.benchmark.names import LANGUAGE
 from lastword.evaluation.benchmark.recording import LEGACY_STARTS, Clustering, recorded
 from lastword.evaluation.benchmark.result import SubsetScore
 from lastword.evaluation.benchmark.statistics import columns_of, splits_of, verdict
-from lastword.evaluation.classification import accuracy_score
+from lastword.evaluation.classification import accuracy_score, independent_draws
 from lastword.uncertainty import Score, combine
 
+_MANY_TEXTS = 200_000  # training texts of which draws share next to none
 _DATA_LOADING = {"batch_size": 1024, "show_progress_bar": False}  # the encoder makes its own batches
 
 
@@ -123,7 +124,9 @@ def _evaluated(
     if recording.clusterings:
         score = _clustering(recording.clusterings, result["v_measures"], protocol)
     else:
-        score = _classification(recording.experiments, result, task.metadata.main_score, protocol)
+        train = task.dataset.get(subset, task.dataset)[task.train_split][task.label_column_name]
+        worth = independent_draws(list(train), task.samples_per_label) if len(train) < _MANY_TEXTS else None
+        score = _classification(recording.experiments, result, task.metadata.main_score, protocol, worth)
     return result, replace(score, value=float(result["main_score"]))
 
 
@@ -151,10 +154,11 @@ def _classification(
     result: Mapping[str, Any],
     metric: str,
     protocol: list[object],
+    mean_of: float | None,
 ) -> Score:
     """Score of mteb's metric; only accuracy has replicates on halves of the texts."""
     correct = np.array([predicted == labels for labels, predicted in experiments])
-    score = accuracy_score(correct, experiments[0][0], protocol)
+    score = accuracy_score(correct, experiments[0][0], protocol, mean_of)
     if metric == "accuracy":
         return score
     draws = tuple(float(experiment[metric]) for experiment in result["scores_per_experiment"])

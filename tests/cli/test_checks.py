@@ -1,0 +1,217 @@
+"""Wrong requests are refused in one line, with exit code 2, before anything heavy is imported.
+
+Each command runs with a valid request in which one value is wrong: every option and every argument of every
+command has wrong values here, or is on the list of those that take any text.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from lastword.cli.checks import Checked, Choice, Choices, Existing
+from tests.cli.test_help import LEAVES
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "sklearn",
+    "mteb",
+    "peft",
+    "accelerate",
+    "datasets",
+)
+VALID = {
+    "demo": [],
+    "pairs generate": ["texts.csv", "--model", "m", "--endpoint", "http://localhost:1", "--output", "x.csv"],
+    "pairs translate": ["texts.csv", "--output", "x.csv"],
+    "pairs noise": ["texts.csv", "--output", "x.csv"],
+    "pairs crop": ["texts.csv", "--output", "x.csv"],
+    "pairs labels": ["texts.csv", "--output", "x.csv"],
+    "pairs import": ["pairs.csv", "--output", "x.csv"],
+    "pairs dropout": ["texts.csv", "--output", "x.csv"],
+    "pairs check": ["pairs.csv", "--evaluation", "more.csv", "--evaluation-column", "anchor"],
+    "pairs mine": ["pairs.csv", "--output", "x.csv"],
+    "pairs compare": ["pairs.csv", "more.csv", "--output", "x"],
+    "probe": ["texts.csv", "--label-column", "label", "--output", "x"],
+    "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
+    "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
+    "evaluate": ["texts.csv", "--model", "mini"],
+    "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
+    "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
+    "reproduce": ["table4", "--output", "x"],
+    "cache info": [],
+    "cache prune": ["--unused-days", "1"],
+}
+WRONG = {
+    "file": ["nowhere.csv", "texts.bin", "empty.csv"],
+    "data": ["nowhere.csv", "texts.bin", "empty.csv"],
+    "text_column": ["body"],
+    "label_column": ["body"],
+    "anchor_column": ["body"],
+    "positive_column": ["body"],
+    "negative_column": ["body"],
+    "score_column": ["body"],
+    "evaluation_column": ["body"],
+    "split": ["tset"],
+    "train_split": ["tset"],
+    "recipe": ["nowhere.toml", "broken.toml", "unknown-key.toml", "wrong-value.toml"],
+    "pairs": ["nowhere.csv", "texts.csv"],
+    "dev": ["nowhere.csv", "texts.csv:tset"],
+    "sources": ["nowhere.csv", "texts.csv"],
+    "benchmarks": ["paper-nine", "NoSuchTask"],
+    "grid": ["rnak=4,8", "rank", "rank=0,8", "rank=4..8"],
+    "templates": ["cww", "no place"],
+    "prefix": ["no place"],
+    "poolings": ["maen"],
+    "layers": ["first"],
+    "scores": ["v_mesure"],
+    "rank_by": ["v_mesure"],
+    "request": ["not JSON", "[1]"],
+    "via": [""],
+    "output": ["existing", "texts.csv", "texts.csv/x"],
+    "fix": ["texts.csv", "x.txt"],
+    "report": ["texts.csv"],
+}
+ANY_TEXT = {
+    ("pairs generate", "model"), ("pairs generate", "endpoint"), ("pairs translate", "language"),
+    ("pairs translate", "models"), ("cache prune", "model"), ("cache info", "folder"), ("cache prune", "folder"),
+    ("explain", "texts"), ("benchmark", "cache"), ("evaluate", "cache"), ("benchmark", "output"),
+}  # fmt: skip
+"""Any text is a value: names of somebody else's models, texts, and folders that are made when needed."""
+FURTHER = {
+    "evaluate": [
+        ["texts.csv", "--model", "mini", "--task", "sts", "--text-column", "text"],
+        [
+            "texts.csv",
+            "--model",
+            "mini",
+            "--task",
+            "sts",
+            "--text-column",
+            "text,label",
+            "--score-column",
+            "body",
+        ],
+        ["texts.csv", "--model", "mini", "--task", "sts", "--label-column", "label"],
+        ["texts.csv", "--model", "mini", "--task", "retrieval"],
+        [
+            "texts.csv",
+            "--model",
+            "mini",
+            "--task",
+            "classification",
+            "--train-split",
+            "tset",
+            "--split",
+            "dev",
+        ],
+        ["texts.csv", "--model", "mini", "--task", "classification", "--split", "train"],
+        ["texts.csv", "--model", "mini", "--as-published", "negatives=micro"],
+    ],
+    "benchmark": [
+        ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],
+        ["paper-eight", "--model", "mini", "--also-pooling", "mean", "--no-cache"],
+    ],
+    "pairs import": [
+        ["pairs.csv", "--output", "x.csv", "--preset", "sts"],
+        ["pairs.csv", "--output", "x.txt"],
+    ],
+    "pairs generate": [["texts.csv", "--model", "m", "--request", "{}", "--output", "x.csv"]],
+    "pairs crop": [["texts.csv", "--output", "x.csv", "--min-words", "9", "--max-words", "8"]],
+    "pairs mine": [["pairs.csv", "--output", "x.csv", "--rank-from", "9", "--rank-to", "8"]],
+    "pairs compare": [["pairs.csv", "--output", "x"], ["pairs.csv", "pairs.csv", "--output", "x"]],
+    "sweep": [["mini", "--output", "x"], ["mini", "--set", "rank=4,8", "--set", "rank=2", "--output", "x"]],
+    "explain": [["texts.csv"]],
+    "reproduce": [["table4", "--pairs", "nli", "--output", "x"]],
+    "cache prune": [[]],
+    "train": [["--output", "interrupted"], ["--patience", "2", "--layer", "0", "--output", "x"]],
+}
+SCRIPT = """
+import json, sys
+from click.testing import CliRunner
+from lastword.cli import main
+
+for arguments in json.loads(sys.argv[1]):
+    result = CliRunner().invoke(main, arguments, prog_name="lastword")
+    lines = result.stderr.splitlines()
+    loaded = [name for name in {heavy} if name in sys.modules]
+    if result.exit_code != 2 or len(lines) != 1 or not lines[0].startswith("lastword: ") or loaded:
+        print(arguments, result.exit_code, result.output[-400:], repr(result.exception), loaded)
+        break
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("requests")
+    rows = [f"the {noun} number {i},{noun},dev" for i in range(30) for noun in ("river", "price")]
+    (folder / "texts.csv").write_text("text,label,split\n" + "\n".join(rows) + "\n")
+    pairs = "anchor,positive\n" + "".join(f"a {i},b {i}\n" for i in range(30))
+    (folder / "pairs.csv").write_text(pairs)
+    (folder / "more.csv").write_text(pairs)
+    (folder / "texts.bin").write_text("text\na\n")
+    (folder / "empty.csv").write_text("")
+    (folder / "broken.toml").write_text("steps =")
+    (folder / "unknown-key.toml").write_text("stpes = 3")
+    (folder / "wrong-value.toml").write_text("steps = 0")
+    (folder / "existing").mkdir()
+    (folder / "interrupted.partial").mkdir()
+    (folder / "interrupted.partial" / "settings.json").write_text("{}")
+    return folder
+
+
+def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
+    kind = parameter.type
+    if isinstance(kind, Choice | Choices):
+        return ["nothing"]
+    if isinstance(kind, Existing):
+        return ["nowhere"]
+    if isinstance(kind, Checked):
+        return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
+                "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"]}[kind.name]  # fmt: skip
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        return [str(kind.min - 1), str(kind.max + 1), "x"]  # type: ignore[operator]
+    return WRONG.get(str(parameter.name), [])
+
+
+def requests(path: str) -> list[list[str]]:
+    """Requests of a command with one wrong value each."""
+    valid, command = VALID[path], LEAVES[f"lastword {path}"]
+    found = [[*valid, "--no-such-option"], *FURTHER.get(path, [])]
+    for parameter in command.params:
+        values = wrong_values(path, parameter)
+        if isinstance(parameter, click.Argument):
+            rest = valid[1:]
+            found += [[value, *rest] for value in values]
+        elif not parameter.is_flag:  # type: ignore[attr-defined]
+            if (path, parameter.name) in ANY_TEXT:
+                continue
+            assert values, f"{path} --{parameter.name}: no wrong value is known"
+            found += [[*valid, parameter.opts[0], value] for value in values]
+    return [[*path.split(), *arguments] for arguments in found]
+
+
+LATE = ("probe", "sweep", "pairs compare")
+"""Commands whose requests are not yet all refused before torch is imported."""
+
+
+@pytest.mark.parametrize("path", [path for path in VALID if path not in LATE])
+def test_wrong_requests_are_refused_before_heavy_imports(path: str, folder: Path) -> None:
+    code = SCRIPT.format(heavy=HEAVY)
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(requests(path))],
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout + done.stderr == ""
+    assert not list(folder.glob("x*")), "something was written"
+
+
+def test_every_command_is_tested() -> None:
+    assert {f"lastword {path}" for path in VALID} == set(LEAVES)
