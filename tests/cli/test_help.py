@@ -118,7 +118,7 @@ def test_lists_of_names_are_those_of_the_library() -> None:
     from lastword.evaluation.local import TASKS
     from lastword.pairs import PRESETS
     from lastword.paper.run import NAMES
-    from lastword.paper.scale import SCALES
+    from lastword.paper.scales import SCALES
     from lastword.probing.measures import MEASURES
 
     def choices(path: str, name: str) -> object:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from attention_tables import NONE, attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
-from defect_tables import cost_table, switch_table
+from defect_tables import switch_table
 from file_map import file_map
 from pair_tables import again_table, issue_table, source_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
@@ -63,7 +63,6 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
         ROOT / "results" / "attention.json"
     ),
     ("docs/reference/as-published.md", "switches"): switch_table,
-    ("docs/reference/as-published.md", "costs"): lambda: cost_table(ROOT / "results" / "defects.json"),
     ("docs/reference/reproduction.md", "reproduction"): lambda: reproduction_report(
         ROOT / "results" / "reproduction" / "report.md"
     ),

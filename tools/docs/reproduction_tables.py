@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def reproduction_report(path: Path) -> str:
-    """Sections of the report that `lastword reproduce` wrote; a line that says so where there is none."""
+    """The report that `lastword reproduce` wrote, without its heading; a note where there is none."""
     if not path.exists():
         return "Not measured in this version."
     _, _, sections = path.read_text(encoding="utf-8").partition("\n\n")

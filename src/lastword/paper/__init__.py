@@ -1,7 +1,7 @@
-"""A TABLE'S NAME → OUR FIGURES BESIDE THE PAPER'S.
+"""THE PAPER'S TABLES MEASURED AGAIN, and what the defects of its code cost.
 
-published.py holds what arXiv:2507.22729 prints and claims, scale.py what it is measured with here, suite.py
-the texts that are scored, pairs.py what is trained on, cells.py a score for each row and column, verdict.py
-what becomes of a claim, report.py the pages, run.py puts it together. switches.py lists
-what the paper's code does otherwise; as_published.py does so in training, in scores (left_assumed.py) and in averages.
+Files in data order: tables (what arXiv:2507.22729 prints and claims), scales (models and settings), run (the request),
+pairs (what is trained on), suites (what is scored), cells (a score for each row and column), claims (verdicts),
+report (pages of score tables), pages (Tables 7 and 8, Figure 1), defects, measure. As the paper's code does it:
+switches, as_published, left_assumed.
 """

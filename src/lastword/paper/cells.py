@@ -1,11 +1,13 @@
-"""A score for each row and column: an embedder is made as the row says, trained if it says so, and scored."""
+"""The scores of each row and column: an embedder is made as the row says, trained if it says so, and scored."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from lastword.config import read_recipe
@@ -15,25 +17,25 @@ from lastword.errors import RequestError
 from lastword.evaluation import ClusterScorer
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
 from lastword.files.run_folder import RunFolder
-from lastword.paper.pairs import Sources
-from lastword.paper.scale import Scale
-from lastword.paper.suite import Suite, TaskScores
+from lastword.paper.pairs import PairSources
+from lastword.paper.scales import Scale
+from lastword.paper.suites import Suite
 from lastword.training import train
-from lastword.uncertainty import Score
+from lastword.uncertainty import Score, Summary, combine, summarize
 
 POOLING = {"mean": "mean", "last": "lasttoken", "eos": "eos"}
 EMOTION_TOKENS = 128
-NOISE = ("delete", "swap", "characters")
+NOISES = ("delete", "swap", "characters")
 
 
 @dataclass(frozen=True)
 class Row:
-    """How an embedder is made, as a row's name tells it: "CCW + wiki-translate + aug".
+    """How an embedder is made, read from a row's name such as "CCW + wiki-translate + aug".
 
     Attributes:
         template: name of a template, or "emotion" for the table's own.
         source: of the pairs that it is trained on, or None.
-        noise: whether the positives are damaged in training.
+        noise: whether the positives are augmented with noise.
     """
 
     template: str
@@ -48,126 +50,130 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Value:
-    """A score with its band, in percent.
+class Cell:
+    """What was measured for one row and column.
 
     Attributes:
-        mean: over tasks, and over seeds of a training.
-        band: one standard deviation: of the draws and starts of k-means (or of the training texts of a
-            classifier), joined with the spread between trainings.
-        tasks: task → score of that task alone.
-        seeds: trainings, or 1 where nothing is trained.
+        runs: for each training seed (one entry where nothing is trained) the scores, task → score.
     """
 
-    mean: float
-    band: float
-    tasks: dict[str, float]
-    seeds: int
+    runs: tuple[dict[str, Score], ...]
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """The mean over the tasks, for each training seed."""
+        return [combine(list(run.values())) for run in self.runs]
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Mean over tasks and seeds, with its standard errors."""
+        return summarize(self.scores)
+
+    @property
+    def tasks(self) -> dict[str, Summary]:
+        """Task → mean over the seeds of that task alone."""
+        return {name: summarize([run[name] for run in self.runs]) for name in self.runs[0]}
+
+    def only(self, tasks: list[str]) -> Cell:
+        """The same cell with the scores of these tasks, as far as it has them."""
+        return Cell(tuple({name: run[name] for name in tasks if name in run} for run in self.runs))
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Plain values, as JSON has them: for each seed the score of each task with all its replicates."""
+        return [{name: score.to_dict() for name, score in run.items()} for run in self.runs]
 
 
 @dataclass(frozen=True)
-class Laboratory:
+class CellRunner:
     """Makes and scores embedders, each once.
 
     Attributes:
-        series: where finished cells lie.
+        folder: of the finished cells.
         scale: models, recipe, seeds.
-        sources: pairs by name.
-        device: None takes the best there is.
+        pairs: by name.
+        device: None is the best available one.
         base_scores: development scores of models before training; see `train`.
     """
 
-    series: RunFolder
+    folder: RunFolder
     scale: Scale
-    sources: Sources
+    pairs: PairSources
     device: str | None = None
     base_scores: dict[str, Score] = field(default_factory=dict)
 
-    def value(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Value | None:
-        """A cell, measured or read; None if its pairs are not there.
+    @property
+    def _results(self) -> Path:
+        """Folder of finished MTEB tasks."""
+        return self.folder.partial / "results"
+
+    def cell(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Cell | None:
+        """Measure a cell, or read it if it is finished; None if its pairs are missing.
 
         Args:
             model: name or folder of the base model.
             row: how the embedder is made.
             column: "mean", "last" or "eos".
             suite: what it is scored on.
-            template: what "emotion" stands for.
+            template: that of the rows "emotion".
         """
-        if row.source and not self.sources.has(row.source):
+        if row.source and not self.pairs.has(row.source):
             return None
         used = template if row.template == "emotion" else row.template
-        runs = [
-            self._scores(model, row, used, POOLING[column], suite, seed)
-            for seed in range(self.scale.seeds if row.source else 1)
-        ]
-        return joined(runs)
+        seeds = range(self.scale.seeds if row.source else 1)
+        return Cell(tuple(self._run(model, row, used, POOLING[column], suite, seed) for seed in seeds))
 
-    def peer(self, name: str, suite: Suite) -> Value:
+    def peer(self, name: str, suite: Suite) -> Cell:
         """Score a model to compare with, such as "tfidf"."""
-        found: TaskScores = self.series.once(f"{suite.name}-{_plain(name)}", lambda: suite.score(name))
-        return joined([found])
+        return Cell(
+            (self._once(f"{suite.kind}-{_file_name(name)}", lambda: suite.score(name, self._results)),)
+        )
 
-    def _scores(
+    def _run(
         self, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
-    ) -> TaskScores:
-        name = "-".join([suite.name, _plain(model), row.template, pooling])
+    ) -> dict[str, Score]:
+        name = "-".join([suite.kind, _file_name(model), row.template, pooling])
         if row.source:
             name += f"-{row.source}{'-noise' if row.noise else ''}-{seed}"
 
-        def work() -> dict[str, Any]:
-            if row.source is None:
-                embedder = Embedder.from_pretrained(
-                    model, template=template, pooling=pooling, device=self.device
-                )
-                return suite.score(embedder)
-            return self._trained(
-                self.series.partial / f"{name}.model", model, row, template, pooling, suite, seed
-            )
+        def work() -> dict[str, Score]:
+            if row.source:
+                folder = self.folder.partial / f"{name}.model"
+                return self._train_and_score(folder, model, row, template, pooling, suite, seed)
+            embedder = Embedder.from_pretrained(model, template=template, pooling=pooling, device=self.device)
+            return suite.score(embedder, self._results)
 
-        found: TaskScores = self.series.once(name, work)
-        info(f"{name}: {100 * fmean(one['score'] for one in found.values()):.1f}")
-        return found
+        return self._once(name, work)
 
-    def _trained(
-        self, place: Path, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
-    ) -> TaskScores:
-        """One training; its checkpoint is chosen on the bundled development texts, and it is thrown away."""
+    def _once(self, name: str, work: Callable[[], dict[str, Score]]) -> dict[str, Score]:
+        """Task → score, computed or read from the folder."""
+        content = self.folder.once(name, lambda: {task: score.to_dict() for task, score in work().items()})
+        if not content:
+            raise RequestError("no task could be scored: pass data_dir=…, or use a network")
+        scores = {task: Score.from_dict(score) for task, score in content.items()}
+        info(f"{name}: {100 * fmean(score.value for score in scores.values()):.1f}")
+        return scores
+
+    def _train_and_score(
+        self, folder: Path, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
+    ) -> dict[str, Score]:
+        """One training run. The bundled development texts choose its checkpoint; the model is deleted."""
         assert row.source
-        if not place.exists():
+        if not folder.exists():  # otherwise it was interrupted between training and scoring
             settings = {**read_recipe(self.scale.recipe), **self.scale.settings, "model": model, "seed": seed}
-            settings |= {"template": template, "pooling": pooling, "noise": NOISE if row.noise else ()}
-            settings["pairs"] = [str(self.sources.file(row.source))]
-            if row.template == "emotion":  # a template longer than the others
+            settings |= {"template": template, "pooling": pooling, "noise": NOISES if row.noise else ()}
+            settings["pairs"] = [str(self.pairs.file(row.source))]
+            if row.template == "emotion":  # longer than the other templates
                 settings["max_tokens"] = max(settings["max_tokens"], EMOTION_TOKENS)
             scorer = ClusterScorer(read_development(BUNDLED_DEVELOPMENT))
             train(
-                place, scorer=scorer, base_scores=self.base_scores, resume=True, trackers="none",
-                device=self.device, **settings,
+                folder, scorer=scorer, base_scores=self.base_scores, resume=True, trackers="none", device=self.device,
+                **settings,
             )  # fmt: skip
-        scores = suite.score(Embedder.from_pretrained(place, device=self.device))
-        shutil.rmtree(place)
+        scores = suite.score(Embedder.from_pretrained(folder, device=self.device), self._results)
+        shutil.rmtree(folder)
         return scores
 
 
-def joined(runs: list[TaskScores]) -> Value:
-    """Put the scores of all tasks and trainings together.
-
-    The variance between trainings and the mean variance within them add up, as in the demo; draws of
-    different tasks have nothing to do with each other, so the variance of their mean is the sum over the
-    square of their number.
-
-    Raises:
-        RequestError: no task has a score.
-    """
-    if not runs or not runs[0]:
-        raise RequestError("not one task could be scored: give --data-dir, or a network")
-    means = [100 * fmean(task["score"] for task in run.values()) for run in runs]
-    within = fmean(sum((100 * task["std"]) ** 2 for task in run.values()) / len(run) ** 2 for run in runs)
-    between = stdev(means) ** 2 if len(means) > 1 else 0.0
-    tasks = {name: 100 * fmean(run[name]["score"] for run in runs) for name in runs[0]}
-    return Value(fmean(means), (between + within) ** 0.5, tasks, len(runs))
-
-
-def _plain(model: str) -> str:
+def _file_name(model: str) -> str:
     """A model's name as part of a file's."""
     return "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in model)[-60:]

@@ -1,125 +1,102 @@
-"""The sources of pairs that the paper trains on, by its names, made of what is at hand."""
+"""The pairs that the paper trains on, by its names, made from local texts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.bundled import path_of
-from lastword.errors import RequestError, unknown_name
 from lastword.pairs import Import, Method, SameLabel, make_pairs
-
-NAMES = ("nli", "wiki-translate", "wiki-prompt", "labels")
 
 
 @dataclass(frozen=True)
-class Source:
-    """How a file of pairs is made of a file that is at hand.
+class StandIn:
+    """How pairs are made from a local file, in place of the paper's.
 
     Attributes:
         file: in the data folder.
-        method: how its rows become pairs.
-        told: what it is, for the report.
+        method: turns its rows into pairs.
+        description: for the report.
     """
 
     file: str
     method: Callable[[Path], Method]
-    told: str
+    description: str
 
 
 STAND_INS = {
-    "nli": Source(
+    "nli": StandIn(
         "pairs/rte_nli.parquet",
         lambda path: Import("sentence1", "sentence2", score_column="score", min_score=1.0),
         "entailed sentences of RTE, in place of the NLI corpus of SimCSE",
     ),
-    "wiki-translate": Source(
+    "wiki-translate": StandIn(
         "pairs/wikisplit_pairs.parquet",
         lambda path: Import("sentence1", "sentence2"),
         "two wordings of a Wikipedia sentence (WikiSplit), in place of back-translations",
     ),
+    "labels": StandIn(
+        "classification/emotion.parquet",
+        lambda path: SameLabel(path, negatives=False),
+        "training texts of EmotionClassification, paired by label",
+    ),
 }
-EMOTION = "classification/emotion.parquet"
 BUNDLED = "the bundled rewritings, in the paper's five styles"
 
 
-class Sources:
-    """Files of pairs by the paper's names.
+class PairSources:
+    """Files of pairs by the paper's names, those of `PAIR_SOURCES`.
 
     Args:
-        work: folder where pairs that are made are kept.
+        work: folder for pairs that are made here.
         data: folder of public texts, or None.
-        given: name → file of the user's own pairs, taken before anything else.
-
-    Raises:
-        RequestError: a name that the paper has not.
+        files: name → file of the user's own pairs, which replace all others.
     """
 
-    def __init__(self, work: Path, data: Path | None, given: dict[str, Path]) -> None:
-        for name in given:
-            if name not in NAMES:
-                raise RequestError(unknown_name("source of pairs", name, NAMES))
-        self.work, self.data, self.given = work, data, given
+    def __init__(self, work: Path, data: Path | None, files: Mapping[str, Path]) -> None:
+        self.work, self.data, self.files = work, data, files
 
     def has(self, name: str) -> bool:
-        """Whether there are such pairs."""
-        return name in self.given or name == "wiki-prompt" or self._original(name) is not None
+        """Whether the pairs can be had."""
+        origin = self.origin(name)
+        return origin is not None and (name in self.files or origin.is_file())
 
-    def told(self, name: str) -> str:
-        """What stands for a name, for the report."""
-        if name in self.given:
-            return f"{self.given[name].name}, given"
-        if name == "wiki-prompt":
-            return BUNDLED
-        if name == "labels":
-            return "training texts of EmotionClassification, those of one label each other's positives"
-        return STAND_INS[name].told
+    def describe(self, name: str) -> str:
+        """What the pairs are, for the report."""
+        if not self.has(name):
+            return "missing"
+        if name in self.files:
+            return f"the file {self.files[name].name}"
+        return BUNDLED if name == "wiki-prompt" else STAND_INS[name].description
 
     def origin(self, name: str) -> Path | None:
-        """The file that the pairs are made of, for the manifest."""
-        if name in self.given:
-            return self.given[name]
+        """The file that the pairs are made from; None without a data folder."""
+        if name in self.files:
+            return self.files[name]
         if name == "wiki-prompt":
             return path_of("pairs")
-        if self.data is None:
-            return None
-        return self.data / (EMOTION if name == "labels" else STAND_INS[name].file)
+        return self.data / STAND_INS[name].file if self.data else None
 
     def file(self, name: str) -> Path:
-        """The file, made when it is asked for first."""
-        if name in self.given:
-            return self.given[name]
-        if name == "wiki-prompt":
-            return path_of("pairs")
-        original = self._original(name)
-        assert original is not None
-        made = self.work / f"pairs-{name}.parquet"
-        if not made.exists():
-            method = (
-                SameLabel(original, negatives=False) if name == "labels" else STAND_INS[name].method(original)
-            )
-            make_pairs(method, original, made, overwrite=True)
-        return made
+        """The file of pairs, made when it is first needed."""
+        origin = self.origin(name)
+        assert origin is not None
+        if name in self.files or name == "wiki-prompt":
+            return origin
+        pairs = self.work / f"pairs-{name}.parquet"
+        if not pairs.exists():
+            source = self._train_split(origin) if name == "labels" else origin
+            make_pairs(STAND_INS[name].method(source), source, pairs, overwrite=True)
+        return pairs
 
-    def _original(self, name: str) -> Path | None:
-        if self.data is None:
-            return None
-        if name == "labels":
-            return self._emotion()
-        path = self.data / STAND_INS[name].file
-        return path if path.is_file() else None
+    def _train_split(self, path: Path) -> Path:
+        """The training texts of a task in a file of their own: its test texts must not be trained on."""
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
 
-    def _emotion(self) -> Path | None:
-        """The training split of the task alone: its test texts must not be trained on."""
-        assert self.data is not None
-        path, part = self.data / EMOTION, self.work / "emotion-train.parquet"
-        if not path.is_file():
-            return None
+        part = self.work / f"{path.stem}-train.parquet"
         if not part.exists():
-            import pyarrow.compute as pc
-            import pyarrow.parquet as pq
-
             table = pq.read_table(path)
             pq.write_table(table.filter(pc.equal(table["split"], "train")), part)
         return part

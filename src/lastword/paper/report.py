@@ -1,28 +1,32 @@
-"""The pages: the paper's figures and ours, the claims and what becomes of them, as Markdown, CSV and plain values."""
+"""The pages of the report: figures beside the paper's, claims and verdicts, as Markdown, CSV and plain values."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from lastword.paper.figures import SOURCE, Table
-from lastword.paper.verdict import Cells, Verdict
+from lastword.paper.cells import Cell
+from lastword.paper.claims import Cells, Verdict, count
+from lastword.paper.tables import SOURCE, Table
+from lastword.uncertainty import Difference, Summary
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Page:
-    """What was found about one table.
+    """What was measured for one table.
 
     Attributes:
         name: "table3" ….
         title: its heading.
         body: Markdown under the heading.
         records: one for each figure, for the CSV.
-        facts: everything, as plain values.
+        facts: what else the JSON has, as plain values.
+        verdicts: of the claims.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Page:
     body: str
     records: list[Record]
     facts: dict[str, Any]
+    verdicts: Sequence[Verdict] = ()
 
     @property
     def markdown(self) -> str:
@@ -37,71 +42,75 @@ class Page:
         name = self.name.replace("table", "Table ").replace("figure", "Figure ").replace("defects", "Defects")
         return f"## {name}: {self.title}\n\n{self.body}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return {
+            "table": self.name,
+            "cells": self.records,
+            "verdicts": [_verdict_facts(verdict) for verdict in self.verdicts],
+            **self.facts,
+        }
 
-@dataclass(frozen=True)
-class Outcome:
-    """A table measured.
 
-    Attributes:
+def report(scale: str, pages: Sequence[Page]) -> str:
+    """All pages under one heading, with a count of the verdicts."""
+    verdicts = [verdict for page in pages for verdict in page.verdicts]
+    lines = [
+        f"# {SOURCE}, measured again",
+        f"Scale: {scale}. Percentages. ± is the standard error that comes from training seeds and the random draws "
+        "of the protocol, in brackets the one that comes from the sampling of texts. Differences are paired (same "
+        "texts, draws and seeds) and have 95 % intervals. Chance: the V-measure of the same clusters against "
+        "shuffled labels, or the share of the most frequent label. AMI: adjusted mutual information, 0 for chance.",
+    ]
+    if verdicts:
+        total = sum(not verdict.repeats for verdict in verdicts)
+        parts = ", ".join(f"{word}: {number}" for word, number in count(verdicts).items() if number)
+        lines.append(f"Verdicts on {total} claims, each counted once: {parts}.")
+    return "\n\n".join([*lines, *(page.markdown for page in pages)]) + "\n"
+
+
+def score_page(table: Table, cells: Mapping[str, Cells], verdicts: list[Verdict], notes: list[str]) -> Page:
+    """A table of scores with its claims.
+
+    Args:
         table: what the paper prints.
-        cells: our model → row and column → value; None where something was missing.
-        verdicts: our model → what becomes of each claim.
-        told: what was scored, and what stands in for what.
+        cells: our model → row and column → cell; None where something is missing.
+        verdicts: of its claims.
+        notes: what was scored, and what replaces what.
     """
-
-    table: Table
-    cells: dict[str, Cells]
-    verdicts: dict[str, list[Verdict]]
-    told: list[str]
-
-
-def page(outcome: Outcome) -> Page:
-    """A table of scores with its claims."""
-    table = outcome.table
-    parts = [_figures(outcome), *(_claims(outcome, model) for model in outcome.cells if table.claims)]
-    notes = [*outcome.told, table.note] if table.note else outcome.told
-    body = "\n\n".join([*parts, as_list(notes)])
+    notes = [*notes, table.note] if table.note else notes
+    parts = [
+        _scores(table, cells),
+        *([_claims(table, verdicts, list(cells))] if verdicts else []),
+        bullet_list(notes),
+    ]
     facts = {
-        "told": notes,
+        "notes": notes,
         "tasks": {
-            model: {f"{row}, {column}": value.tasks for (row, column), value in cells.items() if value}
-            for model, cells in outcome.cells.items()
+            model: {
+                ", ".join(name): {task: asdict(score) for task, score in cell.tasks.items()}
+                for name, cell in own.items()
+                if cell
+            }
+            for model, own in cells.items()
         },
-        "verdicts": {
-            model: [
-                {"claim": one.claim.text, "published": one.published, "difference": one.difference,
-                 "noise": one.noise, "verdict": one.word}
-                for one in verdicts
-            ]
-            for model, verdicts in outcome.verdicts.items()
-        },
-    }  # fmt: skip
-    return Page(table.name, table.title, body, rows(outcome), facts)
+    }
+    return Page(table.name, table.title, "\n\n".join(parts), _records(table, cells), facts, verdicts)
 
 
-def as_list(notes: list[str]) -> str:
+def markdown_table(rows: Iterable[Sequence[str]], text_columns: Sequence[int] = (0,)) -> str:
+    """A Markdown table; the first row is the heading, all but the text columns are aligned on the right."""
+    heading, *body = rows
+    rule = ["---" if column in text_columns else "---:" for column in range(len(heading))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heading, rule, *body])
+
+
+def bullet_list(notes: Iterable[str]) -> str:
     """A Markdown list."""
     return "\n".join(f"- {note}" for note in notes)
 
 
-def rows(outcome: Outcome) -> list[Record]:
-    """One record for each cell, as the CSV has them."""
-    table, found = outcome.table, []
-    for model, cells in outcome.cells.items():
-        for (row, column), value in cells.items():
-            published = {name: table.figure(name, (row, column)) for name in table.published}
-            own = published.get(model)
-            found.append({
-                "table": table.name, "model": model, "row": row, "column": column,
-                "score": round(value.mean, 2) if value else None, "band": round(value.band, 2) if value else None,
-                "seeds": value.seeds if value else None,
-                "difference": round(value.mean - own, 2) if value and own is not None else None,
-                **{f"published {name}": figure for name, figure in published.items()},
-            })  # fmt: skip
-    return found
-
-
-def as_csv(records: list[Record]) -> str:
+def as_csv(records: Sequence[Record]) -> str:
     """Records of one or several tables; a column that a table lacks is empty."""
     names = list(dict.fromkeys(name for record in records for name in record))
     text = io.StringIO()
@@ -111,52 +120,93 @@ def as_csv(records: list[Record]) -> str:
     return text.getvalue()
 
 
-def line(*cells: str) -> str:
-    """A line of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
+def summary_record(summary: Summary | None) -> Record:
+    """Columns of the CSV for a score, in percent."""
+    if summary is None:
+        return {}
+    names = {"score": "value", "draw_se": "draw_se", "text_se": "text_se", "chance": "chance", "ami": "ami"}
+    percents = {
+        column: None if (value := getattr(summary, name)) is None else round(100 * value, 2)
+        for column, name in names.items()
+    }
+    return {**percents, "n": summary.n, "seeds": summary.seeds}
 
 
-def _figures(outcome: Outcome) -> str:
-    table, ours = outcome.table, list(outcome.cells)
-    lines = [
-        line("", *(f"{name}, paper" for name in table.published), *ours),
-        line("---", *["---:"] * (len(table.published) + len(ours))),
-    ]
-    for row in table.rows:
-        for column in table.columns:
-            place = (row, column)
-            if not any(place in cells for cells in outcome.cells.values()):
-                continue
-            published = [_shown(table.figure(name, place)) for name in table.published]
-            values = [cells.get(place) for cells in outcome.cells.values()]
-            lines.append(
-                line(
-                    f"{row}, {column}",
-                    *published,
-                    *(f"{value.mean:.1f} ± {value.band:.1f}" if value else "missing" for value in values),
-                )
-            )
-    return "\n".join(lines)
+def with_error(summary: Summary) -> str:
+    """A score with both standard errors: "15.3 ± 0.2 (0.9)"."""
+    texts = "" if summary.text_se is None else f" ({100 * summary.text_se:.1f})"
+    return f"{100 * summary.value:.1f} ± {100 * summary.draw_se:.1f}{texts}"
 
 
-def _claims(outcome: Outcome, model: str) -> str:
-    verdicts = outcome.verdicts[model]
-    papers = list(outcome.table.published)
-    lines = [
-        line(f"what {SOURCE} shows", *papers, model, "verdict"),
-        line("---", *["---:"] * (len(papers) + 1), "---"),
-    ]
-    for one in verdicts:
-        here = "–" if one.difference is None else f"{one.difference:+.1f} ± {one.noise:.1f}"
-        lines.append(
-            line(one.claim.text, *(_signed(one.published.get(name)) for name in papers), here, one.word)
+def with_interval(difference: Difference | None) -> str:
+    """A difference with its 95 % interval: "+3.9 [+2.0, +5.8]"."""
+    if difference is None:
+        return "–"
+    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def percent(value: float | None) -> str:
+    """One digit, or a dash for None."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _scores(table: Table, cells: Mapping[str, Cells]) -> str:
+    extra = ["chance", "AMI"] if table.metric == "v_measure" else ["chance"]
+    ours = [heading for model in cells for heading in (f"{model}, here", *extra)]
+    rows = [["", *(f"{name}, paper" for name in table.published), *ours]]
+    for name in [(row, column) for row in table.rows for column in table.columns]:
+        if any(name in own for own in cells.values()):
+            figures = (table.figure(model, name) for model in table.published)
+            printed = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
+            found = [part for own in cells.values() for part in _columns(own.get(name))[: 1 + len(extra)]]
+            rows.append([", ".join(name), *printed, *found])
+    return markdown_table(rows)
+
+
+def _columns(cell: Cell | None) -> list[str]:
+    if cell is None:
+        return ["missing", "", ""]
+    return [with_error(cell.summary), percent(cell.summary.chance), percent(cell.summary.ami)]
+
+
+def _claims(table: Table, verdicts: list[Verdict], models: Sequence[str]) -> str:
+    papers = list(table.published)
+    rows = [["claim of the paper", *papers, "measured here [95 %]", "verdict"]]
+    for verdict in verdicts:
+        printed = (verdict.published.get(name) for name in papers)
+        ours = ", ".join(
+            (f"{model}: " if len(models) > 1 else "") + with_interval(difference)
+            for model, difference in verdict.differences.items()
         )
-    return "\n".join(lines)
+        word = f"{verdict.word} (repeats {verdict.repeats})" if verdict.repeats else verdict.word
+        rows.append([
+            verdict.claim.text, *("–" if figure is None else f"{figure:+.1f}" for figure in printed),
+            ours or "–", word,
+        ])  # fmt: skip
+    return markdown_table(rows, text_columns=(0, len(papers) + 2))
 
 
-def _shown(figure: float | None) -> str:
-    return "–" if figure is None else f"{figure:.1f}"
+def _records(table: Table, cells: Mapping[str, Cells]) -> list[Record]:
+    """A record for each cell, as the CSV has them."""
+    records = []
+    for model, own in cells.items():
+        for name, cell in own.items():
+            printed = {paper: table.figure(paper, name) for paper in table.published}
+            same = printed.get(model)
+            scores = summary_record(cell.summary if cell else None) or {"score": None}
+            difference = None if same is None or not cell else round(100 * cell.summary.value - same, 2)
+            records.append({
+                "table": table.name, "model": model, "row": name[0], "column": name[1], **scores,
+                "difference": difference, **{f"published {paper}": figure for paper, figure in printed.items()},
+            })  # fmt: skip
+    return records
 
 
-def _signed(figure: float | None) -> str:
-    return "–" if figure is None else f"{figure:+.1f}"
+def _verdict_facts(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "claim": verdict.claim.text,
+        "published": verdict.published,
+        "measured": {model: difference.to_dict() for model, difference in verdict.differences.items()},
+        "verdict": verdict.word,
+        "repeats": verdict.repeats or None,
+    }

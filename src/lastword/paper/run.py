@@ -1,39 +1,28 @@
-"""One command for each table of the paper: measure it, and lay the figures beside the paper's."""
+"""The tables of the paper by name: the request is checked here, without torch; `measure.py` does the work."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lastword.console import info
+from lastword.config import read_recipe, train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
-from lastword.files.run_folder import RunFolder, write_json
-from lastword.paper.cells import Laboratory, Row
-from lastword.paper.defects_page import defects_page
-from lastword.paper.figure import figure_page
-from lastword.paper.figures import SCORED, SOURCE, TABLES, Table, read_table
-from lastword.paper.manifest import manifest
-from lastword.paper.pairs import Sources
-from lastword.paper.report import Outcome, Page, as_csv, page
-from lastword.paper.scale import SCALES, Scale
-from lastword.paper.settings import settings_page
-from lastword.paper.suite import Suite, local_suite, task_suite
-from lastword.paper.tasks import tasks_page
-from lastword.paper.verdict import Cells, judge
+from lastword.files.run_folder import RunFolder
+from lastword.paper.scales import PAIR_SOURCES, SCALES, Scale
+from lastword.paper.tables import TABLES
+
+if TYPE_CHECKING:
+    from lastword.paper.measure import Reproduction
 
 NAMES = (*TABLES, "defects")
-KEPT = ("report.md", "cells.csv", "reproduction.json")
-KINDS = {"table9": "classification", "table10": "emotion"}
-"""Table → kind of suite; the others are clusterings."""
 
 
 def reproduce(
     tables: str | Sequence[str],
-    out: str | Path,
+    output: str | Path,
     *,
     scale: str = "mini",
     models: Sequence[str] = (),
@@ -46,27 +35,24 @@ def reproduce(
     overwrite: bool = False,
     device: str | None = None,
     **settings: Any,
-) -> dict[str, Any]:
-    """Measure tables of arXiv:2507.22729 and judge what they claim.
+) -> Reproduction:
+    """Measure tables of arXiv:2507.22729 and judge their claims.
 
     Args:
         tables: "table3" … "table10", "figure1", "defects" (what the defects of the paper's code cost), or "all".
-        out: folder for `report.md`, `cells.csv` and `reproduction.json`; unfinished work lies in `OUT.partial`.
-        scale: "mini" (the bundled model on texts at hand) or "paper" (its models on MTEB's tasks).
+        output: folder for `report.md`, `cells.csv` and `reproduction.json`; unfinished work is in
+            `OUTPUT.partial`.
+        scale: "mini" (the bundled model on local texts) or "paper" (the paper's models on its MTEB tasks).
         models: other models in place of the scale's.
-        data_dir: folder of public texts and pairs; without it the bundled ones serve where they can.
+        data_dir: folder of public texts and pairs; without it bundled texts are used where that is possible.
         pairs: the paper's name of a source ("nli", "wiki-translate", "wiki-prompt", "labels") → file of pairs.
-        peers: models that Table 8 puts beside ours, as `evaluate` knows them.
-        seeds: trainings of each row; None is the scale's.
-        max_texts: most texts of each local set; None is the scale's.
-        resume: go on with an interrupted reproduction of the same settings.
-        overwrite: replace `out`.
-        device: None takes the best there is.
-        **settings: fields of `TrainConfig`, before those of the scale's recipe.
-
-    Returns:
-        What `reproduction.json` holds: a page for each table, the tables that could not be measured, and the
-        manifest.
+        peers: models that Table 8 compares with ours, as `evaluate` knows them.
+        seeds: training runs of each row; None is the scale's number.
+        max_texts: most texts of each local set that is not an MTEB task; None is the scale's number.
+        resume: continue an interrupted reproduction with the same settings.
+        overwrite: replace `output`.
+        device: None is the best available one.
+        **settings: fields of `TrainConfig` that replace those of the scale's recipe.
 
     Raises:
         RequestError, MissingFileError, ExistingOutputError: see the message.
@@ -75,83 +61,24 @@ def reproduce(
     plan = _scale(scale, models, seeds, max_texts, settings)
     data = Path(data_dir) if data_dir else None
     if data and not data.is_dir():
-        raise MissingFileError(f"no folder {data}: give --data-dir a folder of texts, or leave it out")
-    given = {name: Path(file) for name, file in (pairs or {}).items()}
-    resolved = json.loads(json.dumps({
-        "tables": chosen, **asdict(plan), "data_dir": str(data) if data else None,
-        "pairs": {name: str(file) for name, file in given.items()}, "peers": list(peers),
+        raise MissingFileError(f"no folder {data}: pass data_dir= a folder of texts, or leave it out")
+    files = {name: Path(file) for name, file in (pairs or {}).items()}
+    for name, file in files.items():
+        if name not in PAIR_SOURCES:
+            raise RequestError(unknown_name("source of pairs", name, PAIR_SOURCES))
+        if not file.is_file():
+            raise MissingFileError(f"no file {file}: pass pairs={{{name!r}: …}} a file of pairs")
+    record = json.loads(json.dumps({
+        **asdict(plan), "data_dir": str(data) if data else None,
+        "pairs": {name: str(file) for name, file in files.items()}, "peers": list(peers),
     }))  # fmt: skip
-    series = RunFolder(Path(out), "reproduction", resume, overwrite)
-    laboratory = Laboratory(series, plan, Sources(series.partial, data, given), device)
-    with series.open(resolved):
-        pages, files, tasks = [], list(given.values()), dict[str, str]()
-        for name in chosen:
-            suite = _suite(name, plan, data)
-            if suite is None:
-                info(f"{name}: its texts are not there; give --data-dir")
-                continue
-            pages.append(_page(name, laboratory, suite, list(peers)))
-            files += [*suite.files, *_pair_files(name, laboratory.sources)]
-            tasks |= suite.revisions
-        result = {
-            "pages": [{"table": one.name, "cells": one.records, **one.facts} for one in pages],
-            "not_measured": [name for name in chosen if name not in {one.name for one in pages}],
-            "manifest": manifest(resolved, list(plan.models.values()), files, tasks),
-        }
-        _write(series.partial, pages, plan)
-        write_json(series.partial / "reproduction.json", result)
-        series.finish(series.partial)
-    _tidy(series.output)
-    return result
+    folder = RunFolder(Path(output), "reproduction", resume, overwrite)
+    folder.check()
+    folder.require(record)
 
+    from lastword.paper.measure import measure  # imports torch: a wrong request is refused without it
 
-def _page(name: str, laboratory: Laboratory, suite: Suite, peers: list[str]) -> Page:
-    if name == "table7":
-        return settings_page(laboratory)
-    if name == "table8":
-        return tasks_page(laboratory, suite, peers)
-    if name == "figure1":
-        return figure_page(laboratory)
-    if name == "defects":
-        return defects_page(laboratory)
-    return page(_measured(read_table(name), laboratory, suite))
-
-
-def _measured(table: Table, laboratory: Laboratory, suite: Suite) -> Outcome:
-    """Every cell of a table for every model, and what becomes of the claims."""
-    scale, ours = laboratory.scale, {}
-    for name, model in scale.models.items():
-        known = table.published.get(name)
-        if known is None and set(scale.models) & set(table.published):  # a model of another table
-            continue
-        cells: Cells = {
-            (row, column): laboratory.value(model, Row.parse(row), column, suite, table.template)
-            for row in (known or table.rows)
-            for column in table.columns
-        }
-        ours[name] = cells
-    told = [f"Scored on {suite.told}.", f"Models: {', '.join(scale.models[name] for name in ours)}."]
-    told += _missing(suite, ours)
-    for name in dict.fromkeys(source for row in table.rows if (source := Row.parse(row).source)):
-        there = laboratory.sources.has(name)
-        told.append(f"{name}: {laboratory.sources.told(name) if there else 'not there'}.")
-    return Outcome(table, ours, {name: judge(table, cells) for name, cells in ours.items()}, told)
-
-
-def _pair_files(name: str, sources: Sources) -> list[Path]:
-    """What the pairs of a table were made of."""
-    rows = read_table(name).rows if name in SCORED else ()
-    origins = [sources.origin(source) for row in rows if (source := Row.parse(row).source)]
-    return [path for path in origins if path]
-
-
-def _missing(suite: Suite, ours: dict[str, Cells]) -> list[str]:
-    """Which tasks there should be and are not: no average is silent about them."""
-    there = {task for cells in ours.values() for value in cells.values() if value for task in value.tasks}
-    missing = [task for task in suite.wanted if task not in there]
-    if not missing:
-        return []
-    return [f"Missing, and in no average: {', '.join(missing)}."]
+    return measure(folder, record, chosen, plan, data, files, list(peers), device)
 
 
 def _chosen(tables: str | Sequence[str]) -> list[str]:
@@ -174,37 +101,17 @@ def _scale(
     plan = SCALES[name]
     changes: dict[str, Any] = {"settings": {**plan.settings, **settings}}
     if models:
-        changes["models"] = {_named(model, plan): model for model in models}
+        names = {model: paper for paper, model in plan.models.items()}
+        changes["models"] = {names.get(model, Path(model).name or model): model for model in models}
     if seeds is not None:
         if seeds < 1:
             raise RequestError(f"seeds={seeds}: give 1 or more")
         changes["seeds"] = seeds
     if max_texts is not None:
+        if max_texts < 2:
+            raise RequestError(f"max_texts={max_texts}: give 2 or more")
         changes["max_texts"] = max_texts
+    train_config(
+        {**read_recipe(plan.recipe), **changes["settings"]}
+    )  # refuse invalid settings before any work
     return replace(plan, **changes)
-
-
-def _named(model: str, plan: Scale) -> str:
-    """The paper's name of a model, where it is one of the paper's."""
-    return next((name for name, ours in plan.models.items() if ours == model), Path(model).name or model)
-
-
-def _suite(table: str, plan: Scale, data: Path | None) -> Suite | None:
-    kind = KINDS.get(table, "clustering")
-    return task_suite(kind, data) if plan.tasks else local_suite(kind, data, plan.max_texts)
-
-
-def _tidy(out: Path) -> None:
-    """Leave what is to be read; cells and pairs that were kept in case of an interruption go."""
-    for path in out.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in KEPT:
-            path.unlink()
-
-
-def _write(work: Path, pages: list[Page], plan: Scale) -> None:
-    head = f"# {SOURCE}, measured again\n\nScale: {plan.told}. Percentages; ± is one standard deviation."
-    report = "\n\n".join([head, *(one.markdown for one in pages)])
-    (work / "report.md").write_text(report + "\n", encoding="utf-8")
-    (work / "cells.csv").write_text(as_csv([row for one in pages for row in one.records]), encoding="utf-8")

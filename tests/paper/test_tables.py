@@ -7,38 +7,42 @@ import pytest
 from lastword.embedding import TEMPLATES
 from lastword.errors import RequestError
 from lastword.paper.cells import POOLING, Row
-from lastword.paper.figures import SCORED, TABLES, figures, read_table
-from lastword.paper.pairs import NAMES
+from lastword.paper.scales import PAIR_SOURCES
+from lastword.paper.tables import SCORE_TABLES, TABLES, published, read_table
 
 
-@pytest.mark.parametrize("name", SCORED)
-def test_a_table_is_whole(name: str) -> None:
+@pytest.mark.parametrize("name", SCORE_TABLES)
+def test_a_table_is_complete(name: str) -> None:
     table = read_table(name)
     assert set(table.columns) <= set(POOLING)
     for rows in table.published.values():
-        for row, cells in rows.items():
-            assert len(cells) == len(table.columns)
-            assert all(0 < cell < 100 for cell in cells)
+        for row, figures in rows.items():
+            assert len(figures) == len(table.columns)
+            assert all(0 < figure < 100 for figure in figures)
             parsed = Row.parse(row)
             assert parsed.template in {*TEMPLATES, "emotion"}
-            assert parsed.source in {None, *NAMES}
+            assert parsed.source in {None, *PAIR_SOURCES}
             assert (parsed.template != "emotion") or "{text}" in table.template
 
 
-@pytest.mark.parametrize("name", SCORED)
+@pytest.mark.parametrize("name", SCORE_TABLES)
 def test_every_claim_holds_in_the_papers_own_figures(name: str) -> None:
     """For one of its models at least: the paper does not claim everything of both."""
     table = read_table(name)
     assert table.claims
     for claim in table.claims:
-        differences = [
-            better - worse
-            for model in table.published
-            if (better := table.figure(model, claim.better)) is not None
-            and (worse := table.figure(model, claim.worse)) is not None
-        ]
+        differences = table.differences(claim)
         assert differences, claim.text
-        assert max(differences) > 0, claim.text
+        assert max(differences.values()) > 0, claim.text
+
+
+def test_a_claim_about_every_size_holds_for_all_of_the_papers_models() -> None:
+    tables = [read_table(name) for name in SCORE_TABLES]
+    every = [(table, claim) for table in tables for claim in table.claims if claim.every_size]
+    assert [claim.text for _, claim in every] == ["CCW lifts last-token pooling at every size"]
+    for table, claim in every:
+        assert min(table.differences(claim).values()) > 0
+        assert len(table.differences(claim)) == 5
 
 
 def test_figures_as_printed() -> None:
@@ -49,7 +53,7 @@ def test_figures_as_printed() -> None:
 
 def test_the_baseline_of_table_8() -> None:
     """On the English subsets it averages more than the paper prints, and more than both adapted models."""
-    table = figures()["table8"]
+    table = published()["table8"]
     printed, english = zip(*table["baseline"].values(), strict=True)
     mean, last = zip(*table["published"]["Llama-3.2-1B"].values(), strict=True)
     assert sum(printed) / 8 == pytest.approx(52.95, abs=0.006)
@@ -58,11 +62,11 @@ def test_the_baseline_of_table_8() -> None:
 
 
 def test_attention_of_figure_1() -> None:
-    figure = figures()["figure1"]
+    figure = published()["figure1"]
     assert all(len(values) == len(figure["tokens"]) for values in figure["published"].values())
 
 
 def test_an_unknown_table() -> None:
-    assert set(TABLES) >= set(SCORED)
+    assert set(TABLES) >= set(SCORE_TABLES)
     with pytest.raises(RequestError, match="unknown table 'table33': did you mean 'table3'"):
         read_table("table33")

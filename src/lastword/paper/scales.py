@@ -1,4 +1,4 @@
-"""What a table is measured with: the paper's models and tasks, or the bundled model and what is at hand."""
+"""What a table is measured with: the paper's models and tasks, or the bundled model and local texts."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Scale:
-    """A set of means.
+    """Models, tasks and training settings.
 
     Attributes:
         name: of the scale.
-        told: in words, for the report.
-        models: name in the paper → name or folder of ours; under another name a model stands beside the
-            paper's without being one of them.
-        recipe: of the trainings.
-        settings: fields of `TrainConfig` that go before the recipe's.
+        description: for the report.
+        models: name in the paper → name or folder of the model; a model that is not the paper's has another name.
+        recipe: of the training runs.
+        settings: fields of `TrainConfig` that replace the recipe's.
         sweep: setting → values that Table 7 tries, one setting at a time.
-        seeds: trainings of each row.
-        max_texts: most texts of a local set, or None for all.
-        tasks: whether the scores are those of MTEB's own tasks.
+        seeds: training runs of each row.
+        max_texts: most texts of each set that is not an MTEB task; None is all.
+        all_tasks: whether the paper's whole lists of MTEB tasks are scored, or those with local texts.
     """
 
     name: str
-    told: str
+    description: str
     models: dict[str, str]
     recipe: str
     settings: dict[str, Any] = field(default_factory=dict)
     sweep: dict[str, list[Any]] = field(default_factory=dict)
     seeds: int = 3
     max_texts: int | None = None
-    tasks: bool = False
+    all_tasks: bool = False
 
 
+PAIR_SOURCES = ("nli", "wiki-translate", "wiki-prompt", "labels")
+"""The paper's names of the pairs it trains on."""
 _SIX = ["q", "v", "o", "gate", "up", "down"]
 SCALES = {
     "paper": Scale(
         "paper",
-        "the paper's models on MTEB's tasks",
+        "the paper's models on its MTEB tasks",
         {
             "Llama-3.2-1B": "meta-llama/Llama-3.2-1B",
             "Llama-3.2-3B": "meta-llama/Llama-3.2-3B",
@@ -54,11 +55,11 @@ SCALES = {
             "temperature": [1.0, 0.5, 0.2, 0.1, 0.05],
             "projections": [["q", "v"], _SIX],
         },
-        tasks=True,
+        all_tasks=True,
     ),
     "mini": Scale(
         "mini",
-        "the bundled model, on texts at hand",
+        "the bundled model on local texts",
         {"bundled": "mini"},
         recipe="mini",
         sweep={
@@ -71,4 +72,4 @@ SCALES = {
         max_texts=1000,
     ),
 }
-"""Scale → what is run. The values of "mini" in Table 7 stand to its recipe as the paper's to its own."""
+"""Name → scale. The values of "mini" in Table 7 are as far from its recipe as the paper's from its own."""

@@ -1,0 +1,239 @@
+"""Measures the chosen tables of the paper, and writes the report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lastword.console import info
+from lastword.embedding import Embedder
+from lastword.files.run_folder import RunFolder, write_json
+from lastword.paper.cells import Cell, CellRunner, Row
+from lastword.paper.claims import Cells, judge
+from lastword.paper.defects import defects_page
+from lastword.paper.pages import figure_page, settings_page, tasks_page
+from lastword.paper.pairs import PairSources
+from lastword.paper.report import Page, as_csv, report, score_page
+from lastword.paper.scales import Scale
+from lastword.paper.suites import TASKS, Suite, suite_of
+from lastword.paper.tables import SCORE_TABLES, Table, read_table
+
+RESULT_FILES = ("report.md", "cells.csv", "reproduction.json")
+KINDS = {"table8": "eight", "table9": "classification", "table10": "emotion"}
+"""Table → kind of suite; the others are clusterings."""
+_PACKAGES = (
+    "lastword", "torch", "transformers", "peft", "mteb", "sentence-transformers", "scikit-learn", "numpy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What was measured.
+
+    Attributes:
+        output: the folder with `report.md`, `cells.csv` and `reproduction.json`.
+        pages: one for each table.
+        scores: kind of suite → our model → row and column → for each training seed the score of each task, with
+            all draws and resamples: every error and verdict can be computed again from them.
+        not_measured: tables whose texts are missing.
+        manifest: versions, machine, models, texts.
+    """
+
+    output: Path
+    pages: tuple[Page, ...]
+    scores: dict[str, dict[str, dict[str, Any]]]
+    not_measured: tuple[str, ...]
+    manifest: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `reproduction.json` has them."""
+        return {
+            "pages": [page.to_dict() for page in self.pages],
+            "scores": self.scores,
+            "not_measured": list(self.not_measured),
+            "manifest": self.manifest,
+        }
+
+
+def measure(
+    folder: RunFolder,
+    record: dict[str, Any],
+    tables: Sequence[str],
+    scale: Scale,
+    data: Path | None,
+    pair_files: Mapping[str, Path],
+    peers: list[str],
+    device: str | None,
+) -> Reproduction:
+    """Measure tables and write `report.md`, `cells.csv` and `reproduction.json`; for the arguments see `reproduce`.
+
+    Args:
+        folder: of the run.
+        record: its settings; a resumed run must have the same, but may be asked for other tables.
+        tables: names.
+        scale: models, recipe and seeds.
+        data: folder of public texts and pairs.
+        pair_files: source → the user's own file.
+        peers: other models of Table 8.
+        device: None is the best available one.
+    """
+    with folder.open(record):
+        runner = CellRunner(folder, scale, PairSources(folder.partial, data, pair_files), device)
+        result = _Tables(runner, data, peers).measure(tables, record)
+        (folder.partial / "report.md").write_text(report(scale.description, result.pages), encoding="utf-8")
+        rows = [row for page in result.pages for row in page.records]
+        (folder.partial / "cells.csv").write_text(as_csv(rows), encoding="utf-8")
+        write_json(folder.partial / "reproduction.json", result.to_dict())
+        _remove_intermediate(folder.partial)
+        folder.finish(folder.partial)
+    return result
+
+
+class _Tables:
+    """Measures the chosen tables one after another."""
+
+    def __init__(self, runner: CellRunner, data: Path | None, peers: list[str]) -> None:
+        self.runner, self.data, self.peers = runner, data, peers
+        self.scores: dict[str, dict[str, dict[str, Any]]] = {}
+        self.counted: dict[tuple[object, ...], str] = {}
+
+    def measure(self, names: Sequence[str], record: dict[str, Any]) -> Reproduction:
+        plan = self.runner.scale
+        given = self.runner.pairs.files
+        pages, files, tasks = [], list(given.values()), dict[str, str]()
+        for name in names:
+            # With Tables 3 to 6, whose suite has the eight tasks, Table 8 takes their scores from there.
+            whole = name == "table8" and any(
+                KINDS.get(other) is None for other in names if other in SCORE_TABLES
+            )
+            kind = "clustering" if whole else KINDS.get(name, "clustering")
+            suite = suite_of(kind, self.data, plan.all_tasks, plan.max_texts)
+            if suite is None:
+                info(f"{name}: its texts are missing; pass data_dir=…")
+                continue
+            pages.append(self._page(name, suite))
+            files += [*suite.files, *_pair_files(name, self.runner.pairs)]
+            tasks |= suite.revisions()
+        missing = [name for name in names if name not in {page.name for page in pages}]
+        paths = {
+            "data_dir": self.data and self.data.name,
+            "pairs": {key: path.name for key, path in given.items()},
+        }
+        facts = _manifest(
+            {"tables": list(names), **record, **paths}, list(plan.models.values()), files, tasks
+        )
+        return Reproduction(self.runner.folder.output, tuple(pages), self.scores, tuple(missing), facts)
+
+    def _page(self, name: str, suite: Suite) -> Page:
+        if name == "table7":
+            return settings_page(self.runner)
+        if name == "table8":
+            eight = set(TASKS["eight"])
+            shown = [task for task in suite.names if task in eight or not self.runner.scale.all_tasks]
+            return tasks_page(self.runner, suite, shown, self.peers)
+        if name == "figure1":
+            return figure_page(self.runner)
+        if name == "defects":
+            return defects_page(self.runner)
+        return self._score_page(read_table(name), suite)
+
+    def _score_page(self, table: Table, suite: Suite) -> Page:
+        """Every cell of a table for every model, and the verdicts on its claims."""
+        cells = self._cells(table, suite)
+        verdicts = []
+        for verdict in judge(table, cells):
+            key = (suite.kind, *verdict.cells)
+            first = self.counted.setdefault(key, table.name)
+            verdicts.append(verdict if first == table.name else replace(verdict, repeats=first))
+        models = self.runner.scale.models
+        notes = [f"Scored on {suite.description}.", f"Models: {', '.join(models[name] for name in cells)}."]
+        notes += _missing_tasks(suite, cells)
+        sources = dict.fromkeys(source for row in table.rows if (source := Row.parse(row).source))
+        notes += [f"{name}: {self.runner.pairs.describe(name)}." for name in sources]
+        return score_page(table, cells, verdicts, notes)
+
+    def _cells(self, table: Table, suite: Suite) -> dict[str, Cells]:
+        models, cells = self.runner.scale.models, dict[str, Cells]()
+        for name, model in models.items():
+            rows = table.published.get(name)
+            if rows is None and set(models) & set(table.published):  # a model of another table
+                continue
+            own: dict[tuple[str, str], Cell | None] = {
+                (row, column): self.runner.cell(model, Row.parse(row), column, suite, table.template)
+                for row in (rows or table.rows)
+                for column in table.columns
+            }
+            cells[name] = own
+            scores = self.scores.setdefault(suite.kind, {}).setdefault(name, {})
+            scores |= {", ".join(place): cell.to_list() for place, cell in own.items() if cell}
+        return cells
+
+
+def _pair_files(name: str, sources: PairSources) -> list[Path]:
+    """The files that the pairs of a table were made from."""
+    rows = read_table(name).rows if name in SCORE_TABLES else ()
+    origins = [sources.origin(source) for row in rows if (source := Row.parse(row).source)]
+    return [path for path in origins if path]
+
+
+def _missing_tasks(suite: Suite, cells: Mapping[str, Cells]) -> list[str]:
+    """A note that names the tasks without a score: no average leaves one out silently."""
+    scored = {task for own in cells.values() for cell in own.values() if cell for task in cell.tasks}
+    missing = [task for task in suite.names if not any(name.startswith(task) for name in scored)]
+    return [f"Missing, and in no average: {', '.join(missing)}."] if missing else []
+
+
+def _remove_intermediate(folder: Path) -> None:
+    """Keep the results; remove cells and pairs that were stored in case of an interruption."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in RESULT_FILES:
+            path.unlink()
+
+
+def _manifest(
+    settings: dict[str, Any], models: list[str], files: list[Path], tasks: dict[str, str]
+) -> dict[str, Any]:
+    """What the reproduction was made with: versions, machine, models, texts.
+
+    Args:
+        settings: of the reproduction.
+        models: names or folders of base models, each loaded to hash its weights.
+        files: texts and pairs that were read.
+        tasks: MTEB task → which texts it has.
+    """
+    import torch
+
+    return {
+        "settings": settings,
+        "versions": {name: metadata.version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "weights": {name: Embedder.from_pretrained(name).backbone.weights_hash for name in models},
+        "files": {path.name: _sha256(path) for path in files if path.is_file()},
+        "tasks": tasks,
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
