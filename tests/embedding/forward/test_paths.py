@@ -89,3 +89,10 @@ def test_a_grid_of_such_a_model_shares_nothing(bidirectional: Embedder) -> None:
     for point, vectors in grid.items():
         alone = bidirectional.variant(template=point.template, pooling=point.pooling, layer=point.layer)
         np.testing.assert_allclose(vectors, alone.encode(TEXTS), atol=1e-5)
+
+
+def test_a_model_whose_states_are_all_zero_loads(llama_folder: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(llama_folder)
+    model.norm.weight.data.zero_()
+    backbone = Backbone(model, "collapsed")
+    assert (backbone.causal, backbone.path) == (True, "fused")
