@@ -258,33 +258,6 @@ def test_probe_tables_mark_the_best_and_order_scores_by_their_mean(tmp_path: Pat
     assert generate.layer_table(tmp_path / "none.json") == "Not measured in this version."
 
 
-def test_cost_table_compares_each_switch_with_its_counterpart(tmp_path: Path) -> None:
-    values = {"plain": [0.3, 0.32, 0.31], "negatives=micro": [0.2, 0.21, 0.22]}
-    rows = [(name, seed, x, x) for name, scores in values.items() for seed, x in enumerate(scores)]
-    facts = {
-        "texts": 60,
-        "texts_over_100_tokens": 0,
-        "longest_tokens": 31,
-        "runs_that_draw_the_header_row": 1,
-    }
-    against = {"plain": None, "negatives=micro": "plain"}
-    settings = {"seeds": 3, "steps": 20, "batch_pairs": 40, "facts": facts, "against": against}
-    path = tmp_path / "defects.json"
-    for known, plain, micro in (
-        (True, "31.0 ± 0.6 |  | ", "21.0 ± 0.6 | -10.0 […] | worse"),
-        (False, "31.0 |  | ", "21.0 | -10.0 | –"),
-    ):
-        path.write_text(json.dumps(scored_runs(rows, known) | {"subject": "switch", "settings": settings}))
-        assert "Not measured: `accumulation=sum`, " in generate.cost_table(path)
-        assert without_ends(generate.cost_table(path)).splitlines()[4:] == [
-            "| training | score | change [95 %] | verdict |",
-            "| --- | ---: | ---: | ---: |",
-            f"| **plain** | {plain} |",
-            f"| negatives=micro | {micro} |",
-        ]
-    assert generate.cost_table(tmp_path / "none") == "Not measured in this version."
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_relative_links_lead_somewhere(page: str) -> None:
     broken = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import pytest
 
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
-from lastword.experiments import Comparison
+from lastword.experiments import Comparison, TrainingRun
 from lastword.experiments import series as series_module
 from lastword.paper import defects as module
 from lastword.paper.defects import CORRECT, defect_runs, defects_table, measure_defects, unmeasured
 from lastword.paper.switches import SWITCHES
+from lastword.uncertainty import HALVES, Score
 from tests.training.conftest import pair_columns
 
 Refused = Callable[..., str]
@@ -110,6 +112,26 @@ def _check_table(found: Comparison) -> None:
     difference = found.difference("negatives=micro", CORRECT)
     assert difference is not None
     assert rows[2 + names.index("negatives=micro")][3].strip(" |") == difference.verdict
+
+
+def test_the_table_compares_each_switch_with_its_counterpart() -> None:
+    def scores(value: float) -> dict[str, Score]:
+        return {"dev": Score("v_measure", value, (value,) * 10, ((value,),) * HALVES, 9, "texts")}
+
+    values = {"plain": [0.3, 0.32, 0.31], "other": [0.4, 0.41, 0.42], "negatives=micro": [0.2, 0.21, 0.22]}
+    runs = [
+        TrainingRun(name, seed, 20, scores(x)) for name, xs in values.items() for seed, x in enumerate(xs)
+    ]
+    found = Comparison(runs, scores(0.1), {"against": {"negatives=micro": "plain"}}, "switch")
+    assert re.sub(r"\[[-+., \d]+\]", "[…]", defects_table(found)).splitlines() == [
+        "| training | V-measure | difference [95 %] | with the defect |",
+        "| --- | ---: | ---: | --- |",
+        "| **plain** | 31.0 ± 0.6 (0.0) |  |  |",
+        "| negatives=micro | 21.0 ± 0.6 (0.0) | -10.0 […] | worse |",
+        "| **other** | 41.0 ± 0.6 (0.0) |  |  |",
+    ]
+    assert "accumulation=sum" in unmeasured(found)
+    assert "negatives=micro" not in unmeasured(found)
 
 
 def test_a_tokenizer_that_adds_begin_of_text(tmp_path: Path, llama_folder: Path) -> None:
