@@ -317,7 +317,7 @@ def test_what_is_open_stays(cache: VectorCache, said: list[str]) -> None:
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
-        ({}, "no condition to prune by: give model, unused_days or max_mb"),
+        ({}, "no condition to prune by: pass model=…, unused_days=… or max_mb=…"),
         ({"unused_days": -1}, "unused_days=-1: give 0 or more"),
         ({"max_mb": -0.5}, "max_mb=-0.5: give 0 or more"),
         ({"model": "x"}, "no vectors of 'x' are cached; cached models: model a"),

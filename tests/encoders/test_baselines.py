@@ -16,13 +16,13 @@ from tests.samples import topic_texts
 
 def test_tfidf_finds_clear_topics():
     texts, labels = topic_texts(per_label=20)
-    assert cluster_score(TfidfEncoder(), texts, labels).score > 0.6
+    assert cluster_score(TfidfEncoder(), texts, labels).value > 0.6
 
 
 def test_tfidf_classifies_clear_topics():
     train, test = topic_texts(per_label=20, seed=1), topic_texts(per_label=10, seed=2)
     encoder = TfidfEncoder().fit(train[0])
-    assert classification_score(encoder, *train, *test).score > 0.9
+    assert classification_score(encoder, *train, *test).value > 0.9
 
 
 def test_tfidf_vectors_are_unit_float32_of_at_most_the_asked_dimensions():

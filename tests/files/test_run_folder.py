@@ -140,7 +140,7 @@ def test_the_old_output_stays_where_a_rename_fails(tmp_path: Path) -> None:
     "verb",
     [
         lambda output: lastword.train(output, pairs=["pairs"]),
-        lambda output: lastword.sweep("mini", output, grid={"rank": [4, 8]}),
+        lambda output: lastword.sweep("mini", output, values={"rank": [4, 8]}),
         lambda output: lastword.reproduce("table7", output),
         lambda output: lastword.make_pairs(Noise("anchor"), path_of("pairs"), output.with_suffix(".csv")),
     ],

@@ -197,7 +197,7 @@ def test_an_adapter_that_does_not_fit_is_an_error(tmp_path: Path, settings: Sett
     add_adapter(embedder.backbone.model, train_config({"rank": 4}))
     save_file({"strange": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
     with pytest.raises(
-        WorkError, match=r"adapter_model.safetensors does not fit: 1 matrices, the model takes 24"
+        WorkError, match=r"adapter_model.safetensors does not fit: 1 matrices, the model has 24"
     ):
         load_adapter(embedder.backbone.model, tmp_path)
     (tmp_path / "adapter_model.safetensors").write_bytes(b"cut off")
