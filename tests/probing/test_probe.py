@@ -220,7 +220,7 @@ def test_too_few_texts_of_a_label_leave_out_accuracy_and_say_so(load: Load, said
     result = probe(load(), TEXTS, labels=LABELS, templates="none", poolings="mean", layers=1)
     assert "accuracy" not in result.score_names
     assert said[0] == (
-        "fewer than two labels have 16 texts: accuracy is left out; use fewer samples_per_label, or give more texts"
+        "fewer than two labels have 16 texts: accuracy is left out; lower samples_per_label, or give more texts"
     )
 
 

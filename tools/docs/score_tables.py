@@ -135,11 +135,11 @@ def known_table(path: Path) -> str:
 
 
 def calibration_table(path: Path) -> str:
-    """How often equal models are told apart, and how often a known gain is found."""
+    """How often equal models are found different, and how often a known gain is found."""
     if not path.exists():
         return NONE
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    heads = ("what is scored", "texts", "equal models told apart", "half-width of the interval", "known gain",
+    heads = ("what is scored", "texts", "equal models found different", "half-width of the interval", "known gain",
              "gain found", "halves within two s.e.")  # fmt: skip
     lines = [_joined(*heads), _joined("---", *["---:"] * (len(heads) - 1))]
     for row in rows:
@@ -157,7 +157,8 @@ def calibration_table(path: Path) -> str:
         )
     comparisons = sum(row["comparisons"] for row in rows)
     errors = sum(row["equal_told_apart"] * row["comparisons"] for row in rows)
-    total = f"Over all {comparisons:,} comparisons of equal models, {100 * errors / comparisons:.1f} % are told apart."
+    share = 100 * errors / comparisons
+    total = f"Over all {comparisons:,} comparisons of equal models, {share:.1f} % are found different."
     return "\n".join([*lines, "", total])
 
 

@@ -172,7 +172,7 @@ def _measurable(
         return names, few_shot
     warn(
         f"fewer than two labels have {2 * samples_per_label} texts: accuracy is left out; "
-        "use fewer samples_per_label, or give more texts"
+        "lower samples_per_label, or give more texts"
     )
     return tuple(name for name in names if name != "accuracy"), None
 

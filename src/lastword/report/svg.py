@@ -13,7 +13,7 @@ from lastword.report.markup import Markup, join, number, tag
 WIDTH, HEIGHT, MAP_SIZE = 440.0, 250.0, 440.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 14.0, 38.0
 HUES = 6
-# Circle, square, triangle, diamond, cross: with six hues, thirty labels can be told apart.
+# Circle, square, triangle, diamond, cross: with six hues, thirty labels can be distinguished.
 SHAPES = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
     "M-3.5-3.5h7v7h-7z",

@@ -86,7 +86,7 @@ class Endpoint:
             futures = [threads.submit(self._retried, prompt) for prompt in prompts]
             try:
                 for future in as_completed(futures):
-                    future.result()  # a lasting error stops the run at once
+                    future.result()  # a lasting error stops the run immediately
                     advance(1)
                 return [future.result() for future in futures]
             except BaseException:
