@@ -79,7 +79,7 @@ def trials(data: Path) -> Iterator[Trial]:
     news = unit(TfidfEncoder().fit(texts).encode(texts))
     few = {200: 40, 1000: 40, 3000: 20}
     yield Trial("classification, agnews, TF-IDF", news, lambda *part: few_shot(*part, of_news), few)
-    clusterings = {200: 8, 1000: 8, 3000: 4}
+    clusterings = {200: 40, 1000: 32, 3000: 12}
     texts, labels = labelled(data, "stackoverflow_titles", 12_000)
     of_titles = np.array(labels)
     yield Trial(
@@ -88,7 +88,7 @@ def trials(data: Path) -> Iterator[Trial]:
         lambda vectors, rows: vectors_cluster_score(vectors, of_titles[rows].tolist()),
         clusterings,
     )
-    pairs = read_texts(data / "pairs" / "sick.parquet", ["sentence1", "sentence2", "score"])
+    pairs = read_texts(data / "pairs" / "sick.parquet", ["sentence1", "sentence2"], numbers=["score"])
     words = TfidfEncoder().fit([*pairs["sentence1"], *pairs["sentence2"]])
     vectors = unit(np.concatenate([words.encode(pairs[name]) for name in ("sentence1", "sentence2")], axis=1))
     golden = np.array([float(score) for score in pairs["score"]])
