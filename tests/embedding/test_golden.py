@@ -141,7 +141,9 @@ def test_a_tokenizer_without_special_tokens_is_refused(
     (base / "tokenizer.json").write_text(json.dumps(definition))
     (base / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
     message = refused(RequestError, load(base, template="ccw").save, tmp_path / "saved")
-    assert message.startswith(f"the tokenizer of {base} has no special token, and a standard folder needs one to pad")
+    assert message.startswith(
+        f"the tokenizer of {base} has no special token, and a standard folder needs one to pad"
+    )
     assert not (tmp_path / "saved").exists()
 
 

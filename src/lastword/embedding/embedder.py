@@ -103,7 +103,9 @@ class Embedder:
         )
         backbone.name = backbone.stock.model_name = str(name_or_folder)
         stored = folders.read(source, revision)
-        strip = stored is None and keeps_normalizer(backbone.model.config)  # a stored tokenizer strips by itself
+        strip = stored is None and keeps_normalizer(
+            backbone.model.config
+        )  # a stored tokenizer strips by itself
         tokenizer = TextTokenizer.load(source, revision, strip=strip)
         if stored is None:
             return cls(backbone, tokenizer, spec, Provenance(base=str(name_or_folder), revision=revision))

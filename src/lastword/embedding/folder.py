@@ -155,7 +155,9 @@ def _write_tokenizer(pipeline: Pipeline, folder: Path) -> None:
     backend = Tokenizer.from_str(json.dumps(tokenizer.definition()))
     backend.post_processor = _post_processor(backend, pipeline.compiled)
     backend.save(str(folder / "tokenizer.json"))
-    if not hf.all_special_ids:  # a token of ordinary texts would become a special one, and texts be split there
+    if (
+        not hf.all_special_ids
+    ):  # a token of ordinary texts would become a special one, and texts be split there
         raise RequestError(
             f"the tokenizer of {pipeline.backbone.name} has no special token, and a standard folder needs one to pad "
             "with: add one in transformers (add_special_tokens, resize_token_embeddings) and load the result"

@@ -69,11 +69,16 @@ def _require_equal_ids(folder: Path, pipeline: Pipeline) -> None:
     """The ids that transformers gives, truncated and with special tokens in the text, are those in memory."""
     hf = AutoTokenizer.from_pretrained(folder)
     edges = (*_EDGES, *hf.all_special_tokens)
-    texts = [*GOLDEN_TEXTS, *(text for edge in edges for text in (f"{edge}a man", f"a man{edge}", f"a{edge}man"))]
+    texts = [
+        *GOLDEN_TEXTS,
+        *(text for edge in edges for text in (f"{edge}a man", f"a man{edge}", f"a{edge}man")),
+    ]
     memory, others = pipeline.tokenize(texts).ids, hf(texts, truncation=True)["input_ids"]
     for text, expected, ids in zip(texts, memory, others, strict=True):
         if ids != expected:
-            at = next((i for i, pair in enumerate(zip(ids, expected, strict=False)) if len(set(pair)) > 1), -1)
+            at = next(
+                (i for i, pair in enumerate(zip(ids, expected, strict=False)) if len(set(pair)) > 1), -1
+            )
             raise ParityError(
                 f"the written folder disagrees with the model in memory: transformers, which reads the tokenizer of a "
                 f"{pipeline.backbone.model.config.model_type} model as {type(hf).__name__}, gives other tokens for "
@@ -104,7 +109,10 @@ def _require_equal_vectors(folder: Path, pipeline: Pipeline, encode: Encode, lea
     golden = np.concatenate([padded[: len(short)], alone])
     compared = [
         (encode([*GOLDEN_TEXTS, *_EDGE_TEXTS]), np.concatenate([golden, padded[len(short) :]])),
-        *((encode(short[:2], prompt_name=name), other(short[:2], prompt_name=name)) for name in pipeline.spec.prompts),
+        *(
+            (encode(short[:2], prompt_name=name), other(short[:2], prompt_name=name))
+            for name in pipeline.spec.prompts
+        ),
     ]
     cosine = min(float((_unit(memory) * _unit(others)).sum(1).min()) for memory, others in compared)
     if not cosine >= least:
