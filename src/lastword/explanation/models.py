@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HfHubHTTPError
-
-from lastword.bundled import NAMES, path_of
+from lastword.bundled import model_source
 from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder, Template
@@ -150,7 +148,7 @@ def _load_checkpoints(
 def _load(model: str | Path, options: LoadOptions, defaults: Defaults) -> Embedder:
     template: str | Template | None = options.template
     pooling = options.pooling
-    if _stored_settings(model) is None:
+    if folders.read(model_source(model)) is None:
         template, pooling = template or defaults.template, pooling or defaults.pooling
     return Embedder.from_pretrained(
         model, template=template, pooling=pooling, dtype=options.dtype, device=options.device
@@ -160,7 +158,7 @@ def _load(model: str | Path, options: LoadOptions, defaults: Defaults) -> Embedd
 def _first_stored(models: Sequence[str | Path | Embedder]) -> Defaults | None:
     """Template and pooling of the first model that stores them."""
     for model in models:
-        stored = model if isinstance(model, Embedder) else _stored_settings(model)
+        stored = model if isinstance(model, Embedder) else folders.read(model_source(model))
         if stored:
             return Defaults(stored.spec.template, stored.spec.pooling.spec)
     return None
@@ -170,17 +168,6 @@ def _run_defaults(checkpoints: Checkpoints | None) -> Defaults:
     """Template and pooling of the run, or the defaults of training."""
     default, recipe = TrainConfig(), checkpoints.recipe if checkpoints else {}
     return Defaults(recipe.get("template") or default.template, recipe.get("pooling") or default.pooling)
-
-
-def _stored_settings(model: str | Path) -> folders.Stored | None:
-    """The `lastword.json` of a folder or Hub model; None for a base model, or if the model does not exist."""
-    path = path_of(str(model)) if str(model) in NAMES else model
-    if not Path(path).is_dir() and str(path).count("/") != 1:
-        return None
-    try:
-        return folders.read(path)
-    except HfHubHTTPError:
-        return None
 
 
 def _read_recipe(folder: Path) -> dict[str, Any]:
