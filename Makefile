@@ -53,6 +53,7 @@ results: .venv/.installed-dev  ## measure again the results that the documentati
 	$(BIN)/python tools/results/products_why.py
 	$(BIN)/python tools/results/benchmark_local.py
 	$(BIN)/python tools/results/cache_rates.py
+	$(BIN)/python tools/results/languages.py
 	$(BIN)/python tools/results/pair_issues.py
 	$(BIN)/python tools/results/pair_sources.py
 	$(BIN)/python tools/results/pair_sources.py --steps 20
