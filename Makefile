@@ -8,7 +8,7 @@ demo: .venv/.installed  ## adapt the bundled model and score it before and after
 	$(BIN)/lastword demo --overwrite
 
 test: .venv/.installed-dev  ## the default tests, a few minutes on two cores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 test-slow: .venv/.installed-dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
