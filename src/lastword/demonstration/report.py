@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -170,8 +171,10 @@ def _rank(row: ScoreRow, best: ScoreRow) -> list[Markup]:
 
 def _text_map(text_map: TextMap) -> Markup:
     """The two maps side by side, a legend for highlighting labels, and a line for the selected text."""
-    kinds = {label: kind for kind, label in enumerate(sorted(set(text_map.labels)))}
-    kind_of = [kinds[label] for label in text_map.labels]
+    counts = Counter(text_map.labels)
+    coloured = sorted(counts, key=lambda label: (-counts[label], label))[: svg.COLOURS]
+    kinds = {label: kind for kind, label in enumerate(coloured)}
+    kind_of = [kinds.get(label) for label in text_map.labels]
     titles = [f"{label}: {text}" for label, text in zip(text_map.labels, text_map.texts, strict=True)]
     sides = (
         ("Before", text_map.before_name, text_map.before),
@@ -181,16 +184,15 @@ def _text_map(text_map: TextMap) -> Markup:
     for side, name, coordinates in sides:
         title = f"{side}: {name}" if name else side
         label = f"Map of {len(kind_of)} texts. {title}"
-        maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, label)))
-    legend = [
-        tag(
-            "button", svg.symbol_sample(kind), label, type="button", data_kind=str(kind), aria_pressed="false"
-        )
-        for label, kind in kinds.items()
-    ]
+        maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, coloured, label)))
+    others = len(counts) - len(coloured)
+    legend = [_map_key(str(kind), svg.symbol_sample(kind), label) for label, kind in kinds.items()]
+    if others:
+        legend.append(_map_key("rest", svg.symbol_sample(None), f"{others} other labels"))
     caption = (
-        f"{text_map.name}: each mark is one of {len(kind_of)} texts, each colour and shape one of {len(kinds)} labels. "
-        "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
+        f"{text_map.name}: each mark is one of {len(kind_of)} texts"
+        + (f"; the {len(coloured)} largest of {len(counts)} labels are coloured. " if others else ". ")
+        + "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
         "distance to others have no meaning. With good vectors, the marks of one label form a group."
     )
     return section(
@@ -205,6 +207,10 @@ def _text_map(text_map: TextMap) -> Markup:
             class_="maps",
         ),
     )
+
+
+def _map_key(kind: str, sample: Markup, label: str) -> Markup:
+    return tag("button", sample, label, type="button", data_kind=kind, aria_pressed="false")
 
 
 def _training(runs: Sequence[TrainingRun]) -> Markup:

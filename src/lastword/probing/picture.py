@@ -16,13 +16,12 @@ MOST_PANELS = 13
 """More layers than this are drawn as one panel with the best layer in each cell."""
 CELL_HEIGHT, GAP, HEAD, FOOT, WIDTH = 22.0, 18.0, 44.0, 58.0, 960.0
 _LETTER, _LABEL_WIDTH, _STEPS = 7.0, 44, 12
-_LEAST_OPACITY, _WHITE_TEXT = 0.06, 0.62  # opacity of the worst cells, and from where numbers are white
+_LEAST_OPACITY, _LIGHT_TEXT = 0.06, 0.62  # opacity of the worst cells, and from where numbers are light
 _WORST_SHARE = 0.1  # of the options, all drawn in the lightest shade: outliers would use up the other shades
-_STYLE = Markup(
-    "text{font:12px system-ui,sans-serif;fill:#334}.t{font-weight:600}.n{font-size:11px}"
-    ".c{fill:#1d4ed8}.n.i{fill:#fff}.l,.b{fill:none;stroke:#f59e0b}"
-    ".l{stroke-width:1.5;stroke-dasharray:3 2}.b{stroke-width:3}"
-    "@media(prefers-color-scheme:dark){text{fill:#ccd3dd}.c{fill:#7aa5ff}.n.i{fill:#0d1420}}"
+_STYLE = (
+    ".heat{font-size:12px}.heat .value{font-size:11px}.heat .cell{fill:var(--accent)}"
+    ".heat .value.on-dark{fill:var(--paper)}.heat .near,.heat .best{fill:none;stroke:var(--c1)}"
+    ".heat .near{stroke-width:1.5;stroke-dasharray:3 2}.heat .best{stroke-width:3}"
 )
 
 
@@ -91,7 +90,7 @@ def render(result: ProbeResult) -> str:
     across = -(-len(panels) // lines)
     height = HEAD + lines * (frame.height + GAP) + FOOT
     shade, mark = _shades(result), _marks(result)
-    parts = [tag("text", heading, x=12, y=22, class_="t")]
+    parts = [tag("text", heading, x=12, y=22, class_="title")]
     for number_of_panel, panel in enumerate(panels):
         line, column = divmod(number_of_panel, across)
         x, y = frame.left + column * (frame.width + GAP), HEAD + line * (frame.height + GAP)
@@ -100,7 +99,7 @@ def render(result: ProbeResult) -> str:
         parts += _panel(panel, frame, (x, y), result.ranked_by, shade, mark)
     legend, legend_width = _legend(result, height - FOOT + 16)
     width = max(frame.left + across * (frame.width + GAP), 24 + _LETTER * len(heading), legend_width)
-    return standalone(heading, width, height, [*parts, *legend], style=_STYLE)
+    return standalone(heading, width, height, [*parts, *legend], style=_STYLE, class_="heat")
 
 
 def panels_of(result: ProbeResult) -> list[Panel]:
@@ -136,7 +135,7 @@ def _ends(result: ProbeResult) -> tuple[float, float]:
 
 def _marks(result: ProbeResult) -> dict[Key, str]:
     """Option → class of its outline: the best, and those not distinguishable from it."""
-    return {**{option.key: "l" for option in result.indistinguishable}, result.best.key: "b"}
+    return {**{option.key: "near" for option in result.indistinguishable}, result.best.key: "best"}
 
 
 def _panel(
@@ -148,7 +147,7 @@ def _panel(
     mark: dict[Key, str],
 ) -> list[Markup]:
     left, top = corner
-    parts = [tag("text", panel.title, x=left, y=top + 12, class_="t")]
+    parts = [tag("text", panel.title, x=left, y=top + 12, class_="title")]
     outlines = []  # drawn last: the next cell would cover half of an outline
     for i, pooling in enumerate(frame.columns):
         x, y = left + frame.cell_width * (i + 0.5) + 4, top + frame.top - 7
@@ -188,7 +187,7 @@ def _cell(
             y=y,
             width=width - 1,
             height=CELL_HEIGHT - 1,
-            class_="c",
+            class_="cell",
             fill_opacity=opacity,
         ),
         tag(
@@ -197,7 +196,7 @@ def _cell(
             x=x + width / 2,
             y=y + CELL_HEIGHT * 0.68,
             text_anchor="middle",
-            class_="n i" if opacity > _WHITE_TEXT else "n",
+            class_="value on-dark" if opacity > _LIGHT_TEXT else "value",
         ),
     ]
 
@@ -229,14 +228,14 @@ def _legend(result: ProbeResult, y: float) -> tuple[list[Markup], float]:
     x = 12 + _LETTER * (len(worst) + 1)
     for i in range(_STEPS):
         opacity = _LEAST_OPACITY + (1 - _LEAST_OPACITY) * i / (_STEPS - 1)
-        parts.append(tag("rect", x=x + 12 * i, y=y, width=12, height=16, class_="c", fill_opacity=opacity))
+        parts.append(tag("rect", x=x + 12 * i, y=y, width=12, height=16, class_="cell", fill_opacity=opacity))
     x += 12 * _STEPS + 8
     parts.append(tag("text", best, x=x, y=y + 12))
     x += _LETTER * (len(best) + 2)
-    for style, words in (("b", "best"), ("l", "not distinguishable from the best on these texts")):
-        if style == "l" and len(result.indistinguishable) == 1:
+    for style, words in (("best", "best"), ("near", "not distinguishable from the best on these texts")):
+        if style == "near" and len(result.indistinguishable) == 1:
             continue
-        parts.append(tag("rect", x=x, y=y, width=24, height=16, class_="c"))
+        parts.append(tag("rect", x=x, y=y, width=24, height=16, class_="cell"))
         parts.append(tag("rect", x=x + 1.5, y=y + 1.5, width=21, height=13, class_=style))
         parts.append(tag("text", words, x=x + 32, y=y + 12))
         x += 32 + _LETTER * (len(words) + 2)
