@@ -175,7 +175,8 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
         return ["nowhere"]
     if isinstance(kind, Checked):
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
-                "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"]}[kind.name]  # fmt: skip
+                "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
+                "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):
         return [str(kind.min - 1), str(kind.max + 1), "x"]  # type: ignore[operator]
     return WRONG.get(str(parameter.name), [])

@@ -204,6 +204,18 @@ def check_issue(name: str) -> None:
         raise RequestError(unknown_name("issue to allow", name, FIXED))
 
 
+def check_unfixed_issue(name: str) -> None:
+    """Refuse what is not an issue that `pairs check --fix` ignores.
+
+    Raises:
+        RequestError: see the message.
+    """
+    from lastword.pairs.checking.rules import UNFIXED
+
+    if name not in UNFIXED:
+        raise RequestError(unknown_name("issue to remove", name, UNFIXED))
+
+
 def check_columns(file: str | Path, columns: Sequence[str]) -> None:
     """Read the beginning of a file: it must exist, be readable and have the columns.
 

@@ -18,6 +18,7 @@ from lastword.cli.checks import (
     check_output,
     check_pairs_output,
     check_training,
+    check_unfixed_issue,
 )
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
@@ -48,6 +49,10 @@ _RANK = click.IntRange(0, 1_000_000)
 @option(
     options.OUTPUT, "--allow", "an issue that --fix ignores; repeatable", multiple=True,
     type=Checked("issue", check_issue),
+)  # fmt: skip
+@option(
+    options.OUTPUT, "--remove", "an issue whose pairs --fix removes too, such as \"different languages\"; repeatable",
+    multiple=True, type=Checked("unfixed issue", check_unfixed_issue),
 )  # fmt: skip
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
