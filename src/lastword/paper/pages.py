@@ -13,8 +13,7 @@ from lastword.config import read_recipe
 from lastword.embedding import Embedder
 from lastword.experiments import Comparison, sweep
 from lastword.experiments.combinations import UNCHANGED, shown
-from lastword.explanation.attention import token_attention
-from lastword.explanation.words import content_tokens, english_stop_words
+from lastword.explanation.words import english_stop_words, marked_tokens
 from lastword.paper.cells import Cell, CellRunner, Row
 from lastword.paper.report import (
     Page,
@@ -232,13 +231,8 @@ def _attention(runner: CellRunner, model: str, steps: int, sentence: str) -> lis
 
 def _weights(embedder: Embedder, sentence: str) -> list[tuple[str, float, bool]]:
     """Token, weight, and whether it belongs to a content word; without begin-of-text, as in the paper."""
-    (content,) = content_tokens(embedder, [sentence], english_stop_words())
-    flags = iter(content.tolist())
-    return [
-        (token.token.strip(), token.weight, token.part == "text" and next(flags))
-        for token in token_attention(embedder, sentence)
-        if token.part != "bos"
-    ]
+    tokens = marked_tokens(embedder, sentence, english_stop_words())
+    return [(token.token.strip(), token.weight, token.content) for token in tokens if token.part != "bos"]
 
 
 def _content_share(panels: Mapping[str, list[tuple[str, float, bool]]]) -> str:
