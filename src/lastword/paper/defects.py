@@ -24,16 +24,9 @@ from lastword.files.run_folder import RunFolder
 from lastword.files.tables import read_texts
 from lastword.paper.as_published import AsPublished, scored_as_published
 from lastword.paper.cells import CellRunner
-from lastword.paper.report import (
-    Page,
-    Record,
-    bullet_list,
-    markdown_table,
-    summary_record,
-    with_error,
-    with_interval,
-)
+from lastword.paper.report import Page, Record, bullet_list, markdown_table, summary_record, with_error
 from lastword.paper.switches import SWITCHES
+from lastword.report.table import with_interval
 from lastword.training.objectives import step_rows
 from lastword.training.pairs import read_pairs
 
