@@ -19,7 +19,7 @@ from lastword.evaluation.labels import (
     require_labels,
     require_same_length,
     require_samples,
-)
+)  # fmt: skip
 from lastword.uncertainty import Score, resamples, sample_hash
 
 _EXPERIMENTS, _MOST_STEPS = 10, 100
@@ -102,14 +102,9 @@ def vectors_classification_score(
     """
     count = len(train_vectors)
     rows = VectorRows(np.concatenate([train_vectors, test_vectors]))
+    train, test = rows.texts[:count], rows.texts[count:]
     return classification_score(
-        rows,
-        rows.texts[:count],
-        train_labels,
-        rows.texts[count:],
-        test_labels,
-        seed,
-        samples_per_label=samples_per_label,
+        rows, train, train_labels, test, test_labels, seed, samples_per_label=samples_per_label
     )
 
 

@@ -33,12 +33,8 @@ def retrieval_score(encoder: TextEncoder, collection: Collection) -> Score:
     documents = _embedded(getattr(encoder, "encode_document", encoder.encode), document_texts(collection))
     queries = _embedded(getattr(encoder, "encode_query", encoder.encode), list(collection.queries.values()))
     grades = [collection.relevant[query] for query in collection.queries]
-    gains = np.array(
-        [
-            ndcg([ids[row] for row in ranking], relevant)
-            for ranking, relevant in zip(_rankings(queries, documents, ids), grades, strict=True)
-        ]
-    )
+    rankings = _rankings(queries, documents, ids)
+    gains = np.array([ndcg([ids[row] for row in best], grades[i]) for i, best in enumerate(rankings)])
     return Score(
         metric="ndcg_at_10",
         value=round(float(gains.sum() / len(gains)), _DIGITS),
