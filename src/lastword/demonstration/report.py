@@ -14,7 +14,7 @@ from lastword.demonstration.findings import (
     share_of,
     signed,
     training_finding,
-)
+)  # fmt: skip
 from lastword.demonstration.result import (
     AttentionPair,
     DemoResult,
@@ -23,7 +23,7 @@ from lastword.demonstration.result import (
     TrainingRun,
     points,
     rows_by_dataset,
-)
+)  # fmt: skip
 from lastword.embedding import TEMPLATES
 from lastword.explanation import PARTS, Part, TokenAttention
 from lastword.explanation.page import token_name
@@ -173,38 +173,31 @@ def _text_map(text_map: TextMap) -> Markup:
     kinds = {label: kind for kind, label in enumerate(sorted(set(text_map.labels)))}
     kind_of = [kinds[label] for label in text_map.labels]
     titles = [f"{label}: {text}" for label, text in zip(text_map.labels, text_map.texts, strict=True)]
-    sides = (
-        ("Before", text_map.before_name, text_map.before),
-        ("After", text_map.after_name, text_map.after),
-    )
+    sides = {
+        f"Before: {text_map.before_name}": text_map.before, f"After: {text_map.after_name}": text_map.after,
+    }  # fmt: skip
     maps = []
-    for side, name, coordinates in sides:
-        title = f"{side}: {name}" if name else side
+    for title, coordinates in sides.items():
         label = f"Map of {len(kind_of)} texts. {title}"
         maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, label)))
-    legend = [
-        tag(
-            "button", svg.symbol_sample(kind), label, type="button", data_kind=str(kind), aria_pressed="false"
-        )
-        for label, kind in kinds.items()
-    ]
+    legend = []
+    for label, kind in kinds.items():
+        sample = svg.symbol_sample(kind)
+        legend.append(tag("button", sample, label, type="button", data_kind=str(kind), aria_pressed="false"))
     caption = (
         f"{text_map.name}: each mark is one of {len(kind_of)} texts, each colour and shape one of {len(kinds)} labels. "
         "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
         "distance to others have no meaning. With good vectors, the marks of one label form a group."
     )
-    return section(
-        "map",
-        "Map of the texts",
-        tag(
-            "figure",
-            tag("div", *maps, class_="pair"),
-            tag("p", "Point at a mark to read its text in both maps.", class_="readout", aria_live="polite"),
-            tag("div", *legend, class_="legend", role="group", aria_label="Highlight a label"),
-            tag("figcaption", caption),
-            class_="maps",
-        ),
+    figure = tag(
+        "figure",
+        tag("div", *maps, class_="pair"),
+        tag("p", "Point at a mark to read its text in both maps.", class_="readout", aria_live="polite"),
+        tag("div", *legend, class_="legend", role="group", aria_label="Highlight a label"),
+        tag("figcaption", caption),
+        class_="maps",
     )
+    return section("map", "Map of the texts", figure)
 
 
 def _training(runs: Sequence[TrainingRun]) -> Markup:
@@ -223,16 +216,8 @@ def _training(runs: Sequence[TrainingRun]) -> Markup:
         rule = (100 * runs[0].selection.scores[0].value, "before training")
         panels.append(panel(title, svg.line_chart(scored, title, "step", rule)))
         keys.append(tag("li", svg.ring_sample(), "selected"))
-    return section(
-        "training",
-        "Training",
-        tag(
-            "figure",
-            tag("div", *panels, class_="pair"),
-            tag("ul", *keys, class_="legend"),
-            tag("figcaption", training_finding(runs)),
-        ),
-    )
+    legend, caption = tag("ul", *keys, class_="legend"), tag("figcaption", training_finding(runs))
+    return section("training", "Training", tag("figure", tag("div", *panels, class_="pair"), legend, caption))
 
 
 def _attention(pair: AttentionPair) -> Markup:
@@ -244,12 +229,9 @@ def _attention(pair: AttentionPair) -> Markup:
         f"{attention_finding(pair.before, pair.after)} Last layer, mean over heads; the shares of each side "
         "sum to 100%, begin-of-text included if the model has it."
     )
-    return section(
-        "attention",
-        "Attention of the last token",
-        tag("p", "The text: ", tag("q", pair.text)),
-        tag("figure", tag("div", *tables, class_="pair"), tag("figcaption", caption)),
-    )
+    figure = tag("figure", tag("div", *tables, class_="pair"), tag("figcaption", caption))
+    text = tag("p", "The text: ", tag("q", pair.text))
+    return section("attention", "Attention of the last token", text, figure)
 
 
 def _attention_table(name: str, tokens: Sequence[TokenAttention], top: float) -> Markup:

@@ -262,10 +262,9 @@ def _score(
     encoder: TextEncoder, task: LocalTask, batch_tokens: int | None, cache: str | Path | None
 ) -> ModelScore:
     started = time.perf_counter()
-    names = description(encoder)
     score = task.score(cached(with_batches(encoder, batch_tokens), cache))
     seconds = round(time.perf_counter() - started, 3)
-    return ModelScore(str(names["model"]), names["template"], names["pooling"], score, seconds)
+    return ModelScore(*description(encoder), score, seconds)
 
 
 def cached(encoder: TextEncoder, cache: str | Path | bool | None) -> TextEncoder:

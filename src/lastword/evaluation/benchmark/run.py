@@ -71,11 +71,8 @@ def benchmark(
     started = time.perf_counter()
     run = _Run(scored, folder, Path(output) if output is not None else cache_folder("results"), seed_list)
     run.score_all(names)
-    described = description(encoder)
     return BenchmarkResult(
-        model=str(described["model"]),
-        template=described["template"],
-        pooling=described["pooling"],
+        *description(encoder),
         names=tuple(names),
         tasks=tuple(run.tasks),
         missing=tuple(run.missing),
@@ -148,18 +145,11 @@ class _Run:
                 self.folder.write(task, seed, finished, scores, time.monotonic() - started)
             by_seed.append(finished)
         verdict, splits = by_seed[0].verdict, tuple(task.eval_splits)
-        subsets_by_seed = zip(*(finished.subsets for finished in by_seed), strict=True)
-        return [
-            TaskScore(
-                name,
-                first.subset,
-                first.documents,
-                verdict,
-                splits,
-                (first.score, *(row.score for row in others)),
-            )
-            for first, *others in subsets_by_seed
-        ], computed
+        rows = []
+        for subset in zip(*(finished.subsets for finished in by_seed), strict=True):
+            seeds = tuple(row.score for row in subset)
+            rows.append(TaskScore(name, subset[0].subset, subset[0].documents, verdict, splits, seeds))
+        return rows, computed
 
     def _miss(self, task: Any, subset: str | None, reason: str) -> None:
         path, revision = task.metadata.dataset["path"], task.metadata.dataset["revision"]
