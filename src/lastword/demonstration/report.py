@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from lastword.demonstration.findings import (
     share_of,
     signed,
     training_finding,
-)  # fmt: skip
+)
 from lastword.demonstration.result import (
     AttentionPair,
     DemoResult,
@@ -23,7 +24,7 @@ from lastword.demonstration.result import (
     TrainingRun,
     points,
     rows_by_dataset,
-)  # fmt: skip
+)
 from lastword.embedding import TEMPLATES
 from lastword.explanation import PARTS, Part, TokenAttention
 from lastword.explanation.page import token_name
@@ -170,8 +171,10 @@ def _rank(row: ScoreRow, best: ScoreRow) -> list[Markup]:
 
 def _text_map(text_map: TextMap) -> Markup:
     """The two maps side by side, a legend for highlighting labels, and a line for the selected text."""
-    kinds = {label: kind for kind, label in enumerate(sorted(set(text_map.labels)))}
-    kind_of = [kinds[label] for label in text_map.labels]
+    counts = Counter(text_map.labels)
+    coloured = sorted(counts, key=lambda label: (-counts[label], label))[: svg.COLOURS]
+    kinds = {label: kind for kind, label in enumerate(coloured)}
+    kind_of = [kinds.get(label) for label in text_map.labels]
     titles = [f"{label}: {text}" for label, text in zip(text_map.labels, text_map.texts, strict=True)]
     sides = {
         f"Before: {text_map.before_name}": text_map.before, f"After: {text_map.after_name}": text_map.after,
@@ -179,14 +182,15 @@ def _text_map(text_map: TextMap) -> Markup:
     maps = []
     for title, coordinates in sides.items():
         label = f"Map of {len(kind_of)} texts. {title}"
-        maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, label)))
-    legend = []
-    for label, kind in kinds.items():
-        sample = svg.symbol_sample(kind)
-        legend.append(tag("button", sample, label, type="button", data_kind=str(kind), aria_pressed="false"))
+        maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, coloured, label)))
+    others = len(counts) - len(coloured)
+    legend = [_map_key(str(kind), svg.symbol_sample(kind), label) for label, kind in kinds.items()]
+    if others:
+        legend.append(_map_key("rest", svg.symbol_sample(None), f"{others} other labels"))
     caption = (
-        f"{text_map.name}: each mark is one of {len(kind_of)} texts, each colour and shape one of {len(kinds)} labels. "
-        "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
+        f"{text_map.name}: each mark is one of {len(kind_of)} texts"
+        + (f"; the {len(coloured)} largest of {len(counts)} labels are coloured. " if others else ". ")
+        + "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
         "distance to others have no meaning. With good vectors, the marks of one label form a group."
     )
     figure = tag(
@@ -198,6 +202,10 @@ def _text_map(text_map: TextMap) -> Markup:
         class_="maps",
     )
     return section("map", "Map of the texts", figure)
+
+
+def _map_key(kind: str, sample: Markup, label: str) -> Markup:
+    return tag("button", sample, label, type="button", data_kind=kind, aria_pressed="false")
 
 
 def _training(runs: Sequence[TrainingRun]) -> Markup:

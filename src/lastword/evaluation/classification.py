@@ -19,7 +19,7 @@ from lastword.evaluation.labels import (
     require_labels,
     require_same_length,
     require_samples,
-)  # fmt: skip
+)
 from lastword.uncertainty import Score, resamples, sample_hash
 
 _EXPERIMENTS, _MOST_STEPS = 10, 100

@@ -46,7 +46,7 @@ def _legend() -> list[Markup]:
 def _titles() -> list[Markup]:
     titles = ((BARS[0], "Attention of the last token"), (SHARES[0], "Content words, share of the rest"))
     units = ((BARS[0], "%, last layer, mean over heads"), (SHARES[0], "%, with 95 % interval"))
-    parts = [tag("text", title, x=x, y=50.0, font_weight="600") for x, title in titles]
+    parts = [tag("text", title, x=x, y=50.0, class_="title") for x, title in titles]
     return parts + [tag("text", unit, x=x, y=68.0, class_="dim") for x, unit in units]
 
 
@@ -109,7 +109,7 @@ class _Axis:
             )
         if self.uniform == self.uniform:
             x = self.x(self.uniform)
-            parts.append(tag("line", x1=x, x2=x, y1=TOP - 6, y2=self.bottom, class_="uniform"))
+            parts.append(tag("line", x1=x, x2=x, y1=TOP - 6, y2=self.bottom, class_="rule"))
             label = f"dashed: equal weights ({percent(self.uniform)})"
             parts.append(tag("text", label, x=SHARES[0], y=self.bottom + 38, class_="dim"))
         return parts

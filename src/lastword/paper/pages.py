@@ -23,7 +23,7 @@ from lastword.paper.report import (
     score_columns,
     summary_record,
     with_error,
-)  # fmt: skip
+)
 from lastword.paper.suites import Suite
 from lastword.paper.tables import published
 from lastword.report.table import percent, with_interval

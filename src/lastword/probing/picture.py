@@ -15,15 +15,13 @@ MOST_PANELS = 13
 """More layers than this are drawn as one panel with the best layer in each cell."""
 CELL_HEIGHT, GAP, HEAD, FOOT, WIDTH = 22.0, 18.0, 44.0, 58.0, 960.0
 _LETTER, _LABEL_WIDTH, _STEPS = 7.0, 44, 12
-_LEAST_OPACITY, _WHITE_TEXT = 0.06, 0.62  # opacity of the worst cells, and from where numbers are white
+_LEAST_OPACITY, _LIGHT_TEXT = 0.06, 0.62  # opacity of the worst cells, and from where numbers are light
 _WORST_SHARE = 0.1  # of the options, all drawn in the lightest shade: outliers would use up the other shades
-_STYLE = Markup(
-    "text{font:12px system-ui,sans-serif;fill:#334}.t{font-weight:600}.n{font-size:11px}"
-    ".c{fill:#1d4ed8}.n.i{fill:#fff}.l,.b{fill:none;stroke:#f59e0b}"
-    ".l{stroke-width:1.5;stroke-dasharray:3 2}.b{stroke-width:3}"
-    "@media(prefers-color-scheme:dark){text{fill:#ccd3dd}.c{fill:#7aa5ff}.n.i{fill:#0d1420}}"
+_STYLE = (
+    ".heat{font-size:12px}.heat .value{font-size:11px}.heat .cell{fill:var(--accent)}"
+    ".heat .value.on-dark{fill:var(--paper)}.heat .near,.heat .best{fill:none;stroke:var(--c1)}"
+    ".heat .near{stroke-width:1.5;stroke-dasharray:3 2}.heat .best{stroke-width:3}"
 )
-
 
 Cells = dict[tuple[str, str], Option]
 """Template and pooling → the option that is shown."""
@@ -66,7 +64,10 @@ class _HeatMap:
         self.top = 34 + _LETTER * max(map(len, self.columns))  # of a panel, for its title and column names
         self.width = self.cell_width * len(self.columns)
         self.height = self.top + CELL_HEIGHT * len(self.rows)
-        self.outlines = {**{option.key: "l" for option in result.indistinguishable}, result.best.key: "b"}
+        self.outlines = {
+            **{option.key: "near" for option in result.indistinguishable},
+            result.best.key: "best",
+        }
         values = [self._value(option) for option in result.ranked]
         self.worst, self.best = values[-1 - int(_WORST_SHARE * len(values))], values[0]
 
@@ -76,7 +77,7 @@ class _HeatMap:
         lines = -(-len(self.panels) // max(1, int((WIDTH - self.left) // (self.width + GAP))))
         across = -(-len(self.panels) // lines)
         height = HEAD + lines * (self.height + GAP) + FOOT
-        parts = [tag("text", heading, x=12, y=22, class_="t")]
+        parts = [tag("text", heading, x=12, y=22, class_="title")]
         for i, (title, cells) in enumerate(self.panels.items()):
             line, column = divmod(i, across)
             left, top = self.left + column * (self.width + GAP), HEAD + line * (self.height + GAP)
@@ -85,7 +86,7 @@ class _HeatMap:
             parts += self._panel(title, cells, left, top)
         legend, legend_width = self._legend(height - FOOT + 16)
         width = max(self.left + across * (self.width + GAP), 24 + _LETTER * len(heading), legend_width)
-        return standalone(heading, width, height, [*parts, *legend], style=_STYLE)
+        return standalone(heading, width, height, [*parts, *legend], style=_STYLE, class_="heat")
 
     def _value(self, option: Option) -> float:
         return option.scores[self.result.ranked_by].value
@@ -105,7 +106,7 @@ class _HeatMap:
         ]
 
     def _panel(self, title: str, cells: Cells, left: float, top: float) -> list[Markup]:
-        parts = [tag("text", title, x=left, y=top + 12, class_="t")]
+        parts = [tag("text", title, x=left, y=top + 12, class_="title")]
         outlines = []  # drawn last: the next cell would cover half of an outline
         for i, pooling in enumerate(self.columns):
             x = left + self.cell_width * i
@@ -126,7 +127,7 @@ class _HeatMap:
         opacity, shown = self._opacity(value), self.measure.shown(value)
         title = tag("title", f"{option.template}, {option.pooling}, layer {option.layer}: {shown}")
         text = shown if self.single_layer else f"{shown} (layer {option.layer})"
-        style = "n i" if opacity > _WHITE_TEXT else "n"
+        style = "value on-dark" if opacity > _LIGHT_TEXT else "value"
         return [
             tag(
                 "rect",
@@ -135,7 +136,7 @@ class _HeatMap:
                 y=y,
                 width=width - 1,
                 height=CELL_HEIGHT - 1,
-                class_="c",
+                class_="cell",
                 fill_opacity=opacity,
             ),
             tag("text", text, x=x + width / 2, y=y + CELL_HEIGHT * 0.68, text_anchor="middle", class_=style),
@@ -149,14 +150,14 @@ class _HeatMap:
         for i in range(_STEPS):
             opacity = _LEAST_OPACITY + (1 - _LEAST_OPACITY) * i / (_STEPS - 1)
             parts.append(
-                tag("rect", x=x + 12 * i, y=y, width=12, height=16, class_="c", fill_opacity=opacity)
+                tag("rect", x=x + 12 * i, y=y, width=12, height=16, class_="cell", fill_opacity=opacity)
             )
         x += 12 * _STEPS + 8
         parts.append(tag("text", best, x=x, y=y + 12))
         x += _LETTER * (len(best) + 2)
-        meanings = {"b": "best", "l": "not distinguishable from the best on these texts"}
+        meanings = {"best": "best", "near": "not distinguishable from the best on these texts"}
         for style in dict.fromkeys(sorted(self.outlines.values())):
-            parts.append(tag("rect", x=x, y=y, width=24, height=16, class_="c"))
+            parts.append(tag("rect", x=x, y=y, width=24, height=16, class_="cell"))
             parts.append(tag("rect", x=x + 1.5, y=y + 1.5, width=21, height=13, class_=style))
             parts.append(tag("text", meanings[style], x=x + 32, y=y + 12))
             x += 32 + _LETTER * (len(meanings[style]) + 2)
