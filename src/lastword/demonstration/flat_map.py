@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lastword.embedding.encoding import unit
+from lastword.geometry import unit
 
 _COMPONENTS = 30
 _PERPLEXITY = 30.0

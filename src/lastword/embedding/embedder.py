@@ -14,7 +14,7 @@ from lastword.console import silenced
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
-from lastword.embedding.encoding import encode_texts, stream_texts, unit
+from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.golden import GOLDEN_TEXTS
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.pipeline import Pipeline
@@ -24,6 +24,7 @@ from lastword.embedding.template import Boundary, Template
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.embedding.weights import cut_layers
 from lastword.errors import RequestError, unknown_name
+from lastword.geometry import unit
 
 
 class Embedder:

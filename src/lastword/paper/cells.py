@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -102,8 +102,7 @@ class CellRunner:
     base_scores: dict[str, Score] = field(default_factory=dict)
 
     @property
-    def _results(self) -> Path:
-        """Folder of finished MTEB tasks."""
+    def _results(self) -> Path:  # of finished MTEB tasks
         return self.folder.partial / "results"
 
     def cell(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Cell | None:
@@ -124,9 +123,8 @@ class CellRunner:
 
     def peer(self, name: str, suite: Suite) -> Cell:
         """Score a model to compare with, such as "tfidf"."""
-        return Cell(
-            (self._once(f"{suite.kind}-{_file_name(name)}", lambda: suite.score(name, self._results)),)
-        )
+        work = partial(suite.score, name, self._results)
+        return Cell((self._once(f"{suite.kind}-{_file_name(name)}", work),))
 
     def _run(
         self, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
