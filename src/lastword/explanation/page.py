@@ -13,7 +13,6 @@ from lastword.explanation.table import (
     KIND_NAMES,
     content_rows,
     geometry_rows,
-    shortened,
     summary,
     with_interval,
     words_line,
@@ -22,7 +21,7 @@ from lastword.explanation.words import Token
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, panel, section
-from lastword.report.table import percent
+from lastword.report.table import percent, shortened
 from lastword.uncertainty import mean_intervals
 
 _STYLE = Path(__file__).with_name("page.css")

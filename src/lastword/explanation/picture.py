@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lastword.explanation.result import Explanation, ModelExplanation
 from lastword.explanation.shares import KINDS
-from lastword.explanation.table import KIND_NAMES, shortened
+from lastword.explanation.table import KIND_NAMES
 from lastword.report.markup import Markup, tag
 from lastword.report.svg import standalone, ticks
-from lastword.report.table import percent
+from lastword.report.table import percent, shortened
 
 WIDTH, ROW_HEIGHT, BAR_HEIGHT, TOP, BOTTOM = 960.0, 30.0, 20.0, 84.0, 52.0
 BARS = (170.0, 600.0)  # x from 0 to 100 %

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lastword.explanation.result import Explanation, ModelExplanation
 from lastword.explanation.shares import KINDS, Kind
 from lastword.explanation.vocabulary import Word
-from lastword.report.table import aligned, percent
+from lastword.report.table import aligned, percent, shortened
 from lastword.uncertainty import MeanInterval
 
 KIND_NAMES: dict[Kind, str] = {
@@ -64,12 +64,6 @@ def words_line(words: Sequence[Word] | None) -> str:
         word.word: "<1%" if word.probability < 0.01 else f"{word.probability:.0%}" for word in words or []
     }
     return ", ".join(f"{word} {share}" for word, share in shares.items())
-
-
-def shortened(text: str, length: int = 60) -> str:
-    """One line of a text."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def content_rows(explanation: Explanation) -> list[tuple[str, ...]]:

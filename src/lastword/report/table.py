@@ -66,3 +66,9 @@ def with_interval(difference: Difference | None, missing: str = "–") -> str:
     if difference is None:
         return missing
     return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"

@@ -8,7 +8,7 @@ from lastword.pairs.checking.check import PairCheck, PairIssue
 from lastword.pairs.checking.similarity import Similarity
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, write_page
-from lastword.report.table import aligned
+from lastword.report.table import aligned, shortened
 
 _STYLE = """
 body { max-width: 60rem; margin: 0 auto; padding: 1rem 24px; } h2 { margin-top: 40px; }
@@ -27,7 +27,7 @@ def issues_table(check: PairCheck) -> str:
     """A line for each issue with its first example, and the similarity."""
     rows = [("issue", "pairs", "fix", "example")]
     for issue in check.issues:
-        example = " | ".join(map(_short, issue.examples[0])) if issue.examples else ""
+        example = " | ".join(shortened(side, 40) for side in issue.examples[0]) if issue.examples else ""
         rows.append((issue.name, f"{len(issue.rows):,}", issue.fix if issue.rows else "", example))
     methods = "".join(f", {name} {count:,}" for name, count in check.methods.items())
     lines = [f"{check.pairs:,} pairs{methods}", aligned(rows, right=[1])]
@@ -51,11 +51,6 @@ def write_report(path: str | Path, check: PairCheck) -> None:
         parts.append(_similarity(check.similarity))
     parts += [_examples(issue) for issue in check.issues if issue.rows]
     write_page(path, page(f"{check.file.name}: issues of the pairs", *parts, style=_STYLE))
-
-
-def _short(text: str, most: int = 40) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 def _shared(check: PairCheck) -> str:
