@@ -79,23 +79,16 @@ def score_page(table: Table, cells: Mapping[str, Cells], verdicts: list[Verdict]
         notes: what was scored, and what replaces what.
     """
     notes = [*notes, table.note] if table.note else notes
-    parts = [
-        _scores(table, cells),
-        *([_claims(table, verdicts, list(cells))] if verdicts else []),
-        bullet_list(notes),
-    ]
-    facts = {
-        "notes": notes,
-        "tasks": {
-            model: {
-                ", ".join(name): {task: asdict(score) for task, score in cell.tasks.items()}
-                for name, cell in own.items()
-                if cell
-            }
-            for model, own in cells.items()
-        },
-    }
-    return Page(table.name, table.title, "\n\n".join(parts), _records(table, cells), facts, verdicts)
+    claims = [_claims(table, verdicts, list(cells))] if verdicts else []
+    body = "\n\n".join([_scores(table, cells), *claims, bullet_list(notes)])
+    tasks: dict[str, Any] = {}
+    for model, own in cells.items():
+        measured = {", ".join(name): cell.tasks for name, cell in own.items() if cell}
+        tasks[model] = {
+            name: {task: asdict(scores[task]) for task in scores} for name, scores in measured.items()
+        }
+    facts = {"notes": notes, "tasks": tasks}
+    return Page(table.name, table.title, body, _records(table, cells), facts, verdicts)
 
 
 def markdown_table(rows: Iterable[Sequence[str]], text_columns: Sequence[int] = (0,)) -> str:
@@ -124,11 +117,9 @@ def summary_record(summary: Summary | None) -> Record:
     """Columns of the CSV for a score, in percent."""
     if summary is None:
         return {}
-    names = {"score": "value", "draw_se": "draw_se", "text_se": "text_se", "chance": "chance", "ami": "ami"}
-    percents = {
-        column: None if (value := getattr(summary, name)) is None else round(100 * value, 2)
-        for column, name in names.items()
-    }
+    shares = {"score": summary.value, "draw_se": summary.draw_se, "text_se": summary.text_se}
+    shares |= {"chance": summary.chance, "ami": summary.ami}
+    percents = {name: None if share is None else round(100 * share, 2) for name, share in shares.items()}
     return {**percents, "n": summary.n, "seeds": summary.seeds}
 
 
