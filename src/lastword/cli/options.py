@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from lastword.augment import NOISES
+from lastword.bundled import check_model
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
 from lastword.cli.command import Decorator, option
@@ -23,7 +24,7 @@ from lastword.paper.switches import SWITCHES
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
 DEVELOPMENT = "Development texts"
 TYPES: dict[str, Any] = {
-    "model": Checked("model", checks.check_decoder),
+    "model": Checked("model", check_model),
     "template": Checked("template", checks.check_template),
     "pooling": Checked("pooling", checks.check_pooling),
     "device": Checked("device", checks.check_device),
@@ -118,9 +119,9 @@ def development(help: str) -> Decorator:
     columns = "column of the labels; each of several, A,B,…, makes a set of its own"
     return together(
         option(DEVELOPMENT, "--dev", help, multiple=True, metavar="FILE[:SPLIT]"),
-        shared("--text-column", group=DEVELOPMENT),
-        shared("--label-column", group=DEVELOPMENT, help=columns),
-        shared("--split", group=DEVELOPMENT),
+        shared("--text-column", group=DEVELOPMENT, needs="dev"),
+        shared("--label-column", group=DEVELOPMENT, needs="dev", help=columns),
+        shared("--split", group=DEVELOPMENT, needs="dev"),
     )
 
 

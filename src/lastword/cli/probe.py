@@ -57,7 +57,7 @@ SCORES = (
 @option("Scoring", "--rank-by", "score that ranks  [default: v_measure with labels, else stability]")
 @option(
     "Scoring", "--samples-per-label", "training texts of each label for accuracy",
-    type=click.IntRange(1, 10_000), default=8,
+    type=click.IntRange(1, 10_000), default=8, needs="label_column",
 )  # fmt: skip
 @option(
     "Scoring", "--memory-gib", "memory for vectors; more options than fit are embedded in parts",

@@ -18,6 +18,7 @@ from lastword.cli.checks import (
     check_output,
     check_pairs_output,
     check_training,
+    check_unfixed_issue,
 )
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
@@ -38,7 +39,7 @@ _RANK = click.IntRange(0, 1_000_000)
     _CHECKS, "--evaluation", "file of texts that must not be among the pairs; repeatable", type=FILE,
     multiple=True,
 )  # fmt: skip
-@option(_CHECKS, "--evaluation-column", "column of these texts", default="text")
+@option(_CHECKS, "--evaluation-column", "column of these texts", default="text", needs="evaluation")
 @option(_CHECKS, "--batch-pairs", "size of a training batch", type=click.IntRange(2, 10**6), default=120)
 @option(_CHECKS, "--no-similarity", "skip the checks that need an embedder", is_flag=True)
 @shared("--model", help="embedder that measures how similar the sides are", default="mini")
@@ -47,7 +48,11 @@ _RANK = click.IntRange(0, 1_000_000)
 @option(options.OUTPUT, "--fix", "write the remaining, corrected pairs to this file", type=NEW)
 @option(
     options.OUTPUT, "--allow", "an issue that --fix ignores; repeatable", multiple=True,
-    type=Checked("issue", check_issue),
+    needs="fix", type=Checked("issue", check_issue),
+)  # fmt: skip
+@option(
+    options.OUTPUT, "--remove", "an issue whose pairs --fix removes too, such as \"different languages\"; repeatable",
+    multiple=True, type=Checked("unfixed issue", check_unfixed_issue),
 )  # fmt: skip
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
@@ -133,17 +138,14 @@ def compare(
     values = {name: value for name, value in read_recipe(recipe).items() if name not in ("pairs", "seed")}
     values |= options.passed({"model": model, "steps": steps})
     check_training(values)
-    for source in sources:
-        for file in filter(None, source.split("+")):
-            check_columns(file, ["anchor", "positive"])
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
     from lastword.experiments import compare_pairs, enough_steps, read_sources
     from lastword.experiments.table import comparison_table
 
+    compared, output = read_sources(sources), settings.pop("output")
     development = options.read_sets(settings, BUNDLED_DEVELOPMENT)
     if steps is None:
         values["steps"] = enough_steps(values)
-    compared, output = read_sources(sources), settings.pop("output")
     result = compare_pairs(compared, development, output, pairs=most_pairs, **settings, **values)
     print_result(result, as_json, comparison_table)
 
