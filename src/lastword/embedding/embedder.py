@@ -10,20 +10,19 @@ from typing import Any
 import numpy as np
 
 from lastword.bundled import model_source
-from lastword.console import silenced
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
-from lastword.embedding.encoding import encode_texts, stream_texts, unit
-from lastword.embedding.golden import GOLDEN_TEXTS
+from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import DOCUMENT, QUERY, EmbedderSpec, Norm, checked_layer
 from lastword.embedding.template import Boundary, Template
-from lastword.embedding.tokenizer import TextTokenizer
+from lastword.embedding.tokenizer import TextTokenizer, keeps_normalizer
 from lastword.embedding.weights import cut_layers
 from lastword.errors import RequestError, unknown_name
+from lastword.geometry import unit
 
 
 class Embedder:
@@ -104,8 +103,11 @@ class Embedder:
             source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
         )
         backbone.name = backbone.stock.model_name = str(name_or_folder)
-        tokenizer = TextTokenizer.load(source, revision)
         stored = folders.read(source, revision)
+        strip = stored is None and keeps_normalizer(
+            backbone.model.config
+        )  # a stored tokenizer strips by itself
+        tokenizer = TextTokenizer.load(source, revision, strip=strip)
         if stored is None:
             return cls(backbone, tokenizer, spec, Provenance(base=str(name_or_folder), revision=revision))
         return cls(backbone, tokenizer, stored.spec.changed(**changes), stored.provenance)
@@ -303,19 +305,14 @@ class Embedder:
             ParityError: the written folder does not give the vectors of this embedder.
         """
         return folders.write(
-            self.pipeline, self.provenance, Path(folder), self._golden, overwrite=overwrite, dtype=dtype
+            self.pipeline, self.provenance, Path(folder), self.encode, overwrite=overwrite, dtype=dtype
         )
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload what `save` writes to the Hub; returns the address of the commit."""
         return folders.push(
-            self.pipeline, self.provenance, repo_id, self._golden, private=private, token=token
+            self.pipeline, self.provenance, repo_id, self.encode, private=private, token=token
         )
-
-    def _golden(self, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-        reloaded = Embedder.from_pretrained(folder, dtype="float32", device="cpu")
-        with silenced():  # a golden text is truncated on purpose
-            return reloaded.encode(GOLDEN_TEXTS), self.encode(GOLDEN_TEXTS)
 
     def _encode(
         self,
