@@ -14,7 +14,7 @@ from lastword.console import warn
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
-from lastword.embedding.encoding import encode_texts, stream_texts, unit
+from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import Pooling
@@ -23,6 +23,7 @@ from lastword.embedding.template import Boundary, Template
 from lastword.embedding.tokenizer import TextTokenizer, keeps_normalizer
 from lastword.embedding.weights import cut_layers
 from lastword.errors import RequestError, unknown_name
+from lastword.geometry import unit
 
 
 class Embedder:
@@ -108,9 +109,8 @@ class Embedder:
             source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
         )
         backbone.name = backbone.stock.model_name = name
-        strip = stored is None and keeps_normalizer(
-            backbone.model.config
-        )  # a stored tokenizer strips by itself
+        # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
+        strip = stored is None and keeps_normalizer(backbone.model.config)
         tokenizer = TextTokenizer.load(source, revision, strip=strip)
         if stored is None:
             _warn_of_special_tokens(tokenizer, spec, name)
