@@ -214,7 +214,7 @@ def check_columns(file: str | Path, columns: Sequence[str]) -> None:
     Raises:
         MissingFileError, TableError: see the message.
     """
-    from lastword.files.formats import HUB
+    from lastword.files.sources import HUB
     from lastword.files.tables import require_columns
 
     if not str(file).startswith(HUB):
