@@ -197,7 +197,7 @@ def test_scoring_in_the_middle_changes_nothing(tmp_path: Path, settings: Setting
 
 def test_held_out_pairs_are_the_replicates(load: Any) -> None:
     columns = pair_columns(20)
-    pairs = Pairs(columns["anchor"], columns["positive"], [""] * 20)
+    pairs = Pairs(columns["anchor"], columns["positive"], [[]] * 20)
     embedder = load(template="ccw", pooling="lasttoken")
     score = HeldOutPairs(pairs)(embedder)
     anchors, positives = embedder.encode(pairs.anchors), embedder.encode(pairs.positives)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -27,6 +27,8 @@ Block = dict[str, list[object]]
 BLOCK_ROWS = 1024
 TEXT = "text"
 """The column of texts by default: the only column of text stands for it where it is missing."""
+NEGATIVE = "negative"
+"""The column of hard negatives by default; a file need not have it."""
 _NOT_PROSE = re.compile(
     r"\s*([-+]?[\d.,]+(e[-+]?\d+)?%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T][\d:.]+Z?)?|true|false)\s*",
     re.IGNORECASE,
@@ -43,12 +45,17 @@ class Columns:
     Attributes:
         required: columns that the file must have; None reads all.
         optional: columns to read if they exist.
-        numbered: a column that may also be several, NAME_1, NAME_2 and so on; all that exist are read.
+        numbered: a column that may also be several, NAME_1, NAME_2 and so on; all that exist are read. Only
+            `NEGATIVE` may be missing.
     """
 
     required: Sequence[str] | None = None
     optional: Sequence[str] = ()
     numbered: str = ""
+
+    @cached_property
+    def _number(self) -> re.Pattern[str]:
+        return re.compile(rf"{re.escape(self.numbered)}(_\d+)?")
 
     def choose(self, source: Source, part: Part) -> dict[str, str]:
         """Names of the columns to read → columns of the file.
@@ -64,6 +71,8 @@ class Columns:
             if len(texts) == 1:
                 info_once(f"{source} has no column {TEXT!r}: its only column of text is taken, {texts[0]!r}")
                 chosen[TEXT] = texts[0]
+        if self.numbered not in ("", NEGATIVE) and not any(map(self._number.fullmatch, header)):
+            chosen[self.numbered] = self.numbered
         for column in chosen.values():
             if column not in header:
                 raise TableError(f"{source} has no column {column!r}; its columns are: {', '.join(header)}")
@@ -73,11 +82,12 @@ class Columns:
 
     def further(self, header: Sequence[str]) -> dict[str, str]:
         """The columns to read that a file need not have."""
-        number = re.compile(rf"{re.escape(self.numbered)}(_\d+)?")
         return {
             name: name
             for name in header
-            if self.required is None or name in self.optional or (self.numbered and number.fullmatch(name))
+            if self.required is None
+            or name in self.optional
+            or (self.numbered and self._number.fullmatch(name))
         }
 
 

@@ -72,7 +72,7 @@ def read_chunks(
 
     Args:
         source: a file or data set, as for `lastword.files.formats.read_blocks`.
-        kinds: column → its kind; at most one has negatives, and it may be missing.
+        kinds: column → its kind; at most one has negatives.
         size: rows of a chunk.
         optional: "blank" columns that may be missing; their cells are "" then.
         drop_empty: leave out unusable rows instead of refusing the file.
