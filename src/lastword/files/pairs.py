@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lastword.errors import TableError
 from lastword.files.formats import BLOCK_ROWS, NEGATIVE
 from lastword.files.sources import Source
 from lastword.files.tables import Kind, read_chunks
@@ -24,5 +25,9 @@ def read_pair_rows(source: Source, *, drop_empty: bool = False) -> Iterator[Pair
     Raises:
         MissingFileError, TableError: see the message; it names the rows.
     """
+    kept = 0
     for chunk in read_chunks(source, KINDS, BLOCK_ROWS, drop_empty=drop_empty):
+        kept += len(chunk.rows)
         yield from zip(chunk.columns["anchor"], chunk.columns["positive"], chunk.negatives, strict=True)
+    if not kept:
+        raise TableError(f"{source}: no row has usable cells in {', '.join(KINDS)}")

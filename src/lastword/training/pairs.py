@@ -58,10 +58,9 @@ def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_
     for file in files:
         path = path_of(str(file)) if str(file) in NAMES else file
         rows = read_pair_rows(path, drop_empty=drop_empty)
-        first: list[PairRow] = (
-            [("anchor", "positive", [])] if header_rows and table_file(path).format in DEFAULTS else []
-        )
-        for anchor, positive, negatives in chain(first, rows):
+        has_header = header_rows and table_file(path).format in DEFAULTS
+        header: list[PairRow] = [("anchor", "positive", [])] if has_header else []
+        for anchor, positive, negatives in chain(header, rows):
             pairs.anchors.append(anchor)
             pairs.positives.append(positive)
             pairs.negatives.append(negatives)
