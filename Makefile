@@ -8,7 +8,7 @@ demo: .venv/.installed  ## adapt the bundled model and score it before and after
 	$(BIN)/lastword demo --overwrite
 
 test: .venv/.installed-dev  ## the default tests, a few minutes on two cores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 test-slow: .venv/.installed-dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
@@ -53,6 +53,7 @@ results: .venv/.installed-dev  ## measure again the results that the documentati
 	$(BIN)/python tools/results/products_why.py
 	$(BIN)/python tools/results/benchmark_local.py
 	$(BIN)/python tools/results/cache_rates.py
+	$(BIN)/python tools/results/languages.py
 	$(BIN)/python tools/results/pair_issues.py
 	$(BIN)/python tools/results/pair_sources.py
 	$(BIN)/python tools/results/pair_sources.py --steps 20

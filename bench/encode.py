@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import texts
+from charts import colours, pyplot
 from implementations import IMPLEMENTATIONS, LIMIT
 from lastword import Embedder
 from rounds import interleaved, keep, spread, workers
@@ -88,32 +89,30 @@ def below_bar(rows: list[dict[str, Any]]) -> list[str]:
 
 def plot(rows: list[dict[str, Any]]) -> None:
     """Bars: tokens a second as a multiple of sentence-transformers' default, a panel for each model."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
+    named = colours()
     rows = [row for row in rows if row["texts"] != "ten"]
     shapes = list(dict.fromkeys(row["shape"] for row in rows))
     kinds, names = (list(dict.fromkeys(row[key] for row in rows)) for key in ("texts", "implementation"))
     speed = {(row["shape"], row["texts"], row["implementation"]): row["tokens_per_s"] for row in rows}
-    figure, axes = plt.subplots(
+    figure, axes = pyplot().subplots(
         1, len(shapes), figsize=(2.6 + 3.0 * len(shapes), 0.8 + 0.42 * len(names)), sharey=True, layout="constrained",
         squeeze=False,
     )  # fmt: skip
     for axis, shape in zip(axes[0], shapes, strict=True):
-        for turn, (kind, color) in enumerate(zip(kinds, ("#1d4ed8", "#60a5fa", "#bfdbfe"), strict=False)):
+        for turn, (kind, color) in enumerate(
+            zip(kinds, (named["accent"], named["c1"], named["grey"]), strict=False)
+        ):
             own = [name for name in names if (shape, kind, name) in speed]
             multiples = [speed[shape, kind, name] / speed[shape, kind, REFERENCE] for name in own]
             places = [names.index(name) + 0.27 * (turn - 1) for name in own]
             axis.barh(places, multiples, height=0.25, color=color, label=f"{kind} texts")
-        axis.axvline(1, color="#999", linewidth=0.8)
+        axis.axvline(1, color=named["grey-deep"], linewidth=0.8)
         axis.set(title=SHAPES[shape].name, xlabel="times sentence-transformers' default")
         axis.set_yticks(range(len(names)), names)
     axes[0][0].invert_yaxis()
     axes[0][-1].legend(loc="center right", fontsize=8, frameon=False)
     PLOT.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PLOT)
+    figure.savefig(PLOT, metadata={"Date": None})
 
 
 def main() -> None:

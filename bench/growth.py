@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import texts
+from charts import colours, pyplot
 from implementations import TEMPLATES
 from lastword import Embedder
 from rounds import machine, workers
@@ -118,21 +119,19 @@ KINDS: dict[str, Callable[[Bench], Iterator[Row]]] = {
 
 def plot(rows: list[dict[str, Any]]) -> None:
     """One picture for each kind of growth: time on the left axis, memory on the right."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
+    named = colours()
+
     kinds = list(dict.fromkeys(row["what"] for row in rows))
-    figure, axes = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds), 3.0), layout="constrained")
+    figure, axes = pyplot().subplots(1, len(kinds), figsize=(3.6 * len(kinds), 3.0), layout="constrained")
     for axis, kind in zip(axes, kinds, strict=True):
         own = [row for row in rows if row["what"] == kind]
         sizes = [row["size"] for row in own]
         # Texts of these lengths do not add up to the same number of tokens.
         per_token = kind.startswith("tokens")
         time = [1000 * row["seconds"] / row["tokens"] if per_token else row["seconds"] for row in own]
-        axis.loglog(sizes, time, "o-", color="#2563eb")
+        axis.loglog(sizes, time, "o-", color=named["accent"])
         axis.set(xlabel=kind, ylabel="ms per token" if per_token else "seconds")
         brief = EngFormatter(sep="", places=0)
         axis.set_xticks(sizes, [brief(size) if size >= 10_000 else str(size) for size in sizes], fontsize=8)
@@ -142,11 +141,11 @@ def plot(rows: list[dict[str, Any]]) -> None:
         axis.yaxis.set_major_formatter("{x:g}")
         memory = axis.twinx()
         gib = [row["peak_mib"] / 1024 for row in own]
-        memory.plot(sizes, gib, "s--", color="#d97706")
+        memory.plot(sizes, gib, "s--", color=named["c1"])
         memory.set(ylabel="GiB", ylim=(0, 1.15 * max(gib)))
     figure.suptitle("time (solid) and peak memory (dashed)", fontsize=10)
     PLOT.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PLOT)
+    figure.savefig(PLOT, metadata={"Date": None})
 
 
 def stored_rows(only: list[str]) -> list[dict[str, Any]]:

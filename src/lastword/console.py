@@ -68,14 +68,21 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
-    """Log neither messages nor warnings: for lastword's own checks, which are not about the user's texts."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def silenced(*libraries: str) -> Iterator[None]:
+    """Log neither messages nor warnings: for lastword's own checks, which are not about the user's texts.
+
+    Args:
+        libraries: names of libraries to silence too.
+    """
+    loggers = [logger, *map(logging.getLogger, libraries)]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
 
 
 def duration(seconds: float) -> str:

@@ -259,7 +259,7 @@ def test_made_pairs_train(tmp_path: Path, llama_folder: Path, labelled_file: Pat
         ),
         (
             ["generate", "{labelled}", "--model", "m", "--request", "{}", "--output", "x.csv"],
-            "--request is for an endpoint: give its address with --endpoint too",
+            "--request is for --endpoint: give --endpoint too, or leave --request out",
         ),
     ],
 )

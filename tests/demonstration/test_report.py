@@ -200,10 +200,21 @@ def test_each_text_is_a_mark_on_both_maps_and_each_label_a_button(report: DemoRe
     marks = [attrs for tag, attrs in page.elements if tag == "path" and "data-row" in attrs]
     assert Counter(attrs["data-row"] for attrs in marks) == {str(row): 2 for row in range(36)}
     assert page.texts["title"].count("label 17: text 35") == 2
-    assert [text for text in page.texts["button"] if text.strip()] == LABELS
+    assert [text for text in page.texts["button"] if text.strip()] == [*sorted(LABELS)[:10], "8 other labels"]
     assert page.texts["h3"][:2] == ["Before: one", "After: two"]
     buttons = {attrs["data-kind"] for tag, attrs in page.elements if tag == "button"}
-    assert buttons == {attrs["data-kind"] for attrs in marks}
+    assert buttons == {attrs["data-kind"] for attrs in marks} == {*map(str, range(10)), "rest"}
+    assert [sum(attrs["data-kind"] == kind for attrs in marks) for kind in ("0", "rest")] == [4, 32]
+    names = re.findall(r'text-anchor="middle">(label \d+)</text>', render(report))
+    assert sorted(names) == sorted(2 * sorted(LABELS)[:10]), "each coloured label is named on both maps"
+
+
+def test_with_few_labels_none_is_grey(report: DemoResult) -> None:
+    assert report.text_map
+    few = dataclasses.replace(report.text_map, labels=["left", "right"] * 18)
+    page = Page(render(dataclasses.replace(report, text_map=few)))
+    assert [text for text in page.texts["button"] if text.strip()] == ["left", "right"]
+    assert "rest" not in {attrs.get("data-kind") for _, attrs in page.elements}
 
 
 def test_selected_checkpoints_are_ringed(report: DemoResult) -> None:

@@ -62,13 +62,13 @@ def test_every_option_is_a_cell_with_its_number() -> None:
         shown
     )
     assert shown[0] == "V-measure × 100: mini on 500 texts of tickets <1>.csv"
-    assert "prefers-color-scheme:dark" in picture
+    assert "prefers-color-scheme: dark" in picture
 
 
 def test_the_best_and_what_is_not_distinguishable_from_it_are_outlined() -> None:
     root = ElementTree.fromstring(render(result()))
-    outlines = [e.get("class") for e in root.iter(f"{SVG}rect") if e.get("class") in ("b", "l")]
-    assert sorted(outlines) == ["b"] * 2 + ["l"] * 4, "one of each is in the legend"
+    outlines = [e.get("class") for e in root.iter(f"{SVG}rect") if e.get("class") in ("best", "near")]
+    assert sorted(outlines) == ["best"] * 2 + ["near"] * 4, "one of each is in the legend"
     assert {option.key for option in result().indistinguishable} == {
         ('Is "{text}" & <b> so?', pooling, layer) for pooling in ("mean", "lasttoken") for layer in (0, 1)
     }
@@ -89,8 +89,8 @@ def test_darker_is_better_whichever_way_a_score_points() -> None:
 
 
 def test_many_layers_are_one_panel_with_the_best_of_each() -> None:
-    (panel,) = panels_of(result(layers=20))
-    assert {option.layer for option in panel.cells.values()} == {19}
+    (cells,) = panels_of(result(layers=20)).values()
+    assert {option.layer for option in cells.values()} == {19}
     shown = texts_of(render(result(layers=20)))
     assert "the best layer of each" in shown
     assert "44.9 (layer 19)" in shown

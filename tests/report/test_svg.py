@@ -64,7 +64,7 @@ def test_the_rule_widens_the_axis() -> None:
 
 def test_the_map_keeps_proportions_and_fits_its_square() -> None:
     points = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 5.0]], np.float32)
-    drawn = svg.point_map(points, [0, 1, 2], ["a", "b", "c"], "a map")
+    drawn = svg.point_map(points, [0, 1, 2], ["a", "b", "c"], ["x", "y", "z"], "a map")
     positions = np.array(re.findall(r'translate\(([\d.]+) ([\d.]+)\)" data-row', drawn), float)
     assert ((positions > 0) & (positions < svg.MAP_SIZE)).all()
     assert np.linalg.norm(positions[1] - positions[0]) == pytest.approx(
@@ -72,13 +72,29 @@ def test_the_map_keeps_proportions_and_fits_its_square() -> None:
     )
 
 
-def test_thirty_kinds_have_thirty_symbols_and_kinds_of_one_colour_different_shapes() -> None:
-    symbols = [
-        (re.search(r'\bd="([^"]+)"', sample).group(1), re.search(r"dot c(\d)", sample).group(1))  # type: ignore[union-attr]
-        for sample in map(svg.symbol_sample, range(30))
-    ]
-    assert len(set(symbols)) == 30
-    assert len({shape for shape, colour in symbols[:18] if colour == "0"}) == 3
+def test_kinds_have_symbols_of_their_own_and_the_rest_are_grey_below_them() -> None:
+    symbols = [svg.symbol_sample(kind) for kind in range(svg.COLOURS)]
+    assert len(set(symbols)) == len({re.search(r"dot (c\d)", symbol).group(1) for symbol in symbols}) == 10  # type: ignore[union-attr]
+    points = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]], np.float32)
+    drawn = svg.point_map(points, [0, None, 1], ["a", "b", "c"], ["x", "y"], "a map")
+    assert re.findall(r'class="dot (\w+)"', drawn) == ["rest", "c0", "c1"]
+
+
+def test_names_of_kinds_do_not_cover_each_other() -> None:
+    points = np.zeros((40, 2), np.float32) + np.arange(40)[:, None] % 2
+    names = [f"label {kind}" for kind in range(10)]
+    drawn = svg.point_map(points, [row % 10 for row in range(40)], ["t"] * 40, names, "a map")
+    placed = [(float(x), float(y)) for x, y in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"', drawn)]
+    assert len(placed) == 10
+    for i, (x, y) in enumerate(placed):
+        assert all(abs(x - u) > 40 or abs(y - v) >= 13 for u, v in placed[:i])
+
+
+def test_a_picture_of_its_own_has_a_background_and_both_colour_schemes() -> None:
+    drawn = svg.standalone("a picture", 40, 30, [], style="", class_="own")
+    assert '<rect width="40" height="30" class="paper"/>' in drawn
+    assert drawn.count("--paper:") == 2
+    assert "prefers-color-scheme: dark" in drawn
 
 
 def test_lengths_of_bar_and_whiskers() -> None:

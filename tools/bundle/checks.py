@@ -19,7 +19,6 @@ COPIED_WORDS = 0.5  # a rewriting may keep some terms of its sentence, but not m
 COPIED_RUNS = 0.3  # nor this share of four-word runs
 DISTINCT_RUNS = 0.98  # least share of distinct four-word runs among all runs of a set
 SAME_OPENING = 0.1  # largest share of the texts of one file that begin with the same two words
-SHOWN = 3  # couples of each comparison that the report shows
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ class Findings:
     sets: dict[str, SetFindings]
     compared: dict[str, int]  # comparison → couples
     highest: dict[str, tuple[float, float]]  # comparison → highest likeness in words, and in runs
-    closest: dict[str, list[Couple]]  # comparison → couples, the likest first
     rewritings: dict[str, list[Couple]]  # style → sentences beside their rewritings, the likest first
     faults: list[str]
 
@@ -163,7 +161,7 @@ def check(sets: Mapping[str, list[Item]]) -> Findings:
     for name, items in sets.items():
         faults += faults_of_set(name, items, counted[name])
 
-    compared, highest, closest = {}, {}, {}
+    compared, highest = {}, {}
     for name, (left, right) in comparisons(sets).items():
         couples = sorted(shared_couples(left, right), key=Couple.rank)
         compared[name] = _count_couples(left, right)
@@ -171,7 +169,6 @@ def check(sets: Mapping[str, list[Item]]) -> Findings:
             max((c.words for c in couples), default=0.0),
             max((c.runs for c in couples), default=0.0),
         )
-        closest[name] = couples[:SHOWN]
         faults += [f"{name}: near-duplicates {_quote(c)}" for c in couples if c.is_near_duplicate]
 
     rewritten = rewritings(sets["pairs"])
@@ -182,7 +179,7 @@ def check(sets: Mapping[str, list[Item]]) -> Findings:
         if c.words >= COPIED_WORDS or c.runs >= COPIED_RUNS
     ]
     faults += [f"pairs: copied as {c.right.part} {_quote(c)}" for c in copied]
-    return Findings(counted, compared, highest, closest, rewritten, faults)
+    return Findings(counted, compared, highest, rewritten, faults)
 
 
 def _quote(couple: Couple) -> str:

@@ -17,7 +17,6 @@ def render(findings: checks.Findings) -> str:
         _sets(findings),
         _lengths(findings),
         _similarity(findings),
-        _closest(findings),
         _rewritings(findings),
     ]
     return "\n\n".join([verdict, *("\n".join(section) for section in sections)])
@@ -32,8 +31,8 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> Iterator[st
 
 def _sets(findings: checks.Findings) -> Iterator[str]:
     yield (
-        "It is a fault if a text occurs twice in the three sets together (letter case and punctuation aside), if a "
-        "label or subject has more or fewer texts than the others in a split or style, if less than "
+        "It is a fault if a text occurs twice in the three sets (letter case and punctuation aside), if a label or "
+        "subject has more or fewer texts than the others in a split or style, if less than "
         f"{checks.DISTINCT_RUNS:.0%} of the four-word runs of a set are distinct, or if more than "
         f"{checks.SAME_OPENING:.0%} of the texts of a label or subject begin with the same two words."
     )
@@ -73,8 +72,8 @@ def _lengths(findings: checks.Findings) -> Iterator[str]:
 
 def _similarity(findings: checks.Findings) -> Iterator[str]:
     yield (
-        "Similarity is the exact Jaccard index: the share of content words (all but function words), and of four-word "
-        "runs, that two texts have in common. Every two texts are compared. It is a fault if two texts reach "
+        "Similarity is the exact Jaccard index of the content words (all but function words), and of the four-word "
+        "runs, of every two texts. It is a fault if two texts reach "
         f"{likeness.LIKE_WORDS:g} in words or {likeness.LIKE_RUNS:g} in runs; the highest values are:"
     )
     yield ""
@@ -85,18 +84,6 @@ def _similarity(findings: checks.Findings) -> Iterator[str]:
             for name in findings.compared
         ),
     )
-
-
-def _closest(findings: checks.Findings) -> Iterator[str]:
-    yield f"The {checks.SHOWN} closest text pairs of each comparison (words, runs):"
-    for name, text_pairs in findings.closest.items():
-        yield ""
-        yield f"- {name}"
-        for pair in text_pairs:
-            yield (
-                f"  - {pair.words:.2f}, {pair.runs:.2f}: "
-                f"“{pair.left.text}” ({pair.left.file}) / “{pair.right.text}” ({pair.right.file})"
-            )
 
 
 def _rewritings(findings: checks.Findings) -> Iterator[str]:

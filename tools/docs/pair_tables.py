@@ -36,6 +36,17 @@ def issue_table(path: Path) -> str:
     return "\n".join(lines)
 
 
+def language_table(path: Path) -> str:
+    """How many pairs of each kind are reported as different languages."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    lines = [_line("pairs", "number", "reported", "mean confidence"), _line("---", "---:", "---:", "---:")]
+    lines += [
+        _line(row["kind"], f"{row['pairs']:,}", f"{row['flagged']:.1%}", f"{row['mean_confidence']:.3f}")
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
 def _share(check: dict[str, Any], name: str) -> str:
     count = next(issue["count"] for issue in check["issues"] if issue["name"] == name)
     return f"{count / check['pairs']:.1%}" if count else "0"

@@ -22,7 +22,8 @@ import numpy as np
 from lastword import Embedder, console
 from lastword.encoder import VectorRows
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.evaluation import ScoredPairs, sts_score, vectors_classification_score, vectors_cluster_score
+from lastword.evaluation import sts_score, vectors_classification_score, vectors_cluster_score
+from lastword.files.inputs import ScoredPairs
 from lastword.files.tables import read_texts
 from lastword.uncertainty import Score, compare
 
@@ -93,7 +94,7 @@ def trials(data: Path) -> Iterator[Trial]:
     vectors = unit(np.concatenate([words.encode(pairs[name]) for name in ("sentence1", "sentence2")], axis=1))
     golden = np.array([float(score) for score in pairs["score"]])
     yield Trial(
-        "sts, sick, TF-IDF", vectors, lambda *part: correlation(*part, golden), dict.fromkeys(SIZES, 40)
+        "sts, sick, TF-IDF", vectors, lambda *part: correlation(*part, golden), dict.fromkeys(SIZES, 200)
     )
     texts, labels = labelled(data, "agnews", 6_000)
     news = unit(Embedder.from_pretrained("mini", template="none", pooling="mean").encode(texts))

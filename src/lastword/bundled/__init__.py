@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lastword.errors import RequestError, unknown_name
+from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -39,3 +39,21 @@ def path_of(name: str) -> Path:
 def model_source(name_or_folder: str | Path) -> str | Path:
     """What to load a model from: the bundled folder for "mini", any other name or folder as it is."""
     return path_of("mini") if str(name_or_folder) == "mini" else name_or_folder
+
+
+def check_model(name_or_folder: str | Path) -> None:
+    """Refuse what is neither "mini", nor a folder with a model, nor may be a name on the Hub.
+
+    Raises:
+        MissingFileError, ModelError: see the message.
+    """
+    name, folder = str(name_or_folder), Path(model_source(name_or_folder))
+    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+        raise MissingFileError(
+            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+        )
+    if folder.exists() and not (folder / "config.json").is_file():
+        entries = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
+        raise ModelError(
+            f"{name} is not a model folder: it has no config.json (found: {', '.join(entries) or 'nothing'})"
+        )

@@ -10,10 +10,9 @@ from typing import Any
 
 import click
 
-from lastword.augment import checked_noises
-from lastword.bundled import PATHS
+from lastword.bundled import PATHS, check_model
 from lastword.config import train_config
-from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+from lastword.errors import MissingFileError, RequestError, unknown_name
 
 NEW = click.Path(path_type=Path)
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
@@ -121,33 +120,13 @@ def check_pooling(pooling: str) -> None:
     Pooling.parse(pooling)
 
 
-def check_decoder(name: str) -> None:
-    """Refuse what is neither `mini`, nor a folder with a model, nor may be a name on the Hub.
-
-    Raises:
-        MissingFileError, ModelError: see the message.
-    """
-    folder = Path(name)
-    if name == "mini":
-        return
-    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
-        raise MissingFileError(
-            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
-        )
-    if folder.exists() and not (folder / "config.json").is_file():
-        files = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
-        raise ModelError(
-            f"{name} is not a model folder: it has no config.json (it has: {', '.join(files) or 'nothing'})"
-        )
-
-
 def check_encoder(name: str) -> None:
-    """Like `check_decoder`, but `tfidf` and sentence-transformers models are allowed too."""
+    """Like `check_model`, but `tfidf` and sentence-transformers models are allowed too."""
     other = name.removeprefix(SENTENCE_TRANSFORMERS)
     if other != name and (not other or (other.startswith((".", "/", "~")) and not Path(other).is_dir())):
         raise MissingFileError(f"no model {name!r}: give {SENTENCE_TRANSFORMERS} with a folder or a Hub name")
     if other == name != "tfidf":
-        check_decoder(name)
+        check_model(name)
 
 
 def check_value(parameter: click.Parameter, value: Any) -> None:
@@ -204,6 +183,18 @@ def check_issue(name: str) -> None:
         raise RequestError(unknown_name("issue to allow", name, FIXED))
 
 
+def check_unfixed_issue(name: str) -> None:
+    """Refuse what is not an issue that `pairs check --fix` ignores.
+
+    Raises:
+        RequestError: see the message.
+    """
+    from lastword.pairs.checking.rules import UNFIXED
+
+    if name not in UNFIXED:
+        raise RequestError(unknown_name("issue to remove", name, UNFIXED))
+
+
 def check_columns(file: str | Path, columns: Sequence[str]) -> None:
     """Read the beginning of a file: it must exist, be readable and have the columns.
 
@@ -214,11 +205,9 @@ def check_columns(file: str | Path, columns: Sequence[str]) -> None:
     Raises:
         MissingFileError, TableError: see the message.
     """
-    from lastword.files.sources import HUB
     from lastword.files.tables import require_columns
 
-    if not str(file).startswith(HUB):
-        require_columns(PATHS.get(str(file), file), columns)
+    require_columns(PATHS.get(str(file), file), columns)
 
 
 def split_names(names: str) -> tuple[str, ...]:
@@ -232,10 +221,6 @@ def check_training(settings: Mapping[str, Any]) -> None:
     Raises:
         RequestError, TemplateError, ModelError, MissingFileError, TableError: see the message.
     """
-    config = train_config(dict(settings))
-    check_decoder(config.model)
-    check_template(config.template)
-    check_pooling(config.pooling)
-    checked_noises(config.noise)
-    for file in config.pairs:
-        check_columns(file, ["anchor", "positive"])
+    from lastword.training.settings import check_settings
+
+    check_settings(train_config(dict(settings)))

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from lastword import console
 from lastword.cli.checks import check_output, check_value
-from lastword.errors import LastwordError, unknown_name
+from lastword.errors import LastwordError, RequestError, unknown_name
 
 GENERAL = "General"
 _SHOWN_LIMIT = 10_000
@@ -20,11 +21,19 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Option(click.Option):
-    """An option that help lists under a heading."""
+    """An option that help lists under a heading.
 
-    def __init__(self, *args: Any, group: str = GENERAL, show_range: bool = True, **attributes: Any) -> None:
+    Args:
+        group: the heading.
+        needs: name of an argument without which this option would be ignored.
+        show_range: whether help shows the limits of a number.
+    """
+
+    def __init__(
+        self, *args: Any, group: str = GENERAL, needs: str = "", show_range: bool = True, **attributes: Any
+    ) -> None:
         super().__init__(*args, **attributes)
-        self.group, self.show_range = group, show_range
+        self.group, self.needs, self.show_range = group, needs, show_range
         self.metavar = self.metavar or (None if self.is_flag else _METAVARS.get(self.type.name))
 
     def get_help_extra(self, ctx: click.Context) -> Any:
@@ -114,6 +123,7 @@ class Command(_Help):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its errors name flags in place of arguments."""
         try:
+            self._refuse_ignored(ctx)
             for parameter in self.params:
                 check_value(parameter, ctx.params.get(parameter.name or ""))
             check_output(ctx.params)
@@ -121,6 +131,20 @@ class Command(_Help):
         except LastwordError as error:
             error.args = (as_flags(str(error), self.params),)
             raise
+
+    def _refuse_ignored(self, ctx: click.Context) -> None:
+        """Refuse an option on the command line whose value nothing would read."""
+        flags = {parameter.name: parameter.opts[0] for parameter in self.params}
+        for parameter in self.params:
+            name, needs = parameter.name or "", getattr(parameter, "needs", "")
+            if (
+                needs
+                and not ctx.params[needs]
+                and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            ):
+                raise RequestError(
+                    f"{flags[name]} is for {flags[needs]}: give {flags[needs]} too, or leave {flags[name]} out"
+                )
 
     def _show_messages(self, ctx: click.Context, parameter: click.Parameter, quiet: bool) -> None:
         console.show_messages(quiet=quiet, rewrite=lambda message: as_flags(message, self.params))
@@ -182,9 +206,9 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
     return re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message) if flags else message
 
 
-def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None) -> None:
-    """Print what a verb returned on stdout, as JSON or as text."""
+def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None, **more: Any) -> None:
+    """Print what a verb returned on stdout, as JSON (with `more` values) or as text."""
     if as_json:
-        click.echo(json.dumps(result if isinstance(result, dict) else result.to_dict(), ensure_ascii=False))
+        click.echo(json.dumps(result.to_dict() | more, ensure_ascii=False))
     elif text:
         click.echo(text(result))

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from lastword.augment import NOISES
+from lastword.bundled import check_model
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
 from lastword.cli.command import Decorator, option
@@ -23,7 +24,7 @@ from lastword.paper.switches import SWITCHES
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
 DEVELOPMENT = "Development texts"
 TYPES: dict[str, Any] = {
-    "model": Checked("model", checks.check_decoder),
+    "model": Checked("model", check_model),
     "template": Checked("template", checks.check_template),
     "pooling": Checked("pooling", checks.check_pooling),
     "device": Checked("device", checks.check_device),
@@ -118,25 +119,23 @@ def development(help: str) -> Decorator:
     columns = "column of the labels; each of several, A,B,…, makes a set of its own"
     return together(
         option(DEVELOPMENT, "--dev", help, multiple=True, metavar="FILE[:SPLIT]"),
-        shared("--text-column", group=DEVELOPMENT),
-        shared("--label-column", group=DEVELOPMENT, help=columns),
-        shared("--split", group=DEVELOPMENT),
+        shared("--text-column", group=DEVELOPMENT, needs="dev"),
+        shared("--label-column", group=DEVELOPMENT, needs="dev", help=columns),
+        shared("--split", group=DEVELOPMENT, needs="dev"),
     )
 
 
 def read_sets(
-    dev: Sequence[str], text_column: str, label_column: str, split: str | None, *, drop_empty: bool = False
+    settings: dict[str, Any], default: Sequence[str] = ()
 ) -> dict[str, tuple[list[str], list[str]]]:
-    """The development texts that the options of `development` name."""
+    """The development texts that the options of `development` name; these are taken out of the settings."""
     from lastword.evaluation.development import read_development
 
     return read_development(
-        dev,
-        text_column=text_column,
-        label_columns=split_names(label_column),
-        split=split,
-        drop_empty=drop_empty,
-    )
+        settings.pop("dev") or default, text_column=settings.pop("text_column"),
+        label_columns=split_names(settings.pop("label_column")), split=settings.pop("split"),
+        drop_empty=settings.get("drop_empty", False),
+    )  # fmt: skip
 
 
 def settings(config: type, groups: Mapping[str, Sequence[str]]) -> Decorator:

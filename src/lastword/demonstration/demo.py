@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ from lastword.training import TrainResult, train
 from lastword.uncertainty import Score
 
 SETS = ("topics", "products")
-MAP_SET = "products"
 ZERO_SHOT_TEMPLATES = ("none", "ccw")
 ZERO_SHOT_POOLINGS = ("mean", "lasttoken", "eos")
 ADAPTED_POOLINGS = ("mean", "lasttoken")
@@ -83,7 +83,6 @@ def demo(
     for run in runs[1:]:
         shutil.rmtree(run.output)
 
-    text_map, attention = _before_and_after(partial / "model", settings, test[MAP_SET])
     result = DemoResult(
         output=output,
         model=settings["model"],
@@ -96,9 +95,11 @@ def demo(
         versions={name: importlib.metadata.version(name) for name in _PACKAGES},
         scores=rows,
         runs=[TrainingRun(seed, run.losses, run.selection) for seed, run in enumerate(runs)],
-        text_map=text_map,
-        attention=attention,
     )
+    zero_shot = [comparison for comparison in result.comparisons if comparison.second.model == "zero-shot"]
+    improved = max(zero_shot, key=lambda comparison: comparison.difference.value).first.dataset
+    text_map, attention = _before_and_after(partial / "model", settings, improved, test[improved])
+    result = replace_fields(result, text_map=text_map, attention=attention)
     write_page(partial / "report.html", render(result))
     write_json(partial / "scores.json", result.to_dict())
     replace(partial, output)
@@ -154,23 +155,19 @@ def _train(
     sets = {f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()}
     scorer = ClusterScorer(sets)
     base_scores: dict[str, Score] = {}
-    runs = []
-    for seed in range(seeds):
-        config = {**settings, "seed": seed}
-        path = folder / f"seed-{seed}"
-        runs.append(train(path, scorer=scorer, base_scores=base_scores, trackers="none", **config))
-    return runs
+    options: dict[str, Any] = {"scorer": scorer, "base_scores": base_scores, "trackers": "none"}
+    return [train(folder / f"seed-{seed}", **options, **settings | {"seed": seed}) for seed in range(seeds)]
 
 
 def _before_and_after(
-    adapted: Path, settings: dict[str, Any], data: LabelledTexts
+    adapted: Path, settings: dict[str, Any], dataset: str, data: LabelledTexts
 ) -> tuple[TextMap, AttentionPair]:
     """Maps of the texts, and attention in one sentence, of the base model and the adapted model."""
     template, pooling = settings["template"], settings["pooling"]
     before = Embedder.from_pretrained(settings["model"], template=template, pooling=pooling)
     after = Embedder.from_pretrained(adapted)
     text_map = TextMap(
-        name=f"{MAP_SET}, test split",
+        name=f"{dataset}, test split",
         texts=data.texts,
         labels=data.labels,
         before=flat_map(before.encode(data.texts)),
@@ -178,9 +175,8 @@ def _before_and_after(
         before_name=f"zero-shot, {template}, {pooling}",
         after_name=f"adapted, {template}, {pooling}",
     )
-    return text_map, AttentionPair(
-        SENTENCE, token_attention(before, SENTENCE), token_attention(after, SENTENCE)
-    )
+    attention = (token_attention(embedder, SENTENCE) for embedder in (before, after))
+    return text_map, AttentionPair(SENTENCE, *attention)
 
 
 def _read(split: str, max_texts: int | None) -> dict[str, LabelledTexts]:

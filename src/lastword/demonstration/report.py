@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -170,41 +171,41 @@ def _rank(row: ScoreRow, best: ScoreRow) -> list[Markup]:
 
 def _text_map(text_map: TextMap) -> Markup:
     """The two maps side by side, a legend for highlighting labels, and a line for the selected text."""
-    kinds = {label: kind for kind, label in enumerate(sorted(set(text_map.labels)))}
-    kind_of = [kinds[label] for label in text_map.labels]
+    counts = Counter(text_map.labels)
+    coloured = sorted(counts, key=lambda label: (-counts[label], label))[: svg.COLOURS]
+    kinds = {label: kind for kind, label in enumerate(coloured)}
+    kind_of = [kinds.get(label) for label in text_map.labels]
     titles = [f"{label}: {text}" for label, text in zip(text_map.labels, text_map.texts, strict=True)]
-    sides = (
-        ("Before", text_map.before_name, text_map.before),
-        ("After", text_map.after_name, text_map.after),
-    )
+    sides = {
+        f"Before: {text_map.before_name}": text_map.before, f"After: {text_map.after_name}": text_map.after,
+    }  # fmt: skip
     maps = []
-    for side, name, coordinates in sides:
-        title = f"{side}: {name}" if name else side
+    for title, coordinates in sides.items():
         label = f"Map of {len(kind_of)} texts. {title}"
-        maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, label)))
-    legend = [
-        tag(
-            "button", svg.symbol_sample(kind), label, type="button", data_kind=str(kind), aria_pressed="false"
-        )
-        for label, kind in kinds.items()
-    ]
+        maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, coloured, label)))
+    others = len(counts) - len(coloured)
+    legend = [_map_key(str(kind), svg.symbol_sample(kind), label) for label, kind in kinds.items()]
+    if others:
+        legend.append(_map_key("rest", svg.symbol_sample(None), f"{others} other labels"))
     caption = (
-        f"{text_map.name}: each mark is one of {len(kind_of)} texts, each colour and shape one of {len(kinds)} labels. "
-        "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
+        f"{text_map.name}: each mark is one of {len(kind_of)} texts"
+        + (f"; the {len(coloured)} largest of {len(counts)} labels are coloured. " if others else ". ")
+        + "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
         "distance to others have no meaning. With good vectors, the marks of one label form a group."
     )
-    return section(
-        "map",
-        "Map of the texts",
-        tag(
-            "figure",
-            tag("div", *maps, class_="pair"),
-            tag("p", "Point at a mark to read its text in both maps.", class_="readout", aria_live="polite"),
-            tag("div", *legend, class_="legend", role="group", aria_label="Highlight a label"),
-            tag("figcaption", caption),
-            class_="maps",
-        ),
+    figure = tag(
+        "figure",
+        tag("div", *maps, class_="pair"),
+        tag("p", "Point at a mark to read its text in both maps.", class_="readout", aria_live="polite"),
+        tag("div", *legend, class_="legend", role="group", aria_label="Highlight a label"),
+        tag("figcaption", caption),
+        class_="maps",
     )
+    return section("map", "Map of the texts", figure)
+
+
+def _map_key(kind: str, sample: Markup, label: str) -> Markup:
+    return tag("button", sample, label, type="button", data_kind=kind, aria_pressed="false")
 
 
 def _training(runs: Sequence[TrainingRun]) -> Markup:
@@ -223,16 +224,8 @@ def _training(runs: Sequence[TrainingRun]) -> Markup:
         rule = (100 * runs[0].selection.scores[0].value, "before training")
         panels.append(panel(title, svg.line_chart(scored, title, "step", rule)))
         keys.append(tag("li", svg.ring_sample(), "selected"))
-    return section(
-        "training",
-        "Training",
-        tag(
-            "figure",
-            tag("div", *panels, class_="pair"),
-            tag("ul", *keys, class_="legend"),
-            tag("figcaption", training_finding(runs)),
-        ),
-    )
+    legend, caption = tag("ul", *keys, class_="legend"), tag("figcaption", training_finding(runs))
+    return section("training", "Training", tag("figure", tag("div", *panels, class_="pair"), legend, caption))
 
 
 def _attention(pair: AttentionPair) -> Markup:
@@ -244,12 +237,9 @@ def _attention(pair: AttentionPair) -> Markup:
         f"{attention_finding(pair.before, pair.after)} Last layer, mean over heads; the shares of each side "
         "sum to 100%, begin-of-text included if the model has it."
     )
-    return section(
-        "attention",
-        "Attention of the last token",
-        tag("p", "The text: ", tag("q", pair.text)),
-        tag("figure", tag("div", *tables, class_="pair"), tag("figcaption", caption)),
-    )
+    figure = tag("figure", tag("div", *tables, class_="pair"), tag("figcaption", caption))
+    text = tag("p", "The text: ", tag("q", pair.text))
+    return section("attention", "Attention of the last token", text, figure)
 
 
 def _attention_table(name: str, tokens: Sequence[TokenAttention], top: float) -> Markup:

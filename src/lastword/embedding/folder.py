@@ -13,55 +13,72 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub import HfApi
 from tokenizers import Tokenizer, processors
 
 from lastword.embedding.card import Provenance, model_card
 from lastword.embedding.device import DTYPES
-from lastword.embedding.golden import GOLDEN, write_golden
+from lastword.embedding.golden import GOLDEN, Encode, write_golden
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import POOLINGS
 from lastword.embedding.spec import EmbedderSpec
+from lastword.embedding.standard import read_standard, stored_file
 from lastword.embedding.template import CompiledTemplate
+from lastword.embedding.tokenizer import SAVED_CLASS
 from lastword.embedding.weights import write_weights
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
 from lastword.files.run_folder import replace
 
 LASTWORD_JSON = "lastword.json"
-GoldenVectors = Callable[[Path], tuple[np.ndarray, np.ndarray]]
-"""A written folder → the golden vectors that it gives, and those of the model in memory."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What `lastword.json` says: how to embed, and where the model came from."""
+    """What a folder says: how to embed, and where the model came from.
+
+    Attributes:
+        spec: how to embed.
+        provenance: where the model came from.
+        unsupported: see `StandardFolder`; empty for what lastword wrote.
+    """
 
     spec: EmbedderSpec
     provenance: Provenance
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+
+    def require_supported(self, name: str, arguments: Mapping[str, object]) -> None:
+        """Refuse what lastword cannot do and no argument replaces.
+
+        Raises:
+            ModelError: the first such thing.
+        """
+        for argument, reason in self.unsupported.items():
+            if arguments.get(argument) is None:
+                replaced = f"pass {argument}=… to replace that, or " if argument else ""
+                raise ModelError(
+                    f"{name} is a sentence-transformers model that lastword cannot reproduce: {reason}; {replaced}"
+                    f"name it sentence-transformers:{name} where that is allowed"
+                )
 
 
 def read(name_or_folder: str | Path, revision: str | None = None) -> Stored | None:
-    """Read the `lastword.json` of a folder or of a model on the Hub, or return None if there is none.
+    """Read what a folder or a model on the Hub says of how to embed, or return None if it says nothing.
 
     Raises:
-        ModelError: a `lastword.json` that cannot be read.
+        ModelError: a file that cannot be read.
     """
-    path = Path(name_or_folder) / LASTWORD_JSON
-    if not Path(name_or_folder).exists():
-        try:
-            path = Path(hf_hub_download(str(name_or_folder), LASTWORD_JSON, revision=revision))
-        except EntryNotFoundError:  # not in the repository, or without a network not in the cache
+    path = stored_file(name_or_folder, LASTWORD_JSON, revision)
+    if path is None:
+        standard = read_standard(name_or_folder, revision)
+        if standard is None:
             return None
-    if not path.is_file():
-        return None
+        return Stored(standard.spec, Provenance(str(name_or_folder), revision), standard.unsupported)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         provenance = Provenance(**{name: values[name] for name in Provenance.__dataclass_fields__})
@@ -74,7 +91,7 @@ def write(
     pipeline: Pipeline,
     provenance: Provenance,
     folder: Path,
-    golden_vectors: GoldenVectors,
+    encode: Encode,
     *,
     overwrite: bool = False,
     dtype: str = "float32",
@@ -96,7 +113,7 @@ def write(
         _write_json(partial / LASTWORD_JSON, _lastword_json(pipeline, provenance))
         (partial / "README.md").write_text(model_card(spec, provenance, backbone.dim), encoding="utf-8")
         exact = backbone.dtype == DTYPES[dtype] == torch.float32
-        write_golden(partial, *golden_vectors(partial), exact=exact)
+        write_golden(partial, pipeline, encode, exact=exact)
         _make_readable(partial)
         replace(partial, folder)
     finally:
@@ -108,7 +125,7 @@ def push(
     pipeline: Pipeline,
     provenance: Provenance,
     repo_id: str,
-    golden_vectors: GoldenVectors,
+    encode: Encode,
     *,
     private: bool,
     token: str | None,
@@ -118,7 +135,7 @@ def push(
     api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as parent:
-        folder = write(pipeline, provenance, Path(parent) / "model", golden_vectors)
+        folder = write(pipeline, provenance, Path(parent) / "model", encode)
         message = "Add lastword embedding model"
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
 
@@ -158,11 +175,16 @@ def _write_tokenizer(pipeline: Pipeline, folder: Path) -> None:
     backend = Tokenizer.from_str(json.dumps(tokenizer.definition()))
     backend.post_processor = _post_processor(backend, pipeline.compiled)
     backend.save(str(folder / "tokenizer.json"))
+    if (
+        not hf.all_special_ids
+    ):  # a token of ordinary texts would become a special one, and texts be split there
+        raise RequestError(
+            f"the tokenizer of {pipeline.backbone.name} has no special token, and a standard folder needs one to pad "
+            "with: add one in transformers (add_special_tokens, resize_token_embeddings) and load the result"
+        )
     special = {"bos_token": hf.bos_token, "eos_token": hf.eos_token, "unk_token": hf.unk_token}
     config = {
-        # A model's own class (LlamaTokenizerFast, TokenizersBackend) would rebuild the post-processor or be
-        # unknown to older readers; this one keeps tokenizer.json as it is, in every version.
-        "tokenizer_class": "PreTrainedTokenizerFast",
+        "tokenizer_class": SAVED_CLASS,
         "model_max_length": pipeline.compiled.max_tokens,
         "padding_side": "right",
         "truncation_side": "right",

@@ -1,12 +1,21 @@
-"""Golden vectors: the vectors that a folder must give anywhere, compared with the model in memory."""
+"""Golden vectors: the vectors that a folder must give anywhere; what others read from it, compared with the model.
+
+The comparison shares no code with what wrote the folder: token ids come from transformers, vectors from
+sentence-transformers.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from transformers import AutoTokenizer
 
+from lastword.console import silenced
+from lastword.embedding.pipeline import Pipeline
 from lastword.errors import ParityError
 
 GOLDEN = "golden.json"
@@ -26,31 +35,92 @@ GOLDEN_TEXTS = (
     "line one\nline two\tand a tab",
     "A long text goes on and is cut where the model's length ends, while the template stays whole. " * 40,
 )
+# What a text may begin or end with, and a tokenizer may drop, add or merge there.
+_EDGES = (" ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", '"', "'", "“", ".", ",", "!", "…", "(", ")", "-")
+_EDGE_TEXTS = tuple(f"{edge}a man{edge}" for edge in _EDGES)
+Encode = Callable[..., np.ndarray]
+"""`Embedder.encode`: texts, and perhaps `prompt_name` → (n, dim) float32."""
 
 
-def write_golden(folder: Path, reloaded: np.ndarray, original: np.ndarray, *, exact: bool) -> None:
-    """Write the golden vectors of a folder, and require that they agree with the model it was written from.
+def write_golden(folder: Path, pipeline: Pipeline, encode: Encode, *, exact: bool) -> None:
+    """Write the golden vectors of a folder, and require that others get the vectors of the model in memory.
 
     Args:
-        folder: where `golden.json` goes.
-        reloaded: (texts, dim) vectors of `GOLDEN_TEXTS` from the written folder, float32.
-        original: (texts, dim) vectors of the model in memory.
+        folder: a complete folder; `golden.json` is added.
+        pipeline: what the folder was written from.
+        encode: vectors of the model in memory.
         exact: the weights were stored as they were: require equal vectors up to rounding.
 
     Raises:
-        ParityError: they disagree.
+        ParityError: token ids or vectors disagree.
     """
-    cosine = float((_unit(original) * _unit(reloaded)).sum(1).min())
-    if cosine < (0.99999 if exact else 0.99):
-        raise ParityError(
-            f"the written folder disagrees with the model in memory: smallest cosine {cosine:.5f}"
-        )
+    _require_equal_ids(folder, pipeline)
+    with silenced("sentence_transformers"):  # a golden text is truncated on purpose
+        vectors = _require_equal_vectors(folder, pipeline, encode, 0.99999 if exact else 0.99)
     content = {
         "about": "float32 vectors of these texts, as this folder must give them anywhere",
         "texts": list(GOLDEN_TEXTS),
-        "vectors": [[float(f"{x:.8g}") for x in row] for row in reloaded],
+        "vectors": [[float(f"{x:.8g}") for x in row] for row in vectors],
     }
     (folder / GOLDEN).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _require_equal_ids(folder: Path, pipeline: Pipeline) -> None:
+    """The ids that transformers gives, truncated and with special tokens in the text, are those in memory."""
+    hf = AutoTokenizer.from_pretrained(folder)
+    edges = (*_EDGES, *hf.all_special_tokens)
+    texts = [
+        *GOLDEN_TEXTS,
+        *(text for edge in edges for text in (f"{edge}a man", f"a man{edge}", f"a{edge}man")),
+    ]
+    memory, others = pipeline.tokenize(texts).ids, hf(texts, truncation=True)["input_ids"]
+    for text, expected, ids in zip(texts, memory, others, strict=True):
+        if ids != expected:
+            at = next(
+                (i for i, pair in enumerate(zip(ids, expected, strict=False)) if len(set(pair)) > 1), -1
+            )
+            raise ParityError(
+                f"the written folder disagrees with the model in memory: transformers, which reads the tokenizer of a "
+                f"{pipeline.backbone.model.config.model_type} model as {type(hf).__name__}, gives other tokens for "
+                f"{text[:40]!r}: {hf.convert_ids_to_tokens(ids)[at:][:5]}, not "
+                f"{hf.convert_ids_to_tokens(expected)[at:][:5]}"
+            )
+
+
+def _require_equal_vectors(folder: Path, pipeline: Pipeline, encode: Encode, least: float) -> np.ndarray:
+    """The vectors that sentence-transformers gives, alone, padded and with prompts, are those in memory.
+
+    Returns:
+        (texts, dim) float32 vectors of `GOLDEN_TEXTS` in sentence-transformers.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(
+        str(folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32}
+    )
+
+    def other(texts: Sequence[str], **prompt: Any) -> np.ndarray:
+        vectors: np.ndarray = model.encode(list(texts), show_progress_bar=False, batch_size=64, **prompt)
+        return vectors
+
+    *short, long = GOLDEN_TEXTS
+    padded, alone = other([*short, *_EDGE_TEXTS]), other([long])
+    golden = np.concatenate([padded[: len(short)], alone])
+    compared = [
+        (encode([*GOLDEN_TEXTS, *_EDGE_TEXTS]), np.concatenate([golden, padded[len(short) :]])),
+        *(
+            (encode(short[:2], prompt_name=name), other(short[:2], prompt_name=name))
+            for name in pipeline.spec.prompts
+        ),
+    ]
+    cosine = min(float((_unit(memory) * _unit(others)).sum(1).min()) for memory, others in compared)
+    if not cosine >= least:
+        raise ParityError(
+            f"the written folder disagrees with the model in memory: smallest cosine {cosine:.5f} "
+            "in sentence-transformers"
+        )
+    return golden
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

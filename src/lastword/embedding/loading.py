@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +10,10 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from lastword.bundled import check_model
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
-from lastword.errors import MissingFileError, ModelError
+from lastword.errors import ModelError
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
 
@@ -69,16 +69,7 @@ def load_decoder(
 
 def _require_loadable(name: str, revision: str | None) -> None:
     """Refuse what cannot be a model in one line, before any weights are read."""
-    folder = Path(name)
-    if folder.exists() and not (folder / "config.json").is_file():
-        entries = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
-        raise ModelError(
-            f"{name} is not a model folder: it has no config.json (found: {', '.join(entries) or 'nothing'})"
-        )
-    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
-        raise MissingFileError(
-            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
-        )
+    check_model(name)
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, json.JSONDecodeError) as error:

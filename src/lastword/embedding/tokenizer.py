@@ -1,21 +1,27 @@
 """The tokenizer as lastword uses it: ids of texts alone, no special tokens, no padding.
 
 White space at both ends of a text is removed. The tokenizer itself does it, by a normalizer that is saved
-with it, so that every other reader of the folder does the same.
+with it, so that every other reader of the folder does the same. Where other readers would not use the saved
+normalizer (`keeps_normalizer`), white space counts here too.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from tokenizers import Tokenizer, models, normalizers
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
 from lastword.errors import ModelError
 
+# A model's own class (LlamaTokenizerFast, TokenizersBackend) would rebuild the post-processor or be unknown to
+# older readers; this one keeps tokenizer.json as it is, in every version and for almost every model type.
+SAVED_CLASS = "PreTrainedTokenizerFast"
 _STRIP = {"type": "Strip", "strip_left": True, "strip_right": True}
 
 
@@ -27,29 +33,37 @@ class TextTokenizer:
         bos_id, eos_id: ids of the special tokens, None where the tokenizer has none.
         pad_id: an id for padding; padding is masked, so any id will do where the tokenizer has none.
         adds_bos: whether the tokenizer by default begins a sequence with its begin-of-text token.
+
+    Args:
+        hf: a fast tokenizer.
+        strip: remove outer white space from texts; False leaves texts to the tokenizer as they are.
     """
 
-    def __init__(self, hf: PreTrainedTokenizerFast) -> None:
+    def __init__(self, hf: PreTrainedTokenizerFast, *, strip: bool = True) -> None:
         if not getattr(hf, "is_fast", False):
             raise ModelError(f"{hf.name_or_path} has no tokenizer.json: lastword needs a fast tokenizer")
         self.hf = hf
         definition = json.loads(hf.backend_tokenizer.to_str())
         definition["truncation"] = definition["padding"] = None
-        definition["normalizer"] = _without_strip(definition["normalizer"])
+        normalizer = definition["normalizer"]
+        definition["normalizer"] = bare = _without_strip(normalizer)
         self._parts = Tokenizer.from_str(json.dumps(definition))
-        definition["normalizer"] = _with_strip(definition["normalizer"])
+        definition["normalizer"] = _with_strip(bare) if strip else normalizer
         self._texts = Tokenizer.from_str(json.dumps(definition))
         self.bos_id: int | None = hf.bos_token_id
         self.eos_id: int | None = hf.eos_token_id
-        self.pad_id: int = next((i for i in (hf.pad_token_id, hf.eos_token_id) if i is not None), 0)
-        self.adds_bos = self.bos_id is not None and self._parts.encode("a").ids[:1] == [self.bos_id]
+        special = (hf.pad_token_id, hf.eos_token_id, hf.bos_token_id, hf.unk_token_id, *hf.all_special_ids)
+        self.pad_id: int = next((i for i in special if i is not None), 0)
+        self.adds_bos = self.bos_id is not None and self.added_ids[0][:1] == [self.bos_id]
 
     @classmethod
-    def load(cls, name_or_folder: str | Path, revision: str | None = None) -> TextTokenizer:
+    def load(
+        cls, name_or_folder: str | Path, revision: str | None = None, *, strip: bool = True
+    ) -> TextTokenizer:
         """Load the tokenizer of a model on the Hub or in a folder, without running remote code."""
         try:
             hf: Any = AutoTokenizer.from_pretrained(str(name_or_folder), revision=revision)
-            return cls(hf)
+            return cls(hf, strip=strip)
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"{name_or_folder} has no usable tokenizer: {str(error).splitlines()[0]}"
@@ -74,6 +88,13 @@ class TextTokenizer:
         return encoding.ids, encoding.offsets
 
     @property
+    def added_ids(self) -> tuple[list[int], list[int]]:
+        """The ids that the tokenizer by default adds before and after a text: its post-processor."""
+        encoding = self._parts.encode("a")
+        own = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+        return encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]
+
+    @property
     def identity(self) -> str:
         """A hash of everything that decides the ids of a text.
 
@@ -87,6 +108,24 @@ class TextTokenizer:
         """The `tokenizer.json` that tokenizes texts, as parsed JSON, without truncation and padding."""
         definition: dict[str, object] = json.loads(self._texts.to_str())
         return definition
+
+
+def keeps_normalizer(config: PreTrainedConfig) -> bool:
+    """Whether transformers uses the normalizer that a saved model of this type has in its `tokenizer.json`.
+
+    For some types (Qwen2, Qwen3.5) it ignores the saved tokenizer class and builds the tokenizer from the
+    vocabulary, with normalizers of its own. Which types these are depends on its version, so it is tried.
+    """
+    backend = Tokenizer(models.BPE({"a": 0, "Ġ": 1}, []))
+    backend.normalizer = normalizers.Strip()
+    config = copy.deepcopy(config)
+    config._name_or_path = ""  # transformers has rules for some names, and a saved folder has another one
+    with tempfile.TemporaryDirectory() as folder:
+        backend.save(str(Path(folder, "tokenizer.json")))
+        Path(folder, "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": SAVED_CLASS}))
+        loaded: Any = AutoTokenizer.from_pretrained(folder, config=config)
+    kept: bool = loaded(" a ")["input_ids"] == loaded("a")["input_ids"]
+    return kept
 
 
 def _with_strip(normalizer: dict[str, object] | None) -> dict[str, object]:

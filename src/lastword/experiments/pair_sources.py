@@ -14,13 +14,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from lastword.bundled import NAMES, path_of
+from lastword.bundled import NAMES, PATHS, path_of
 from lastword.config import TrainConfig, train_config
 from lastword.errors import RequestError
 from lastword.evaluation.development import Development
 from lastword.experiments.comparison import Comparison
 from lastword.files.pairs import PairRow, read_pair_rows
 from lastword.files.run_folder import RunFolder
+from lastword.files.tables import require_columns
 
 LEAST_STEPS = 60
 """With fewer steps sources hardly differ: see the two means in docs/reference/pairs.md."""
@@ -47,11 +48,16 @@ def read_sources(sources: Sequence[str]) -> list[PairSource]:
     """Read `a.parquet`, or `a.parquet+b.parquet` for a mixture in equal parts.
 
     Raises:
-        RequestError: fewer than two sources, or two with the same name.
+        RequestError: no file, fewer than two sources, or two with the same name.
+        MissingFileError, TableError: see the message.
     """
     read = []
     for source in sources:
         files = tuple(part for part in source.split(JOIN) if part)
+        if not files:
+            raise RequestError(f"{source!r} is no source of pairs: give a file, or several as A{JOIN}B")
+        for file in files:
+            require_columns(PATHS.get(file, file), ["anchor", "positive"])
         read.append(PairSource(JOIN.join(Path(file).stem for file in files), files))
     names = [source.name for source in read]
     if len(names) < 2:

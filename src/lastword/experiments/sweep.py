@@ -19,6 +19,7 @@ from lastword.experiments.combinations import (
 )
 from lastword.experiments.comparison import Comparison
 from lastword.files.run_folder import RunFolder
+from lastword.training.settings import check_settings
 
 
 def sweep(
@@ -67,7 +68,7 @@ def sweep(
     resolved = train_config(settings).to_dict()
     tried = single_changes(candidates, resolved) if one_at_a_time else combinations(candidates, trials)
     for combination in tried:
-        train_config({**settings, **combination})  # refuse invalid values before the first run
+        check_settings(train_config({**settings, **combination}))  # before the first run
     folder = RunFolder(Path(output), "sweep", resume, overwrite)
     folder.check()
     sets = development if isinstance(development, Mapping) else read_development(development)

@@ -32,7 +32,7 @@ import pyarrow.parquet
 
 from lastword.errors import TableError
 from lastword.files.formats import BLOCK_ROWS, Block, Columns, plain, read_blocks
-from lastword.files.sources import Source, table_file
+from lastword.files.sources import HUB, Source, table_file
 
 Kind = Literal["text", "label", "number", "blank", "negatives"]
 _SHOWN_ROWS, _SHOWN_VALUES = 5, 12
@@ -172,10 +172,13 @@ def read_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table
 def require_columns(source: Source, columns: Sequence[str]) -> None:
     """Refuse a file that is missing, unreadable or lacks a column; reads the first rows only.
 
+    A data set on the Hub is left for later.
+
     Raises:
         MissingFileError, TableError: see the message.
     """
-    next(read_blocks(source, Columns(columns)))
+    if not str(source).startswith(HUB):
+        next(read_blocks(source, Columns(columns)))
 
 
 def _columns(kinds: Mapping[str, Kind], optional: Sequence[str]) -> Columns:

@@ -32,6 +32,8 @@ def read_templates(
     Raises:
         RequestError, TemplateError, MissingFileError: see the message.
     """
+    if prefix != PREFIX and not suffixes:
+        raise RequestError(f"prefix={prefix!r} is for suffixes: give suffixes too, or leave prefix out")
     chosen = _split(names) if names is not None else [] if suffixes else list(TEMPLATES)
     templates = [Template.parse(name) for name in chosen]
     templates += read_suffixes(suffixes, prefix) if suffixes else []

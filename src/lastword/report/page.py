@@ -9,6 +9,7 @@ from lastword.report.markup import Markup, tag
 # Stops the page from loading anything, whatever the texts in it contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = Path(__file__).with_name("page.css")
+_PALETTE = Path(__file__).with_name("palette.css")
 
 
 def page(title: str, *parts: str, style: str = "", script: str = "") -> str:
@@ -28,7 +29,9 @@ def page(title: str, *parts: str, style: str = "", script: str = "") -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
-        tag("style", Markup(_STYLE.read_text(encoding="utf-8") + style)),
+        tag(
+            "style", Markup(_PALETTE.read_text(encoding="utf-8") + _STYLE.read_text(encoding="utf-8") + style)
+        ),
     )
     scripts = [tag("script", Markup(script))] if script else []
     return f"<!doctype html>\n{tag('html', head, tag('body', *parts, *scripts), lang='en')}\n"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from lastword.report.markup import Markup, join, number, tag
 
+_PALETTE, _PICTURE = (Path(__file__).with_name(name) for name in ("palette.css", "picture.css"))
 WIDTH, HEIGHT, MAP_SIZE = 440.0, 250.0, 440.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 14.0, 38.0
-HUES = 6
-# Circle, square, triangle, diamond, cross: with six hues, thirty labels can be distinguished.
+COLOURS = 10
+"""Kinds with a colour of their own on a map; the rest are grey."""
+_LABEL_HEIGHT, _LETTER = 14.0, 6.9  # of the names of kinds on a map
+# Circle, square, triangle, diamond, cross: kinds differ in colour and shape.
 SHAPES = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
     "M-3.5-3.5h7v7h-7z",
@@ -109,22 +113,24 @@ def inline(label: str, width: float, height: float, *parts: str) -> Markup:
 
 
 def standalone(
-    label: str, width: float, height: float, parts: Iterable[str], *, style: str, class_: str | None = None
+    label: str, width: float, height: float, parts: Iterable[str], *, style: str, class_: str
 ) -> Markup:
-    """An SVG that can be a file of its own: it has its size, its style sheet and the SVG namespace.
+    """An SVG that can be a file of its own: it has its size, background, style sheet and the SVG namespace.
 
     Args:
         label: for screen readers.
         width: in pixels.
         height: in pixels.
         parts: elements of the drawing.
-        style: its style sheet.
-        class_: class of the root element, so that the rules of `style` can be limited to it.
+        style: rules added after those that all pictures share.
+        class_: class of the root element, which all rules of `style` name: the picture may be part of a page.
     """
-    box = f"0 0 {number(width)} {number(height)}"
+    rules = "".join(path.read_text(encoding="utf-8") for path in (_PALETTE, _PICTURE)) + style
+    background = tag("rect", width=width, height=height, class_="paper")
     return tag(
-        "svg", tag("style", Markup(style)), *parts, xmlns="http://www.w3.org/2000/svg", class_=class_,
-        viewBox=box, width=width, height=height, role="img", aria_label=label,
+        "svg", tag("style", Markup(rules)), background, *parts, xmlns="http://www.w3.org/2000/svg",
+        class_=f"picture {class_}", viewBox=f"0 0 {number(width)} {number(height)}", width=width, height=height,
+        role="img", aria_label=label,
     )  # fmt: skip
 
 
@@ -173,7 +179,7 @@ def ring_sample() -> Markup:
     return _key(16, 16, tag("g", dot, ring, class_="line s0"))
 
 
-def symbol_sample(kind: int) -> Markup:
+def symbol_sample(kind: int | None) -> Markup:
     """The colour and shape of a kind, for a legend."""
     return _key(14, 14, _symbol(kind), viewBox="-7 -7 14 14")
 
@@ -182,28 +188,61 @@ def _key(width: int, height: int, drawing: Markup, **attributes: str) -> Markup:
     return tag("svg", drawing, class_="key", **attributes, width=width, height=height, aria_hidden="true")
 
 
-def point_map(points: np.ndarray, kinds: Sequence[int], titles: Sequence[str], label: str) -> Markup:
-    """Points in a square, each with the colour and shape of its kind.
+def point_map(
+    points: np.ndarray, kinds: Sequence[int | None], titles: Sequence[str], names: Sequence[str], label: str
+) -> Markup:
+    """Points in a square, each with the colour and shape of its kind; names of the kinds at their centres.
 
     Args:
         points: (n, 2); both directions have the same scale.
-        kinds: n indices of kinds, from 0.
+        kinds: n indices of kinds, from 0 to `COLOURS` − 1; None is drawn grey, below the others.
         titles: n texts to show for a point.
+        names: of the kinds.
         label: for screen readers.
     """
     centred = points.astype(float) - (points.max(0) + points.min(0)) / 2
     scale = (MAP_SIZE / 2 - 14) / (np.abs(centred).max() or 1.0)
     positions = centred * scale + MAP_SIZE / 2
     marks = [
-        _symbol(kind, tag("title", title), transform=f"translate({number(x)} {number(y)})", data_row=str(row))
-        for row, ((x, y), kind, title) in enumerate(zip(positions.tolist(), kinds, titles, strict=True))
+        _symbol(
+            kinds[row],
+            tag("title", titles[row]),
+            transform=f"translate({number(positions[row, 0])} {number(positions[row, 1])})",
+            data_row=str(row),
+        )
+        for row in sorted(range(len(kinds)), key=lambda row: kinds[row] is not None)
     ]
-    return inline(label, MAP_SIZE, MAP_SIZE, tag("g", *marks))
+    return inline(label, MAP_SIZE, MAP_SIZE, tag("g", *marks), *_names_at_centres(positions, kinds, names))
 
 
-def _symbol(kind: int, *children: str, **attributes: str) -> Markup:
-    shape = SHAPES[kind // HUES % len(SHAPES)]
-    return tag("path", *children, d=shape, class_=f"dot c{kind % HUES}", data_kind=str(kind), **attributes)
+def _names_at_centres(
+    positions: np.ndarray, kinds: Sequence[int | None], names: Sequence[str]
+) -> list[Markup]:
+    """Name of each kind at the median of its points, moved down where it would cover another name."""
+    of_kind = np.array([-1 if kind is None else kind for kind in kinds])
+    centres = [np.median(positions[of_kind == kind], axis=0) for kind in range(len(names))]
+    placed: list[tuple[float, float, float]] = []
+    labels = []
+    for kind in sorted(range(len(names)), key=lambda kind: float(centres[kind][1])):
+        half = _LETTER * len(names[kind]) / 2
+        x = min(max(float(centres[kind][0]), half), MAP_SIZE - half)
+        y = float(centres[kind][1])
+        for other_x, other_y, other_half in placed:
+            if abs(x - other_x) < half + other_half and abs(y - other_y) < _LABEL_HEIGHT:
+                y = other_y + _LABEL_HEIGHT
+        placed.append((x, y, half))
+        labels.append(tag("text", names[kind], x=x, y=y + 4, text_anchor="middle"))
+    return labels
+
+
+def _symbol(kind: int | None, *children: str, **attributes: str) -> Markup:
+    shape = SHAPES[(kind or 0) % len(SHAPES)]
+    style = "rest" if kind is None else f"c{kind}"
+    return tag("path", *children, d=shape, class_=f"dot {style}", data_kind=_key_of(kind), **attributes)
+
+
+def _key_of(kind: int | None) -> str:
+    return "rest" if kind is None else str(kind)
 
 
 def bar(

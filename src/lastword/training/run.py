@@ -18,7 +18,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
-from lastword.augment import checked_noises
 from lastword.config import TrainConfig, train_config
 from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
@@ -33,6 +32,7 @@ from lastword.training.objectives import Standard, Variant
 from lastword.training.pairs import Pairs, hold_out
 from lastword.training.plan import Plan, make_plan
 from lastword.training.selection import SCORES, CheckpointScores, HeldOutPairs, LastStep, Scorer, Selection
+from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
 RECIPE = "recipe.json"
@@ -113,7 +113,7 @@ def train(
     """
     started = time.perf_counter()
     config, variant = train_config(settings), variant or Standard()
-    checked_noises(config.noise)
+    check_settings(config)
     recipe = config.to_dict() | variant.record
     folder = _RunFolder(Path(output), resume=resume, overwrite=overwrite)
     if os.environ.get("RANK", "0") == "0":  # of several processes, the first locks the folder

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,9 @@ from lastword.bundled import path_of
 from lastword.cli import main
 from lastword.embedding import Embedder
 from lastword.errors import RequestError, TableError
-from lastword.pairs.checking import PairCheck, check_pairs, write_fixed, write_report
+from lastword.pairs.checking import PairCheck, check_pairs, issues_table, write_fixed, write_report
 from lastword.pairs.checking.near_duplicates import leaked, repeated
+from lastword.pairs.checking.rules import UNFIXED
 from lastword.pairs.checking.similarity import Similarity, similarity
 
 Refused = Callable[..., str]
@@ -134,7 +136,7 @@ def test_empty_sides_are_issues_and_not_errors(mini: Embedder, tmp_path: Path) -
 
 def test_a_fix_removes_and_cleans(tmp_path: Path) -> None:
     file = write(tmp_path / "pairs.parquet", [*GOOD, *PLANTED.values()])
-    check = check_pairs(file)
+    check = check_pairs(file, remove=["different languages"])
     assert write_fixed(check, tmp_path / "fixed.jsonl") == len(GOOD) + 1
     rows = [json.loads(line) for line in (tmp_path / "fixed.jsonl").read_text().splitlines()]
     assert [row["positive"] for row in rows] == [
@@ -156,6 +158,54 @@ def test_names_and_titles_are_not_other_languages(tmp_path: Path) -> None:
     assert counts(check_pairs(write(tmp_path / "pairs.parquet", pairs)))["different languages"] == 0
 
 
+def test_another_language_is_reported_with_a_confidence_and_not_dropped(tmp_path: Path) -> None:
+    file = write(tmp_path / "pairs.parquet", [*GOOD, PLANTED["different languages"]])
+    check = check_pairs(file)
+    (issue,) = (issue for issue in check.issues if issue.rows)
+    assert issue.rows == [len(GOOD)]
+    assert 0.5 <= issue.confidences[0] <= 1
+    assert f"(confidence {issue.confidences[0]:.0%})" in issues_table(check)
+    assert write_fixed(check, tmp_path / "fixed.parquet") == len(GOOD) + 1
+    assert write_fixed(check_pairs(file, remove=[issue.name]), tmp_path / "removed.parquet") == len(GOOD)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("Canon EOS Rebel T3i DSLR camera kit", "Canon Vixia HF R300 camcorder with pro deluxe bundle"),
+        ("Bosch Serie 4 Geschirrspüler SMS4", "Bosch Serie 4 dishwasher SMS4 stainless"),
+        ("le creuset cocotte signature 24 cm", "le creuset signature round casserole 24 cm"),
+        ("schwinn sidewinder 26 mens mountain bike", "vans old skool suede canvas black"),
+    ],
+)
+def test_product_names_are_not_other_languages(tmp_path: Path, pair: tuple[str, str]) -> None:
+    check = check_pairs(write(tmp_path / "pairs.parquet", [*GOOD, pair]))
+    assert counts(check)["different languages"] == 0
+
+
+def test_the_verdict_is_at_the_top_of_the_page_and_the_text(tmp_path: Path) -> None:
+    def check(pairs: Sequence[tuple[str, str]], **settings: Any) -> PairCheck:
+        return check_pairs(write(tmp_path / "pairs.parquet", pairs), **settings)
+
+    good = check(GOOD)
+    assert issues_table(good).startswith("Ready for training: 0 of 4 pairs have an issue that a fix mends.\n")
+    write_report(tmp_path / "page.html", good)
+    page = (tmp_path / "page.html").read_text()
+    assert page.index("Ready for training") < page.index("<table>")
+    assert check([*GOOD, PLANTED["chat artifacts"]]).verdict.text == "usable after a fix"
+    assert check([GOOD[0], PLANTED["very short sides"]]).verdict.text == "not usable as they are"
+    leaked = check(GOOD, evaluation=[GOOD[1][0]]).verdict
+    assert leaked.text == "not usable as they are"
+    assert leaked.reasons == ["evaluation texts are in 1 of 4 pairs: scores on them would be too high"]
+
+
+def test_unknown_issues_to_remove_are_refused(tmp_path: Path, refused: Refused) -> None:
+    file = write(tmp_path / "pairs.parquet", GOOD)
+    message = refused(RequestError, check_pairs, file, remove=["identical sides"])
+    assert message.startswith("unknown issue to remove 'identical sides'")
+    assert set(UNFIXED) >= {issue.name for issue in check_pairs(file).issues if not issue.fix}
+
+
 def test_allowed_issues_are_not_fixed(tmp_path: Path, refused: Refused) -> None:
     file = write(
         tmp_path / "pairs.parquet", [*GOOD, PLANTED["different lengths"], PLANTED["very short sides"]]
@@ -165,7 +215,7 @@ def test_allowed_issues_are_not_fixed(tmp_path: Path, refused: Refused) -> None:
     assert write_fixed(check, tmp_path / "fixed.csv") == len(GOOD) + 1
     assert refused(RequestError, check_pairs, file, allow=["diferent lengths"]) == (
         "unknown issue to allow 'diferent lengths': did you mean 'different lengths'? Known: chat artifacts, "
-        "identical sides, nearly identical sides, very short sides, different lengths, different languages, "
+        "identical sides, nearly identical sides, very short sides, different lengths, "
         "copied instruction, repeated pairs"
     )
 
@@ -188,9 +238,8 @@ def test_texts_cannot_add_markup_to_the_page(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path) -> None:
     file = write(tmp_path / "pairs.parquet", [*GOOD, *PLANTED.values()])
     fixed, page = tmp_path / "fixed.parquet", tmp_path / "page.html"
-    run = CliRunner().invoke(
-        main, ["pairs", "check", str(file), "--no-similarity", "--fix", str(fixed), "--report", str(page)]
-    )
+    arguments = ["pairs", "check", str(file), "--no-similarity", "--fix", str(fixed), "--report", str(page)]
+    run = CliRunner().invoke(main, [*arguments, "--remove", "different languages"])
     assert run.exit_code == 0, run.output
     assert re.search(r"^identical sides +1  removed  It rained", run.stdout, re.MULTILINE)
     assert run.stderr.strip().endswith(f"5 of 11 pairs: {fixed}")

@@ -36,12 +36,16 @@ _PRICE = click.FloatRange(0, 1e6)
 )  # fmt: skip
 @option(
     _MODEL, "--request", "further fields of each request to the endpoint; null removes one", metavar="JSON",
+    needs="endpoint",
 )  # fmt: skip
 @option(
     _MODEL, "--concurrency", "requests to the endpoint at the same time", type=click.IntRange(1, 1000),
-    default=8,
+    default=8, needs="endpoint",
 )  # fmt: skip
-@option(_MODEL, "--per-minute", "most requests to the endpoint a minute", type=click.FloatRange(0.001, 1e6))
+@option(
+    _MODEL, "--per-minute", "most requests to the endpoint a minute", type=click.FloatRange(0.001, 1e6),
+    needs="endpoint",
+)  # fmt: skip
 @option(
     _MODEL, "--batch-prompts", "prompts in one pass of a local model", type=click.IntRange(1, 10_000),
     default=16,
@@ -71,8 +75,6 @@ def generate(
     The key of a hosted endpoint is read from OPENAI_API_KEY.
     """
     fields = _fields(request)
-    if request is not None and not endpoint:
-        raise RequestError("--request is for an endpoint: give its address with --endpoint too")
     check(settings["file"], settings["output"], [text_column])
     from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
 

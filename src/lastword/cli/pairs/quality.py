@@ -18,6 +18,7 @@ from lastword.cli.checks import (
     check_output,
     check_pairs_output,
     check_training,
+    check_unfixed_issue,
 )
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
@@ -38,33 +39,28 @@ _RANK = click.IntRange(0, 1_000_000)
     _CHECKS, "--evaluation", "file of texts that must not be among the pairs; repeatable", type=FILE,
     multiple=True,
 )  # fmt: skip
-@option(_CHECKS, "--evaluation-column", "column of these texts", default="text")
+@option(_CHECKS, "--evaluation-column", "column of these texts", default="text", needs="evaluation")
 @option(_CHECKS, "--batch-pairs", "size of a training batch", type=click.IntRange(2, 10**6), default=120)
 @option(_CHECKS, "--no-similarity", "skip the checks that need an embedder", is_flag=True)
 @shared("--model", help="embedder that measures how similar the sides are", default="mini")
-@shared("--template", default="ccw")
-@shared("--pooling", default="mean")
+@shared("--template", help=f"template of a base model: {options.NAMES['template']}  [default: ccw]")
+@shared("--pooling", help=f"pooling of a base model: {options.NAMES['pooling']}  [default: mean]")
 @option(options.OUTPUT, "--fix", "write the remaining, corrected pairs to this file", type=NEW)
 @option(
     options.OUTPUT, "--allow", "an issue that --fix ignores; repeatable", multiple=True,
-    type=Checked("issue", check_issue),
+    needs="fix", type=Checked("issue", check_issue),
+)  # fmt: skip
+@option(
+    options.OUTPUT, "--remove", "an issue whose pairs --fix removes too, such as \"different languages\"; repeatable",
+    multiple=True, type=Checked("unfixed issue", check_unfixed_issue),
 )  # fmt: skip
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
 def check(
-    file: str,
-    evaluation: tuple[Path, ...],
-    evaluation_column: str,
-    model: str,
-    template: str,
-    pooling: str,
-    no_similarity: bool,
-    fix: Path | None,
-    report: Path | None,
-    overwrite: bool,
-    as_json: bool,
+    file: str, evaluation: tuple[Path, ...], evaluation_column: str, model: str, template: str | None,
+    pooling: str | None, no_similarity: bool, fix: Path | None, report: Path | None, overwrite: bool, as_json: bool,
     **settings: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Check the quality of a file of pairs, and fix it."""
     from lastword.files.tables import read_texts
 
@@ -73,16 +69,17 @@ def check(
     if fix:
         check_pairs_output(fix)
     check_columns(file, [settings["anchor_column"], settings["positive_column"]])
-    texts = [
-        text
-        for path in evaluation
-        for text in read_texts(path, [evaluation_column], drop_empty=True)[evaluation_column]
-    ]
+    texts: list[str] = []
+    for path in evaluation:
+        texts += read_texts(path, [evaluation_column], drop_empty=True)[evaluation_column]
     embedder = None
     if not no_similarity:
         load_libraries("torch", "transformers.modeling_utils")
-        from lastword.embedding import Embedder
+        from lastword.bundled import model_source
+        from lastword.embedding import Embedder, folder
 
+        if folder.read(model_source(model)) is None:
+            template, pooling = template or "ccw", pooling or "mean"
         embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
     from lastword.pairs.checking import check_pairs, issues_table, write_fixed, write_report
 
@@ -138,34 +135,22 @@ def mine(file: Path, output: Path, **settings: Any) -> None:
 @shared("--output", required=True)
 @shared("--resume", "--overwrite", "--json")
 def compare(
-    sources: tuple[str, ...],
-    output: Path,
-    dev: tuple[str, ...],
-    text_column: str,
-    label_column: str,
-    split: str | None,
-    recipe: str,
-    model: str | None,
-    steps: int | None,
-    most_pairs: int,
-    as_json: bool,
+    sources: tuple[str, ...], recipe: str, model: str | None, steps: int | None, most_pairs: int, as_json: bool,
     **settings: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Train on each source of pairs with equal budgets, and compare the sources."""
     values = {name: value for name, value in read_recipe(recipe).items() if name not in ("pairs", "seed")}
     values |= options.passed({"model": model, "steps": steps})
     check_training(values)
-    for source in sources:
-        for file in filter(None, source.split("+")):
-            check_columns(file, ["anchor", "positive"])
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
     from lastword.experiments import compare_pairs, enough_steps, read_sources
     from lastword.experiments.table import comparison_table
 
-    development = options.read_sets(dev or BUNDLED_DEVELOPMENT, text_column, label_column, split)
+    compared, output = read_sources(sources), settings.pop("output")
+    development = options.read_sets(settings, BUNDLED_DEVELOPMENT)
     if steps is None:
         values["steps"] = enough_steps(values)
-    result = compare_pairs(read_sources(sources), development, output, pairs=most_pairs, **settings, **values)
+    result = compare_pairs(compared, development, output, pairs=most_pairs, **settings, **values)
     print_result(result, as_json, comparison_table)
 
 

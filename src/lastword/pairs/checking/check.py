@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from lastword.console import progress
+from lastword.encoder import TextEncoder
 from lastword.errors import RequestError, unknown_name
 from lastword.files.formats import BLOCK_ROWS, NEGATIVE
 from lastword.files.tables import Kind, read_chunks, read_table
 from lastword.pairs.checking.near_duplicates import leaked, repeated
-from lastword.pairs.checking.rules import CLEANED, REMOVED, RULES, words
-from lastword.pairs.checking.similarity import TRIVIAL, Encoder, Similarity, similarity
-from lastword.pairs.generating.answers import cleaned
+from lastword.pairs.checking.rules import CLEANED, LEAKED, REMOVED, RULES, Rule, words
+from lastword.pairs.checking.similarity import TRIVIAL, Similarity, similarity
+from lastword.pairs.generating.answers import LIKELY, cleaned
 from lastword.pairs.record import require_suffix, write_table
 
 EXAMPLES = 3
+TOLERATED = 0.02  # share of pairs with issues in a file that is ready for training
+RELATED = 0.6  # cases in which the sides of a pair should be closer than unrelated texts; chance is 0.5
 Sides = tuple[str, str]
 
 
@@ -32,8 +35,9 @@ class PairIssue:
         name: a few words.
         description: what the issue is.
         rows: numbers of the pairs.
-        examples: the first three of them.
+        examples: the first three of them; the most confident three, where the confidence differs.
         fix: what a fix does with them: "removed", "cleaned", or "" for nothing.
+        confidences: that each of them has the issue, 0 … 1; empty where all are certain.
     """
 
     name: str
@@ -41,14 +45,33 @@ class PairIssue:
     rows: list[int]
     examples: list[Sides]
     fix: str
+    confidences: list[float] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The issue as JSON values."""
         examples = [{"anchor": anchor, "positive": positive} for anchor, positive in self.examples]
+        confidence = (
+            {"confidence": [round(end(self.confidences), 3) for end in (min, max)]}
+            if self.confidences
+            else {}
+        )
         return {
             "name": self.name, "description": self.description, "count": len(self.rows), "fix": self.fix,
-            "examples": examples,
+            "examples": examples, **confidence,
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the check says of the whole file.
+
+    Attributes:
+        text: "ready for training", "usable after a fix" or "not usable as they are".
+        reasons: in sentences without a full stop.
+    """
+
+    text: str
+    reasons: list[str]
 
 
 @dataclass(frozen=True)
@@ -74,6 +97,34 @@ class PairCheck:
     similarity: Similarity | None
 
     @property
+    def verdict(self) -> Verdict:
+        """Whether a model can be trained on these pairs, and why not."""
+        n, removed = self.pairs, len(self.removed)
+        count = {issue.name: len(issue.rows) for issue in self.issues}
+        reasons = []
+        if leaked := count.get(LEAKED, 0):
+            reasons.append(
+                f"evaluation texts are in {leaked:,} of {n:,} pairs: scores on them would be too high"
+            )
+        if removed >= n / 2:
+            reasons.append(f"{removed:,} of {n:,} pairs have an issue that a fix removes")
+        if self.similarity and self.similarity.separation < RELATED:
+            share = f"{self.similarity.separation:.0%}"
+            reasons.append(
+                f"the sides of a pair are closer than unrelated texts in only {share} of the cases"
+            )
+        if reasons:
+            return Verdict("not usable as they are", reasons)
+        cleaned_too = len({row for issue in self.issues if issue.fix for row in issue.rows})
+        if cleaned_too > TOLERATED * n:
+            return Verdict(
+                "usable after a fix", [f"{cleaned_too:,} of {n:,} pairs have an issue that a fix mends"]
+            )
+        return Verdict(
+            "ready for training", [f"{cleaned_too:,} of {n:,} pairs have an issue that a fix mends"]
+        )
+
+    @property
     def removed(self) -> set[int]:
         """Pairs that a fix removes."""
         return {row for issue in self.issues if issue.fix == REMOVED for row in issue.rows}
@@ -81,7 +132,7 @@ class PairCheck:
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
         return {
-            "file": str(self.file), "pairs": self.pairs, "methods": self.methods,
+            "file": str(self.file), "pairs": self.pairs, "verdict": asdict(self.verdict), "methods": self.methods,
             "issues": [issue.to_dict() for issue in self.issues], "removed": len(self.removed),
             "batch_pairs": self.batch_pairs, "shared_positives": round(self.shared_positives, 3),
             "similarity": self.similarity.to_dict() if self.similarity else None,
@@ -92,9 +143,10 @@ def check_pairs(
     file: str | Path,
     *,
     evaluation: Sequence[str] = (),
-    embedder: Encoder | None = None,
+    embedder: TextEncoder | None = None,
     batch_pairs: int = 120,
     allow: Sequence[str] = (),
+    remove: Sequence[str] = (),
     anchor_column: str = "anchor",
     positive_column: str = "positive",
 ) -> PairCheck:
@@ -107,11 +159,14 @@ def check_pairs(
         batch_pairs: size of a training batch, to estimate how many of its pairs share a positive.
         allow: names of issues that a fix shall not remove or clean, such as "different lengths" where the
             anchors are titles.
+        remove: names of issues that a fix shall remove although it ignores them otherwise, such as "different
+            languages", which is only likely.
         anchor_column, positive_column: columns of the sides.
 
     Raises:
         MissingFileError, TableError: see the message.
-        RequestError: `allow` has a name that is not an issue with a fix.
+        RequestError: `allow` has a name that is not an issue with a fix, or `remove` one that is not an issue
+            without.
     """
     sides, methods = _read(Path(file), anchor_column, positive_column)
     issues = [*_single_issues(sides), *_repetitions(sides)]
@@ -119,11 +174,11 @@ def check_pairs(
         texts = leaked([text for pair in sides for text in pair], evaluation)
         rows = sorted({number // 2 for number in texts})
         issues.append(_issue(
-            "leaked evaluation texts", "a side is an evaluation text, or nearly", rows, sides, REMOVED,
+            LEAKED, "a side is an evaluation text, or nearly", rows, sides, REMOVED,
         ))  # fmt: skip
-    cosines = (
-        similarity(embedder, *map(list, zip(*sides, strict=True))) if embedder and len(sides) > 1 else None
-    )
+    cosines = None
+    if embedder and len(sides) > 1:
+        cosines = similarity(embedder, *map(list, zip(*sides, strict=True)))
     if cosines:
         issues += [
             _issue("no closer than chance", "for the embedder the sides are no closer than unrelated texts",
@@ -132,7 +187,9 @@ def check_pairs(
                    cosines.trivial, sides, ""),
         ]  # fmt: skip
     shared = _expected_shared([positive for _, positive in sides], batch_pairs)
-    return PairCheck(Path(file), len(sides), methods, _allowing(allow, issues), batch_pairs, shared, cosines)
+    return PairCheck(
+        Path(file), len(sides), methods, _with_fixes(allow, remove, issues), batch_pairs, shared, cosines
+    )
 
 
 def write_fixed(check: PairCheck, output: str | Path, positive_column: str = "positive") -> int:
@@ -177,14 +234,23 @@ def _read(file: Path, anchor_column: str, positive_column: str) -> tuple[list[Si
 
 def _single_issues(sides: Sequence[Sides]) -> list[PairIssue]:
     """Issues of single pairs."""
-    broken: dict[str, list[int]] = {rule.name: [] for rule in RULES}
+    found: dict[str, dict[int, float]] = {rule.name: {} for rule in RULES}
     with progress("single pairs", len(sides)) as advance:
         for row, pair in enumerate(sides):
             for rule in RULES:
-                if rule.broken(*pair):
-                    broken[rule.name].append(row)
+                if (confidence := rule.confidence(*pair)) >= LIKELY:
+                    found[rule.name][row] = confidence
             advance(1)
-    return [_issue(rule.name, rule.description, broken[rule.name], sides, rule.fix) for rule in RULES]
+    return [_uncertain(rule, found[rule.name], sides) for rule in RULES]
+
+
+def _uncertain(rule: Rule, found: dict[int, float], sides: Sequence[Sides]) -> PairIssue:
+    """The issue of a rule, with the most confident examples where the confidence differs."""
+    issue = _issue(rule.name, rule.description, list(found), sides, rule.fix)
+    if all(confidence == 1 for confidence in found.values()):
+        return issue
+    examples = sorted(found, key=lambda row: -found[row])[:EXAMPLES]
+    return replace(issue, examples=[sides[row] for row in examples], confidences=list(found.values()))
 
 
 def _repetitions(sides: Sequence[Sides]) -> list[PairIssue]:
@@ -201,12 +267,15 @@ def _repetitions(sides: Sequence[Sides]) -> list[PairIssue]:
     ]  # fmt: skip
 
 
-def _allowing(allowed: Sequence[str], issues: list[PairIssue]) -> list[PairIssue]:
-    names = [issue.name for issue in issues if issue.fix]
-    for name in allowed:
-        if name not in names:
-            raise RequestError(unknown_name("issue to allow", name, names))
-    return [replace(issue, fix="") if issue.name in allowed else issue for issue in issues]
+def _with_fixes(allow: Sequence[str], remove: Sequence[str], issues: list[PairIssue]) -> list[PairIssue]:
+    """The issues with the fixes that the caller chose."""
+    for names, fixed, verb in ((allow, True, "allow"), (remove, False, "remove")):
+        known = [issue.name for issue in issues if bool(issue.fix) is fixed]
+        for name in names:
+            if name not in known:
+                raise RequestError(unknown_name(f"issue to {verb}", name, known))
+    changes = dict.fromkeys(allow, "") | dict.fromkeys(remove, REMOVED)
+    return [replace(issue, fix=changes.get(issue.name, issue.fix)) for issue in issues]
 
 
 def _later(texts: Iterable[str]) -> list[int]:

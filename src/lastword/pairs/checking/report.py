@@ -8,9 +8,10 @@ from lastword.pairs.checking.check import PairCheck, PairIssue
 from lastword.pairs.checking.similarity import Similarity
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, write_page
-from lastword.report.table import aligned
+from lastword.report.table import aligned, shortened
 
 _STYLE = """
+.verdict { font-size: 20px; font-weight: 600; margin: 12px 0; }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem 24px; } h2 { margin-top: 40px; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .6rem;
   border-bottom: 1px solid var(--line); vertical-align: top; } td.n { text-align: right; white-space: nowrap; }
@@ -27,10 +28,12 @@ def issues_table(check: PairCheck) -> str:
     """A line for each issue with its first example, and the similarity."""
     rows = [("issue", "pairs", "fix", "example")]
     for issue in check.issues:
-        example = " | ".join(map(_short, issue.examples[0])) if issue.examples else ""
+        example = " | ".join(shortened(side, 40) for side in issue.examples[0]) if issue.examples else ""
+        if issue.confidences:
+            example += f" (confidence {max(issue.confidences):.0%})"
         rows.append((issue.name, f"{len(issue.rows):,}", issue.fix if issue.rows else "", example))
     methods = "".join(f", {name} {count:,}" for name, count in check.methods.items())
-    lines = [f"{check.pairs:,} pairs{methods}", aligned(rows, right=[1])]
+    lines = [_verdict(check), f"{check.pairs:,} pairs{methods}", aligned(rows, right=[1])]
     if check.similarity:
         facts = check.similarity.to_dict()
         lines.append(
@@ -44,6 +47,7 @@ def write_report(path: str | Path, check: PairCheck) -> None:
     """Write the HTML page atomically; it loads nothing from elsewhere."""
     parts = [
         tag("h1", f"{check.pairs:,} pairs of {check.file.name}"),
+        tag("p", _verdict(check), class_="verdict"),
         tag("p", _summary(check)),
         _table(check),
     ]
@@ -53,9 +57,9 @@ def write_report(path: str | Path, check: PairCheck) -> None:
     write_page(path, page(f"{check.file.name}: issues of the pairs", *parts, style=_STYLE))
 
 
-def _short(text: str, most: int = 40) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
+def _verdict(check: PairCheck) -> str:
+    verdict = check.verdict
+    return f"{verdict.text[0].upper()}{verdict.text[1:]}: {'; '.join(verdict.reasons)}."
 
 
 def _shared(check: PairCheck) -> str:
@@ -77,11 +81,17 @@ def _table(check: PairCheck) -> Markup:
     rows = [
         tag(
             "tr", tag("td", issue.name), tag("td", f"{len(issue.rows):,}", class_="n"),
-            tag("td", issue.description, class_="muted"), tag("td", issue.fix or "none"),
+            tag("td", issue.description, *_confidence(issue), class_="muted"), tag("td", issue.fix or "none"),
         )
         for issue in check.issues
     ]  # fmt: skip
     return tag("table", head, *rows)
+
+
+def _confidence(issue: PairIssue) -> list[str]:
+    if not issue.confidences:
+        return []
+    return [f" (confidence {min(issue.confidences):.0%} to {max(issue.confidences):.0%})"]
 
 
 def _similarity(cosines: Similarity) -> Markup:

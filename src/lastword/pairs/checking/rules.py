@@ -11,6 +11,7 @@ from lastword.pairs.generating.instructions import INSTRUCTIONS
 
 NEAR, SHORT_WORDS, LENGTH_RATIO = 0.8, 2, 8.0
 REMOVED, CLEANED = "removed", "cleaned"
+LEAKED = "leaked evaluation texts"
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class Rule:
     Attributes:
         name: of the issue.
         description: what the issue is.
-        broken: whether anchor and positive have it.
-        fix: what a fix does with the pair: "removed" or "cleaned".
+        confidence: that anchor and positive have it, 0 … 1; a boolean where it is certain.
+        fix: what a fix does with the pair: "removed", "cleaned", or "" for nothing.
     """
 
     name: str
     description: str
-    broken: Callable[[str, str], bool]
+    confidence: Callable[[str, str], float]
     fix: str
 
 
@@ -59,9 +60,9 @@ def different_lengths(anchor: str, positive: str) -> bool:
     return shorter > 0 and longer > LENGTH_RATIO * shorter
 
 
-def different_languages(anchor: str, positive: str) -> bool:
-    """The positive clearly in another language."""
-    return len(words(positive)) >= SHORT_WORDS and other_language(positive, anchor)
+def different_languages(anchor: str, positive: str) -> float:
+    """Confidence that the sides are in different languages; 0 for single words."""
+    return other_language(anchor, positive) if len(words(positive)) >= SHORT_WORDS else 0.0
 
 
 def has_chat_artifacts(anchor: str, positive: str) -> bool:
@@ -81,8 +82,16 @@ RULES = (
     Rule("nearly identical sides", "four of five words in common: an easy pair", nearly_identical, REMOVED),
     Rule("very short sides", "a side of fewer than two words", very_short, REMOVED),
     Rule("different lengths", "one side more than eight times as long as the other", different_lengths, REMOVED),
-    Rule("different languages", "the positive is in another language than the anchor", different_languages, REMOVED),
+    Rule("different languages", "the positive is likely in another language than the anchor", different_languages, ""),
     Rule("copied instruction", "the positive has words of the instruction", copies_instruction, REMOVED),
 )  # fmt: skip
-FIXED = (*(rule.name for rule in RULES if rule.fix), "repeated pairs", "leaked evaluation texts")
+FIXED = (*(rule.name for rule in RULES if rule.fix), "repeated pairs", LEAKED)
 """Names of the issues that a fix removes or cleans."""
+UNFIXED = (
+    "different languages",
+    "repeated anchors",
+    "shared positives",
+    "no closer than chance",
+    "nearly equal vectors",
+)
+"""Names of the issues that a fix ignores."""

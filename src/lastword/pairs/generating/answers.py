@@ -5,6 +5,7 @@ Each answer is checked by itself: a bad answer costs one pair, not a batch.
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from typing import Any
@@ -31,7 +32,11 @@ _REFUSAL = re.compile(
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "„": "“", "`": "`"}
 MAX_GROWTH = 12  # times the length of the text, and EXTRA_CHARACTERS more
 EXTRA_CHARACTERS = 600
-_MARGIN = 10.0  # nats by which a language must be likelier than the other
+# Logistic curve of tools/results/languages.py: nats by which each text is likelier in its own language, where the
+# confidence is one half, and its width.
+_MARGIN, _MARGIN_WIDTH = 35.3, 5.8
+LIKELY = 0.5
+"""Confidence from which two texts are taken to be in different languages."""
 _MIN_BYTES = (
     12  # of lower-case words to detect a language: four Chinese characters, or two short English words
 )
@@ -59,7 +64,7 @@ def problem(answer: str, text: str, instruction: str) -> str:
         return "echo of the instruction"
     if len(answer) > MAX_GROWTH * len(text) + EXTRA_CHARACTERS:
         return "far longer than the text"
-    if other_language(answer, text):
+    if other_language(text, answer) >= LIKELY:
         return "another language than the text's"
     return ""
 
@@ -76,23 +81,29 @@ def _runs_of_six(instruction: str) -> list[str]:
     return [f" {' '.join(words[i : i + 6])} " for i in range(max(1, len(words) - 5)) if words]
 
 
-def other_language(answer: str, text: str) -> bool:
-    """Whether the answer is clearly in another language than the text: each far likelier in its own language.
+def other_language(text: str, answer: str) -> float:
+    """Confidence that the answer is in another language than the text, 0 … 1.
 
-    This must also hold without capitalized words, since a name has its own language; where little else is left,
-    as in most titles, the answer is taken to be in the same language.
+    It follows from how much likelier each is in its own language. Names have a language of their own, so that this
+    must also hold without capitalized words; where little else is left, as in most titles, it is 0. The curve was
+    fitted on sentences in 16 languages and on product names; see `tools/results/languages.py`.
+
+    Raises:
+        MissingExtraError: the extra for language detection is not installed.
     """
     lower = _lower_case_words(text), _lower_case_words(answer)
     if min(len(words.encode()) for words in lower) < _MIN_BYTES:
-        return False
-    return _languages_differ(text, answer) and _languages_differ(*lower)
+        return 0.0
+    margin = min(language_margin(text, answer), language_margin(*lower))
+    return 1 / (1 + math.exp(min((_MARGIN - margin) / _MARGIN_WIDTH, 700.0)))
 
 
-def _languages_differ(text: str, answer: str) -> bool:
+def language_margin(text: str, answer: str) -> float:
+    """Nats by which the likeliest language of each is likelier than that of the other; the smaller of both."""
     langid: Any = needed("py3langid", "pairs", "language detection")
     of_text, of_answer = dict(langid.rank(text)), dict(langid.rank(answer))
     first, second = (max(scores, key=scores.__getitem__) for scores in (of_text, of_answer))
-    return bool(of_answer[second] - of_answer[first] > _MARGIN and of_text[first] - of_text[second] > _MARGIN)
+    return float(min(of_answer[second] - of_answer[first], of_text[first] - of_text[second]))
 
 
 def _lower_case_words(text: str) -> str:

@@ -1,0 +1,24 @@
+"""Settings of a training run are checked before anything that takes seconds is imported or loaded."""
+
+from __future__ import annotations
+
+from lastword.augment import checked_noises
+from lastword.bundled import PATHS, check_model
+from lastword.config import TrainConfig
+from lastword.embedding.pooling import Pooling
+from lastword.embedding.template import Template
+from lastword.files.tables import require_columns
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Refuse settings that cannot work; of each file of pairs only the beginning is read.
+
+    Raises:
+        RequestError, TemplateError, ModelError, MissingFileError, TableError: see the message.
+    """
+    check_model(config.model)
+    Template.parse(config.template)
+    Pooling.parse(config.pooling)
+    checked_noises(config.noise)
+    for file in config.pairs:
+        require_columns(PATHS.get(file, file), ["anchor", "positive"])

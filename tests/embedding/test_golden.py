@@ -1,0 +1,159 @@
+"""What others read from a saved folder is what the model in memory gives, whatever its type."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from lastword.embedding import Embedder
+from lastword.embedding import folder as folders
+from lastword.embedding.tokenizer import SAVED_CLASS, TextTokenizer, keeps_normalizer
+from lastword.errors import ParityError, RequestError
+
+Load = Callable[..., Embedder]
+Refused = Callable[..., str]
+SMALL = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "intermediate_size": 48, "max_position_embeddings": 128, "vocab_size": 400, "pad_token_id": None,
+    "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16,
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+}  # fmt: skip
+# transformers builds the tokenizers of the first two anew, and has tokenizer classes of its own for the others.
+TYPES = ("qwen2", "qwen3_5_moe_text", "qwen2_moe", "gemma3_text", "olmo", "phi3", "mistral")
+EDGES = (" ", "\n", "\r\n", "\t", "\u00a0", "\u3000", '"', "'", "“", ".", ",", "!?", "…", "(", ")")
+TEXTS = [
+    text
+    for edge in EDGES
+    for text in (f"{edge}a man", f"a man{edge}", f"{edge}a man{edge}", f" {edge} a man {edge} ")
+]
+
+
+@pytest.fixture
+def model_of(qwen_folder: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Write a tiny random model of a type, with the tokenizer of the tiny Qwen3."""
+
+    def model_of(model_type: str) -> Path:
+        folder = shutil.copytree(qwen_folder, tmp_path / model_type)
+        (folder / "model.safetensors").unlink()
+        config = AutoConfig.for_model(model_type, **SMALL)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = transformers.AutoModelForCausalLM.from_config(config)
+            for parameter in model.parameters():
+                parameter.data += 0.2 * torch.randn_like(parameter)
+        model.save_pretrained(folder)
+        return folder
+
+    return model_of
+
+
+@pytest.mark.parametrize(("model_type", "template"), [("qwen2", "none"), *((name, "sum") for name in TYPES)])
+def test_ids_and_vectors_of_others(
+    load: Load, model_of: Callable[[str], Path], tmp_path: Path, model_type: str, template: str
+) -> None:
+    """Texts that begin and end in white space, quotes and punctuation."""
+    embedder = load(model_of(model_type), template=template, pooling="lasttoken")
+    folder = embedder.save(tmp_path / "saved")
+    expected = embedder.pipeline.tokenize(TEXTS).ids
+    assert AutoTokenizer.from_pretrained(folder)(TEXTS)["input_ids"] == expected
+    assert Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(TEXTS)[0].ids == expected[0]
+    vectors = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    assert np.abs(vectors - embedder.encode(TEXTS)).max() <= 1e-5
+    assert load(folder).pipeline.tokenize(TEXTS).ids == expected
+
+
+def test_every_decoder_type_of_transformers(qwen_folder: Path, tmp_path: Path) -> None:
+    """The tokenizer as it would be saved: transformers gives the ids that the model in memory gets."""
+    shutil.copy(qwen_folder / "tokenizer.json", tmp_path / "tokenizer.json")
+    settings = {"tokenizer_class": SAVED_CLASS, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    shutil.copy(tmp_path / "tokenizer_config.json", saved / "tokenizer_config.json")
+    kept = {}
+    for model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        try:
+            config = AutoConfig.for_model(model_type)
+        except Exception:  # its configuration needs a library or values of its own
+            continue
+        kept[model_type] = keeps_normalizer(config)
+        base: Any = AutoTokenizer.from_pretrained(tmp_path, config=config)
+        tokenizer = TextTokenizer(base, strip=kept[model_type])
+        (saved / "tokenizer.json").write_text(json.dumps(tokenizer.definition()))
+        others = AutoTokenizer.from_pretrained(saved, config=config)(TEXTS, add_special_tokens=False)
+        assert others["input_ids"] == tokenizer.text_ids(TEXTS), model_type
+    assert len(kept) > 150
+    assert not kept["qwen2"]
+    assert sum(kept.values()) > 0.9 * len(kept)
+
+
+def test_other_ids_are_refused(
+    load: Load, model_of: Callable[[str], Path], refused: Refused, tmp_path: Path
+) -> None:
+    """A tokenizer that strips, in a model whose saved tokenizer could not."""
+    embedder = load(model_of("qwen2"), template="sum", pooling="lasttoken")
+    stripping = Embedder(embedder.backbone, TextTokenizer(embedder.pipeline.tokenizer.hf), embedder.spec)
+    message = refused(ParityError, stripping.save, tmp_path / "saved")
+    assert message.startswith(
+        "the written folder disagrees with the model in memory: transformers, which reads the tokenizer of a qwen2 "
+        "model as Qwen2Tokenizer, gives other tokens for '  outer white space"
+    )
+    assert not (tmp_path / "saved").exists()
+
+
+def test_other_vectors_with_equal_ids_are_refused(
+    load: Load, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_write_modules", _with_mean(folders._write_modules))
+    message = refused(ParityError, load(template="ccw", pooling="lasttoken").save, tmp_path / "saved")
+    assert message.startswith("the written folder disagrees with the model in memory: smallest cosine ")
+    assert message.endswith(" in sentence-transformers")
+    assert not (tmp_path / "saved").exists()
+
+
+def _with_mean(write: Callable[..., None]) -> Callable[..., None]:
+    def written(spec: Any, dim: int, max_tokens: int, folder: Path) -> None:
+        write(spec, dim, max_tokens, folder)
+        path = folder / "1_Pooling" / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"pooling_mode": "mean"}))
+
+    return written
+
+
+def test_a_tokenizer_without_special_tokens_is_refused(
+    load: Load, gpt2_folder: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """Padding would need one: a letter as the padding token would split texts."""
+    base = shutil.copytree(gpt2_folder, tmp_path / "base")
+    definition = json.loads((base / "tokenizer.json").read_text()) | {"added_tokens": []}
+    (base / "tokenizer.json").write_text(json.dumps(definition))
+    (base / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    message = refused(RequestError, load(base, template="ccw").save, tmp_path / "saved")
+    assert message.startswith(
+        f"the tokenizer of {base} has no special token, and a standard folder needs one to pad"
+    )
+    assert not (tmp_path / "saved").exists()
+
+
+def test_padding_with_another_special_token(load: Load, llama_folder: Path, tmp_path: Path) -> None:
+    """Neither padding nor end-of-text token: the begin-of-text token pads, not the first token of the vocabulary."""
+    base = shutil.copytree(llama_folder, tmp_path / "base")
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>"}
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+    embedder = load(base, template="ccw", pooling="lasttoken")
+    folder = embedder.save(tmp_path / "saved")
+    assert json.loads((folder / "tokenizer_config.json").read_text())["pad_token"] == "<s>"
+    vectors = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    assert np.abs(vectors - embedder.encode(TEXTS)).max() <= 1e-5
