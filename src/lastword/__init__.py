@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lastword.experiments import Comparison, sweep
     from lastword.explanation.explain import explain
     from lastword.explanation.result import Explanation
+    from lastword.files.sources import TableFile
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
@@ -50,6 +51,7 @@ __all__ = [
     "Pooling",
     "ProbeResult",
     "Score",
+    "TableFile",
     "TaskScore",
     "Template",
     "TrainConfig",
@@ -82,6 +84,7 @@ _HOME = {
         ("BenchmarkResult", "Evaluation", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"
     ),
     **dict.fromkeys(("Comparison", "sweep"), "lastword.experiments"),
+    "TableFile": "lastword.files.sources",
     "explain": "lastword.explanation.explain",
     "Explanation": "lastword.explanation.result",
     **dict.fromkeys(("PairsResult", "make_pairs"), "lastword.pairs"),

@@ -60,6 +60,8 @@ WRONG = {
     "score_column": ["body"],
     "evaluation_column": ["body"],
     "split": ["tset"],
+    "encoding": ["latin9000"],
+    "delimiter": [";;", ""],
     "train_split": ["tset"],
     "recipe": ["nowhere.toml", "broken.toml", "unknown-key.toml", "wrong-value.toml"],
     "pairs": ["nowhere.csv", "texts.csv"],

@@ -151,7 +151,7 @@ def require_absent(output: Path, overwrite: bool) -> None:
         raise ExistingOutputError(f"{output} exists: choose another path or pass overwrite=True")
 
 
-def fingerprint(file: str | Path) -> str:
+def fingerprint(file: str | os.PathLike[str]) -> str:
     """Size and hash of a file's content, to notice that a resumed run gets another input.
 
     A data set on the Hub, or a file that does not exist, is represented by its name.
