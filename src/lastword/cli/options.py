@@ -54,7 +54,9 @@ SHARED: dict[str, dict[str, Any]] = {
     "--max-texts": {"group": TEXTS, "type": COUNT, "help": "use a fixed sample of at most N texts"},
     "--seed": {"group": TEXTS, "type": SEED, "default": 0, "help": "seed of the sample"},
     "--drop-empty": {"group": TEXTS, "is_flag": True, "help": "leave out rows with empty or non-text cells"},
-    "--encoding": {"group": TEXTS, "type": TYPES["encoding"], "help": "of text files, such as latin-1  [default: detected]"},
+    "--encoding": {
+        "group": TEXTS, "type": TYPES["encoding"], "help": "of text files, such as latin-1  [default: detected]",
+    },
     "--delimiter": {
         "group": TEXTS, "type": TYPES["delimiter"], "metavar": "C",
         "help": "between the cells of CSV and TSV files, such as ; or tab  [default: detected]",

@@ -138,8 +138,8 @@ def evaluate(
     Args:
         models: one or several: a decoder's name or folder, "tfidf", "sentence-transformers:NAME_OR_FOLDER", or an
             object with `encode` and `identity`, such as an `Embedder`.
-        data: a file (with `TableFile` in another encoding), or the bundled "topics" or "products"; for a retrieval a folder in the layout of BEIR
-            (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv).
+        data: a file or `TableFile`, or the bundled "topics" or "products"; for a retrieval a folder in the layout
+            of BEIR (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv).
         text_column: column of the texts; None is "text", and "sentence1,sentence2" for sts.
         label_column: column of the labels.
         score_column: column of the scores of pairs.

@@ -77,7 +77,7 @@ def explain(
     from them.
 
     Args:
-        data: a file (with `TableFile` in another encoding), or the bundled "topics" or "products".
+        data: a file or `TableFile`, or the bundled "topics" or "products".
         models: one or several names, folders or loaded embedders; base models get the template and pooling of
             the others.
         checkpoints: output folder of a training run, or OUTPUT.partial of an unfinished one: its base model

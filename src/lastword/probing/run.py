@@ -74,7 +74,7 @@ def probe(
     Args:
         model: a decoder's name or folder, or a loaded `Embedder`, whose own template, pooling and layer are
             not used.
-        data: a file (with `TableFile` in another encoding), the bundled "topics" or "products", or a list of texts.
+        data: a file or `TableFile`, the bundled "topics" or "products", or a list of texts.
         labels: of a list of texts; None is without labels.
         templates: names in `TEMPLATES` or strings with `{text}`; None is all named templates, or none of
             them if suffixes are given.
