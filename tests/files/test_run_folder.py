@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def test_an_interrupted_run_is_neither_lost_nor_mixed(tmp_path: Path, refused: R
         "to start over"
     )
     opened(RunFolder(run.output, "survey", overwrite=True), {"seed": 2})
-    assert [path.name for path in run.partial.iterdir()] == ["settings.json"]
+    assert sorted(path.name for path in run.partial.iterdir()) == ["inputs.json", "settings.json"]
 
 
 def test_without_evidence_of_work_a_run_starts_over(tmp_path: Path) -> None:
@@ -78,14 +79,12 @@ def test_an_output_is_replaced_only_with_overwrite(tmp_path: Path, refused: Refu
     run = RunFolder(tmp_path / "out", overwrite=True)
     with run.open({}) as folder:
         run.finish(folder)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["settings.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["inputs.json", "settings.json"]
 
 
 def test_one_run_at_a_time_writes_an_output(tmp_path: Path, refused: Refused) -> None:
     run = RunFolder(tmp_path / "out")
-    message = (
-        f"{run.output} is being written by process {os.getpid()}: wait until it ends or choose another path"
-    )
+    message = f"{run.output} is being written by process {os.getpid()} on {socket.gethostname()}: wait until it ends or choose another path"
     with run.open({"seed": 1}):
         for second in (run, RunFolder(run.output, resume=True), RunFolder(run.output, overwrite=True)):
             assert refused(ExistingOutputError, second.check) == message
