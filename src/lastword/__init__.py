@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
-    from lastword.cache import VectorCache
+    from lastword.cache import CachedEncoder, VectorCache
     from lastword.config import TrainConfig
     from lastword.demonstration.demo import demo
     from lastword.demonstration.result import DemoResult
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, EmbedderSpec, Pooling, Template
     from lastword.errors import LastwordError
-    from lastword.evaluation import BenchmarkResult, CachedEncoder, Evaluation, TaskScore, benchmark, evaluate
+    from lastword.evaluation import BenchmarkResult, Evaluation, TaskScore, benchmark, evaluate
     from lastword.experiments import Comparison, sweep
     from lastword.explanation.explain import explain
     from lastword.explanation.result import Explanation
@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "VectorCache": "lastword.cache",
+    **dict.fromkeys(("CachedEncoder", "VectorCache"), "lastword.cache"),
     "TrainConfig": "lastword.config",
     "demo": "lastword.demonstration.demo",
     "DemoResult": "lastword.demonstration.result",
@@ -79,8 +79,7 @@ _HOME = {
     ),
     "LastwordError": "lastword.errors",
     **dict.fromkeys(
-        ("BenchmarkResult", "CachedEncoder", "Evaluation", "TaskScore", "benchmark", "evaluate"),
-        "lastword.evaluation",
+        ("BenchmarkResult", "Evaluation", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"
     ),
     **dict.fromkeys(("Comparison", "sweep"), "lastword.experiments"),
     "explain": "lastword.explanation.explain",

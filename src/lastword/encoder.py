@@ -63,8 +63,13 @@ class VectorRows:
         return self.vectors[[int(text) for text in texts]]
 
 
-def encode_distinct(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+def encode_distinct(encoder: TextEncoder, texts: Sequence[str], role: str = "") -> np.ndarray:
     """Embed every distinct text once; each of the n texts gets its vector.
+
+    Args:
+        encoder: embeds the texts.
+        texts: n texts.
+        role: "query" or "document" embeds them by `encode_query` or `encode_document`, if the encoder has it.
 
     Returns:
         (n, dim), in the order of the texts.
@@ -73,7 +78,8 @@ def encode_distinct(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
         WorkError: the encoder returned a wrong number of vectors, or values that are not finite.
     """
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    vectors = checked(encoder.encode(list(row_of)), len(row_of))
+    encode = getattr(encoder, f"encode_{role}", encoder.encode)
+    vectors = checked(encode(list(row_of)), len(row_of))
     return vectors[[row_of[text] for text in texts]]
 
 

@@ -97,6 +97,11 @@ def _unit(vectors: np.ndarray, least: int = 2) -> np.ndarray:
     rows = np.asarray(vectors, dtype=np.float64)
     if rows.ndim != 2 or len(rows) < least:
         raise RequestError(f"vectors of shape {rows.shape}: give at least {least} rows, (n, dim)")
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: np.ndarray = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    return unit(rows)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; (n, dim) → (n, dim) of the same type, rows of zeros stay."""
+    length: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: np.ndarray = vectors / np.maximum(length, 1e-12)
     return scaled

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lastword.cache import VectorCache
+from lastword.cache import CachedEncoder, VectorCache
 from lastword.cache.encoder import _next_size
 from lastword.encoders.by_name import with_batches
 from lastword.errors import RequestError, WorkError
-from lastword.evaluation import CachedEncoder
 from tests.samples import WordEncoder, topic_texts
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from lastword.embedding import POOLINGS, Embedder, Template
-from lastword.embedding.encoding import unit
 from lastword.errors import ModelError, RequestError, TemplateError
+from lastword.geometry import unit
 
 Load = Callable[..., Embedder]
 Refused = Callable[..., str]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
+from lastword.encoders.by_name import description, load_encoder
 from lastword.errors import MissingFileError, ModelError, RequestError
 from lastword.evaluation import classification_score, cluster_score
 from tests.samples import topic_texts
@@ -130,3 +131,10 @@ def test_folder_without_a_model(tmp_path):
         SentenceTransformerEncoder(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path} is not a sentence-transformers model: ")
     assert "\n" not in str(caught.value)
+
+
+def test_models_by_name_alone_have_the_settings_of_their_kind(llama_folder, sentence_folder):
+    assert description(load_encoder("tfidf")) == ("tfidf", None, None)
+    assert description(load_encoder(llama_folder)) == (str(llama_folder), "none", "mean")
+    name = f"sentence-transformers:{sentence_folder}"
+    assert description(load_encoder(name)) == (str(sentence_folder), None, None)

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from lastword.encoder import VectorRows
 from lastword.errors import RequestError, WorkError
-from lastword.evaluation import Score, classification_score, cluster_score, clustering, vectors_cluster_score
-from lastword.uncertainty import HALVES, compare, halves
+from lastword.evaluation import classification_score, cluster_score, clustering, vectors_cluster_score
+from lastword.uncertainty import HALVES, Score, compare, halves
 from tests.samples import TableEncoder, clouds
 
 

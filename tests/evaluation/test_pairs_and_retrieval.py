@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from lastword.errors import MissingFileError, RequestError, TableError
-from lastword.evaluation import Collection, ScoredPairs, evaluate, retrieval_score, sts_score
+from lastword.evaluation import evaluate, retrieval_score, sts_score
+from lastword.files.inputs import Collection, ScoredPairs
 from lastword.uncertainty import halves
 from tests.samples import WordEncoder, topic_texts
 

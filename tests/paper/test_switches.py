@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from lastword.errors import RequestError
-from lastword.paper.as_published import average_score
+from lastword.evaluation import TaskScore
+from lastword.paper.as_published import published_average
 from lastword.paper.switches import SWITCHES, checked_switches
+from lastword.uncertainty import Score
 
 Refused = Callable[..., str]
 
@@ -40,13 +42,13 @@ def test_each_is_explained(name: str) -> None:
     assert ".py" in switch.source
 
 
-def test_an_average_over_test_splits_alone_loses_tasks(refused: Refused) -> None:
-    rows = [
-        {"score": 0.2, "split": "test"}, {"score": 0.4, "split": "test"}, {"score": 0.9, "split": "train"},
-        {"score": 0.7, "split": "test_2021"},
-    ]  # fmt: skip
-    assert average_score(rows) == pytest.approx(0.55)
-    assert average_score(rows, ["average=test-only"]) == pytest.approx(0.3)
-    assert refused(RequestError, average_score, rows[2:], ["average=test-only"]) == (
-        "2 scores, none of a split that counts: there is no average"
-    )
+def test_an_average_over_test_splits_alone_loses_tasks() -> None:
+    values = {"test": 0.2, "test_2021": 0.7, "train": 0.9}
+    tasks = [task(split, value) for split, value in [*values.items(), ("test", 0.4)]]
+    assert published_average(tasks, ["average=test-only"]) == pytest.approx(0.3)
+    assert published_average(tasks[1:3], ["average=test-only"]) is None, "no split counts"
+    assert published_average(tasks, ["padding=left-assumed"]) is None
+
+
+def task(split: str, value: float) -> TaskScore:
+    return TaskScore("any", "default", 8, "", (split,), (Score("v_measure", value, (), (), 8, "s"),))

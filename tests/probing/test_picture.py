@@ -89,8 +89,8 @@ def test_darker_is_better_whichever_way_a_score_points() -> None:
 
 
 def test_many_layers_are_one_panel_with_the_best_of_each() -> None:
-    (panel,) = panels_of(result(layers=20))
-    assert {option.layer for option in panel.cells.values()} == {19}
+    (cells,) = panels_of(result(layers=20)).values()
+    assert {option.layer for option in cells.values()} == {19}
     shown = texts_of(render(result(layers=20)))
     assert "the best layer of each" in shown
     assert "44.9 (layer 19)" in shown

@@ -22,7 +22,8 @@ import numpy as np
 from lastword import Embedder, console
 from lastword.encoder import VectorRows
 from lastword.encoders.baselines import TfidfEncoder
-from lastword.evaluation import ScoredPairs, sts_score, vectors_classification_score, vectors_cluster_score
+from lastword.evaluation import sts_score, vectors_classification_score, vectors_cluster_score
+from lastword.files.inputs import ScoredPairs
 from lastword.files.tables import read_texts
 from lastword.uncertainty import Score, compare
 

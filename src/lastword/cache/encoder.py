@@ -76,7 +76,8 @@ class CachedEncoder:
         others = () if role else getattr(self.encoder, "others", ())
         identities = (f"{self.identity}/{role}" if role else self.identity, *others)
         with ExitStack() as stack:
-            files = [stack.enter_context(self._open(identity)) for identity in identities]
+            opened = (self.cache.open(identity, self.name or identity) for identity in identities)
+            files = [stack.enter_context(file) for file in opened]
             vectors, missing = _look_up(files[0], distinct)
             self.found += len(distinct) - len(missing)
             for rows, batch in self._embed_missing(distinct, missing, files, role):
@@ -101,9 +102,6 @@ class CachedEncoder:
                 yield rows, vectors
                 advance(len(rows))
                 start, size = start + size, _next_size(len(rows), time.monotonic() - started)
-
-    def _open(self, identity: str) -> VectorFile:
-        return self.cache.open(identity, self.name or identity)
 
     def _embed(self, texts: list[str], files: Sequence[VectorFile], role: str) -> np.ndarray:
         """Embed distinct texts and cache the vectors in every file; return those of the first, (n, dim) float32."""

@@ -10,10 +10,9 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -85,9 +84,7 @@ class VectorFile:
     def __enter__(self) -> VectorFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -132,7 +129,8 @@ class VectorFile:
             key, row = _key(text), vector.tobytes()
             rows.append((key, row, _checksum(key, row)))
         try:
-            with _transaction(self._connection):
+            with self._connection:  # commits, or rolls back
+                self._connection.execute("BEGIN IMMEDIATE")
                 self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
         except sqlite3.DatabaseError as error:
             self._recover(error)
@@ -174,18 +172,14 @@ class VectorFile:
 
 def read_info(path: Path) -> VectorFileInfo | None:
     """What a file holds; None if it is not a vector file or is damaged."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_S)) as connection:
+            facts = dict(connection.execute("SELECT name, value FROM facts"))
+            (count,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
+            first = connection.execute("SELECT length(vector) FROM vectors LIMIT 1").fetchone()
     except sqlite3.Error:
         return None
-    try:
-        facts = dict(connection.execute("SELECT name, value FROM facts"))
-        (count,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
-        first = connection.execute("SELECT length(vector) FROM vectors LIMIT 1").fetchone()
-    except sqlite3.Error:
-        return None
-    finally:
-        connection.close()
     sizes = [file.stat().st_size for file in files_of(path) if file.exists()]
     used = path.stat().st_mtime
     dim = first[0] // 4 if first else 0
@@ -211,13 +205,10 @@ def _opened(path: Path, identity: str, model: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
     try:
         _prepare(connection, path, identity, model)
-    except sqlite3.DatabaseError as error:
+    except BaseException as error:
         connection.close()
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             raise _ReplaceableError("is damaged") from error
-        raise
-    except BaseException:
-        connection.close()
         raise
     return connection
 
@@ -253,7 +244,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, identity: str, model: s
 
 def _create_tables(connection: sqlite3.Connection, identity: str, model: str) -> None:
     """Create the tables, unless another process has just done so."""
-    with _transaction(connection):
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS vectors "
@@ -263,18 +255,6 @@ def _create_tables(connection: sqlite3.Connection, identity: str, model: str) ->
         connection.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts)
         connection.execute(f"PRAGMA application_id={_APPLICATION}")
         connection.execute(f"PRAGMA user_version={FORMAT}")
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # a full disk has already rolled it back
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _key(text: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,10 @@ from lastword.cli.evaluate import model_name, scored_model
 from lastword.cli.options import shared
 from lastword.errors import RequestError
 from lastword.paper.switches import checked_switches
-from lastword.report.table import aligned
+from lastword.report.table import aligned, percent
+
+if TYPE_CHECKING:
+    from lastword.evaluation import BenchmarkResult, TaskScore
 
 _DATA, _CACHE = "Data sets", "Cache"
 
@@ -61,66 +64,61 @@ def benchmark(benchmarks: tuple[str, ...], as_json: bool, **settings: Any) -> No
     model = scored_model(settings.pop("model"), switches, settings)
     if switches:
         settings |= dict.fromkeys(("template", "pooling", "dtype", "device"))
-    scored = run(model, benchmarks, cache=False if no_cache else cache or True, **settings)
-    result = scored.to_dict()
+    result = run(model, benchmarks, cache=False if no_cache else cache or True, **settings)
+    more = {}
     if switches:
         from lastword.paper.as_published import published_average
 
-        rows = [{"score": row.score.value, "splits": row.splits} for row in scored.tasks]
-        result["average_as_published"] = published_average(rows, switches)
-    print_result(result, as_json, _report)
-    if not result["tasks"]:
+        more["average_as_published"] = published_average(result.tasks, switches)
+    print_result(result, as_json, lambda result: _report(result, **more), **more)
+    if not result.tasks:
         sys.exit(1)
 
 
-def _report(result: dict[str, Any]) -> str:
+def _report(result: BenchmarkResult, average_as_published: float | None = None) -> str:
     """The tasks that were scored, those that are missing, and the average."""
     lines = [model_name(result)]
-    if result["tasks"]:
-        lines += ["", aligned([_HEADING, *map(_row, result["tasks"])])]
-    if any(task["few_documents"] for task in result["tasks"]):
+    if result.tasks:
+        lines += ["", aligned([_HEADING, *map(_row, result.tasks)])]
+    if any(task.few_documents for task in result.tasks):
         lines.append(
             "* few documents: mteb scores a draw of fewer than 100, so small differences mean nothing"
         )
-    for missing in result["missing"]:
-        name = missing["task"] + (f" ({missing['subset']})" if missing["subset"] else "")
-        lines += ["", f"missing: {name}", f"  {missing['reason']}"]
-        lines += [f"  its texts: {missing['dataset']}", f"  to get them {missing['how']}"]
-    return "\n".join([*lines, "", *_closing(result)])
+    for missing in result.missing:
+        name = missing.task + (f" ({missing.subset})" if missing.subset else "")
+        lines += ["", f"missing: {name}", f"  {missing.reason}"]
+        lines += [f"  its texts: {missing.dataset}", f"  to get them {missing.how}"]
+    lines += ["", *_averages(result)]
+    if average_as_published is not None:
+        lines.append(f"average as the paper's code takes it: {percent(average_as_published)}")
+    if result.encoded is not None:
+        lines.append(f"texts embedded: {result.encoded:,}; found in the cache: {result.from_cache:,}")
+    return "\n".join([*lines, f"results: {result.output}"])
 
 
 _HEADING = ("task", "metric", "score", "± draws", "± texts", "chance", "texts", "seeds", "texts are")
 
 
-def _row(task: dict[str, Any]) -> tuple[str, ...]:
-    subset = "" if task["subset"] == "default" else f" ({task['subset']})"
-    score, values = task["seeds"][0], [score["value"] for score in task["seeds"]]
+def _row(task: TaskScore) -> tuple[str, ...]:
+    score, values = task.score, [score.value for score in task.seeds]
+    subset = "" if task.subset == "default" else f" ({task.subset})"
     return (
-        f"{task['task']}{subset}{' *' if task['few_documents'] else ''}",
-        score["metric"].replace("_", "-"),
-        *(_percent(score[name]) for name in ("value", "draw_se", "text_se", "chance")),
-        f"{score['n']:,}" + (f" of {task['documents']:,}" if score["n"] < task["documents"] else ""),
-        f"{len(values)}" + (f" (± {100 * statistics.stdev(values):.1f})" if len(values) > 1 else ""),
-        task["texts"],
+        f"{task.task}{subset}{' *' if task.few_documents else ''}",
+        score.metric.replace("_", "-"),
+        *map(percent, (score.value, score.draw_se, score.text_se, score.chance)),
+        f"{score.n:,}" + (f" of {task.documents:,}" if score.n < task.documents else ""),
+        f"{len(values)}" + (f" (± {percent(statistics.stdev(values))})" if len(values) > 1 else ""),
+        task.texts,
     )
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def _closing(result: dict[str, Any]) -> list[str]:
-    lines = []
-    present, asked, mean = result["complete"], len(result["names"]), result["average_of_complete"]
-    if result["average"] is not None:
-        lines.append(f"average of {asked} tasks: {100 * result['average']:.1f}")
-    elif mean is not None:
-        lines.append(f"no average: {asked - present} of {asked} tasks are not complete")
-        lines.append(f"average of the {present} that are: {100 * mean:.1f} (does not compare with the whole)")
-    else:
-        lines.append(f"no average: none of {asked} tasks is complete")
-    if result.get("average_as_published") is not None:
-        lines.append(f"average as the paper's code takes it: {100 * result['average_as_published']:.1f}")
-    if result["encoded"] is not None:
-        lines.append(f"texts embedded: {result['encoded']:,}; found in the cache: {result['from_cache']:,}")
-    return [*lines, f"results: {result['output']}"]
+def _averages(result: BenchmarkResult) -> list[str]:
+    present, asked, mean = len(result.complete), len(result.names), percent(result.average_of_complete)
+    if result.average is not None:
+        return [f"average of {asked} tasks: {mean}"]
+    if not present:
+        return [f"no average: none of {asked} tasks is complete"]
+    return [
+        f"no average: {asked - present} of {asked} tasks are not complete",
+        f"average of the {present} that are: {mean} (does not compare with the whole)",
+    ]

@@ -81,20 +81,14 @@ def _facts(file: VectorFileInfo) -> dict[str, Any]:
 
 
 def _table(files: Sequence[VectorFileInfo]) -> str:
-    rows = [
-        (
-            file.model,
-            file.identity[-12:],
-            f"{file.vectors:,}",
-            f"{file.dim}",
-            f"{file.bytes / 1e6:.1f}",
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(file.used)),
-        )
-        for file in files
-    ]
+    rows = [("model", "identity …", "vectors", "dim", "MB", "last used")]
+    for file in files:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.used))
+        size = f"{file.bytes / 1e6:.1f}"
+        rows.append((file.model, file.identity[-12:], f"{file.vectors:,}", f"{file.dim}", size, used))
     if len(files) > 1:
         rows.append(("", "", f"{sum(file.vectors for file in files):,}", "", f"{_megabytes(files):.1f}", ""))
-    return aligned([("model", "identity …", "vectors", "dim", "MB", "last used"), *rows], right=(2, 3, 4))
+    return aligned(rows, right=(2, 3, 4))
 
 
 def _megabytes(files: Sequence[VectorFileInfo]) -> float:

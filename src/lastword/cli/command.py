@@ -206,9 +206,9 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
     return re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message) if flags else message
 
 
-def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None) -> None:
-    """Print what a verb returned on stdout, as JSON or as text."""
+def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None, **more: Any) -> None:
+    """Print what a verb returned on stdout, as JSON (with `more` values) or as text."""
     if as_json:
-        click.echo(json.dumps(result if isinstance(result, dict) else result.to_dict(), ensure_ascii=False))
+        click.echo(json.dumps(result.to_dict() | more, ensure_ascii=False))
     elif text:
         click.echo(text(result))

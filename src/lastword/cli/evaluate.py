@@ -14,10 +14,10 @@ from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.errors import RequestError
 from lastword.paper.switches import checked_switches
-from lastword.report.table import aligned
+from lastword.report.table import aligned, percent, with_interval
 
 if TYPE_CHECKING:
-    from lastword.evaluation import Evaluation
+    from lastword.evaluation import BenchmarkResult, Evaluation, ModelScore
     from lastword.uncertainty import Difference
 
 _SCORING = "Scoring"
@@ -84,12 +84,10 @@ def evaluation_table(result: Evaluation) -> str:
     unit = {"sts": "pairs", "retrieval": "queries"}.get(result.task, "texts")
     rows = [
         (
-            model_name(vars(row)),
-            f"{100 * row.score.value:.1f}",
-            f"{100 * row.score.draw_se:.1f}" if row.score.draws else "–",
-            "–" if row.score.text_se is None else f"{100 * row.score.text_se:.1f}",
-            "–" if row.score.chance is None else f"{100 * row.score.chance:.1f}",
-            "–" if row.score.ami is None else f"{100 * row.score.ami:.1f}",
+            model_name(row),
+            percent(row.score.value),
+            percent(row.score.draw_se if row.score.draws else None),
+            *map(percent, (row.score.text_se, row.score.chance, row.score.ami)),
             _difference(row.against_tfidf),
             "best" if row is result.best else _difference(row.against_best),
         )
@@ -103,10 +101,7 @@ def evaluation_table(result: Evaluation) -> str:
 
 
 def _difference(difference: Difference | None) -> str:
-    if difference is None:
-        return "–"
-    ends = f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
-    return f"{100 * difference.value:+.1f} {ends} {difference.verdict}"
+    return f"{with_interval(difference)} {difference.verdict}" if difference else "–"
 
 
 def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) -> Any:
@@ -120,6 +115,6 @@ def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) 
     return scored_as_published(load_encoder(model, **loading), switches)
 
 
-def model_name(result: dict[str, Any]) -> str:
+def model_name(row: ModelScore | BenchmarkResult) -> str:
     """Model, template and pooling."""
-    return " ".join(str(result[key]) for key in ("model", "template", "pooling") if result[key])
+    return " ".join(name for name in (row.model, row.template, row.pooling) if name)

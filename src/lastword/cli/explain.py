@@ -25,7 +25,7 @@ from lastword.errors import RequestError
 @option("Texts", "--positive-column", "column of texts with the same meaning, for the alignment")
 @shared("--label-column", help="column of the labels: shows the nearest words of each label", default=None)
 @shared("--max-texts", default=200)
-@shared("--seed", help="seed of the sample, the intervals and the clusters")
+@shared("--seed", help="seed of the sample and of the clusters")
 @shared("--drop-empty")
 @option(
     "Model", "--model models", "name or folder of a model; repeatable", multiple=True,
@@ -60,10 +60,8 @@ def explain(data: str, models: tuple[str, ...], as_json: bool, **settings: Any) 
         raise RequestError(
             "nothing to explain: give --model, or --checkpoints with the folder of a training run"
         )
-    columns = [
-        settings[name] for name in ("text_column", "positive_column", "label_column") if settings[name]
-    ]
-    check_columns(data, columns)
+    columns = [settings[f"{kind}_column"] for kind in ("text", "positive", "label")]
+    check_columns(data, [column for column in columns if column])
     load_libraries("torch", "transformers.modeling_utils", "sklearn.cluster")
     from lastword.explanation import explain as run
     from lastword.explanation.table import explanation_table

@@ -126,18 +126,16 @@ def development(help: str) -> Decorator:
 
 
 def read_sets(
-    dev: Sequence[str], text_column: str, label_column: str, split: str | None, *, drop_empty: bool = False
+    settings: dict[str, Any], default: Sequence[str] = ()
 ) -> dict[str, tuple[list[str], list[str]]]:
-    """The development texts that the options of `development` name."""
+    """The development texts that the options of `development` name; these are taken out of the settings."""
     from lastword.evaluation.development import read_development
 
     return read_development(
-        dev,
-        text_column=text_column,
-        label_columns=split_names(label_column),
-        split=split,
-        drop_empty=drop_empty,
-    )
+        settings.pop("dev") or default, text_column=settings.pop("text_column"),
+        label_columns=split_names(settings.pop("label_column")), split=settings.pop("split"),
+        drop_empty=settings.get("drop_empty", False),
+    )  # fmt: skip
 
 
 def settings(config: type, groups: Mapping[str, Sequence[str]]) -> Decorator:

@@ -27,7 +27,7 @@ SCORES = (
 @shared("--label-column", help="column of the labels, if there are any", default=None)
 @shared("--split")
 @shared("--max-texts", default=1000)
-@shared("--seed", help="seed of the sample, the text noise and the label-free scores")
+@shared("--seed", help="seed of the sample, the noise in the texts and the scores without labels")
 @shared("--drop-empty")
 @option("Model", "--model", "name or folder of a decoder", default="mini", type=options.TYPES["model"])
 @shared("--batch-tokens", "--dtype", "--device")
@@ -78,13 +78,8 @@ def probe(
     from lastword.probing import probe as run
     from lastword.probing.table import probe_table
 
-    result = run(
-        settings.pop("model"),
-        file,
-        templates=templates or None,
-        **options.passed({"prefix": prefix}),
-        **settings,
-    )
+    prefixes = options.passed({"prefix": prefix})
+    result = run(settings.pop("model"), file, templates=templates or None, **prefixes, **settings)
     print_result(result, as_json, lambda found: probe_table(found, show))
     if settings["output"]:
         click.echo(f"{settings['output']}: probe.json, heatmap.svg", err=True)

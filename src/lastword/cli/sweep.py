@@ -41,16 +41,7 @@ from lastword.errors import RequestError
 @shared("--device")
 @shared("--output", required=True)
 @shared("--resume", "--overwrite", "--json")
-def sweep(
-    recipe: str,
-    grid: tuple[str, ...],
-    dev: tuple[str, ...],
-    text_column: str,
-    label_column: str,
-    split: str | None,
-    as_json: bool,
-    **settings: Any,
-) -> None:
+def sweep(recipe: str, grid: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """Train with many settings of a recipe, and compare them.
 
     Every combination is trained with every seed and scored on development texts, which also choose its
@@ -63,7 +54,7 @@ def sweep(
     from lastword.experiments import sweep as run
     from lastword.experiments.table import comparison_table
 
-    development = options.read_sets(dev or BUNDLED_DEVELOPMENT, text_column, label_column, split)
+    development = options.read_sets(settings, BUNDLED_DEVELOPMENT)
     result = run(recipe, settings.pop("output"), values=values, development=development, **settings)
     print_result(result, as_json, comparison_table)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from lastword.cli import options
@@ -43,46 +42,23 @@ GROUPS = {
 @shared("--device")
 @shared("--output", required=True)
 @shared("--resume", "--overwrite", "--json")
-def train(
-    recipe: str | None,
-    dev: tuple[str, ...],
-    text_column: str,
-    label_column: str,
-    split: str | None,
-    drop_empty: bool,
-    output: Path,
-    resume: bool,
-    overwrite: bool,
-    device: str | None,
-    trackers: str | None,
-    as_published: tuple[str, ...],
-    as_json: bool,
-    **flags: Any,
-) -> None:
+def train(recipe: str | None, as_published: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """Adapt a decoder to embed, by contrastive LoRA training on pairs.
 
     Pairs are Parquet, JSON lines, CSV or TSV with the columns anchor, positive and perhaps negative.
     The folder loads in sentence-transformers as it is.
     """
+    flags = {name: settings.pop(name) for name in TrainConfig.__dataclass_fields__}
     values = {**(read_recipe(recipe) if recipe else {}), **options.passed(flags)}
     switches = as_published or tuple(values.pop("as_published", ()))
     check_training(values)
-    sets = options.read_sets(dev, text_column, label_column, split, drop_empty=drop_empty)
+    sets = options.read_sets(settings)
     load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import ClusterScorer
     from lastword.training import train as run
 
-    result = run(
-        output,
-        scorer=ClusterScorer(sets) if sets else None,
-        variant=_variant(switches),
-        resume=resume,
-        overwrite=overwrite,
-        drop_empty=drop_empty,
-        device=device,
-        trackers=trackers,
-        **values,
-    )
+    scorer = ClusterScorer(sets) if sets else None
+    result = run(settings.pop("output"), scorer=scorer, variant=_variant(switches), **settings, **values)
     print_result(result, as_json)
 
 

@@ -155,12 +155,8 @@ def _train(
     sets = {f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()}
     scorer = ClusterScorer(sets)
     base_scores: dict[str, Score] = {}
-    runs = []
-    for seed in range(seeds):
-        config = {**settings, "seed": seed}
-        path = folder / f"seed-{seed}"
-        runs.append(train(path, scorer=scorer, base_scores=base_scores, trackers="none", **config))
-    return runs
+    options: dict[str, Any] = {"scorer": scorer, "base_scores": base_scores, "trackers": "none"}
+    return [train(folder / f"seed-{seed}", **options, **settings | {"seed": seed}) for seed in range(seeds)]
 
 
 def _before_and_after(
@@ -179,9 +175,8 @@ def _before_and_after(
         before_name=f"zero-shot, {template}, {pooling}",
         after_name=f"adapted, {template}, {pooling}",
     )
-    return text_map, AttentionPair(
-        SENTENCE, token_attention(before, SENTENCE), token_attention(after, SENTENCE)
-    )
+    attention = (token_attention(embedder, SENTENCE) for embedder in (before, after))
+    return text_map, AttentionPair(SENTENCE, *attention)
 
 
 def _read(split: str, max_texts: int | None) -> dict[str, LabelledTexts]:

@@ -7,8 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lastword.embedding.encoding import unit
-from lastword.errors import RequestError
+from lastword.geometry import unit
 
 _COMPONENTS = 30
 _PERPLEXITY = 30.0
@@ -30,17 +29,7 @@ def flat_map(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
 
     Returns:
         (n, 2) float32. For fewer than 6 rows, the first two principal components.
-
-    Raises:
-        RequestError: the array is not two-dimensional, is empty or has values that are not finite.
     """
-    if vectors.ndim != 2 or 0 in vectors.shape:
-        raise RequestError(f"vectors of shape {vectors.shape}: give a table with rows and columns")
-    if not np.isfinite(vectors).all():
-        rows = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        raise RequestError(
-            f"{len(rows)} of {len(vectors)} vectors are not finite; the first is row {rows[0]}"
-        )
     with threadpool_limits(limits=1):
         reduced = _principal_components(unit(vectors.astype(np.float64)))
         if len(vectors) < _MIN_ROWS or not reduced.any():
@@ -61,12 +50,7 @@ def _tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
     """t-SNE that starts from the first two components, which preserves some of the global order."""
     jitter = np.random.default_rng(seed).normal(size=(len(vectors), 2))
     start = (vectors[:, :2] / vectors[:, 0].std() + 0.1 * jitter) * 1e-4
-    perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
-    points: np.ndarray = TSNE(
-        perplexity=perplexity,
-        metric="cosine",
-        init=start.astype(np.float32),
-        learning_rate="auto",
-        random_state=seed,
-    ).fit_transform(vectors)
+    perplexity, init = min(_PERPLEXITY, (len(vectors) - 1) / 3), start.astype(np.float32)
+    tsne = TSNE(perplexity=perplexity, metric="cosine", init=init, learning_rate="auto", random_state=seed)
+    points: np.ndarray = tsne.fit_transform(vectors)
     return points.astype(np.float32)

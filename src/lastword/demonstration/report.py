@@ -176,13 +176,11 @@ def _text_map(text_map: TextMap) -> Markup:
     kinds = {label: kind for kind, label in enumerate(coloured)}
     kind_of = [kinds.get(label) for label in text_map.labels]
     titles = [f"{label}: {text}" for label, text in zip(text_map.labels, text_map.texts, strict=True)]
-    sides = (
-        ("Before", text_map.before_name, text_map.before),
-        ("After", text_map.after_name, text_map.after),
-    )
+    sides = {
+        f"Before: {text_map.before_name}": text_map.before, f"After: {text_map.after_name}": text_map.after,
+    }  # fmt: skip
     maps = []
-    for side, name, coordinates in sides:
-        title = f"{side}: {name}" if name else side
+    for title, coordinates in sides.items():
         label = f"Map of {len(kind_of)} texts. {title}"
         maps.append(panel(title, svg.point_map(coordinates, kind_of, titles, coloured, label)))
     others = len(counts) - len(coloured)
@@ -195,18 +193,15 @@ def _text_map(text_map: TextMap) -> Markup:
         + "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
         "distance to others have no meaning. With good vectors, the marks of one label form a group."
     )
-    return section(
-        "map",
-        "Map of the texts",
-        tag(
-            "figure",
-            tag("div", *maps, class_="pair"),
-            tag("p", "Point at a mark to read its text in both maps.", class_="readout", aria_live="polite"),
-            tag("div", *legend, class_="legend", role="group", aria_label="Highlight a label"),
-            tag("figcaption", caption),
-            class_="maps",
-        ),
+    figure = tag(
+        "figure",
+        tag("div", *maps, class_="pair"),
+        tag("p", "Point at a mark to read its text in both maps.", class_="readout", aria_live="polite"),
+        tag("div", *legend, class_="legend", role="group", aria_label="Highlight a label"),
+        tag("figcaption", caption),
+        class_="maps",
     )
+    return section("map", "Map of the texts", figure)
 
 
 def _map_key(kind: str, sample: Markup, label: str) -> Markup:
@@ -229,16 +224,8 @@ def _training(runs: Sequence[TrainingRun]) -> Markup:
         rule = (100 * runs[0].selection.scores[0].value, "before training")
         panels.append(panel(title, svg.line_chart(scored, title, "step", rule)))
         keys.append(tag("li", svg.ring_sample(), "selected"))
-    return section(
-        "training",
-        "Training",
-        tag(
-            "figure",
-            tag("div", *panels, class_="pair"),
-            tag("ul", *keys, class_="legend"),
-            tag("figcaption", training_finding(runs)),
-        ),
-    )
+    legend, caption = tag("ul", *keys, class_="legend"), tag("figcaption", training_finding(runs))
+    return section("training", "Training", tag("figure", tag("div", *panels, class_="pair"), legend, caption))
 
 
 def _attention(pair: AttentionPair) -> Markup:
@@ -250,12 +237,9 @@ def _attention(pair: AttentionPair) -> Markup:
         f"{attention_finding(pair.before, pair.after)} Last layer, mean over heads; the shares of each side "
         "sum to 100%, begin-of-text included if the model has it."
     )
-    return section(
-        "attention",
-        "Attention of the last token",
-        tag("p", "The text: ", tag("q", pair.text)),
-        tag("figure", tag("div", *tables, class_="pair"), tag("figcaption", caption)),
-    )
+    figure = tag("figure", tag("div", *tables, class_="pair"), tag("figcaption", caption))
+    text = tag("p", "The text: ", tag("q", pair.text))
+    return section("attention", "Attention of the last token", text, figure)
 
 
 def _attention_table(name: str, tokens: Sequence[TokenAttention], top: float) -> Markup:

@@ -131,8 +131,8 @@ class TextMap:
     labels: Sequence[str]
     before: np.ndarray
     after: np.ndarray
-    before_name: str = ""
-    after_name: str = ""
+    before_name: str
+    after_name: str
 
 
 @dataclass(frozen=True)

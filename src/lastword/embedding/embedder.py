@@ -13,7 +13,7 @@ from lastword.bundled import model_source
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
-from lastword.embedding.encoding import encode_texts, stream_texts, unit
+from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import Pooling
@@ -22,6 +22,7 @@ from lastword.embedding.template import Boundary, Template
 from lastword.embedding.tokenizer import TextTokenizer, keeps_normalizer
 from lastword.embedding.weights import cut_layers
 from lastword.errors import RequestError, unknown_name
+from lastword.geometry import unit
 
 
 class Embedder:

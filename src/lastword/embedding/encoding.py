@@ -131,10 +131,3 @@ def _windows(
             following = list(itertools.islice(texts, WINDOW))
             yield ready
         yield current.result()
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; (n, dim) → (n, dim) float32, rows of zeros stay."""
-    length: np.ndarray = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: np.ndarray = vectors / np.maximum(length, 1e-12)
-    return scaled

@@ -83,6 +83,9 @@ class SentenceTransformerEncoder:
         dtype: such as "float32"; None is the precision of the stored weights.
         device: None is the best available.
 
+    Attributes:
+        identity: name and hash of weights, modules, tokenizer and prompts.
+
     Raises:
         MissingFileError: a path that is not a folder.
         ModelError: a folder or name without such a model.
@@ -106,12 +109,7 @@ class SentenceTransformerEncoder:
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise ModelError(f"{name} is not a sentence-transformers model: {reason}") from error
-        self._identity = f"{self.name}-{_hash_model(self.model)}"
-
-    @property
-    def identity(self) -> str:
-        """Name and hash of weights, modules, tokenizer and prompt."""
-        return self._identity
+        self.identity = f"{self.name}-{_hash_model(self.model)}"
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32."""
@@ -137,14 +135,8 @@ def _hash_model(model: Any) -> str:
     digest = hashlib.sha256()
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
     words = tokenizer.to_str() if tokenizer else repr(model.tokenizer)
-    for fact in (
-        model,
-        words,
-        model.max_seq_length,
-        model.truncate_dim,
-        model.prompts,
-        model.default_prompt_name,
-    ):
+    sizes, prompts = (model.max_seq_length, model.truncate_dim), (model.prompts, model.default_prompt_name)
+    for fact in (model, words, *sizes, *prompts):
         digest.update(f"{fact}\0".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -35,6 +35,7 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         _refuse(model, settings, "a loaded model")
         return model
     name = str(model)
+    taken: dict[str, Any] = {key: settings[key] for key in settings_of(model) if key in settings}
     if name == "tfidf":
         _refuse(model, settings, name)
         return TfidfEncoder()
@@ -44,17 +45,11 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         if not folder:
             raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
         load_libraries("torch", "sentence_transformers")
-        return SentenceTransformerEncoder(folder, dtype=settings["dtype"], device=settings["device"])
+        return SentenceTransformerEncoder(folder, **taken)
     load_libraries("torch", "transformers.modeling_utils")
     from lastword.embedding import Embedder
 
-    return Embedder.from_pretrained(
-        model,
-        template=settings["template"],
-        pooling=settings["pooling"],
-        dtype=settings["dtype"],
-        device=settings["device"],
-    )
+    return Embedder.from_pretrained(model, **taken)
 
 
 def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:
@@ -128,22 +123,16 @@ def with_batches(
             )
         return encoder
     decoder = cast("Embedder", encoder)
-    siblings = [decoder.variant(pooling=pooling) for pooling in also_poolings]
+    variants = [decoder.variant(pooling=pooling) for pooling in also_poolings]
     new = {
-        sibling.spec.pooling.spec: sibling
-        for sibling in siblings
-        if sibling.spec.pooling != decoder.spec.pooling
+        sibling.spec.pooling: sibling for sibling in variants if sibling.spec.pooling != decoder.spec.pooling
     }
     if batch_tokens is None and not new:
         return decoder
     return _Batched(decoder, batch_tokens, tuple(new.values()))
 
 
-def description(encoder: TextEncoder) -> dict[str, str | None]:
+def description(encoder: TextEncoder) -> tuple[str, str | None, str | None]:
     """Name, template and pooling of a model; template and pooling are None for other models than decoders."""
-    spec: EmbedderSpec | None = getattr(encoder, "spec", None)
-    return {
-        "model": getattr(encoder, "name", None) or encoder.identity,
-        "template": spec.template.name if spec else None,
-        "pooling": spec.pooling.spec if spec else None,
-    }
+    name, spec = getattr(encoder, "name", None) or encoder.identity, getattr(encoder, "spec", None)
+    return name, spec and spec.template.name, spec and spec.pooling.spec

@@ -4,8 +4,6 @@ A file for each kind of task (clustering, classification, sts, retrieval; labels
 development.py is the score of a training run, local.py scores models on a file, benchmark/ on tasks of MTEB.
 """
 
-from lastword.cache.encoder import CachedEncoder
-from lastword.encoder import TextEncoder
 from lastword.evaluation.benchmark import BenchmarkResult, TaskScore, benchmark
 from lastword.evaluation.classification import classification_score, vectors_classification_score
 from lastword.evaluation.clustering import cluster_score, vectors_cluster_score
@@ -13,28 +11,9 @@ from lastword.evaluation.development import ClusterScorer
 from lastword.evaluation.local import Evaluation, LocalTask, ModelScore, evaluate, read_task
 from lastword.evaluation.retrieval import retrieval_score
 from lastword.evaluation.sts import sts_score
-from lastword.files.inputs import Collection, ScoredPairs
-from lastword.uncertainty import Score
 
 __all__ = [
-    "BenchmarkResult",
-    "CachedEncoder",
-    "ClusterScorer",
-    "Collection",
-    "Evaluation",
-    "LocalTask",
-    "ModelScore",
-    "Score",
-    "ScoredPairs",
-    "TaskScore",
-    "TextEncoder",
-    "benchmark",
-    "classification_score",
-    "cluster_score",
-    "evaluate",
-    "read_task",
-    "retrieval_score",
-    "sts_score",
-    "vectors_classification_score",
-    "vectors_cluster_score",
-]
+    "BenchmarkResult", "ClusterScorer", "Evaluation", "LocalTask", "ModelScore", "TaskScore", "benchmark",
+    "classification_score", "cluster_score", "evaluate", "read_task", "retrieval_score", "sts_score",
+    "vectors_classification_score", "vectors_cluster_score",
+]  # fmt: skip

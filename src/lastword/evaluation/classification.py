@@ -102,14 +102,9 @@ def vectors_classification_score(
     """
     count = len(train_vectors)
     rows = VectorRows(np.concatenate([train_vectors, test_vectors]))
+    train, test = rows.texts[:count], rows.texts[count:]
     return classification_score(
-        rows,
-        rows.texts[:count],
-        train_labels,
-        rows.texts[count:],
-        test_labels,
-        seed,
-        samples_per_label=samples_per_label,
+        rows, train, train_labels, test, test_labels, seed, samples_per_label=samples_per_label
     )
 
 

@@ -41,12 +41,8 @@ class ClusterScorer:
 
     def __call__(self, embedder: TextEncoder) -> Score:
         """Mean V-measure over the sets, 0 … 1."""
-        return combine(
-            [
-                cluster_score(embedder, texts, labels, bootstrap_size=_BOOTSTRAP_SIZE)
-                for texts, labels in self.sets.values()
-            ]
-        )
+        sets = self.sets.values()
+        return combine([cluster_score(embedder, *data, bootstrap_size=_BOOTSTRAP_SIZE) for data in sets])
 
 
 def read_development(

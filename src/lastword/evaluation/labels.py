@@ -50,7 +50,6 @@ def coded(labels: Sequence[Label], known: Sequence[Label] | None = None) -> np.n
         labels: n labels.
         known: labels that have a number; None takes those of the list itself.
     """
-    codes = {
-        label: code for code, label in enumerate(sorted(set(labels if known is None else known), key=str))
-    }
+    distinct = sorted(set(labels if known is None else known), key=str)
+    codes = {label: code for code, label in enumerate(distinct)}
     return np.array([codes[label] for label in labels])

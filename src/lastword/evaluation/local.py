@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +95,20 @@ class LocalTask:
     Attributes:
         task: as for `evaluate`.
         data: the file, as it was named.
-        score: scores an encoder; scores of one task compare.
+        learned_from: texts that TF-IDF is fitted to before it encodes some of them.
+        measure: scores an encoder.
     """
 
     task: str
     data: str
-    score: Callable[[TextEncoder], Score]
+    learned_from: Sequence[str]
+    measure: Callable[[TextEncoder], Score]
+
+    def score(self, encoder: TextEncoder) -> Score:
+        """Score an encoder; scores of one task compare."""
+        if isinstance(encoder, TfidfEncoder):
+            encoder.fit(self.learned_from)
+        return self.measure(encoder)
 
 
 def evaluate(
@@ -202,22 +211,33 @@ def read_task(
     if task not in TASKS:
         raise RequestError(unknown_name("task", task, TASKS))
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
+    columns = (text_column or "text", label_column)
+    texts: list[str]
+    measure: Callable[[TextEncoder], Score]
     if task == "sts":
-        columns = two_columns(text_column or "sentence1,sentence2")
-        score = _sts(ScoredPairs.read(path, columns, score_column, split, drop_empty).sample(max_texts, seed))
+        sides = two_columns(text_column or "sentence1,sentence2")
+        pairs = ScoredPairs.read(path, sides, score_column, split, drop_empty).sample(max_texts, seed)
+        texts, measure = [*pairs.first, *pairs.second], partial(sts_score, pairs=pairs)
     elif task == "retrieval":
         if max_texts is not None:
             raise RequestError(f"max_texts={max_texts}: a retrieval needs all documents; leave it out")
-        score = _retrieval(Collection.read(path, split or "test"))
+        collection = Collection.read(path, split or "test")
+        texts, measure = document_texts(collection), partial(retrieval_score, collection=collection)
+    elif task == "clustering":
+        test = LabelledTexts.read(path, columns, split, drop_empty).sample(max_texts, seed)
+        require_labels(test.labels, "clustering", test.where)
+        texts = list(dict.fromkeys(test.texts))
+        measure = partial(cluster_score, texts=test.texts, labels=test.labels)
     else:
-        columns = (text_column or "text", label_column)
-        test_split = split or ("test" if task == "classification" else None)
-        train: LabelledTexts | None = None
-        if task == "classification":
-            train = _read_train(path, columns, train_split, test_split, samples_per_label, drop_empty)
+        test_split = split or "test"
+        train = _read_train(path, columns, train_split, test_split, samples_per_label, drop_empty)
         test = LabelledTexts.read(path, columns, test_split, drop_empty).sample(max_texts, seed)
-        score = _clustering(test) if train is None else _classification(train, test, samples_per_label)
-    return LocalTask(task, str(data), score)
+        texts = train.texts  # all of them, and not only the few that are drawn
+        measure = partial(
+            classification_score, train_texts=train.texts, train_labels=train.labels, test_texts=test.texts,
+            test_labels=test.labels, samples_per_label=samples_per_label,
+        )  # fmt: skip
+    return LocalTask(task, str(data), texts, measure)
 
 
 def _settings(models: Sequence[Model], **settings: str | None) -> list[dict[str, str | None]]:
@@ -242,10 +262,9 @@ def _score(
     encoder: TextEncoder, task: LocalTask, batch_tokens: int | None, cache: str | Path | None
 ) -> ModelScore:
     started = time.perf_counter()
-    names = description(encoder)
     score = task.score(cached(with_batches(encoder, batch_tokens), cache))
     seconds = round(time.perf_counter() - started, 3)
-    return ModelScore(str(names["model"]), names["template"], names["pooling"], score, seconds)
+    return ModelScore(*description(encoder), score, seconds)
 
 
 def cached(encoder: TextEncoder, cache: str | Path | bool | None) -> TextEncoder:
@@ -285,55 +304,11 @@ def _compared(task: LocalTask, rows: Sequence[ModelScore]) -> Evaluation:
     return Evaluation(task.task, first.metric, task.data, first.n, models)
 
 
-def _clustering(test: LabelledTexts) -> Callable[[TextEncoder], Score]:
-    require_labels(test.labels, "clustering", test.where)
-
-    def score(encoder: TextEncoder) -> Score:
-        _fit(encoder, list(dict.fromkeys(test.texts)))
-        return cluster_score(encoder, test.texts, test.labels)
-
-    return score
-
-
-def _classification(
-    train: LabelledTexts, test: LabelledTexts, samples_per_label: int
-) -> Callable[[TextEncoder], Score]:
-    def score(encoder: TextEncoder) -> Score:
-        _fit(encoder, train.texts)  # all of them, and not only the few that are drawn
-        return classification_score(
-            encoder, train.texts, train.labels, test.texts, test.labels, samples_per_label=samples_per_label
-        )
-
-    return score
-
-
-def _sts(pairs: ScoredPairs) -> Callable[[TextEncoder], Score]:
-    def score(encoder: TextEncoder) -> Score:
-        _fit(encoder, [*pairs.first, *pairs.second])
-        return sts_score(encoder, pairs)
-
-    return score
-
-
-def _retrieval(collection: Collection) -> Callable[[TextEncoder], Score]:
-    def score(encoder: TextEncoder) -> Score:
-        _fit(encoder, document_texts(collection))
-        return retrieval_score(encoder, collection)
-
-    return score
-
-
-def _fit(encoder: TextEncoder, texts: list[str]) -> None:
-    """Fit TF-IDF to all texts before it encodes some of them."""
-    if isinstance(encoder, TfidfEncoder):
-        encoder.fit(texts)
-
-
 def _read_train(
     path: Path,
     columns: tuple[str, str],
     train_split: str,
-    test_split: str | None,
+    test_split: str,
     samples_per_label: int,
     drop_empty: bool,
 ) -> LabelledTexts:

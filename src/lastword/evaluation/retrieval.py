@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lastword.encoder import TextEncoder, checked
+from lastword.encoder import TextEncoder, encode_distinct
 from lastword.files.inputs import Collection
+from lastword.geometry import unit
 from lastword.uncertainty import Score, resamples, sample_hash
 
 _RANKS = 10
@@ -30,15 +31,11 @@ def retrieval_score(encoder: TextEncoder, collection: Collection) -> Score:
     Source: BEIR, arXiv:2104.08663; MTEB, arXiv:2210.07316.
     """
     ids = list(collection.documents)
-    documents = _embedded(getattr(encoder, "encode_document", encoder.encode), document_texts(collection))
-    queries = _embedded(getattr(encoder, "encode_query", encoder.encode), list(collection.queries.values()))
+    documents = unit(encode_distinct(encoder, document_texts(collection), "document"))
+    queries = unit(encode_distinct(encoder, list(collection.queries.values()), "query"))
     grades = [collection.relevant[query] for query in collection.queries]
-    gains = np.array(
-        [
-            ndcg([ids[row] for row in ranking], relevant)
-            for ranking, relevant in zip(_rankings(queries, documents, ids), grades, strict=True)
-        ]
-    )
+    rankings = _rankings(queries, documents, ids)
+    gains = np.array([ndcg([ids[row] for row in best], grades[i]) for i, best in enumerate(rankings)])
     return Score(
         metric="ndcg_at_10",
         value=round(float(gains.sum() / len(gains)), _DIGITS),
@@ -77,16 +74,6 @@ def _chance(grades: Mapping[str, int], documents: int) -> float:
 
 def _discounted(gains: Sequence[int]) -> float:
     return float(sum(gain / np.log2(rank + 2) for rank, gain in enumerate(gains[:_RANKS])))
-
-
-def _embedded(encode: Callable[[Sequence[str]], np.ndarray], texts: Sequence[str]) -> np.ndarray:
-    """Vectors of length 1, (n, dim); each distinct text is embedded once."""
-    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    vectors = checked(encode(list(row_of)), len(row_of))
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    rows: np.ndarray = vectors[[row_of[text] for text in texts]]
-    return rows
 
 
 def _rankings(queries: np.ndarray, documents: np.ndarray, ids: Sequence[str]) -> list[np.ndarray]:

@@ -137,9 +137,8 @@ def draw_samples(source: PairSource, pairs: int, seeds: int) -> list[pa.Table]:
             rng = random.Random(f"{seed}/{file}")
             rows += rng.sample(available, min(len(available), pairs // len(files)))
         random.Random(seed).shuffle(rows)
-        tables.append(
-            pa.table(dict(zip(("anchor", "positive", "negative"), zip(*rows, strict=True), strict=True)))
-        )
+        columns = zip(*rows, strict=True)
+        tables.append(pa.table(dict(zip(("anchor", "positive", "negative"), columns, strict=True))))
     return tables
 
 

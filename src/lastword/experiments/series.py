@@ -92,15 +92,8 @@ def run_series(
         runs, base_scores = list[TrainingRun](), dict[str, Score]()
         with progress("training runs", len(planned), step=1) as advance:
             for run in planned:
-                work = partial(
-                    _train_and_score,
-                    folder.partial,
-                    run,
-                    development,
-                    scorer or LastStep(),
-                    base_scores,
-                    device,
-                )
+                args = (folder.partial, run, development, scorer or LastStep(), base_scores, device)
+                work = partial(_train_and_score, *args)
                 results = [TrainingRun.from_dict(row) for row in folder.once(run.file_name, work)]
                 if scores := results[0].scores.values():
                     info(f"{run.name}, seed {run.seed}: {100 * fmean(score.value for score in scores):.1f}")
@@ -163,9 +156,8 @@ def _train_and_score(
         except DivergenceError as error:
             warn(f"{run.name}, seed {run.seed}: {error}")
             shutil.rmtree(model.with_name(f"{model.name}.partial"))
-            return [
-                TrainingRun(run.name, run.seed, None, {}, {**run.facts, "diverged": str(error)}).to_dict()
-            ]
+            facts = {**run.facts, "diverged": str(error)}
+            return [TrainingRun(run.name, run.seed, None, {}, facts).to_dict()]
     step = json.loads((model / "training" / "choice.json").read_text(encoding="utf-8"))["step"]
     embedder = Embedder.from_pretrained(model, device=device)
     encoders: dict[str, TextEncoder] = {run.name: embedder}

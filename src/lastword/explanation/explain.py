@@ -16,7 +16,6 @@ from lastword import geometry
 from lastword.console import info, silenced, warn
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
-from lastword.explanation.attention import token_attention
 from lastword.explanation.groups import (
     Group,
     describe_groups,
@@ -25,14 +24,14 @@ from lastword.explanation.groups import (
     rows_by_cluster,
     rows_by_label,
 )
-from lastword.explanation.models import LoadedModel, LoadOptions, find_checkpoints, load_models
+from lastword.explanation.models import LoadedModel, find_checkpoints, load_models
 from lastword.explanation.page import render_page
 from lastword.explanation.picture import render_picture
-from lastword.explanation.result import Explanation, ModelExplanation, TextDetail, Token
-from lastword.explanation.sample import Columns, Sample, read_sample
+from lastword.explanation.result import Explanation, ModelExplanation, TextDetail
+from lastword.explanation.sample import Sample, read_sample
 from lastword.explanation.shares import attention_shares
 from lastword.explanation.vocabulary import Vocabulary
-from lastword.explanation.words import content_tokens, english_stop_words, read_stop_words
+from lastword.explanation.words import english_stop_words, marked_tokens, read_stop_words
 from lastword.files.run_folder import replace, require_absent
 
 
@@ -117,20 +116,24 @@ def explain(
         require_absent(Path(output), overwrite)
     if words < 1:
         raise RequestError(f"words={words}: give 1 or more")
-    columns = Columns(text_column, positive_column, label_column)
-    sample = read_sample(data, columns, texts, max_texts=max_texts, seed=seed, drop_empty=drop_empty)
-    require_groups(clusters, sample.labels, len(sample.texts))
-    options = _Options(
-        stop_words=read_stop_words(stop_words) if stop_words else english_stop_words(),
-        clusters=clusters,
-        words=words,
-        batch_tokens=batch_tokens,
+    sample = read_sample(
+        data,
+        text_column,
+        positive_column,
+        label_column,
+        texts,
+        max_texts=max_texts,
         seed=seed,
+        drop_empty=drop_empty,
     )
+    require_groups(clusters, sample.labels, len(sample.texts))
+    content = read_stop_words(stop_words) if stop_words else english_stop_words()
+    options = _Options(content, clusters, words, batch_tokens, seed)
     run = find_checkpoints(checkpoints) if checkpoints is not None else None
+    settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
     results: list[ModelExplanation] = []
     first_ids: tuple[str, list[list[int]]] | None = None
-    for model in load_models(models, run, LoadOptions(template, pooling, dtype, device)):
+    for model in load_models(models, run, **settings):
         info(f"explaining {model.name}")
         first_ids = _require_same_tokens(model, sample.texts, first_ids)
         # Every checkpoint would repeat the warnings of the first model.
@@ -191,13 +194,10 @@ def _geometry(
     embedder: Embedder, vectors: np.ndarray, sample: Sample, batch_tokens: int | None
 ) -> dict[str, float | None]:
     """Measures of the vectors; most are not defined for a single text."""
-    several = len(vectors) > 1
-    measures: dict[str, float | None] = {
-        "mean_cosine": geometry.mean_cosine(vectors) if several else None,
-        "effective_rank": geometry.effective_rank(vectors) if several else None,
-        "uniformity": geometry.uniformity(vectors) if several else None,
-        "alignment": None,
-    }
+    names = ("mean_cosine", "effective_rank", "uniformity")
+    measures: dict[str, float | None] = dict.fromkeys([*names, "alignment"])
+    if len(vectors) > 1:
+        measures |= {name: getattr(geometry, name)(vectors) for name in names}
     if sample.positives is not None:
         positives = embedder.encode(sample.positives, normalize=False, batch_tokens=batch_tokens)
         measures["alignment"] = geometry.alignment(vectors, positives)
@@ -212,14 +212,8 @@ def _details(
     options: _Options,
 ) -> list[TextDetail]:
     details = []
-    vectors = embedder.encode(texts, normalize=False)
-    contents = content_tokens(embedder, texts, options.stop_words)
-    for text, vector, content in zip(texts, vectors, contents, strict=True):
-        flags = iter(content.tolist())
-        tokens = [
-            Token(token.token, token.part, token.weight, token.part == "text" and next(flags))
-            for token in token_attention(embedder, text)
-        ]
+    for text, vector in zip(texts, embedder.encode(texts, normalize=False), strict=True):
+        tokens = marked_tokens(embedder, text, options.stop_words)
         words = vocabulary.nearest(vector, options.words) if vocabulary else None
         distinctive = distinctive_words(vocabulary, vector, mean, options.words)
         details.append(TextDetail(text, tokens, words, distinctive))

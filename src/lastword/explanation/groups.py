@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,10 +30,6 @@ class Group:
     words: list[Word] | None
     distinctive: list[str] | None
     examples: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-compatible values."""
-        return asdict(self)
 
 
 def require_groups(clusters: int | None, labels: Sequence[str] | None, n: int) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import HfHubHTTPError
 
-from lastword.bundled import NAMES, path_of
+from lastword.bundled import PATHS
 from lastword.config import TrainConfig
 from lastword.console import info
-from lastword.embedding import Embedder, Template
+from lastword.embedding import Embedder
 from lastword.embedding import folder as folders
 from lastword.embedding.adapters import adapter_settings, attach_adapter, load_adapter
 from lastword.errors import MissingFileError, ModelError, RequestError
@@ -36,31 +36,6 @@ class Checkpoints:
     steps: list[tuple[int, Path]]
     base: str
     recipe: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """Template and pooling for base models, which store none."""
-
-    template: str | Template
-    pooling: str
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How models are loaded.
-
-    Attributes:
-        template: for all models; None uses the stored template of each.
-        pooling: for all models; None uses the stored pooling of each.
-        dtype: None is the best precision that the device supports.
-        device: None is the best device available.
-    """
-
-    template: str | None = None
-    pooling: str | None = None
-    dtype: str | None = None
-    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,21 +84,26 @@ def find_checkpoints(folder: str | Path) -> Checkpoints:
 
 
 def load_models(
-    models: Sequence[str | Path | Embedder], checkpoints: Checkpoints | None, options: LoadOptions
+    models: Sequence[str | Path | Embedder], checkpoints: Checkpoints | None, **settings: str | None
 ) -> Iterator[LoadedModel]:
     """Load one model after the other: the named ones, then the base model of the run and its checkpoints.
 
     Base models, which store no template and pooling, get those of the first model that does, or of the run,
     so that models are compared in the same setting. A model is loaded only once.
 
+    Args:
+        models: names, folders or loaded embedders.
+        checkpoints: of a training run.
+        **settings: template, pooling, dtype and device of every model; None is its default.
+
     Raises:
         MissingFileError, ModelError, RequestError, TemplateError: a model cannot be loaded.
         WorkError: a checkpoint cannot be loaded.
     """
-    defaults = _first_stored(models) or _run_defaults(checkpoints)
+    defaults = next(filter(None, map(_stored_settings, models)), None) or _run_settings(checkpoints)
     loaded: dict[str, str] = {}  # identity → name
     for model in models:
-        embedder = model if isinstance(model, Embedder) else _load(model, options, defaults)
+        embedder = model if isinstance(model, Embedder) else _load(model, settings, defaults)
         step = 0 if checkpoints and embedder.name == checkpoints.base else None
         identity = embedder.identity
         if identity in loaded:
@@ -131,56 +111,42 @@ def load_models(
             continue
         loaded[identity] = embedder.name
         yield LoadedModel(embedder.name, step, embedder)
-    if checkpoints:
-        yield from _load_checkpoints(checkpoints, options, loaded)
-
-
-def _load_checkpoints(
-    checkpoints: Checkpoints, options: LoadOptions, loaded: dict[str, str]
-) -> Iterator[LoadedModel]:
-    embedder = _load(checkpoints.base, options, _run_defaults(checkpoints))
+    if not checkpoints:
+        return
+    embedder = _load(checkpoints.base, settings, _run_settings(checkpoints))
     if embedder.identity not in loaded:
         yield LoadedModel(f"{checkpoints.base} (step 0)", 0, embedder)
-    model = embedder.backbone.model
     for i, (step, folder) in enumerate(checkpoints.steps):
-        (load_adapter if i else attach_adapter)(model, folder)
+        (load_adapter if i else attach_adapter)(embedder.backbone.model, folder)
         yield LoadedModel(f"step {step}", step, embedder)
 
 
-def _load(model: str | Path, options: LoadOptions, defaults: Defaults) -> Embedder:
-    template: str | Template | None = options.template
-    pooling = options.pooling
+def _load(model: str | Path, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> Embedder:
     if _stored_settings(model) is None:
-        template, pooling = template or defaults.template, pooling or defaults.pooling
-    return Embedder.from_pretrained(
-        model, template=template, pooling=pooling, dtype=options.dtype, device=options.device
-    )
+        settings = {**settings, **{name: settings[name] or value for name, value in defaults.items()}}
+    return Embedder.from_pretrained(model, **settings)
 
 
-def _first_stored(models: Sequence[str | Path | Embedder]) -> Defaults | None:
-    """Template and pooling of the first model that stores them."""
-    for model in models:
-        stored = model if isinstance(model, Embedder) else _stored_settings(model)
-        if stored:
-            return Defaults(stored.spec.template, stored.spec.pooling.spec)
-    return None
-
-
-def _run_defaults(checkpoints: Checkpoints | None) -> Defaults:
+def _run_settings(checkpoints: Checkpoints | None) -> dict[str, Any]:
     """Template and pooling of the run, or the defaults of training."""
-    default, recipe = TrainConfig(), checkpoints.recipe if checkpoints else {}
-    return Defaults(recipe.get("template") or default.template, recipe.get("pooling") or default.pooling)
+    recipe = checkpoints.recipe if checkpoints else {}
+    return {name: recipe.get(name) or getattr(TrainConfig, name) for name in ("template", "pooling")}
 
 
-def _stored_settings(model: str | Path) -> folders.Stored | None:
-    """The `lastword.json` of a folder or Hub model; None for a base model, or if the model does not exist."""
-    path = path_of(str(model)) if str(model) in NAMES else model
-    if not Path(path).is_dir() and str(path).count("/") != 1:
-        return None
-    try:
-        return folders.read(path)
-    except HfHubHTTPError:
-        return None
+def _stored_settings(model: str | Path | Embedder) -> dict[str, Any] | None:
+    """Template and pooling of a loaded model, folder or Hub model; None if it is a base model or does not exist."""
+    stored: folders.Stored | Embedder | None
+    if isinstance(model, Embedder):
+        stored = model
+    else:
+        path = PATHS.get(str(model), model)
+        if not Path(path).is_dir() and str(path).count("/") != 1:
+            return None
+        try:
+            stored = folders.read(path)
+        except HfHubHTTPError:
+            return None
+    return {"template": stored.spec.template, "pooling": stored.spec.pooling.spec} if stored else None
 
 
 def _read_recipe(folder: Path) -> dict[str, Any]:

@@ -7,20 +7,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lastword.explanation.picture import render_picture
-from lastword.explanation.result import Explanation, ModelExplanation, Token
+from lastword.explanation.result import Explanation, ModelExplanation
 from lastword.explanation.shares import KINDS
 from lastword.explanation.table import (
     KIND_NAMES,
+    content_rows,
     geometry_rows,
-    percent,
-    shortened,
     summary,
     with_interval,
     words_line,
 )
+from lastword.explanation.words import Token
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, panel, section
+from lastword.report.table import percent, shortened
 from lastword.uncertainty import mean_intervals
 
 _STYLE = Path(__file__).with_name("page.css")
@@ -74,11 +75,7 @@ def _head(explanation: Explanation) -> Markup:
 def _attention(explanation: Explanation) -> Markup:
     titles = ["Model", "Template, pooling", *KIND_NAMES.values()]
     rows = [
-        (
-            model.name,
-            f"{model.template}, {model.pooling}",
-            *(with_interval(model.kinds[kind]) for kind in KINDS),
-        )
+        (model.name, f"{model.template}, {model.pooling}", *map(with_interval, model.kinds.values()))
         for model in explanation.models
     ]
     table = tag("details", tag("summary", "Numbers with their intervals"), _numbers(titles, rows, words=2))
@@ -87,15 +84,6 @@ def _attention(explanation: Explanation) -> Markup:
 
 def _content(explanation: Explanation) -> Markup:
     reference = explanation.reference
-    rows = [
-        (
-            model.name,
-            with_interval(model.content),
-            "" if model is reference else with_interval(model.gain(reference), signed=True),
-            with_interval(model.balance),
-        )
-        for model in explanation.models
-    ]
     note = (
         "The share on content words, which are words of the text that are not stop words, of the attention without "
         f"begin-of-text and the last token itself. With equal weights for all tokens it would be "
@@ -103,7 +91,9 @@ def _content(explanation: Explanation) -> Markup:
         "equal weights."
     )
     titles = ["Model", "Share, %", f"Gain over {reference.name}", "Balance, %"]
-    return section("content", "Content words", _numbers(titles, rows), tag("p", note, class_="note"))
+    return section(
+        "content", "Content words", _numbers(titles, content_rows(explanation)), tag("p", note, class_="note")
+    )
 
 
 def _heads(models: Sequence[ModelExplanation]) -> Markup:
@@ -169,18 +159,9 @@ def _token_table(models: Sequence[ModelExplanation], text: int) -> Markup:
     top = max(token.weight for column in columns for token in column)
     rows = []
     for tokens in zip(*columns, strict=True):
-        cells = [
-            tag(
-                "td",
-                tag(
-                    "div",
-                    svg.bar(token.weight / top, style=_token_style(token)),
-                    tag("span", percent(token.weight)),
-                    class_="weight",
-                ),
-            )
-            for token in tokens
-        ]
+        bars = [svg.bar(token.weight / top, style=_token_style(token)) for token in tokens]
+        shares = [tag("span", percent(token.weight)) for token in tokens]
+        cells = [tag("td", tag("div", *cell, class_="weight")) for cell in zip(bars, shares, strict=True)]
         name = tag("th", token_name(tokens[0].token), scope="row")
         rows.append(tag("tr", name, *cells, class_=_token_style(tokens[0])))
     return _table(["Token", *(model.name for model in models)], rows, "bytoken")
@@ -220,14 +201,10 @@ def _words(models: Sequence[ModelExplanation]) -> Markup | None:
 def _groups(models: Sequence[ModelExplanation]) -> Markup | None:
     parts = []
     for model in models:
-        rows = [
-            (
-                f"{group.name} ({group.size:,})",
-                ", ".join(group.distinctive or []),
-                shortened(group.examples[0], 120),
-            )
-            for group in model.groups
-        ]
+        rows = []
+        for group in model.groups:
+            words, text = ", ".join(group.distinctive or []), shortened(group.examples[0], 120)
+            rows.append((f"{group.name} ({group.size:,})", words, text))
         if rows:
             titles = ["Group", "Distinctive words; its most central text"]
             parts += [tag("h3", model.name), _words_table(titles, rows)]
@@ -235,14 +212,10 @@ def _groups(models: Sequence[ModelExplanation]) -> Markup | None:
 
 
 def _words_table(titles: Sequence[str], rows: Iterable[tuple[str, str, str]]) -> Markup:
-    body = [
-        tag(
-            "tr",
-            tag("th", name, scope="row"),
-            tag("td", first, tag("br"), tag("span", second, class_="second")),
-        )
-        for name, first, second in rows
-    ]
+    body = []
+    for name, first, second in rows:
+        words = tag("td", first, tag("br"), tag("span", second, class_="second"))
+        body.append(tag("tr", tag("th", name, scope="row"), words))
     return _table(titles, body, "numbers")
 
 

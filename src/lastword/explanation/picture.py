@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.explanation.result import Explanation, ModelExplanation
-from lastword.explanation.shares import KINDS, Kind
-from lastword.explanation.table import KIND_NAMES, percent, shortened
+from lastword.explanation.shares import KINDS
+from lastword.explanation.table import KIND_NAMES
 from lastword.report.markup import Markup, tag
 from lastword.report.svg import standalone, ticks
+from lastword.report.table import percent, shortened
 
 WIDTH, ROW_HEIGHT, BAR_HEIGHT, TOP, BOTTOM = 960.0, 30.0, 20.0, 84.0, 52.0
 BARS = (170.0, 600.0)  # x from 0 to 100 %
@@ -58,14 +59,14 @@ def _stacked_bar(model: ModelExplanation, y: float) -> list[Markup]:
         title = f"{KIND_NAMES[kind]} {percent(kinds[kind].mean)} %"
         parts.append(tag("rect", tag("title", title), x=x, y=y, width=width, height=BAR_HEIGHT, class_=kind))
         if width >= _MIN_LABEL_WIDTH:
-            parts.append(_number(kind, kinds[kind].mean, x + width / 2, y))
+            place: dict[str, str | float] = {
+                "x": x + width / 2,
+                "y": y + BAR_HEIGHT - 6,
+                "text_anchor": "middle",
+            }
+            parts.append(tag("text", percent(kinds[kind].mean), **place, font_size="11", class_=f"on-{kind}"))
         x += width
     return parts
-
-
-def _number(kind: Kind, share: float, x: float, y: float) -> Markup:
-    y += BAR_HEIGHT - 6
-    return tag("text", percent(share), x=x, y=y, text_anchor="middle", font_size="11", class_=f"on-{kind}")
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ class _Axis:
     @classmethod
     def of(cls, explanation: Explanation) -> _Axis:
         uniform = explanation.reference.uniform
-        ends = [end for model in explanation.models for end in (model.content.mean, model.content.high)] + [
-            uniform
+        ends = [
+            uniform,
+            *(end for model in explanation.models for end in (model.content.mean, model.content.high)),
         ]
         highest = max((end for end in ends if end == end), default=1.0)
         bottom = TOP + ROW_HEIGHT * len(explanation.models)

@@ -12,24 +12,8 @@ import numpy as np
 from lastword.explanation.groups import Group
 from lastword.explanation.shares import KINDS, Kind, Shares
 from lastword.explanation.vocabulary import Word
+from lastword.explanation.words import Token
 from lastword.uncertainty import MeanInterval, mean_interval, mean_intervals
-
-
-@dataclass(frozen=True)
-class Token:
-    """One token of a text that is shown token by token.
-
-    Attributes:
-        token: its piece of the text.
-        part: "bos", "template", "text" or "suffix".
-        weight: share of the last token's attention in the last layer, mean over heads, 0 … 1.
-        content: whether it belongs to a content word.
-    """
-
-    token: str
-    part: str
-    weight: float
-    content: bool
 
 
 @dataclass(frozen=True)
@@ -113,7 +97,7 @@ class ModelExplanation:
             "heads": self.shares.heads.tolist(),
             "geometry": self.geometry,
             "texts": [asdict(detail) for detail in self.details],
-            "groups": [group.to_dict() for group in self.groups],
+            "groups": [asdict(group) for group in self.groups],
         }
 
     def _layer(self, layer: int) -> dict[str, Any]:

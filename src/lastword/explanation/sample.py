@@ -6,26 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lastword.bundled import NAMES, path_of
+from lastword.bundled import PATHS
 from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
 _DETAILED = 2  # texts of the file that are shown token by token by default
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Columns to read.
-
-    Attributes:
-        text: column of the texts.
-        positive: column of texts with the same meaning, or None.
-        label: column of labels, or None.
-    """
-
-    text: str = "text"
-    positive: str | None = None
-    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,38 +34,26 @@ class Sample:
 
 def read_sample(
     data: str | Path,
-    columns: Columns,
+    text_column: str = "text",
+    positive_column: str | None = None,
+    label_column: str | None = None,
     detailed: Sequence[str] = (),
     *,
     max_texts: int,
     seed: int,
     drop_empty: bool = False,
 ) -> Sample:
-    """Read a file and draw a sample, in the order of the file.
-
-    Args:
-        data: a file, or the name of a bundled one.
-        columns: its columns.
-        detailed: texts to show token by token; by default the first two of the sample.
-        max_texts: maximum number of texts.
-        seed: of the sample.
-        drop_empty: leave out rows without text.
+    """Read a file and draw a sample, in the order of the file; arguments as for `explain`.
 
     Raises:
         MissingFileError, TableError, RequestError: see the message.
     """
-    path = path_of(str(data)) if str(data) in NAMES else Path(data)
-    names = [name for name in (columns.text, columns.positive) if name]
-    labels = [columns.label] if columns.label else []
-    cells = read_texts(path, names, labels=labels, drop_empty=drop_empty)
-    total = len(cells[columns.text])
+    names = [text_column, *([positive_column] if positive_column else [])]
+    labels = [label_column] if label_column else []
+    cells = read_texts(PATHS.get(str(data), data), names, labels=labels, drop_empty=drop_empty)
+    total = len(cells[text_column])
     rows = sample_rows(total, max_texts, seed)
     sampled = {name: [column[row] for row in rows] for name, column in cells.items()}
-    texts = sampled[columns.text]
-    return Sample(
-        texts,
-        sampled[columns.positive] if columns.positive else None,
-        sampled[columns.label] if columns.label else None,
-        total,
-        list(detailed) or texts[:_DETAILED],
-    )
+    texts = sampled[text_column]
+    positives, of_rows = (sampled[name] if name else None for name in (positive_column, label_column))
+    return Sample(texts, positives, of_rows, total, list(detailed) or texts[:_DETAILED])

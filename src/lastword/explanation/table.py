@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lastword.explanation.result import Explanation, ModelExplanation
 from lastword.explanation.shares import KINDS, Kind
 from lastword.explanation.vocabulary import Word
-from lastword.report.table import aligned
+from lastword.report.table import aligned, percent, shortened
 from lastword.uncertainty import MeanInterval
 
 KIND_NAMES: dict[Kind, str] = {
@@ -17,12 +17,6 @@ KIND_NAMES: dict[Kind, str] = {
     "other": "rest of the text",
     "suffix": "template after",
     "itself": "last token itself",
-}
-GEOMETRY_NAMES = {
-    "mean_cosine": "mean cosine",
-    "effective_rank": "effective rank",
-    "uniformity": "uniformity",
-    "alignment": "alignment",
 }
 
 
@@ -46,11 +40,6 @@ def summary(explanation: Explanation) -> str:
     return f"{size} texts of {explanation.data}; (low … high) is a 95 % interval over the texts"
 
 
-def percent(value: float) -> str:
-    """A share with one digit; a dash if it is not defined."""
-    return "–" if value != value else f"{100 * value:.1f}"
-
-
 def with_interval(share: MeanInterval, signed: bool = False) -> str:
     """A share with its 95 % interval, in percent."""
     if share.n < 2:
@@ -60,27 +49,35 @@ def with_interval(share: MeanInterval, signed: bool = False) -> str:
     return f"{mean} ({low} … {high})".replace("-", "−")
 
 
-def three_digits(value: float | None) -> str:
-    """Three significant digits; a dash if it is not defined."""
-    return "–" if value is None else f"{value:.3g}".replace("-", "−")
-
-
 def geometry_rows(models: Sequence[ModelExplanation]) -> list[list[str]]:
-    """Names of the measures that are defined, then for each model its name and its values."""
-    names = [name for name in GEOMETRY_NAMES if any(model.geometry[name] is not None for model in models)]
-    rows = [[model.name, *(three_digits(model.geometry[name]) for name in names)] for model in models]
-    return [[GEOMETRY_NAMES[name] for name in names], *rows]
+    """Names of the measures that are defined, then for each model its name and its values, with three digits."""
+    names = [name for name in models[0].geometry if any(model.geometry[name] is not None for model in models)]
+    values = [[model.geometry[name] for name in names] for model in models]
+    shown = [["–" if value is None else f"{value:.3g}".replace("-", "−") for value in row] for row in values]
+    titles = [name.replace("_", " ") for name in names]
+    return [titles, *([model.name, *row] for model, row in zip(models, shown, strict=True))]
 
 
 def words_line(words: Sequence[Word] | None) -> str:
     """Words with their probabilities, most likely first."""
-    return ", ".join(f"{word.word} {_probability(word.probability)}" for word in words or [])
+    shares = {
+        word.word: "<1%" if word.probability < 0.01 else f"{word.probability:.0%}" for word in words or []
+    }
+    return ", ".join(f"{word} {share}" for word, share in shares.items())
 
 
-def shortened(text: str, length: int = 60) -> str:
-    """One line of a text."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+def content_rows(explanation: Explanation) -> list[tuple[str, ...]]:
+    """For each model its name, share on content words, gain over the reference, and balance."""
+    reference = explanation.reference
+    return [
+        (
+            model.name,
+            with_interval(model.content),
+            "" if model is reference else with_interval(model.gain(reference), signed=True),
+            with_interval(model.balance),
+        )
+        for model in explanation.models
+    ]
 
 
 def _kinds(explanation: Explanation) -> str:
@@ -93,10 +90,7 @@ def _kinds(explanation: Explanation) -> str:
 
 def _content(explanation: Explanation) -> str:
     reference = explanation.reference
-    rows = [("model", "share", f"gain over {reference.name}", "balance")]
-    for model in explanation.models:
-        gain = "" if model is reference else with_interval(model.gain(reference), signed=True)
-        rows.append((model.name, with_interval(model.content), gain, with_interval(model.balance)))
+    rows = [("model", "share", f"gain over {reference.name}", "balance"), *content_rows(explanation)]
     title = "content words: % of the attention without begin of text and the last token itself"
     return f"{_block(title, rows)}\n  with equal weights for all tokens: {percent(reference.uniform)}"
 
@@ -109,36 +103,26 @@ def _geometry(explanation: Explanation) -> str:
 
 
 def _words(explanation: Explanation) -> str:
-    lines = []
+    blocks = []
     for i, detail in enumerate(explanation.models[0].details):
-        details = [(model.name, model.details[i]) for model in explanation.models]
         rows = [
-            (name, words_line(of_model.words), f"distinctive: {', '.join(of_model.distinctive or [])}")
-            for name, of_model in details
-            if of_model.words is not None
+            (model.name, words_line(words), f"distinctive: {', '.join(model.details[i].distinctive or [])}")
+            for model in explanation.models
+            if (words := model.details[i].words) is not None
         ]
         if rows:
-            lines += [f"“{shortened(detail.text)}”", aligned(rows, right=(), indent="  ")]
+            blocks.append(f"\n“{shortened(detail.text)}”\n{aligned(rows, right=(), indent='  ')}")
     title = "nearest words; distinctive: nearest to the vector minus the mean vector of the texts"
-    return "\n".join([title, *lines]) if lines else ""
+    return title + "".join(blocks) if blocks else ""
 
 
 def _groups(model: ModelExplanation) -> str:
-    rows = [
-        (
-            group.name,
-            f"{group.size:,}",
-            ", ".join(group.distinctive or []),
-            f"“{shortened(group.examples[0])}”",
-        )
-        for group in model.groups
-    ]
-    return _block(f"groups of {model.name}", [("group", "texts", "distinctive words", "central text"), *rows])
+    rows = [("group", "texts", "distinctive words", "central text")]
+    for group in model.groups:
+        words, text = ", ".join(group.distinctive or []), f"“{shortened(group.examples[0])}”"
+        rows.append((group.name, f"{group.size:,}", words, text))
+    return _block(f"groups of {model.name}", rows)
 
 
 def _block(title: str, rows: Sequence[Sequence[str]]) -> str:
     return f"{title}\n{aligned(rows, indent='  ')}"
-
-
-def _probability(value: float) -> str:
-    return "<1%" if value < 0.01 else f"{100 * value:.0f}%"

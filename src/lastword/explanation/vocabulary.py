@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers.utils.hub import cached_file
 
-from lastword.bundled import NAMES, path_of
+from lastword.bundled import PATHS
 from lastword.embedding import Embedder
 from lastword.embedding.tokenizer import TextTokenizer
 
@@ -35,10 +34,6 @@ class Word:
 
     word: str
     probability: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-compatible values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ def _tied_head(embedder: Embedder) -> Tensor | None:
 
 def _stored_head(name: str, revision: str | None) -> Tensor | None:
     """The head from the local files of a model; nothing is downloaded."""
-    model = str(path_of(name)) if name in NAMES else name
+    model = str(PATHS.get(name, name))
     index = _local_file(model, _INDEX, revision)
     shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"] if index else {}
     for head in _HEADS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from lastword.embedding import Embedder
 from lastword.embedding.tokens import clean
 from lastword.errors import MissingFileError, RequestError
+from lastword.explanation.attention import TokenAttention, token_attention
 
 _APOSTROPHES = "'’ʼ"
 _JOINERS = "\u200c\u200d"  # inside words of Indic and Persian script
@@ -111,6 +113,23 @@ def content_tokens(embedder: Embedder, texts: Sequence[str], stop_words: frozens
         encoded = offsets[: embedder.pipeline.compiled.budget]
         tokens.append(np.array([bool(content[start:end].any()) for start, end in encoded], dtype=bool))
     return tokens
+
+
+@dataclass(frozen=True)
+class Token(TokenAttention):
+    """One token and the attention it gets, and whether it belongs to a content word."""
+
+    content: bool
+
+
+def marked_tokens(embedder: Embedder, text: str, stop_words: frozenset[str]) -> list[Token]:
+    """Attention of the last token in the last layer, token by token, content words marked."""
+    (content,) = content_tokens(embedder, [text], stop_words)
+    flags = iter(content.tolist())
+    return [
+        Token(**vars(token), content=token.part == "text" and next(flags))
+        for token in token_attention(embedder, text)
+    ]
 
 
 def _plain(word: str) -> str:

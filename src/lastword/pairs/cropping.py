@@ -10,15 +10,15 @@ from itertools import pairwise
 from typing import Any
 
 from lastword.errors import RequestError, unknown_name
-from lastword.files.tables import Chunk, Kind
-from lastword.pairs.record import Pair, Rejected, row_rng
+from lastword.files.tables import Chunk
+from lastword.pairs.record import OneColumn, Pair, Rejected, row_rng
 
 MODES = ("spans", "sentences")
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+(?=\S)")
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(OneColumn):
     """Two spans of a document that do not overlap, or two neighbouring sentences.
 
     Source: random cropping as in Contriever, arXiv:2112.09118, §3.1, here without overlap, since common words
@@ -49,11 +49,6 @@ class Crop:
             )
         if self.per_document < 1:
             raise RequestError(f"per_document={self.per_document}: it must be at least 1")
-
-    @property
-    def columns(self) -> dict[str, Kind]:
-        """See `Method`."""
-        return {self.text_column: "text"}
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""

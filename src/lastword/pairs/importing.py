@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lastword.files.tables import Chunk, Kind
-from lastword.pairs.record import Pair, Rejected
+from lastword.pairs.record import OneColumn, Pair, Rejected
 
 PRESETS: dict[str, dict[str, Any]] = {
     "nli": {"anchor_column": "sent0", "positive_column": "sent1", "negative_column": "hard_neg"},
@@ -70,7 +70,7 @@ class Import:
 
 
 @dataclass(frozen=True)
-class SameText:
+class SameText(OneColumn):
     """Each text with itself: the model's own dropout makes the two sides differ.
 
     Source: SimCSE, arXiv:2104.08821, §3.
@@ -82,11 +82,6 @@ class SameText:
     text_column: str = "text"
     name: str = "dropout"
     chunk: int = 4096
-
-    @property
-    def columns(self) -> dict[str, Kind]:
-        """See `Method`."""
-        return {self.text_column: "text"}
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""

@@ -40,10 +40,7 @@ class PairsResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
-        return {
-            "output": str(self.output), "rows": self.rows, "pairs": self.pairs, "rejected": self.rejected,
-            "seconds": round(self.seconds, 2),
-        }  # fmt: skip
+        return vars(self) | {"output": str(self.output), "seconds": round(self.seconds, 2)}
 
 
 def make_pairs(
@@ -90,14 +87,9 @@ def make_pairs(
         return table_of(pairs, Path(file).name, method.name, seed), dict(rejected)
 
     with run.open(settings) as folder:
+        description = f"pairs by {method.name}"
         parts = run_chunks(
-            file,
-            method.columns,
-            work,
-            run,
-            size=method.chunk,
-            description=f"pairs by {method.name}",
-            drop_empty=drop_empty,
+            file, method.columns, work, run, size=method.chunk, description=description, drop_empty=drop_empty
         )
         result = _result(output, parts, started)
         if not result.pairs:
@@ -116,10 +108,6 @@ def _result(output: Path, parts: list[Part], started: float) -> PairsResult:
     rejected = Counter({NO_TEXT: sum(part.unusable for part in parts)})
     for part in parts:
         rejected.update(part.facts)
-    return PairsResult(
-        output,
-        sum(part.rows for part in parts),
-        sum(part.results for part in parts),
-        {reason: count for reason, count in rejected.most_common() if count},
-        time.monotonic() - started,
-    )
+    rows, pairs = sum(part.rows for part in parts), sum(part.results for part in parts)
+    reasons = {reason: count for reason, count in rejected.most_common() if count}
+    return PairsResult(output, rows, pairs, reasons, time.monotonic() - started)

@@ -8,14 +8,14 @@ from typing import Any
 
 from lastword.augment import NOISES, checked_noises, noisy
 from lastword.errors import RequestError, unknown_name
-from lastword.files.tables import Chunk, Kind
-from lastword.pairs.record import Pair, Rejected, row_rng
+from lastword.files.tables import Chunk
+from lastword.pairs.record import OneColumn, Pair, Rejected, row_rng
 
 SIDES = ("positive", "both")
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(OneColumn):
     """A text and a noisy copy, or two noisy copies.
 
     Source: arXiv:2507.22729, §3.3.
@@ -39,11 +39,6 @@ class Noise:
             raise RequestError(f"kinds is empty: choose from {', '.join(NOISES)}")
         if self.side not in SIDES:
             raise RequestError(unknown_name("side", self.side, SIDES))
-
-    @property
-    def columns(self) -> dict[str, Kind]:
-        """See `Method`."""
-        return {self.text_column: "text"}
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""

@@ -75,6 +75,17 @@ class Method(Protocol):
         """Make the pairs of some rows, which have no empty cells but in "blank" columns."""
 
 
+class OneColumn:
+    """What methods have in common that read one column of texts."""
+
+    text_column: str
+
+    @property
+    def columns(self) -> dict[str, Kind]:
+        """See `Method`."""
+        return {self.text_column: "text"}
+
+
 def row_rng(seed: int, name: str, row: int) -> random.Random:
     """The random generator of a row, the same in every run and on every machine."""
     return random.Random(f"{seed}/{name}/{row}")
@@ -82,19 +93,13 @@ def row_rng(seed: int, name: str, row: int) -> random.Random:
 
 def table_of(pairs: Iterable[Pair], file: str, method: str, seed: int) -> pa.Table:
     """Pairs as a table of `SCHEMA`."""
-    rows = [
-        {
-            "anchor": pair.anchor,
-            "positive": pair.positive,
-            "negative": pair.negative,
-            "source": f"{file}:{pair.row}",
-            "method": method,
-            "seed": seed,
-            "meta": json.dumps(pair.meta, ensure_ascii=False, sort_keys=True),
-        }
-        for pair in pairs
-    ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    rows = []
+    for pair in pairs:
+        meta = json.dumps(pair.meta, ensure_ascii=False, sort_keys=True)
+        rows.append(
+            {**vars(pair), "source": f"{file}:{pair.row}", "method": method, "seed": seed, "meta": meta}
+        )
+    return pa.Table.from_pylist(rows, schema=SCHEMA)  # without the row
 
 
 def require_suffix(output: Path) -> None:

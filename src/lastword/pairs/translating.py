@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from lastword.console import load_libraries, progress
 from lastword.errors import ModelError, RequestError, unknown_name
 from lastword.extras import needed
-from lastword.files.tables import Chunk, Kind
+from lastword.files.tables import Chunk
 from lastword.pairs.generating.answers import cleaned, problem
-from lastword.pairs.record import Pair, Rejected
+from lastword.pairs.record import OneColumn, Pair, Rejected
 
 MODELS = "Helsinki-NLP/opus-mt-{source}-{target}"
 
@@ -25,7 +25,7 @@ class Translator(Protocol):
 
 
 @dataclass(frozen=True)
-class BackTranslation:
+class BackTranslation(OneColumn):
     """Each text, translated to a pivot language and back; one pair for each pivot.
 
     A text that comes back empty, unchanged or in another language gives no pair.
@@ -42,27 +42,20 @@ class BackTranslation:
     name: str = "translate"
     chunk: int = 256
 
-    @property
-    def columns(self) -> dict[str, Kind]:
-        """See `Method`."""
-        return {self.text_column: "text"}
-
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
-        return {
-            "translators": {
-                pivot: [getattr(translator, "model", "") for translator in both]
-                for pivot, both in self.translators.items()
-            }
+        models = {
+            pivot: [getattr(translator, "model", "") for translator in both]
+            for pivot, both in self.translators.items()
         }
+        return {"translators": models}
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
         texts = chunk.columns[self.text_column]
         for pivot, (forth, back) in self.translators.items():
-            for row, text, returned in zip(
-                chunk.rows, texts, _forth_and_back(texts, forth, back), strict=True
-            ):
+            translated = _forth_and_back(texts, forth, back)
+            for row, text, returned in zip(chunk.rows, texts, translated, strict=True):
                 positive = cleaned(returned or "")
                 reason = problem(positive, text, "")
                 if returned is None:
@@ -254,11 +247,8 @@ def load_translators(
         )
     if engine not in ENGINES:
         raise RequestError(unknown_name("engine", engine, ENGINES))
-    load = ENGINES[engine]
-    return {
-        pivot: (
-            load(models.format(source=language, target=pivot)),
-            load(models.format(source=pivot, target=language)),
-        )
-        for pivot in pivots
-    }
+
+    def load(source: str, target: str) -> Translator:
+        return ENGINES[engine](models.format(source=source, target=target))
+
+    return {pivot: (load(language, pivot), load(pivot, language)) for pivot in pivots}

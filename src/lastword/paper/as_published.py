@@ -5,8 +5,7 @@ For measuring what a defect costs, and for reproducing a published figure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from statistics import fmean
@@ -20,9 +19,9 @@ from lastword.embedding import Embedder
 from lastword.embedding.template import SLOT, Template
 from lastword.encoder import TextEncoder
 from lastword.errors import RequestError
+from lastword.evaluation import TaskScore
 from lastword.paper.left_assumed import LeftAssumed
-from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, Where, checked_switches
-from lastword.training.losses import Targets
+from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, checked_switches
 from lastword.training.objectives import Objective, PairObjective, PairStep
 from lastword.training.pairs import Pairs, read_pairs
 
@@ -141,7 +140,10 @@ class _MicroBatches:
             assert step.targets.excluded is not None
             excluded = step.targets.excluded | apart(step.owners, n)
             step = replace(step, targets=replace(step.targets, excluded=excluded))
-        return replace(step, loss=_times(ceil(n / MICRO_BATCH), step.loss)) if self.summed else step
+        if not self.summed:
+            return step
+        loss, parts = step.loss, ceil(n / MICRO_BATCH)
+        return replace(step, loss=lambda *vectors_and_targets: parts * loss(*vectors_and_targets))
 
 
 def apart(owners: Sequence[int], n: int) -> Tensor:
@@ -158,29 +160,17 @@ def apart(owners: Sequence[int], n: int) -> Tensor:
     return (anchors // MICRO_BATCH)[:, None] != (candidates // MICRO_BATCH)[None]
 
 
-def _times(factor: int, loss: Any) -> Any:
-    def multiplied(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
-        product: Tensor = factor * loss(anchors, candidates, targets)
-        return product
-
-    return multiplied
-
-
-def scored_as_published(
-    encoder: TextEncoder, switches: Sequence[str], where: Sequence[Where] | None = None
-) -> TextEncoder:
+def scored_as_published(encoder: TextEncoder, switches: Sequence[str]) -> TextEncoder:
     """The model as the paper's code would score it; itself, if no switch changes its vectors.
 
     Args:
         encoder: a loaded model.
         switches: names in `SWITCHES`, or "all".
-        where: refuse switches that change something else; None takes all.
 
     Raises:
-        RequestError: an unknown switch, one that changes nothing here, or a model that is no decoder.
+        RequestError: an unknown switch, or a model that is no decoder.
     """
-    checked = checked_switches(switches, where)
-    if all(SWITCHES[name].where != "evaluation" for name in checked):
+    if all(SWITCHES[name].where != "evaluation" for name in checked_switches(switches)):
         return encoder
     if not isinstance(encoder, Embedder):
         raise RequestError(
@@ -189,36 +179,20 @@ def scored_as_published(
     return LeftAssumed(encoder) if encoder.spec.pooling.reads_last else encoder
 
 
-def average_score(rows: Sequence[Mapping[str, Any]], switches: Sequence[str] = ()) -> float:
-    """Mean of the scores of several tasks.
+def published_average(tasks: Sequence[TaskScore], switches: Sequence[str]) -> float | None:
+    """Mean over tasks as the paper's code takes it: only scores of a split called "test" count.
 
     Args:
-        rows: each with its "score" and the "split" that it was scored on.
-        switches: average=test-only leaves out every split of another name.
-
-    Raises:
-        RequestError: an unknown switch, or no score is left.
-    """
-    only_test = "average=test-only" in checked_switches(switches)
-    scores = [row["score"] for row in rows if not only_test or row["split"] == "test"]
-    if not scores:
-        raise RequestError(f"{len(rows)} scores, none of a split that counts: there is no average")
-    return fmean(scores)
-
-
-def published_average(tasks: Sequence[Mapping[str, Any]], switches: Sequence[str]) -> float | None:
-    """Mean over the tasks of a benchmark as the paper's code takes it; None without average=test-only.
-
-    Args:
-        tasks: each with its "score" and the "splits" that it was scored on.
+        tasks: of a benchmark.
         switches: names in `SWITCHES`, or "all".
+
+    Returns:
+        None without average=test-only, or if no task has such a split.
     """
     if "average=test-only" not in checked_switches(switches):
         return None
-    rows = [{"score": task["score"], "split": split} for task in tasks for split in task["splits"]]
-    with suppress(RequestError):
-        return average_score(rows, switches)
-    return None
+    scores = [task.score.value for task in tasks for split in task.splits if split == "test"]
+    return fmean(scores) if scores else None
 
 
 def _wordings(template: Template) -> tuple[Template, Template]:
@@ -228,12 +202,14 @@ def _wordings(template: Template) -> tuple[Template, Template]:
             f"as_published='template=split': the paper's code has no two wordings of template {template.name!r}; "
             f"it has them of {', '.join(WORDINGS)}"
         )
-    trained, used = (_worded(template, text) for text in WORDINGS[template.name])
+
+    def worded(text: str) -> Template:
+        prefix, _, suffix = text.partition(SLOT)
+        return (
+            template
+            if text == template.text
+            else replace(template, name="custom", prefix=prefix, suffix=suffix)
+        )
+
+    trained, used = map(worded, WORDINGS[template.name])
     return trained, used
-
-
-def _worded(template: Template, text: str) -> Template:
-    if text == template.text:
-        return template
-    prefix, suffix = text.split(SLOT)
-    return replace(template, name="custom", prefix=prefix, suffix=suffix)

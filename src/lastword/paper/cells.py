@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -102,8 +102,7 @@ class CellRunner:
     base_scores: dict[str, Score] = field(default_factory=dict)
 
     @property
-    def _results(self) -> Path:
-        """Folder of finished MTEB tasks."""
+    def _results(self) -> Path:  # of finished MTEB tasks
         return self.folder.partial / "results"
 
     def cell(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Cell | None:
@@ -124,9 +123,8 @@ class CellRunner:
 
     def peer(self, name: str, suite: Suite) -> Cell:
         """Score a model to compare with, such as "tfidf"."""
-        return Cell(
-            (self._once(f"{suite.kind}-{_file_name(name)}", lambda: suite.score(name, self._results)),)
-        )
+        work = partial(suite.score, name, self._results)
+        return Cell((self._once(f"{suite.kind}-{_file_name(name)}", work),))
 
     def _run(
         self, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
@@ -134,15 +132,9 @@ class CellRunner:
         name = "-".join([suite.kind, _file_name(model), row.template, pooling])
         if row.source:
             name += f"-{row.source}{'-noise' if row.noise else ''}-{seed}"
-
-        def work() -> dict[str, Score]:
-            if row.source:
-                folder = self.folder.partial / f"{name}.model"
-                return self._train_and_score(folder, model, row, template, pooling, suite, seed)
-            embedder = Embedder.from_pretrained(model, template=template, pooling=pooling, device=self.device)
-            return suite.score(embedder, self._results)
-
-        return self._once(name, work)
+        settings = {"model": model, "template": template, "pooling": pooling, "seed": seed}
+        folder = self.folder.partial / f"{name}.model"
+        return self._once(name, partial(self._score, folder, row, settings, suite))
 
     def _once(self, name: str, work: Callable[[], dict[str, Score]]) -> dict[str, Score]:
         """Task → score, computed or read from the folder."""
@@ -153,15 +145,14 @@ class CellRunner:
         info(f"{name}: {100 * fmean(score.value for score in scores.values()):.1f}")
         return scores
 
-    def _train_and_score(
-        self, folder: Path, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
-    ) -> dict[str, Score]:
-        """One training run. The bundled development texts choose its checkpoint; the model is deleted."""
-        assert row.source
+    def _score(self, folder: Path, row: Row, settings: dict[str, Any], suite: Suite) -> dict[str, Score]:
+        """Scores of a model, trained first if its row says so. The bundled development texts choose its checkpoint."""
+        if not row.source:
+            model, how = settings["model"], {name: settings[name] for name in ("template", "pooling")}
+            return suite.score(Embedder.from_pretrained(model, **how, device=self.device), self._results)
         if not folder.exists():  # otherwise it was interrupted between training and scoring
-            settings = {**read_recipe(self.scale.recipe), **self.scale.settings, "model": model, "seed": seed}
-            settings |= {"template": template, "pooling": pooling, "noise": NOISES if row.noise else ()}
-            settings["pairs"] = [str(self.pairs.file(row.source))]
+            settings = {**read_recipe(self.scale.recipe), **self.scale.settings, **settings}
+            settings |= {"noise": NOISES if row.noise else (), "pairs": [str(self.pairs.file(row.source))]}
             if row.template == "emotion":  # longer than the other templates
                 settings["max_tokens"] = max(settings["max_tokens"], EMOTION_TOKENS)
             scorer = ClusterScorer(read_development(BUNDLED_DEVELOPMENT))

@@ -12,8 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
-from lastword.bundled import model_source, path_of
+from lastword.bundled import model_source
 from lastword.config import read_recipe, train_config
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
@@ -21,19 +23,11 @@ from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_developmen
 from lastword.experiments import Comparison
 from lastword.experiments.series import PlannedRun, fingerprint, run_series
 from lastword.files.run_folder import RunFolder
-from lastword.files.tables import read_texts
 from lastword.paper.as_published import AsPublished, scored_as_published
 from lastword.paper.cells import CellRunner
-from lastword.paper.report import (
-    Page,
-    Record,
-    bullet_list,
-    markdown_table,
-    summary_record,
-    with_error,
-    with_interval,
-)
+from lastword.paper.report import Page, Record, bullet_list, markdown_table, summary_record, with_error
 from lastword.paper.switches import SWITCHES
+from lastword.report.table import with_interval
 from lastword.training.objectives import step_rows
 from lastword.training.pairs import read_pairs
 
@@ -136,17 +130,16 @@ def measure_defects(
     def plan(inputs: Path) -> list[PlannedRun]:
         prepare = {"csv": _pairs_as_csv, "bos": _model_with_bos}
         changes = {name: prepare[name](common, inputs) for way in ways if (name := way.input)}
-        return [
-            PlannedRun(
-                way.name,
-                seed,
-                {**common, **way.settings, **(changes[way.input] if way.input else {})},
-                variant=AsPublished(way.switches) if way.switches else None,
-                encoders={name: partial(scored_as_published, switches=[name]) for name in way.scored_with},
-            )
-            for way in ways
-            for seed in range(seeds)
-        ]
+        runs = []
+        for way in ways:
+            run_settings = {**common, **way.settings, **(changes[way.input] if way.input else {})}
+            variant = AsPublished(way.switches) if way.switches else None
+            encoders = {name: partial(scored_as_published, switches=[name]) for name in way.scored_with}
+            runs += [
+                PlannedRun(way.name, seed, run_settings, variant=variant, encoders=encoders)
+                for seed in range(seeds)
+            ]
+        return runs
 
     return run_series(folder, common, plan, sets, subject="switch", record=record, device=device)
 
@@ -157,24 +150,17 @@ def defects_page(runner: CellRunner) -> Page:
     model = next(iter(scale.models.values()))
 
     def work() -> dict[str, Any]:
-        return measure_defects(
-            runner.folder.partial / "defects",
-            recipe=scale.recipe,
-            seeds=max(2, scale.seeds),
-            resume=True,
-            device=runner.device,
-            **{**scale.settings, "model": model},
-        ).to_dict()
+        settings = {**scale.settings, "model": model, "recipe": scale.recipe, "seeds": max(2, scale.seeds)}
+        output = runner.folder.partial / "defects"
+        return measure_defects(output, resume=True, device=runner.device, **settings).to_dict()
 
     comparison = Comparison.from_dict(runner.folder.once("defects-measured", work))
     against, facts, seeds = (comparison.settings[key] for key in ("against", "input", "seeds"))
     records: list[Record] = []
     for name in in_groups(comparison):
+        record = {"table": "defects", "model": model, "row": name, **summary_record(comparison.summary(name))}
         difference = comparison.difference(name, against[name]) if name in against else None
-        records.append({
-            "table": "defects", "model": model, "row": name, **summary_record(comparison.summary(name)),
-            "difference": None if difference is None else round(100 * difference.value, 2),
-        })  # fmt: skip
+        records.append(record | {"difference": difference and round(100 * difference.value, 2)})
     notes = [
         f"Mean V-measure of {' and '.join(comparison.base)}; each switch is compared with the bold row above it.",
         f"Not measured, since they cannot change these scores: {', '.join(unmeasured(comparison))}. Of "
@@ -240,31 +226,21 @@ def _input_facts(settings: dict[str, Any], seeds: int, device: str | None) -> di
 
 def _pairs_as_csv(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The pairs in a file that has a header row."""
-    path, columns = folder / "pairs.csv", ["anchor", "positive"]
-    rows: dict[str, list[str]] = {name: [] for name in columns}
-    for file in train_config(settings).pairs:
-        cells = read_texts(path_of(file) if file == "pairs" else file, columns)
-        for name in columns:
-            rows[name] += cells[name]
-    pa.csv.write_csv(pa.table(rows), path)
+    path, pairs = folder / "pairs.csv", read_pairs(train_config(settings).pairs)
+    pa.csv.write_csv(pa.table({"anchor": pairs.anchors, "positive": pairs.positives}), path)
     return {"pairs": [str(path)]}
 
 
 def _model_with_bos(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The model with a tokenizer that adds its begin-of-text token by itself, as that of Llama 3 does."""
     source, target = Path(model_source(train_config(settings).model)), folder / "bos"
-    if target.exists():
-        shutil.rmtree(target)
-    shutil.copytree(source, target)
-    definition = json.loads((target / "tokenizer.json").read_text(encoding="utf-8"))
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    tokenizer = Tokenizer.from_file(str(target / "tokenizer.json"))
     token = json.loads((target / "tokenizer_config.json").read_text(encoding="utf-8"))["bos_token"]
-    token_id = next(entry["id"] for entry in definition["added_tokens"] if entry["content"] == token)
-    first, text = {"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
-    definition["post_processor"] = {
-        "type": "TemplateProcessing",
-        "single": [first, text],
-        "pair": [first, text, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {token: {"id": token, "ids": [token_id], "tokens": [token]}},
-    }
-    (target / "tokenizer.json").write_text(json.dumps(definition, ensure_ascii=False), encoding="utf-8")
+    tokenizer.post_processor = TemplateProcessing(
+        single=[token, "$A"],
+        pair=[token, "$A", "$B:1"],
+        special_tokens=[(token, tokenizer.token_to_id(token))],
+    )
+    tokenizer.save(str(target / "tokenizer.json"))
     return {"model": str(target)}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lastword.embedding import Embedder, EmbedderSpec
-from lastword.embedding.encoding import unit
+from lastword.geometry import unit
 from lastword.paper.switches import EVALUATION_BATCH
 
 

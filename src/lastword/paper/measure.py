@@ -15,7 +15,7 @@ from typing import Any
 from lastword.console import info
 from lastword.embedding import Embedder
 from lastword.files.run_folder import RunFolder, write_json
-from lastword.paper.cells import Cell, CellRunner, Row
+from lastword.paper.cells import CellRunner, Row
 from lastword.paper.claims import Cells, judge
 from lastword.paper.defects import defects_page
 from lastword.paper.pages import figure_page, settings_page, tasks_page
@@ -110,9 +110,7 @@ class _Tables:
         pages, files, tasks = [], list(given.values()), dict[str, str]()
         for name in names:
             # With Tables 3 to 6, whose suite has the eight tasks, Table 8 takes their scores from there.
-            whole = name == "table8" and any(
-                KINDS.get(other) is None for other in names if other in SCORE_TABLES
-            )
+            whole = name == "table8" and set(names) & (set(SCORE_TABLES) - set(KINDS))
             kind = "clustering" if whole else KINDS.get(name, "clustering")
             suite = suite_of(kind, self.data, plan.all_tasks, plan.max_texts)
             if suite is None:
@@ -126,9 +124,8 @@ class _Tables:
             "data_dir": self.data and self.data.name,
             "pairs": {key: path.name for key, path in given.items()},
         }
-        facts = _manifest(
-            {"tables": list(names), **record, **paths}, list(plan.models.values()), files, tasks
-        )
+        settings = {"tables": list(names), **record, **paths}
+        facts = _manifest(settings, list(plan.models.values()), files, tasks)
         return Reproduction(self.runner.folder.output, tuple(pages), self.scores, tuple(missing), facts)
 
     def _page(self, name: str, suite: Suite) -> Page:
@@ -165,12 +162,11 @@ class _Tables:
             rows = table.published.get(name)
             if rows is None and set(models) & set(table.published):  # a model of another table
                 continue
-            own: dict[tuple[str, str], Cell | None] = {
+            cells[name] = own = {
                 (row, column): self.runner.cell(model, Row.parse(row), column, suite, table.template)
                 for row in (rows or table.rows)
                 for column in table.columns
             }
-            cells[name] = own
             scores = self.scores.setdefault(suite.kind, {}).setdefault(name, {})
             scores |= {", ".join(place): cell.to_list() for place, cell in own.items() if cell}
         return cells
@@ -222,14 +218,11 @@ def _manifest(
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
         "weights": {name: Embedder.from_pretrained(name).backbone.weights_hash for name in models},
-        "files": {path.name: _sha256(path) for path in files if path.is_file()},
+        "files": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()
+        },
         "tasks": tasks,
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _processor() -> str:

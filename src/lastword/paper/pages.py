@@ -13,21 +13,20 @@ from lastword.config import read_recipe
 from lastword.embedding import Embedder
 from lastword.experiments import Comparison, sweep
 from lastword.experiments.combinations import UNCHANGED, shown
-from lastword.explanation.attention import token_attention
-from lastword.explanation.words import content_tokens, english_stop_words
+from lastword.explanation.words import english_stop_words, marked_tokens
 from lastword.paper.cells import Cell, CellRunner, Row
 from lastword.paper.report import (
     Page,
     Record,
     bullet_list,
     markdown_table,
-    percent,
+    score_columns,
     summary_record,
     with_error,
-    with_interval,
 )
 from lastword.paper.suites import Suite
 from lastword.paper.tables import published
+from lastword.report.table import percent, with_interval
 from lastword.training import LastStep, train
 from lastword.uncertainty import compare
 
@@ -98,7 +97,7 @@ def _setting_section(setting: str, comparison: Comparison, recipe: str, paper: d
         difference = None if name == best else comparison.difference(name, best)
         rows.append([
             name.partition("=")[2], with_error(summary) if summary else "–",
-            percent(summary.ami if summary else None), with_interval(difference) if difference else "",
+            percent(summary.ami if summary else None), with_interval(difference, missing=""),
             comparison.standing(name),
         ])  # fmt: skip
     return "\n\n".join([heading, markdown_table(rows, text_columns=(0, 4))])
@@ -136,13 +135,13 @@ def tasks_page(runner: CellRunner, suite: Suite, tasks: list[str], peers: list[s
         "averages": {name: summary_record(cell.summary) for name, cell in cells.items()},
         "scores": {name: cell.to_list() for name, cell in cells.items()},
     }
-    return Page(
-        "table8",
-        paper["title"],
-        "\n\n".join([*parts, bullet_list(notes)]),
-        _task_records(cells),
-        facts,
-    )
+    body = "\n\n".join([*parts, bullet_list(notes)])
+    records = [
+        {"table": "table8", "model": name, "row": task, "column": "", **summary_record(summary)}
+        for name, cell in cells.items()
+        for task, summary in cell.tasks.items()
+    ]
+    return Page("table8", paper["title"], body, records, facts)
 
 
 def _published_tasks() -> str:
@@ -162,17 +161,9 @@ def _measured_tasks(cells: Mapping[str, Cell], tasks: list[str]) -> str:
     for task in tasks:
         rows.append([task])
         for cell in cells.values():
-            summary = cell.tasks.get(task)
-            rows[-1] += (
-                [percent(summary.value), percent(summary.chance), percent(summary.ami)]
-                if summary
-                else ["missing", "", ""]
-            )
-    averages = [cell.summary for cell in cells.values()]
-    columns = [
-        part for mean in averages for part in (with_error(mean), percent(mean.chance), percent(mean.ami))
-    ]
-    return markdown_table([*rows, ["**average**", *columns]])
+            rows[-1] += score_columns(cell.tasks.get(task), lambda summary: percent(summary.value))
+    averages = [part for cell in cells.values() for part in score_columns(cell.summary)]
+    return markdown_table([*rows, ["**average**", *averages]])
 
 
 def _against_peers(ours: Mapping[str, Cell], others: Mapping[str, Cell]) -> str:
@@ -184,26 +175,16 @@ def _against_peers(ours: Mapping[str, Cell], others: Mapping[str, Cell]) -> str:
     return markdown_table(rows, text_columns=(0, 2))
 
 
-def _task_records(cells: Mapping[str, Cell]) -> list[Record]:
-    return [
-        {"table": "table8", "model": name, "row": task, "column": "", **summary_record(summary)}
-        for name, cell in cells.items()
-        for task, summary in cell.tasks.items()
-    ]
-
-
 def figure_page(runner: CellRunner) -> Page:
     """Figure 1: attention of the last token in the paper's sentence, before training, after it and long after it."""
     paper, scale = published()["figure1"], runner.scale
     model = next(iter(scale.models.values()))
     trained = int({**read_recipe(scale.recipe), **scale.settings}["steps"])
     steps = {"before training": 0, "trained": trained, "over-trained": OVER_TRAINED * trained}
-    panels = {
-        name: runner.folder.once(
-            f"figure1-{count}", partial(_attention, runner, model, count, paper["sentence"])
-        )
-        for name, count in steps.items()
-    }
+    panels = {}
+    for name, count in steps.items():
+        work = partial(_attention, runner, model, count, paper["sentence"])
+        panels[name] = runner.folder.once(f"figure1-{count}", work)
     counts = ", ".join(f"{name}: {count} steps" for name, count in steps.items() if count)
     notes = [f"Model: {model}; {counts}. Content words: {', '.join(FIGURE_WORDS)}.", paper["note"]]
     body = "\n\n".join([_content_share(panels), _token_table(panels), bullet_list(notes)])
@@ -232,13 +213,8 @@ def _attention(runner: CellRunner, model: str, steps: int, sentence: str) -> lis
 
 def _weights(embedder: Embedder, sentence: str) -> list[tuple[str, float, bool]]:
     """Token, weight, and whether it belongs to a content word; without begin-of-text, as in the paper."""
-    (content,) = content_tokens(embedder, [sentence], english_stop_words())
-    flags = iter(content.tolist())
-    return [
-        (token.token.strip(), token.weight, token.part == "text" and next(flags))
-        for token in token_attention(embedder, sentence)
-        if token.part != "bos"
-    ]
+    tokens = marked_tokens(embedder, sentence, english_stop_words())
+    return [(token.token.strip(), token.weight, token.content) for token in tokens if token.part != "bos"]
 
 
 def _content_share(panels: Mapping[str, list[tuple[str, float, bool]]]) -> str:

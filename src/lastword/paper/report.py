@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lastword.paper.cells import Cell
 from lastword.paper.claims import Cells, Verdict, count
 from lastword.paper.tables import SOURCE, Table
-from lastword.uncertainty import Difference, Summary
+from lastword.report.table import percent, with_interval
+from lastword.uncertainty import Summary
 
 Record = dict[str, Any]
 
@@ -79,23 +79,16 @@ def score_page(table: Table, cells: Mapping[str, Cells], verdicts: list[Verdict]
         notes: what was scored, and what replaces what.
     """
     notes = [*notes, table.note] if table.note else notes
-    parts = [
-        _scores(table, cells),
-        *([_claims(table, verdicts, list(cells))] if verdicts else []),
-        bullet_list(notes),
-    ]
-    facts = {
-        "notes": notes,
-        "tasks": {
-            model: {
-                ", ".join(name): {task: asdict(score) for task, score in cell.tasks.items()}
-                for name, cell in own.items()
-                if cell
-            }
-            for model, own in cells.items()
-        },
-    }
-    return Page(table.name, table.title, "\n\n".join(parts), _records(table, cells), facts, verdicts)
+    claims = [_claims(table, verdicts, list(cells))] if verdicts else []
+    body = "\n\n".join([_scores(table, cells), *claims, bullet_list(notes)])
+    tasks: dict[str, Any] = {}
+    for model, own in cells.items():
+        measured = {", ".join(name): cell.tasks for name, cell in own.items() if cell}
+        tasks[model] = {
+            name: {task: asdict(scores[task]) for task in scores} for name, scores in measured.items()
+        }
+    facts = {"notes": notes, "tasks": tasks}
+    return Page(table.name, table.title, body, _records(table, cells), facts, verdicts)
 
 
 def markdown_table(rows: Iterable[Sequence[str]], text_columns: Sequence[int] = (0,)) -> str:
@@ -124,30 +117,23 @@ def summary_record(summary: Summary | None) -> Record:
     """Columns of the CSV for a score, in percent."""
     if summary is None:
         return {}
-    names = {"score": "value", "draw_se": "draw_se", "text_se": "text_se", "chance": "chance", "ami": "ami"}
-    percents = {
-        column: None if (value := getattr(summary, name)) is None else round(100 * value, 2)
-        for column, name in names.items()
-    }
+    shares = {"score": summary.value, "draw_se": summary.draw_se, "text_se": summary.text_se}
+    shares |= {"chance": summary.chance, "ami": summary.ami}
+    percents = {name: None if share is None else round(100 * share, 2) for name, share in shares.items()}
     return {**percents, "n": summary.n, "seeds": summary.seeds}
 
 
 def with_error(summary: Summary) -> str:
     """A score with both standard errors: "15.3 ± 0.2 (0.9)"."""
-    texts = "" if summary.text_se is None else f" ({100 * summary.text_se:.1f})"
-    return f"{100 * summary.value:.1f} ± {100 * summary.draw_se:.1f}{texts}"
+    texts = "" if summary.text_se is None else f" ({percent(summary.text_se)})"
+    return f"{percent(summary.value)} ± {percent(summary.draw_se)}{texts}"
 
 
-def with_interval(difference: Difference | None) -> str:
-    """A difference with its 95 % interval: "+3.9 [+2.0, +5.8]"."""
-    if difference is None:
-        return "–"
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
-
-
-def percent(value: float | None) -> str:
-    """One digit, or a dash for None."""
-    return "–" if value is None else f"{100 * value:.1f}"
+def score_columns(summary: Summary | None, shown: Callable[[Summary], str] = with_error) -> list[str]:
+    """A score, chance and AMI as three cells of a table."""
+    if summary is None:
+        return ["missing", "", ""]
+    return [shown(summary), percent(summary.chance), percent(summary.ami)]
 
 
 def _scores(table: Table, cells: Mapping[str, Cells]) -> str:
@@ -158,15 +144,10 @@ def _scores(table: Table, cells: Mapping[str, Cells]) -> str:
         if any(name in own for own in cells.values()):
             figures = (table.figure(model, name) for model in table.published)
             printed = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
-            found = [part for own in cells.values() for part in _columns(own.get(name))[: 1 + len(extra)]]
+            summaries = [cell.summary if (cell := own.get(name)) else None for own in cells.values()]
+            found = [part for summary in summaries for part in score_columns(summary)[: 1 + len(extra)]]
             rows.append([", ".join(name), *printed, *found])
     return markdown_table(rows)
-
-
-def _columns(cell: Cell | None) -> list[str]:
-    if cell is None:
-        return ["missing", "", ""]
-    return [with_error(cell.summary), percent(cell.summary.chance), percent(cell.summary.ami)]
 
 
 def _claims(table: Table, verdicts: list[Verdict], models: Sequence[str]) -> str:

@@ -104,13 +104,7 @@ def read_table(name: str) -> Table:
         Claim(row["text"], tuple(row["better"]), tuple(row["worse"]), row.get("every_size", False))
         for row in content["claims"]
     ]
-    return Table(
-        name=name,
-        title=content["title"],
-        metric=content["metric"],
-        columns=tuple(content["columns"]),
-        published=content["published"],
-        claims=tuple(claims),
-        note=content.get("note", ""),
-        template=content.get("template", ""),
-    )
+    plain = {
+        key: content[key] for key in ("title", "metric", "published", "note", "template") if key in content
+    }
+    return Table(name, columns=tuple(content["columns"]), claims=tuple(claims), **plain)

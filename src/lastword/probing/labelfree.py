@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lastword.embedding.encoding import unit
+from lastword.geometry import unit
 
 NEIGHBOURS = 10
 SPLITS = 5

@@ -44,13 +44,13 @@ MEASURES: dict[str, Measure] = {
 LABELLED_RANKING, LABEL_FREE_RANKING = "v_measure", "stability"
 
 
-def measure_names(scores: str | Sequence[str] | None, labelled: bool, rank_by: str | None) -> tuple[str, ...]:
+def measure_names(scores: str | Sequence[str] | None, labelled: bool, rank_by: str) -> tuple[str, ...]:
     """The scores to compute, in the order of `MEASURES`, always with the one that ranks.
 
     Args:
         scores: names, or names separated by commas; None is all that the texts allow.
         labelled: whether there are labels.
-        rank_by: see `ranking`.
+        rank_by: the score that ranks.
 
     Raises:
         RequestError: an unknown name, or one that needs labels where there are none.
@@ -58,10 +58,9 @@ def measure_names(scores: str | Sequence[str] | None, labelled: bool, rank_by: s
     if scores is None:
         return tuple(name for name, measure in MEASURES.items() if labelled or not measure.labelled)
     names = [name.strip() for name in (scores.split(",") if isinstance(scores, str) else scores)]
-    names.append(ranking(rank_by, labelled))
     for name in names:
         _require_usable(name, labelled)
-    return tuple(name for name in MEASURES if name in names)
+    return tuple(name for name in MEASURES if name in (*names, rank_by))
 
 
 def ranking(rank_by: str | None, labelled: bool) -> str:

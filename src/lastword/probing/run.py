@@ -27,7 +27,7 @@ from lastword.probing.choices import (
 from lastword.probing.measures import measure_names, ranking
 from lastword.probing.picture import write_picture
 from lastword.probing.result import Option, ProbeFacts, ProbeResult
-from lastword.probing.texts import FewShot, ProbeTexts, few_shot_rows, read_file, sampled
+from lastword.probing.texts import FewShot, ProbeTexts, few_shot_rows, load_texts
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
@@ -109,7 +109,7 @@ def probe(
         folder.check()
     if not memory_gib > 0:
         raise RequestError(f"memory_gib={memory_gib}: give more than 0")
-    texts = _read_texts(data, labels, text_column, label_column, split, drop_empty, max_texts, seed)
+    texts = load_texts(data, labels, text_column, label_column, split, drop_empty, max_texts, seed)
     labelled = texts.labels is not None
     rank_by = ranking(rank_by, labelled)
     names = measure_names(scores, labelled, rank_by)
@@ -128,37 +128,20 @@ def probe(
     embedder = _loaded(model, dtype, device)
     axes = GridAxes(chosen_templates, chosen_poolings, read_layers(layers, embedder.backbone.layers))
     parts = list(parts_within(embedder, axes, 2 * len(texts), memory_gib))
-    settings = _settings(embedder, texts, axes, scorer, rank_by, seed, memory_gib)
+    settings = _settings(embedder, axes, scorer, rank_by, memory_gib)
     with folder.open(settings) if folder else nullcontext():
         options = len(axes.templates) * len(axes.poolings) * len(axes.layers)
         info(f"{options:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
         started = time.perf_counter()
         scored: list[Option] = []
         for number, part in enumerate(parts, 1):
-            work = partial(score_part, embedder, part, texts, scorer, rank_by, scored, batch_tokens)
+            work = partial(score_part, embedder, part, scorer, rank_by, scored, batch_tokens)
             scored += _once(folder, number, work) if folder else work()
-        facts = _facts(embedder, texts, scorer, seed, time.perf_counter() - started)
+        facts = _facts(embedder, scorer, time.perf_counter() - started)
         result = ProbeResult(in_order(scored, axes, rank_by), rank_by, facts)
         if folder:
             _write(folder, result)
     return result
-
-
-def _read_texts(
-    data: str | Path | Sequence[str],
-    labels: Sequence[str] | None,
-    text_column: str,
-    label_column: str | None,
-    split: str | None,
-    drop_empty: bool,
-    max_texts: int | None,
-    seed: int,
-) -> ProbeTexts:
-    if not isinstance(data, str | Path):
-        return sampled(list(data), labels, "the list", max_texts, seed)
-    if labels is not None:
-        raise RequestError("labels of a file are in one of its columns: give label_column")
-    return sampled(*read_file(data, text_column, label_column, split, drop_empty), max_texts, seed)
 
 
 def _measurable(
@@ -193,9 +176,8 @@ def _write(folder: RunFolder, result: ProbeResult) -> None:
     folder.finish(finished)
 
 
-def _facts(
-    embedder: Embedder, texts: ProbeTexts, scorer: OptionScorer, seed: int, seconds: float
-) -> ProbeFacts:
+def _facts(embedder: Embedder, scorer: OptionScorer, seconds: float) -> ProbeFacts:
+    texts = scorer.texts
     return ProbeFacts(
         model=embedder.name,
         data=texts.source,
@@ -205,22 +187,16 @@ def _facts(
         few_shot_texts=len(scorer.few_shot[1]) if scorer.few_shot else None,
         samples_per_label=scorer.samples_per_label if scorer.few_shot else None,
         bootstrap_size=scorer.bootstrap_size if "v_measure" in scorer.names else None,
-        seed=seed,
+        seed=scorer.seed,
         seconds=round(seconds, 1),
     )
 
 
 def _settings(
-    embedder: Embedder,
-    texts: ProbeTexts,
-    axes: GridAxes,
-    scorer: OptionScorer,
-    rank_by: str,
-    seed: int,
-    memory_gib: float,
+    embedder: Embedder, axes: GridAxes, scorer: OptionScorer, rank_by: str, memory_gib: float
 ) -> dict[str, Any]:
     """What a resumed probe must have in common with the interrupted one."""
-    content = json.dumps([texts.texts, texts.labels]).encode()
+    content = json.dumps([scorer.texts.texts, scorer.texts.labels]).encode()
     return {
         "model": embedder.backbone.weights_hash[:16],
         "texts": hashlib.sha256(content).hexdigest()[:16],
@@ -230,7 +206,7 @@ def _settings(
         "scores": list(scorer.names),
         "rank_by": rank_by,
         "samples_per_label": scorer.samples_per_label,
-        "seed": seed,
+        "seed": scorer.seed,
         "memory_gib": memory_gib,
         "dtype": str(embedder.backbone.dtype),
     }
@@ -241,8 +217,7 @@ def _loaded(model: str | Path | Embedder, dtype: str | None, device: str | None)
 
     if isinstance(model, str | Path):
         return Embedder.from_pretrained(model, dtype=dtype, device=device)
-    settings: dict[str, Any] = {"dtype": dtype, "device": device}
-    for name, value in settings.items():
+    for name, value in (("dtype", dtype), ("device", device)):
         if value is not None:
             raise RequestError(f"{name}={value!r}: a loaded model takes no {name}; leave it out")
     return model

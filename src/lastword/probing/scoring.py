@@ -153,7 +153,6 @@ def _pieces(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 def score_part(
     embedder: Embedder,
     part: GridAxes,
-    texts: ProbeTexts,
     scorer: OptionScorer,
     rank_by: str,
     earlier: Sequence[Option],
@@ -166,7 +165,6 @@ def score_part(
     Args:
         embedder: the model.
         part: the options.
-        texts: n texts.
         scorer: computes the scores.
         rank_by: the score that ranks.
         earlier: options of other parts.
@@ -175,12 +173,9 @@ def score_part(
     Raises:
         WorkError: vectors that are not finite.
     """
-    grid = embedder.encode_grid(
-        texts.texts + texts.noisy, part.templates, part.poolings, part.layers, batch_tokens=batch_tokens
-    )
-    vectors: dict[Key, np.ndarray] = {
-        (point.template, point.pooling, point.layer): rows for point, rows in grid.items()
-    }
+    texts = scorer.texts.texts + scorer.texts.noisy
+    grid = embedder.encode_grid(texts, part.templates, part.poolings, part.layers, batch_tokens=batch_tokens)
+    vectors = {(point.template, point.pooling, point.layer): rows for point, rows in grid.items()}
     options: dict[Key, Option] = {}
     with progress("options scored", len(vectors)) as advance:
         for (template, pooling, layer), rows in vectors.items():

@@ -46,23 +46,31 @@ class ProbeTexts:
         return len(self.texts)
 
 
-def read_file(
-    data: str | Path,
+def load_texts(
+    data: str | Path | Sequence[str],
+    labels: Sequence[str] | None,
     text_column: str,
     label_column: str | None,
     split: str | None,
     drop_empty: bool,
-) -> tuple[list[str], list[str] | None, str]:
-    """Read texts, labels and a name for both from a file, or from the bundled "topics" or "products".
+    max_texts: int | None,
+    seed: int,
+) -> ProbeTexts:
+    """Read a file, the bundled "topics" or "products", or take a list; arguments as for `probe`.
 
     Raises:
-        MissingFileError, TableError: see the message.
+        MissingFileError, TableError, RequestError: see the message.
     """
+    if not isinstance(data, str | Path):
+        return sampled(list(data), labels, "the list", max_texts, seed)
+    if labels is not None:
+        raise RequestError("labels of a file are in one of its columns: give label_column")
     path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
-    labels, where = [label_column] if label_column else [], {"split": split} if split else None
-    cells = read_texts(path, [text_column], labels=labels, where=where, drop_empty=drop_empty)
+    columns, where = [label_column] if label_column else [], {"split": split} if split else None
+    cells = read_texts(path, [text_column], labels=columns, where=where, drop_empty=drop_empty)
     source = f"{data} (split {split!r})" if split else str(data)
-    return cells[text_column], cells[label_column] if label_column else None, source
+    of_texts = cells[label_column] if label_column else None
+    return sampled(cells[text_column], of_texts, source, max_texts, seed)
 
 
 def sampled(
@@ -83,10 +91,7 @@ def sampled(
     if chosen_labels is not None:
         sample = source if len(rows) == len(texts) else f"the sample of {len(rows)} texts from {source}"
         require_labels(chosen_labels, "a probe", sample)
-    copies = [
-        noisy(text, tuple(NOISES), random.Random(f"{seed}/{row}"))
-        for row, text in zip(rows, chosen, strict=True)
-    ]
+    copies = [noisy(texts[row], tuple(NOISES), random.Random(f"{seed}/{row}")) for row in rows]
     return ProbeTexts(chosen, copies, chosen_labels, len(texts), source)
 
 

@@ -1,10 +1,12 @@
-"""Tables as text for a terminal: every command aligns its columns here."""
+"""Tables as text: columns aligned for a terminal, and how scores and differences are written."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+
+from lastword.uncertainty import Difference
 
 _NUMBER = re.compile(r"[<≤≥+−-]?\d[\d,.]*(e[+−-]?\d+)?%?( [%±…(/].*| of [\d,]+)?")
 _MISSING = ("", "–")
@@ -52,3 +54,21 @@ def _width(cell: str) -> int:
     """Columns on a terminal: East Asian characters take two, combining marks none."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in cell)
     return len(cell) + wide - sum(map(bool, map(unicodedata.combining, cell)))
+
+
+def percent(value: float | None) -> str:
+    """0 … 1 as a percentage with one digit; a dash for None and NaN."""
+    return "–" if value is None or value != value else f"{100 * value:.1f}"
+
+
+def with_interval(difference: Difference | None, missing: str = "–") -> str:
+    """A difference in percent with its 95 % interval: "+3.9 [+2.0, +5.8]"."""
+    if difference is None:
+        return missing
+    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"

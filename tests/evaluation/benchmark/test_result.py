@@ -8,9 +8,9 @@ import json
 import pytest
 
 from lastword.errors import RequestError
-from lastword.evaluation import BenchmarkResult, Score, TaskScore
+from lastword.evaluation import BenchmarkResult, TaskScore
 from lastword.evaluation.benchmark.result import MissingTask
-from lastword.uncertainty import HALVES, combine, compare
+from lastword.uncertainty import HALVES, Score, combine, compare
 
 HALVED = tuple((0.5 + 0.01 * (-1) ** row,) for row in range(HALVES))
 SCORE = Score("v_measure", 0.5, (0.49, 0.5, 0.51), HALVED, 2000, "sample")

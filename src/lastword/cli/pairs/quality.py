@@ -57,19 +57,9 @@ _RANK = click.IntRange(0, 1_000_000)
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
 def check(
-    file: str,
-    evaluation: tuple[Path, ...],
-    evaluation_column: str,
-    model: str,
-    template: str,
-    pooling: str,
-    no_similarity: bool,
-    fix: Path | None,
-    report: Path | None,
-    overwrite: bool,
-    as_json: bool,
-    **settings: Any,
-) -> None:
+    file: str, evaluation: tuple[Path, ...], evaluation_column: str, model: str, template: str, pooling: str,
+    no_similarity: bool, fix: Path | None, report: Path | None, overwrite: bool, as_json: bool, **settings: Any,
+) -> None:  # fmt: skip
     """Check the quality of a file of pairs, and fix it."""
     from lastword.files.tables import read_texts
 
@@ -78,11 +68,9 @@ def check(
     if fix:
         check_pairs_output(fix)
     check_columns(file, [settings["anchor_column"], settings["positive_column"]])
-    texts = [
-        text
-        for path in evaluation
-        for text in read_texts(path, [evaluation_column], drop_empty=True)[evaluation_column]
-    ]
+    texts: list[str] = []
+    for path in evaluation:
+        texts += read_texts(path, [evaluation_column], drop_empty=True)[evaluation_column]
     embedder = None
     if not no_similarity:
         load_libraries("torch", "transformers.modeling_utils")
@@ -143,19 +131,9 @@ def mine(file: Path, output: Path, **settings: Any) -> None:
 @shared("--output", required=True)
 @shared("--resume", "--overwrite", "--json")
 def compare(
-    sources: tuple[str, ...],
-    output: Path,
-    dev: tuple[str, ...],
-    text_column: str,
-    label_column: str,
-    split: str | None,
-    recipe: str,
-    model: str | None,
-    steps: int | None,
-    most_pairs: int,
-    as_json: bool,
+    sources: tuple[str, ...], recipe: str, model: str | None, steps: int | None, most_pairs: int, as_json: bool,
     **settings: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Train on each source of pairs with equal budgets, and compare the sources."""
     values = {name: value for name, value in read_recipe(recipe).items() if name not in ("pairs", "seed")}
     values |= options.passed({"model": model, "steps": steps})
@@ -164,11 +142,11 @@ def compare(
     from lastword.experiments import compare_pairs, enough_steps, read_sources
     from lastword.experiments.table import comparison_table
 
-    pair_sources = read_sources(sources)
-    development = options.read_sets(dev or BUNDLED_DEVELOPMENT, text_column, label_column, split)
+    compared, output = read_sources(sources), settings.pop("output")
+    development = options.read_sets(settings, BUNDLED_DEVELOPMENT)
     if steps is None:
         values["steps"] = enough_steps(values)
-    result = compare_pairs(pair_sources, development, output, pairs=most_pairs, **settings, **values)
+    result = compare_pairs(compared, development, output, pairs=most_pairs, **settings, **values)
     print_result(result, as_json, comparison_table)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lastword.errors import TableError
-from lastword.evaluation.benchmark.hub import MissingDataError
+from lastword.evaluation.benchmark.hub import missing_data
 from lastword.files.formats import SUFFIXES
 from lastword.files.tables import read_table
 
@@ -39,22 +39,11 @@ class Form:
     subset: str | None = None
 
 
-def _classification(rows: Rows) -> Any:
+def _splits(rows: Rows, label: str = "label") -> Any:
     from datasets import Dataset, DatasetDict
 
-    splits = {
-        split: Dataset.from_dict({"text": texts, "label": codes}) for split, (texts, codes) in rows.items()
-    }
-    return DatasetDict(splits)
-
-
-def _sib200(rows: Rows) -> Any:
-    from datasets import Dataset, DatasetDict
-
-    splits = {
-        split: Dataset.from_dict({"text": texts, "category": codes}) for split, (texts, codes) in rows.items()
-    }
-    return {"eng_Latn": DatasetDict(splits)}
+    columns = {split: {"text": texts, label: codes} for split, (texts, codes) in rows.items()}
+    return DatasetDict({split: Dataset.from_dict(cells) for split, cells in columns.items()})
 
 
 def _masakhanews(rows: Rows) -> Any:
@@ -72,28 +61,25 @@ def _masakhanews(rows: Rows) -> Any:
 
 
 TABLES = {
-    "SIB200ClusteringS2S": Form("clustering/sib200_eng", _sib200),
+    "SIB200ClusteringS2S": Form(
+        "clustering/sib200_eng", lambda rows: {"eng_Latn": _splits(rows, label="category")}
+    ),
     "MasakhaNEWSClusteringS2S": Form(
-        "clustering/masakhanews_eng",
-        _masakhanews,
+        "clustering/masakhanews_eng", _masakhanews,
         ("business", "entertainment", "health", "politics", "religion", "sports", "technology"),
     ),
     "EmotionClassification": Form(
-        "classification/emotion",
-        _classification,
-        ("sadness", "joy", "love", "anger", "fear", "surprise"),
+        "classification/emotion", _splits, ("sadness", "joy", "love", "anger", "fear", "surprise")
     ),
-    "Banking77Classification": Form("classification/banking77", _classification),
+    "Banking77Classification": Form("classification/banking77", _splits),
     "TweetSentimentExtractionClassification": Form(
-        "classification/tweet_sentiment_extraction", _classification, ("negative", "neutral", "positive")
+        "classification/tweet_sentiment_extraction", _splits, ("negative", "neutral", "positive")
     ),
     "AmazonCounterfactualClassification": Form(
-        "classification/amazon_counterfactual_en",
-        lambda rows: {"en": _classification(rows)},
-        ("not-counterfactual", "counterfactual"),
-        "en",
+        "classification/amazon_counterfactual_en", lambda rows: {"en": _splits(rows)},
+        ("not-counterfactual", "counterfactual"), "en",
     ),
-}
+}  # fmt: skip
 """Task → form of a table with the columns text, label and split."""
 
 
@@ -117,28 +103,19 @@ def load_copy(task: Any, copy: Path) -> None:
     Raises:
         MissingDataError: the table or folder does not have them.
     """
-    try:
-        if copy.is_dir():
-            _load_folder(task, copy)
-        else:
-            _load_table(task, copy)
-    except Exception as error:
-        # Whatever is wrong with one copy must not end a benchmark of 48 tasks.
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise MissingDataError(f"{copy} cannot be used ({reason})") from error
+    with missing_data(f"{copy} cannot be used"):
+        (_load_folder if copy.is_dir() else _load_table)(task, copy)
 
 
 def hash_copy(copy: Path) -> str:
     """Hash of a table, or of the names, sizes and times of a folder's files."""
-    digest = hashlib.sha256()
     if copy.is_file():
         with copy.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    else:
-        for path in sorted(copy.rglob("*")):
-            status = path.stat()
-            digest.update(f"{path.relative_to(copy)} {status.st_size} {status.st_mtime_ns}\n".encode())
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    digest = hashlib.sha256()
+    for path in sorted(copy.rglob("*")):
+        status = path.stat()
+        digest.update(f"{path.relative_to(copy)} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -147,9 +124,8 @@ def _load_folder(task: Any, folder: Path) -> None:
     metadata = task.metadata
     # An absolute path: a bare name would be looked up on the Hub.
     settings = {key: value for key, value in metadata.dataset.items() if key not in ("path", "revision")}
-    task.metadata = metadata.model_copy(
-        update={"dataset": {**settings, "path": str(folder.absolute()), "revision": "main"}}
-    )
+    dataset = {**settings, "path": str(folder.absolute()), "revision": "main"}
+    task.metadata = metadata.model_copy(update={"dataset": dataset})
     try:
         task.load_data()
     finally:

@@ -38,11 +38,12 @@ class Hub:
         if self._reachable is None:
             self._reachable = reachable()
         if not self._reachable:
-            with _offline():
-                _load(task, "no network, and not in the cache of datasets")
+            with _offline(), missing_data("no network, and not in the cache of datasets"):
+                task.load_data()
             return
         try:
-            _load(task, "download from the Hub failed")
+            with missing_data("download from the Hub failed"):
+                task.load_data()
         except MissingDataError:
             self._reachable = None  # the network may be down: the next task tries again
             raise
@@ -98,10 +99,11 @@ def _offline() -> Iterator[None]:
         datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
-def _load(task: Any, problem: str) -> None:
+@contextmanager
+def missing_data(problem: str) -> Iterator[None]:
+    """Whatever goes wrong with the texts of one task must not end a benchmark of 48: they are missing."""
     try:
-        task.load_data()
+        yield
     except Exception as error:
-        # Whatever goes wrong with one data set must not end a benchmark of 48 tasks.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise MissingDataError(f"{problem} ({reason})") from error

@@ -71,11 +71,8 @@ def benchmark(
     started = time.perf_counter()
     run = _Run(scored, folder, Path(output) if output is not None else cache_folder("results"), seed_list)
     run.score_all(names)
-    described = description(encoder)
     return BenchmarkResult(
-        model=str(described["model"]),
-        template=described["template"],
-        pooling=described["pooling"],
+        *description(encoder),
         names=tuple(names),
         tasks=tuple(run.tasks),
         missing=tuple(run.missing),
@@ -147,23 +144,18 @@ class _Run:
                 finished, computed = FinishedTask(tuple(subsets), copy, verdict), True
                 self.folder.write(task, seed, finished, scores, time.monotonic() - started)
             by_seed.append(finished)
-        return [
-            TaskScore(
-                name,
-                rows[0].subset,
-                rows[0].documents,
-                by_seed[0].verdict,
-                tuple(task.eval_splits),
-                tuple(row.score for row in rows),
-            )
-            for rows in zip(*(finished.subsets for finished in by_seed), strict=True)
-        ], computed
+        verdict, splits = by_seed[0].verdict, tuple(task.eval_splits)
+        rows = []
+        for subset in zip(*(finished.subsets for finished in by_seed), strict=True):
+            seeds = tuple(row.score for row in subset)
+            rows.append(TaskScore(name, subset[0].subset, subset[0].documents, verdict, splits, seeds))
+        return rows, computed
 
     def _miss(self, task: Any, subset: str | None, reason: str) -> None:
-        path = task.metadata.dataset["path"]
+        path, revision = task.metadata.dataset["path"], task.metadata.dataset["revision"]
         how = (
-            f"with a network: hf download {path} --repo-type dataset --revision "
-            f"{task.metadata.dataset['revision']} --local-dir DIR/{path}, then data_dir=DIR"
+            f"with a network: hf download {path} --repo-type dataset --revision {revision} "
+            f"--local-dir DIR/{path}, then data_dir=DIR"
         )
         self.missing.append(MissingTask(task.metadata.name, subset, reason, where_from(task), how))
 
@@ -184,14 +176,10 @@ def _cost(task: Any) -> float:
     cost = 0.0
     for split in task.eval_splits:
         of_split = known.get(split, {})
-        if subsets := of_split.get("hf_subset_descriptive_stats"):
-            parts = [subsets[subset] for subset in task.hf_subsets if subset in subsets]
-        else:
-            parts = [of_split]
+        subsets = of_split.get("hf_subset_descriptive_stats")
+        parts = [subsets[name] for name in task.hf_subsets if name in subsets] if subsets else [of_split]
         for part in parts:
             text = part.get("text_statistics") or {"average_text_length": 200}
-            drawn = part.get("num_samples", 1000) * (
-                getattr(task, "max_fraction_of_documents_to_embed", None) or 1
-            )
-            cost += drawn * min(text["average_text_length"], 2000)
+            share = getattr(task, "max_fraction_of_documents_to_embed", None) or 1
+            cost += part.get("num_samples", 1000) * share * min(text["average_text_length"], 2000)
     return cost or 1.0

@@ -104,12 +104,8 @@ def score(task: Any, encoder: TextEncoder, seed: int) -> tuple[list[SubsetScore]
         except (ValueError, KeyError) as error:
             # One data set with a text that is none, or with one label, must not end a benchmark of 48.
             raise MissingDataError(f"its texts cannot be scored ({error})") from error
-    return [
-        SubsetScore(
-            subset, sum(_documents(task, subset, split) for split in task.eval_splits), combine(splits)
-        )
-        for subset, splits in parts.items()
-    ], scores
+    documents = {subset: sum(_documents(task, subset, split) for split in scores) for subset in parts}
+    return [SubsetScore(name, documents[name], combine(splits)) for name, splits in parts.items()], scores
 
 
 def _evaluated(
@@ -143,9 +139,8 @@ def _clustering(clusterings: list[Clustering], values: Any, protocol: list[objec
         return replace(combine(parts), n=parts[0].n)  # levels share their texts
     # mteb does not cluster a set of one label, and counts it as 1.
     halves = tuple((1.0,) for _ in parts[0].resamples)
-    certain = replace(
-        parts[0], value=1.0, draws=(1.0,) * LEGACY_STARTS, resamples=halves, chance=1.0, ami=1.0
-    )
+    draws = (1.0,) * LEGACY_STARTS
+    certain = replace(parts[0], value=1.0, draws=draws, resamples=halves, chance=1.0, ami=1.0)
     return combine(parts + [certain] * (len(values) - len(parts)))
 
 
@@ -180,13 +175,8 @@ class _ThreadedModel(MtebModel):
 def _fitted(task: Any) -> TfidfEncoder:
     """TF-IDF fitted to all texts of a task, or all training texts of a classification."""
     train = getattr(task, "train_split", None)
-    texts = [
-        text
-        for _, split, data in splits_of(task)
-        if train in (None, split)
-        for text in columns_of(task, data)[0]
-    ]
-    return TfidfEncoder().fit(texts)
+    splits = [data for _, split, data in splits_of(task) if train in (None, split)]
+    return TfidfEncoder().fit([text for data in splits for text in columns_of(task, data)[0]])
 
 
 def _documents(task: Any, subset: str, split: str) -> int:

@@ -5,11 +5,5 @@ from lastword.pairs.checking.report import issues_table, write_report
 from lastword.pairs.checking.similarity import Similarity
 
 __all__ = [
-    "PairCheck",
-    "PairIssue",
-    "Similarity",
-    "check_pairs",
-    "issues_table",
-    "write_fixed",
-    "write_report",
-]
+    "PairCheck", "PairIssue", "Similarity", "check_pairs", "issues_table", "write_fixed", "write_report",
+]  # fmt: skip

@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from lastword.console import progress
+from lastword.encoder import TextEncoder
 from lastword.errors import RequestError, unknown_name
 from lastword.files.formats import BLOCK_ROWS
 from lastword.files.tables import Kind, read_chunks, read_table
 from lastword.pairs.checking.near_duplicates import leaked, repeated
 from lastword.pairs.checking.rules import CLEANED, LEAKED, REMOVED, RULES, Rule, words
-from lastword.pairs.checking.similarity import TRIVIAL, Encoder, Similarity, similarity
+from lastword.pairs.checking.similarity import TRIVIAL, Similarity, similarity
 from lastword.pairs.generating.answers import LIKELY, cleaned
 from lastword.pairs.record import require_suffix, write_table
 
@@ -142,7 +143,7 @@ def check_pairs(
     file: str | Path,
     *,
     evaluation: Sequence[str] = (),
-    embedder: Encoder | None = None,
+    embedder: TextEncoder | None = None,
     batch_pairs: int = 120,
     allow: Sequence[str] = (),
     remove: Sequence[str] = (),
@@ -175,9 +176,9 @@ def check_pairs(
         issues.append(_issue(
             LEAKED, "a side is an evaluation text, or nearly", rows, sides, REMOVED,
         ))  # fmt: skip
-    cosines = (
-        similarity(embedder, *map(list, zip(*sides, strict=True))) if embedder and len(sides) > 1 else None
-    )
+    cosines = None
+    if embedder and len(sides) > 1:
+        cosines = similarity(embedder, *map(list, zip(*sides, strict=True)))
     if cosines:
         issues += [
             _issue("no closer than chance", "for the embedder the sides are no closer than unrelated texts",

@@ -8,7 +8,7 @@ from lastword.pairs.checking.check import PairCheck, PairIssue
 from lastword.pairs.checking.similarity import Similarity
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, write_page
-from lastword.report.table import aligned
+from lastword.report.table import aligned, shortened
 
 _STYLE = """
 .verdict { font-size: 20px; font-weight: 600; margin: 12px 0; }
@@ -28,7 +28,7 @@ def issues_table(check: PairCheck) -> str:
     """A line for each issue with its first example, and the similarity."""
     rows = [("issue", "pairs", "fix", "example")]
     for issue in check.issues:
-        example = " | ".join(map(_short, issue.examples[0])) if issue.examples else ""
+        example = " | ".join(shortened(side, 40) for side in issue.examples[0]) if issue.examples else ""
         if issue.confidences:
             example += f" (confidence {max(issue.confidences):.0%})"
         rows.append((issue.name, f"{len(issue.rows):,}", issue.fix if issue.rows else "", example))
@@ -60,11 +60,6 @@ def write_report(path: str | Path, check: PairCheck) -> None:
 def _verdict(check: PairCheck) -> str:
     verdict = check.verdict
     return f"{verdict.text[0].upper()}{verdict.text[1:]}: {'; '.join(verdict.reasons)}."
-
-
-def _short(text: str, most: int = 40) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 def _shared(check: PairCheck) -> str:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from lastword.encoder import TextEncoder
+
 BINS, TRIVIAL = 20, 0.98
-
-
-class Encoder(Protocol):
-    """An embedder of texts."""
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, dim) float32 vectors of length 1."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class Similarity:
         }  # fmt: skip
 
 
-def similarity(embedder: Encoder, anchors: Sequence[str], positives: Sequence[str]) -> Similarity | None:
+def similarity(embedder: TextEncoder, anchors: Sequence[str], positives: Sequence[str]) -> Similarity | None:
     """Embed both sides and compare them; None if all pairs have the same anchor, so that none are unrelated.
 
     Unrelated pairs are drawn by a permutation, not taken from neighbouring rows, which are often rewritings of

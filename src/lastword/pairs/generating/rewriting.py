@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lastword.console import info
-from lastword.files.tables import Chunk, Kind, read_chunks
+from lastword.files.tables import Chunk, read_chunks
 from lastword.pairs.generating.answers import cleaned, problem
 from lastword.pairs.generating.engine import Engine, Prompt
 from lastword.pairs.generating.instructions import INSTRUCTIONS, fill
-from lastword.pairs.record import Pair, Rejected, row_rng
+from lastword.pairs.record import OneColumn, Pair, Rejected, row_rng
 
 CHARACTERS_PER_TOKEN = 4.0  # of English text with today's vocabularies
 GROWTH = (
@@ -21,7 +21,7 @@ GROWTH = (
 
 
 @dataclass(frozen=True)
-class Rewriting:
+class Rewriting(OneColumn):
     """Each text, rewritten by one instruction drawn at random, or by each of them.
 
     Source: arXiv:2507.22729, §3.3 and Table 2.
@@ -40,11 +40,6 @@ class Rewriting:
     name: str = "generate"
     chunk: int = 256
 
-    @property
-    def columns(self) -> dict[str, Kind]:
-        """See `Method`."""
-        return {self.text_column: "text"}
-
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
         return {"engine": self.engine.settings(), "instructions": self.instructions, "every": self.every}
@@ -56,13 +51,10 @@ class Rewriting:
             for row, text in zip(chunk.rows, chunk.columns[self.text_column], strict=True)
             for name in self.chosen(seed, row)
         ]
-        prompts = [
-            Prompt(
-                fill(self.instructions[name], text),
-                row_rng(seed, f"{self.name}/{name}", row).getrandbits(31),
-            )
-            for row, text, name in requests
-        ]
+        prompts = []
+        for row, text, name in requests:
+            answer_seed = row_rng(seed, f"{self.name}/{name}", row).getrandbits(31)
+            prompts.append(Prompt(fill(self.instructions[name], text), answer_seed))
         for (row, text, name), answer in zip(requests, self.engine.answers(prompts), strict=True):
             rewriting = cleaned(answer.text)
             if reason := answer.problem or problem(rewriting, text, self.instructions[name]):
