@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +67,10 @@ class Method(Protocol):
     @property
     def chunk(self) -> int:
         """Rows that it takes at a time, after which a run can be resumed."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Files and models that it reads besides the texts; a resumed run must find the same content in them."""
 
     def settings(self) -> dict[str, Any]:
         """Whatever changes the pairs, as JSON values; a resumed run must have the same."""

@@ -65,6 +65,7 @@ class Reproduction:
 def measure(
     folder: RunFolder,
     record: dict[str, Any],
+    inputs: Mapping[str, str],
     tables: Sequence[str],
     scale: Scale,
     data: Path | None,
@@ -77,6 +78,7 @@ def measure(
     Args:
         folder: of the run.
         record: its settings; a resumed run must have the same, but may be asked for other tables.
+        inputs: what it reads → its fingerprint; also the same.
         tables: names.
         scale: models, recipe and seeds.
         data: folder of public texts and pairs.
@@ -84,7 +86,7 @@ def measure(
         peers: other models of Table 8.
         device: None is the best available one.
     """
-    with folder.open(record):
+    with folder.open(record, inputs):
         runner = CellRunner(folder, scale, PairSources(folder.partial, data, pair_files), device)
         result = _Tables(runner, data, peers).measure(tables, record)
         (folder.partial / "report.md").write_text(report(scale.description, result.pages), encoding="utf-8")
