@@ -244,7 +244,8 @@ def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, 
 
 def _attention(embedder: Embedder) -> str:
     """Eager on a CPU, where the backward pass of the fused kernel is slower at the length of a sentence."""
-    return "eager" if embedder.backbone.device.type == "cpu" else "sdpa"
+    backbone = embedder.backbone
+    return "eager" if backbone.device.type == "cpu" else backbone.implementation
 
 
 def _train(

@@ -150,7 +150,8 @@ class CheckpointScores:
         model = embedder.backbone.model
         was_training = model.training
         model.eval()
-        with embedder.backbone.attention("sdpa"):  # as it is loaded, whatever training computes with
+        backbone = embedder.backbone
+        with backbone.attention(backbone.implementation):  # as it is loaded, whatever training computes with
             score = self.scorer(embedder)
         model.train(was_training)
         return score
