@@ -68,12 +68,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two settings on the same texts, paired.
-
-    Attributes:
-        first: the adapted model, as it was trained.
-        second: what it is compared with.
-    """
+    """The adapted model, as it was trained, and what it is compared with, paired."""
 
     first: ScoreRow
     second: ScoreRow
@@ -95,13 +90,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training run.
-
-    Attributes:
-        seed: its seed.
-        losses: loss of every step.
-        selection: development score of each checkpoint, and the selected checkpoint.
-    """
+    """One training run: the loss of every step, and the development score of each checkpoint."""
 
     seed: int
     losses: Sequence[float]
@@ -137,13 +126,7 @@ class TextMap:
 
 @dataclass(frozen=True)
 class AttentionPair:
-    """Attention of the last token in one text.
-
-    Attributes:
-        text: the text.
-        before: of the model before the adaptation.
-        after: of the adapted model.
-    """
+    """Attention of the last token in one text, before and after the adaptation."""
 
     text: str
     before: Sequence[TokenAttention]

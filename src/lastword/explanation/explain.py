@@ -148,13 +148,7 @@ def explain(
 def _require_same_tokens(
     model: LoadedModel, texts: list[str], first: tuple[str, list[list[int]]] | None
 ) -> tuple[str, list[list[int]]]:
-    """Refuse a tokenizer that differs from the first model's: shares of tokens would not be comparable.
-
-    Args:
-        model: to check.
-        texts: n texts.
-        first: name and token ids of the first model; None if this is it.
-    """
+    """Refuse a tokenizer that differs from the first model's: shares of tokens would not be comparable."""
     ids = model.embedder.pipeline.tokenizer.text_ids(texts)
     if first is None:
         return model.name, ids

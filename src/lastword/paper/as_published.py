@@ -113,13 +113,7 @@ class AsPublished:
 
 @dataclass(frozen=True)
 class _MicroBatches:
-    """Steps made of micro-batches.
-
-    Attributes:
-        inner: the objective over whole steps.
-        apart: whether anchors meet only the candidates of their own micro-batch.
-        summed: whether the losses of the micro-batches are added and not averaged.
-    """
+    """Steps made of micro-batches: with anchors that meet only their own, or losses that are summed, or both."""
 
     inner: PairObjective
     apart: bool
