@@ -22,13 +22,7 @@ _ADAPTED: dict[Verdict, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """The adapted model on one data set.
-
-    Attributes:
-        dataset: its name, with the split if that is not the test split.
-        difference: the adapted model against the best zero-shot setting.
-        text: the result in sentences, TF-IDF and chance included.
-    """
+    """The adapted model on one data set: its difference from the best zero-shot setting, and sentences about it."""
 
     dataset: str
     difference: Difference

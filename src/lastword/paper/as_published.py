@@ -141,14 +141,9 @@ class _MicroBatches:
 
 
 def apart(owners: Sequence[int], n: int) -> Tensor:
-    """Which candidates an anchor never meets, since they are in another micro-batch.
+    """Which candidates an anchor never meets, since they are in another micro-batch: (n, m) bool.
 
-    Args:
-        owners: for each of m candidates the anchor that it belongs to.
-        n: number of anchors.
-
-    Returns:
-        (n, m) bool.
+    `owners` has the anchor of each of m candidates.
     """
     anchors, candidates = torch.arange(n), torch.tensor(owners)
     return (anchors // MICRO_BATCH)[:, None] != (candidates // MICRO_BATCH)[None]
