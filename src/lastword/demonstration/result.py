@@ -174,17 +174,15 @@ class DemoResult:
         The adapted model is scored as it was trained, not by its best row; the best zero-shot setting is
         selected on the test set itself. Both favour zero-shot.
         """
-        pairs = []
+        pairs, as_trained = [], ("adapted", self.template, self.pooling)
         for rows in rows_by_dataset(self.scores).values():
-            adapted = next((row for row in rows if row.model == "adapted" and self._as_trained(row)), None)
+            settings = {(row.model, row.template, row.pooling): row for row in rows}
+            adapted = settings.get(as_trained)
             for model in ("zero-shot", "tfidf"):
                 best = next((row for row in rows if row.model == model), None)
                 if adapted and best:
                     pairs.append(Comparison(adapted, best))
         return pairs
-
-    def _as_trained(self, row: ScoreRow) -> bool:
-        return (row.template, row.pooling) == (self.template, self.pooling)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of scores.json: everything but the map and the attention."""

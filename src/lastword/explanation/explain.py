@@ -188,10 +188,9 @@ def _geometry(
     embedder: Embedder, vectors: np.ndarray, sample: Sample, batch_tokens: int | None
 ) -> dict[str, float | None]:
     """Measures of the vectors; most are not defined for a single text."""
-    names = ("mean_cosine", "effective_rank", "uniformity")
-    measures: dict[str, float | None] = dict.fromkeys([*names, "alignment"])
-    if len(vectors) > 1:
-        measures |= {name: getattr(geometry, name)(vectors) for name in names}
+    of_many = (geometry.mean_cosine, geometry.effective_rank, geometry.uniformity)
+    measures = {measure.__name__: measure(vectors) if len(vectors) > 1 else None for measure in of_many}
+    measures["alignment"] = None
     if sample.positives is not None:
         positives = embedder.encode(sample.positives, normalize=False, batch_tokens=batch_tokens)
         measures["alignment"] = geometry.alignment(vectors, positives)

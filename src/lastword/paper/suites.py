@@ -118,7 +118,8 @@ def suite_of(kind: str, data: Path | None, all_tasks: bool, max_texts: int | Non
     """
     if all_tasks:
         return Suite(kind, TASKS[kind], {}, data, None)
-    tasks = tuple(name for name in TASKS[kind] if data and _is_local(name, data))
+    local = {name for name, form in TABLES.items() if data and (data / f"{form.known}.parquet").is_file()}
+    tasks = tuple(name for name in TASKS[kind] if name in local)
     files = {}
     if kind in ("clustering", "eight"):
         if data and (data / STACK_OVERFLOW.file).is_file():
@@ -126,7 +127,3 @@ def suite_of(kind: str, data: Path | None, all_tasks: bool, max_texts: int | Non
         if not tasks and not files:
             files = {Path(file.file): file for file in BUNDLED}
     return Suite(kind, tasks, files, data, max_texts) if tasks or files else None
-
-
-def _is_local(task: str, data: Path) -> bool:
-    return task in TABLES and (data / f"{TABLES[task].known}.parquet").is_file()
