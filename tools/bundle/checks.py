@@ -39,7 +39,6 @@ class Findings:
     sets: dict[str, SetFindings]
     compared: dict[str, int]  # comparison → couples
     highest: dict[str, tuple[float, float]]  # comparison → highest likeness in words, and in runs
-    closest: dict[str, Couple]  # comparison → the likest couple
     rewritings: dict[str, list[Couple]]  # style → sentences beside their rewritings, the likest first
     faults: list[str]
 
@@ -163,7 +162,6 @@ def check(sets: Mapping[str, list[Item]]) -> Findings:
         faults += faults_of_set(name, items, counted[name])
 
     compared, highest = {}, {}
-    closest: dict[str, Couple] = {}
     for name, (left, right) in comparisons(sets).items():
         couples = sorted(shared_couples(left, right), key=Couple.rank)
         compared[name] = _count_couples(left, right)
@@ -171,8 +169,6 @@ def check(sets: Mapping[str, list[Item]]) -> Findings:
             max((c.words for c in couples), default=0.0),
             max((c.runs for c in couples), default=0.0),
         )
-        if couples:
-            closest[name] = couples[0]
         faults += [f"{name}: near-duplicates {_quote(c)}" for c in couples if c.is_near_duplicate]
 
     rewritten = rewritings(sets["pairs"])
@@ -183,7 +179,7 @@ def check(sets: Mapping[str, list[Item]]) -> Findings:
         if c.words >= COPIED_WORDS or c.runs >= COPIED_RUNS
     ]
     faults += [f"pairs: copied as {c.right.part} {_quote(c)}" for c in copied]
-    return Findings(counted, compared, highest, closest, rewritten, faults)
+    return Findings(counted, compared, highest, rewritten, faults)
 
 
 def _quote(couple: Couple) -> str:

@@ -17,7 +17,6 @@ def render(findings: checks.Findings) -> str:
         _sets(findings),
         _lengths(findings),
         _similarity(findings),
-        _closest(findings),
         _rewritings(findings),
     ]
     return "\n\n".join([verdict, *("\n".join(section) for section in sections)])
@@ -85,13 +84,6 @@ def _similarity(findings: checks.Findings) -> Iterator[str]:
             for name in findings.compared
         ),
     )
-
-
-def _closest(findings: checks.Findings) -> Iterator[str]:
-    yield "The closest text pair of each comparison:"
-    yield ""
-    for name, pair in findings.closest.items():
-        yield f"- {name}: “{pair.left.text}” ({pair.left.file}) / “{pair.right.text}” ({pair.right.file})"
 
 
 def _rewritings(findings: checks.Findings) -> Iterator[str]:

@@ -40,7 +40,7 @@ def rates_table(path: Path) -> str:
     lines = [
         f"Measured with {content['vectors']:,} vectors in batches of {content['batch']}:",
         "",
-        "| dimensions | kept per second | found per second | size of the file over that of the vectors |",
+        "| dimensions | stored per second | read per second | size of the file over that of the vectors |",
         "|---:|---:|---:|---:|",
     ]
     lines += [

@@ -54,7 +54,7 @@ class TextTokenizer:
         self.eos_id: int | None = hf.eos_token_id
         special = (hf.pad_token_id, hf.eos_token_id, hf.bos_token_id, hf.unk_token_id, *hf.all_special_ids)
         self.pad_id: int = next((i for i in special if i is not None), 0)
-        self.adds_bos = self.bos_id is not None and self._parts.encode("a").ids[:1] == [self.bos_id]
+        self.adds_bos = self.bos_id is not None and self.added_ids[0][:1] == [self.bos_id]
 
     @classmethod
     def load(
@@ -86,6 +86,13 @@ class TextTokenizer:
         """Ids of a formatted string, and the (start, end) characters of each."""
         encoding = self._parts.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
+
+    @property
+    def added_ids(self) -> tuple[list[int], list[int]]:
+        """The ids that the tokenizer by default adds before and after a text: its post-processor."""
+        encoding = self._parts.encode("a")
+        own = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+        return encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]
 
     @property
     def identity(self) -> str:

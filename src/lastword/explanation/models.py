@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HfHubHTTPError
-
-from lastword.bundled import PATHS
+from lastword.bundled import model_source
 from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder
@@ -126,17 +124,7 @@ def _run_settings(checkpoints: Checkpoints | None) -> dict[str, Any]:
 
 def _stored_settings(model: str | Path | Embedder) -> dict[str, Any] | None:
     """Template and pooling of a loaded model, folder or Hub model; None if it is a base model or does not exist."""
-    stored: folders.Stored | Embedder | None
-    if isinstance(model, Embedder):
-        stored = model
-    else:
-        path = PATHS.get(str(model), model)
-        if not Path(path).is_dir() and str(path).count("/") != 1:
-            return None
-        try:
-            stored = folders.read(path)
-        except HfHubHTTPError:
-            return None
+    stored = model if isinstance(model, Embedder) else folders.read(model_source(model))
     return {"template": stored.spec.template, "pooling": stored.spec.pooling.spec} if stored else None
 
 

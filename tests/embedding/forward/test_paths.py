@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import transformers
 
 from lastword.embedding import Embedder, EmbedderSpec
@@ -96,3 +97,30 @@ def test_a_model_whose_states_are_all_zero_loads(llama_folder: Path) -> None:
     model.norm.weight.data.zero_()
     backbone = Backbone(model, "collapsed")
     assert (backbone.causal, backbone.path) == (True, "fused")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_slight_view_of_later_tokens_is_not_causal(dtype: torch.dtype) -> None:
+    config = transformers.Gemma3TextConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=64, use_bidirectional_attention=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.Gemma3TextModel(config)
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.post_attention_layernorm.weight.fill_(-0.98)  # attention adds a fiftieth of a state
+    assert not Backbone(model.to(dtype), "bidirectional").causal
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_small_position_embeddings_are_absolute(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = transformers.GPT2Model(
+        transformers.GPT2Config(
+            n_embd=32, n_layer=2, n_head=4, vocab_size=300, bos_token_id=0, eos_token_id=0
+        )
+    )
+    with torch.no_grad():
+        model.wte.weight.mul_(50)  # positions move a state by less than bfloat16 rounds it
+    assert Backbone(model.to(dtype), "gpt2").stock.guarantees.positions == "absolute"

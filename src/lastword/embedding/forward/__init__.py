@@ -1,1 +1,1 @@
-"""TOKEN IDS → HIDDEN STATES: ways to run a decoder behind one protocol; files in order: tree, path, stock, fused."""
+"""TOKEN IDS → HIDDEN STATES: ways to run a decoder behind one protocol; in order: tree, path, float32, stock, fused."""

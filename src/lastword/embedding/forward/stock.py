@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lastword.embedding.forward.float32 import in_float32
 from lastword.embedding.forward.path import Guarantees
 from lastword.embedding.spec import Norm
 from lastword.embedding.tokens import Batch
@@ -15,7 +16,9 @@ from lastword.errors import ModelError
 
 # Attribute of the norm after the last layer: Llama, Qwen, Mistral, Gemma | GPT-2 | GPT-NeoX, OPT.
 _FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
-_SHIFT = 3
+_LENGTH, _SHIFT = 32, 3
+_STRIDE = 7919  # a prime: the sample's tokens are spread over the vocabulary
+_COARSE = 5e-2
 
 
 class StockForward:
@@ -31,7 +34,7 @@ class StockForward:
 
     def __init__(self, model: Any, model_name: str, layers: int, positions: int, tolerance: float) -> None:
         self.model, self.model_name, self.layers = model, model_name, layers
-        causal, relative = _measure(model, tolerance)
+        causal, relative = _measure(model, positions, tolerance)
         self._guarantees = Guarantees(causal, positions, "relative" if relative else "absolute")
 
     @property
@@ -90,31 +93,44 @@ class StockForward:
         )
 
 
-def two_rows(vocabulary: int, device: torch.device) -> Batch:
-    """Two rows of 3 and 6 tokens, the first the beginning of the second; two tokens shared."""
-    ids = torch.arange(1, 7, device=device).expand(2, -1) % vocabulary
-    mask = torch.ones_like(ids, dtype=torch.bool)
-    mask[0, 3:] = False
-    return Batch([0, 1], ids, mask, mask, [3, 6], 2)
+def sample_batch(vocabulary: int, positions: int, device: torch.device) -> Batch:
+    """Rows that a forward pass is judged by: two of 32 tokens that part in the middle, and a short one, padded.
+
+    All three begin with the same tokens. They are shorter in a model with fewer positions.
+    """
+    length = max(4, min(_LENGTH, positions - _SHIFT))
+    lengths, shared = [length, length, length // 3], length // 4
+    ids = (torch.arange(length, device=device) * _STRIDE + 1).expand(3, -1).clone()
+    ids[1, length // 2 :] += 1
+    mask = torch.arange(length, device=device) < torch.tensor(lengths, device=device)[:, None]
+    return Batch([0, 1, 2], ids % vocabulary, mask, mask, lengths, shared)
 
 
 def difference(states: Tensor, reference: Tensor) -> float:
-    """Largest absolute difference of two computations of the same states, relative to the largest state."""
-    largest = float(reference.abs().max()) or 1.0  # a collapsed model has states of zeros
-    return float((states - reference).abs().max()) / largest
+    """Largest difference of two computations of the same states (…, dim), relative to the length of each state."""
+    lengths = reference.float().norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+    return float(((states - reference).float().norm(dim=-1) / lengths).max())
+
+
+def _measure(model: Any, positions: int, tolerance: float) -> tuple[bool, bool]:
+    """Whether the model is causal, and whether its positions are relative; in float32 where it can run so."""
+    try:
+        with in_float32(model):
+            return _measure_as_it_is(model, positions, tolerance)
+    except (RuntimeError, TypeError, ValueError):  # operations that exist in one precision only
+        return _measure_as_it_is(model, positions, max(tolerance, _COARSE))
 
 
 @torch.no_grad()
-def _measure(model: Any, tolerance: float) -> tuple[bool, bool]:
-    """Whether the model is causal, and whether its positions are relative."""
+def _measure_as_it_is(model: Any, positions: int, tolerance: float) -> tuple[bool, bool]:
     device = next(model.parameters()).device
-    batch = two_rows(model.config.get_text_config().vocab_size, device)
-    inputs = _inputs(batch)
+    batch = sample_batch(model.config.get_text_config().vocab_size, positions, device)
+    inputs, length = _inputs(batch), batch.input_ids.shape[1]
     states = model(**inputs, use_cache=False).last_hidden_state
-    causal = difference(states[0, :3], states[1, :3]) <= tolerance
-    positions = torch.arange(_SHIFT, _SHIFT + batch.input_ids.shape[1], device=device).expand(2, -1)
+    causal = difference(states[0, : length // 2], states[1, : length // 2]) <= tolerance
+    shift = torch.arange(_SHIFT, _SHIFT + length, device=device).expand(3, -1)
     try:
-        shifted = model(**inputs, position_ids=positions, use_cache=False).last_hidden_state
+        shifted = model(**inputs, position_ids=shift, use_cache=False).last_hidden_state
     except (TypeError, IndexError, RuntimeError):  # takes no positions, or has too few
         return causal, False
     real = batch.attention_mask

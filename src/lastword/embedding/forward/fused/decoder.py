@@ -17,10 +17,10 @@ Rotation = tuple[Tensor, Tensor]
 def hidden_states(blocks: Blocks, layout: Layout, until: int) -> Iterator[Tensor]:
     """Yield the residual stream before layer 0, 1, … `until`, each (tokens, dim)."""
     x = blocks.embed(layout.ids)
-    rotations = _rotations(blocks, layout, x)
+    turns = rotations(blocks, layout, x)
     yield x
     for block in blocks.layers[:until]:
-        x = _layer(block, x, layout, rotations[block.rotary])
+        x = layer_output(block, x, layout, turns[block.rotary])
         yield x
 
 
@@ -35,12 +35,13 @@ def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
     for x in hidden_states(blocks, layout, len(blocks.layers) - 1):
         before = x
     block, at = blocks.layers[-1], layout.ends(nodes)
-    q, k, v = _queries_keys_values(block, before, _rotations(blocks, layout, before)[block.rotary])
+    q, k, v = _queries_keys_values(block, before, rotations(blocks, layout, before)[block.rotary])
     mixed = attend_ends(q[at], k, v, layout, nodes, block.scale)
     return _after_attention(block, before[at.flatten()], mixed.flatten(0, 1)).view(*at.shape, -1)
 
 
-def _layer(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tensor:
+def layer_output(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tensor:
+    """The residual stream after a layer, (tokens, dim) → (tokens, dim)."""
     q, k, v = _queries_keys_values(block, x, rotation)
     return _after_attention(block, x, attend(q, k, v, layout, block.scale))
 
@@ -61,18 +62,18 @@ def _queries_keys_values(block: Block, x: Tensor, rotation: Rotation) -> list[Te
     return [_rotated(q, rotation), _rotated(k, rotation), v]
 
 
-def _rotations(blocks: Blocks, layout: Layout, x: Tensor) -> dict[str | None, Rotation]:
+def rotations(blocks: Blocks, layout: Layout, x: Tensor) -> dict[str | None, Rotation]:
     """Cosines and sines, each (tokens, 1, head_dim), of every rotary embedding that a layer uses.
 
     The first half of the sines is negated: the sign that `_rotated` needs, set once for all layers.
     """
     at = layout.positions[None]
-    rotations = {}
+    turns: dict[str | None, Rotation] = {}
     for name in {block.rotary for block in blocks.layers}:
         cos, sin = blocks.rotary(x, at) if name is None else blocks.rotary(x, at, name)
         first, second = sin[0, :, None].chunk(2, dim=-1)
-        rotations[name] = (cos[0, :, None], torch.cat([-first, second], dim=-1))
-    return rotations
+        turns[name] = (cos[0, :, None], torch.cat([-first, second], dim=-1))
+    return turns
 
 
 def _rotated(x: Tensor, rotation: Rotation) -> Tensor:

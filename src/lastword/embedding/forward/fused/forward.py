@@ -1,4 +1,4 @@
-"""The fused path: the protocol of `forward/path.py` over flat batches, and the proof that it fits a model."""
+"""The fused path: the protocol of `forward/path.py` over flat batches."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from lastword.embedding.forward.fused.blocks import Blocks, read_blocks
+from lastword.embedding.forward.fused.blocks import Blocks, StructureError, read_blocks
 from lastword.embedding.forward.fused.decoder import end_states, hidden_states
 from lastword.embedding.forward.fused.layout import Layout
+from lastword.embedding.forward.fused.proof import equals_stock
 from lastword.embedding.forward.path import Guarantees
-from lastword.embedding.forward.stock import StockForward, difference, two_rows
+from lastword.embedding.forward.stock import StockForward
 from lastword.embedding.forward.tree import Tree
 from lastword.embedding.spec import Norm
 from lastword.embedding.tokens import Batch
@@ -40,11 +41,13 @@ class FusedForward:
             stock: the model's own forward pass, which the states are compared with.
             tolerance: largest relative difference of two correct computations.
         """
-        blocks = read_blocks(stock.model) if stock.guarantees.causal else None
-        if blocks is None:
+        if not stock.guarantees.causal:
             return None
-        path = cls(blocks, stock)
-        return path if path._equals_stock(tolerance) else None
+        try:
+            blocks = read_blocks(stock.model)
+        except StructureError:
+            return None
+        return cls(blocks, stock) if equals_stock(blocks, stock.guarantees.max_tokens, tolerance) else None
 
     @property
     def guarantees(self) -> Guarantees:
@@ -87,17 +90,3 @@ class FusedForward:
     def _ends(self, layout: Layout, nodes: list[int], norm: Norm) -> Tensor:
         states = end_states(self.blocks, layout, nodes)
         return self.blocks.norm(states) if norm == "post" else states
-
-    @torch.no_grad()
-    def _equals_stock(self, tolerance: float) -> bool:
-        batch = two_rows(self.blocks.vocabulary, next(self.blocks.model.parameters()).device)
-        layers = [len(self.blocks.layers)]
-        ((_, reference),) = self._stock.hidden(batch, layers, "post")
-        try:
-            ((_, states),) = self.hidden(batch, layers, "post")
-        except (RuntimeError, TypeError, ValueError):  # modules of the same names, connected in another way
-            return False
-        return all(
-            difference(states[row, :length], reference[row, :length]) <= tolerance
-            for row, length in enumerate(batch.lengths)
-        )

@@ -74,10 +74,11 @@ class Projection:
         if any(weight.requires_grad for weight in weights):
             return torch.cat(weights)
         if self._joined is None or not _views_of(self._joined, weights):
-            self._joined = torch.cat([weight.detach() for weight in weights])
-            parts = torch.split(self._joined, self.widths)
-            for weight, part in zip(weights, parts, strict=True):
-                weight.data = part
+            with torch.inference_mode(False):  # a tensor made in inference mode could not be trained over
+                self._joined = torch.cat([weight.detach() for weight in weights])
+                parts = torch.split(self._joined, self.widths)
+                for weight, part in zip(weights, parts, strict=True):
+                    weight.data = part
         return self._joined
 
 
