@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 from lastword.bundled import check_model
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
-from lastword.errors import ModelError
+from lastword.errors import ModelError, first_line
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
 
@@ -55,7 +55,7 @@ def load_decoder(
             **quantized,
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise ModelError(f"{name} does not load as a model: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{name} does not load as a model: {first_line(error)}") from error
     finally:
         transformers_logging.set_verbosity(verbosity)
     missing = sorted(report["missing_keys"])
@@ -75,7 +75,7 @@ def _require_loadable(name: str, revision: str | None) -> None:
     except (OSError, ValueError, json.JSONDecodeError) as error:
         if "trust_remote_code" in str(error):
             raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code") from error
-        raise ModelError(f"no model {name!r}: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"no model {name!r}: {first_line(error)}") from error
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{name} ({config.model_type}) is an encoder-decoder: lastword needs a decoder-only model"
