@@ -63,8 +63,18 @@ def load_decoder(
         raise ModelError(f"{name} lacks {len(missing)} of its weights, {missing[0]} first: download it again")
     if quantize:
         keep_unpacked(model)
-    decoder: PreTrainedModel = model if quantize else model.to(device)
-    return decoder
+    decoder: PreTrainedModel = _text_model(model)
+    return decoder if quantize else decoder.to(device)  # type: ignore[arg-type]
+
+
+def _text_model(model: Any) -> Any:
+    """The decoder of a model that also sees or hears (Gemma 3, Qwen3.5), which embeds texts alone; or the model itself.
+
+    Saved alone it is a model of its own type, which others load without the processors of images.
+    """
+    text = model.config.get_text_config()
+    decoder = model if text is model.config else model.get_decoder()
+    return decoder if type(text) in AutoModel._model_mapping and decoder.config is text else model
 
 
 def _require_loadable(name: str, revision: str | None) -> None:

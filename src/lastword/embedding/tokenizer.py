@@ -89,7 +89,9 @@ class TextTokenizer:
     def added_ids(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer by default adds before and after a text: its post-processor."""
         encoding = self._parts.encode("a")
-        own = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+        own = [i for i, special in enumerate(encoding.special_tokens_mask) if not special] or [
+            len(encoding.ids)
+        ]
         return encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]
 
     @property
