@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from lastword.errors import MissingFileError, ModelError, WorkError
+from lastword.errors import MissingFileError, ModelError, WorkError, first_line
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
@@ -32,9 +32,7 @@ def attach_adapter(model: nn.Module, folder: Path) -> None:
     try:
         peft.inject_adapter_in_model(adapter_settings(folder), model)
     except ValueError as error:
-        raise ModelError(
-            f"{folder / SETTINGS} does not fit the model: {str(error).splitlines()[0]}"
-        ) from error
+        raise ModelError(f"{folder / SETTINGS} does not fit the model: {first_line(error)}") from error
     model.requires_grad_(False).train(False)
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
@@ -55,7 +53,7 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
     try:
         saved = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WorkError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        raise WorkError(f"{path} is damaged: {first_line(error)}") from error
     parameters = {name: p for name, p in model.named_parameters() if ".lora_" in name}
     names = {f"base_model.model.{saved_name(name)}": name for name in parameters}
     if saved.keys() != names.keys():
@@ -117,11 +115,6 @@ def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
     model._hf_peft_config_loaded = False
 
 
-def first_line(error: Exception) -> str:
-    """The first line of what a library says."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def adapter_settings(folder: Path) -> Any:
     """The settings of a stored adapter, as peft's `LoraConfig`.
 
@@ -135,7 +128,7 @@ def adapter_settings(folder: Path) -> Any:
     try:
         settings = peft.PeftConfig.from_pretrained(str(folder))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{path} is damaged: {first_line(error)}") from error
     if not isinstance(settings, peft.LoraConfig):
         raise ModelError(f"{path} is an adapter of kind {settings.peft_type}: lastword reads LORA")
     return settings

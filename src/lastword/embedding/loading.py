@@ -17,10 +17,10 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from lastword.bundled import check_model, model_source
 from lastword.console import info
-from lastword.embedding.adapters import first_line, merge_adapter
+from lastword.embedding.adapters import merge_adapter
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
-from lastword.errors import ModelError
+from lastword.errors import ModelError, first_line
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
 
@@ -59,7 +59,8 @@ def load_decoder(
         transformers_logging.set_verbosity(verbosity)
     if adapter:
         info(f"merged the adapter of {adapter} into {'its weights' if base == name else base}")
-    return model
+    decoder: PreTrainedModel = _text_model(model)
+    return decoder
 
 
 def split_adapter(name: str, revision: str | None) -> tuple[str, str | None]:
@@ -92,7 +93,7 @@ def tokenizer_source(name: str, revision: str | None) -> tuple[str, str | None]:
 
 def _load_base(
     name: str, device: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
-) -> PreTrainedModel:
+) -> Any:
     config = _loadable_configuration(name, revision)
     quantized: dict[str, Any] = {}
     if quantize:  # quantised weights go to the device while they are read: they cannot be moved
@@ -116,8 +117,17 @@ def _load_base(
         raise ModelError(f"{name} lacks {len(missing)} of its weights, {missing[0]} first: download it again")
     if quantize:
         keep_unpacked(model)
-    decoder: PreTrainedModel = model if quantize else model.to(device)
-    return decoder
+    return model if quantize else model.to(device)
+
+
+def _text_model(model: Any) -> Any:
+    """The decoder of a model that also sees or hears (Gemma 3, Qwen3.5), which embeds texts alone; or the model itself.
+
+    Saved alone it is a model of its own type, which others load without the processors of images.
+    """
+    text = model.config.get_text_config()
+    decoder = model if text is model.config else model.get_decoder()
+    return decoder if type(text) in AutoModel._model_mapping and decoder.config is text else model
 
 
 def _loadable_configuration(name: str, revision: str | None) -> Any:

@@ -293,6 +293,9 @@ def _log(selection: Selection, config: TrainConfig) -> None:
         f"kept step {selection.step}: {selection.criterion} {before:.3f} → {selection.score:.3f}, 95 % interval of the "
         f"gain {gain.low:+.3f} to {gain.high:+.3f}"
     )
+    if selection.indistinguishable:
+        steps = ", ".join(map(str, selection.indistinguishable))
+        info(f"not distinguishable from step {selection.step} on these texts: steps {steps}")
     if gain.verdict != "better":
         warn(
             f"training did not help: {selection.criterion} was {before:.3f} before and is {selection.score:.3f} now "

@@ -97,6 +97,16 @@ class Selection:
         """The checkpoint kept against the model before training; None where nothing was scored."""
         return compare(self.scores[self.step], self.scores[0]) if self.scores else None
 
+    @property
+    def indistinguishable(self) -> list[int]:
+        """Steps of the other checkpoints that are not distinguishable from the one kept."""
+        kept = self.scores.get(self.step)
+        return [
+            step
+            for step, score in sorted(self.scores.items())
+            if kept and step not in (0, self.step) and compare(kept, score).verdict == "not distinguishable"
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them; the replicates of the scores are left to scores.json."""
         by_step = {
@@ -108,6 +118,7 @@ class Selection:
             "step": self.step,
             "score": self.score if self.scores else None,
             "gain": self.gain.to_dict() if self.gain else None,
+            "indistinguishable": self.indistinguishable,
             **by_step,
             "stopped": self.stopped,
         }
