@@ -44,7 +44,7 @@ def lastword(
 
     def step(texts: list[str], tokens: int) -> torch.Tensor:
         n = len(texts) // 2
-        loop.objective = PairObjective(Pairs(texts[:n], texts[n:], [""] * n), config)
+        loop.objective = PairObjective(Pairs(texts[:n], texts[n:], [[]] * n), config)
         return torch.tensor(loop.step(1)["loss"])
 
     return step

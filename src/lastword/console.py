@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 logger = logging.getLogger("lastword")
 _BAR_AFTER_S = 2.0
@@ -53,6 +54,12 @@ def show_messages(*, quiet: bool = False, rewrite: Callable[[str], str] = str) -
 def info(message: str) -> None:
     """Log a message that is worth knowing."""
     logger.info(message)
+
+
+@cache
+def info_once(message: str) -> None:
+    """Log a message about a file, which a command may open several times, the first time only."""
+    info(message)
 
 
 def warn(message: str) -> None:

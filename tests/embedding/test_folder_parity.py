@@ -189,6 +189,31 @@ def test_no_scaling_is_written_where_there_is_none(saved: Path) -> None:
     assert "rope_scaling" not in config
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, None),
+        ({"template": "ccw", "pooling": "lasttoken", "layer": 2, "norm": "post", "max_tokens": 127}, None),
+        ({"prompts": {"query": "q: "}}, None),  # there were none
+        ({"template": "a {text}"}, "template 'a {text}' instead of 'ccw'"),
+        ({"pooling": "mean:text"}, "pooling 'mean:text' instead of 'lasttoken'"),
+        ({"layer": 1}, "layer 1 instead of the last"),
+        ({"norm": "pre"}, "norm 'pre' instead of 'post'"),
+        ({"boundary": "string"}, "template 'ccw' (boundary=string) instead of 'ccw'"),
+        ({"bos": False}, "template 'ccw' (bos=False) instead of 'ccw'"),
+        (
+            {"max_tokens": 40, "normalize": False},
+            "max_tokens 40 instead of 127, normalize False instead of True",
+        ),
+    ],
+)
+def test_a_warning_names_what_is_replaced(
+    load: Load, saved: Path, said: list[str], changes: dict[str, Any], expected: str | None
+) -> None:
+    load(saved, **changes)
+    assert said == ([f"{saved} stores how it embeds, but this uses {expected}"] if expected else [])
+
+
 def test_given_settings_win_over_the_stored_ones(load: Load, saved: Path, llama_folder: Path) -> None:
     again = load(saved, template="sum", pooling="mean", max_tokens=40, normalize=False)
     fresh = load(llama_folder, template="sum", pooling="mean", max_tokens=40, normalize=False)

@@ -99,6 +99,46 @@ def test_every_decoder_type_of_transformers(qwen_folder: Path, tmp_path: Path) -
     assert sum(kept.values()) > 0.9 * len(kept)
 
 
+@pytest.mark.parametrize("model_type", ["gemma3", "qwen3_5", "mistral3"])
+def test_the_decoder_of_a_model_with_images(
+    load: Load, qwen_folder: Path, tmp_path: Path, model_type: str
+) -> None:
+    """Saved alone: the folder needs no image processor, and transformers keeps its tokenizer."""
+    base = shutil.copytree(qwen_folder, tmp_path / "base")
+    vision = {
+        "hidden_size": 32, "num_hidden_layers": 1, "depth": 1, "num_attention_heads": 2, "num_heads": 2,
+        "intermediate_size": 32, "out_hidden_size": 32, "image_size": 28, "patch_size": 14,
+    }  # fmt: skip
+    config = AutoConfig.for_model(model_type, text_config=SMALL, vision_config=vision)
+    config.image_token_id = 5
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.AutoModel.from_config(config)
+    (base / "model.safetensors").unlink()
+    model.save_pretrained(base)
+    embedder = load(base, template="sum", pooling="lasttoken", normalize=False)
+    ids = embedder.pipeline.tokenize(TEXTS[:3]).ids
+    rows = [torch.tensor([row]) for row in ids]
+    with torch.inference_mode():
+        states = [model.eval()(input_ids=row, use_cache=False).last_hidden_state[0, -1] for row in rows]
+    assert np.abs(embedder.encode(TEXTS[:3]) - torch.stack(states).numpy()).max() <= 1e-4
+    folder = embedder.save(tmp_path / "saved")
+    vectors = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    assert np.abs(vectors - embedder.encode(TEXTS)).max() <= 1e-4
+
+
+def test_a_folder_that_others_cannot_load_is_refused(
+    load: Load, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_modules(spec: Any, dim: int, max_tokens: int, folder: Path) -> None:
+        (folder / "modules.json").write_text('[{"idx": 0, "name": "0", "path": "", "type": "absent.Module"}]')
+
+    monkeypatch.setattr(folders, "_write_modules", without_modules)
+    message = refused(ParityError, load(template="ccw").save, tmp_path / "saved")
+    assert message.startswith("the written folder, a llama model, does not load in sentence-transformers: ")
+    assert "\n" not in message
+
+
 def test_other_ids_are_refused(
     load: Load, model_of: Callable[[str], Path], refused: Refused, tmp_path: Path
 ) -> None:

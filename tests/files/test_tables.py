@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lastword.errors import MissingFileError, TableError
-from lastword.files.formats import BLOCK_ROWS, SUFFIXES, count_rows
+from lastword.files.formats import BLOCK_ROWS, count_rows
+from lastword.files.sources import FORMATS
 from lastword.files.tables import read_chunks, read_table, read_texts, require_columns
 
 Refused = Callable[..., str]
@@ -94,8 +95,8 @@ CELLS: list[tuple[object, dict[str, str]]] = [
     (" \n", {"text": "!empty", "label": "!empty", "blank": " \n", "number": "!empty"}),
     (None, {"text": "!null", "label": "!null", "blank": "", "number": "!null"}),
     (-12, {"text": "!int", "label": "-12", "blank": "!int", "number": "-12"}),
-    (True, {"text": "!bool", "label": "!bool", "blank": "!bool", "number": "1"}),
-    (0.5, {"text": "!float", "label": "!float", "blank": "!float", "number": "0.5"}),
+    (True, {"text": "!bool", "label": "true", "blank": "!bool", "number": "1"}),
+    (0.5, {"text": "!float", "label": "0.5", "blank": "!float", "number": "0.5"}),
     (["a"], {"text": "!list", "label": "!list", "blank": "!list", "number": "!not a number"}),
     ({"a": 1}, {"text": "!dict", "label": "!dict", "blank": "!dict", "number": "!not a number"}),
     ("nan", {"text": "nan", "label": "nan", "blank": "nan", "number": "!not a number"}),
@@ -189,7 +190,7 @@ def test_where_keeps_the_rows_of_one_value(write: Write, refused: Refused) -> No
     assert read_texts(path, ["text"], where={"split": "test", "n": "2"}) == {"text": ["c"]}
     assert refused(TableError, read_texts, path, ["text"], where={"split": "train"}) == (
         f"{path}: 1 of 1 rows have empty or non-text cells (null in 'text'; rows 1, counted from 0); "
-        "fix them or pass drop_empty=True"
+        "choose another column or fix them"
     )
 
 
@@ -203,7 +204,7 @@ def test_where_without_a_row(write: Write, refused: Refused) -> None:
     )
 
 
-BAD = {"text": ["a", None, " \n", "b", ""], "label": [1.5, 2.0, None, 1.0, 1.0]}
+BAD = {"text": ["a", None, " \n", "b", ""], "label": [[1], [2], None, [1], [1]]}
 
 
 def test_unusable_cells_are_counted_and_shown(write: Write, refused: Refused) -> None:
@@ -213,8 +214,8 @@ def test_unusable_cells_are_counted_and_shown(write: Write, refused: Refused) ->
         "counted from 0); fix them or pass drop_empty=True"
     )
     assert refused(TableError, read_texts, path, ["text"], labels=["label"]) == (
-        f"{path}: 5 of 5 rows have empty or non-text cells (empty in 'text'; float in 'label'; null in 'text'; "
-        "rows 0, 1, 2, 3, 4, counted from 0); fix them or pass drop_empty=True"
+        f"{path}: 5 of 5 rows have empty or non-text cells (empty in 'text'; list in 'label'; null in 'text'; "
+        "rows 0, 1, 2, 3, 4, counted from 0); choose another column or fix them"
     )
     assert refused(TableError, list, read_chunks(path, {"text": "text"}, 2)) == (
         f"{path}: 1 of the first 2 rows have empty or non-text cells (null in 'text'; rows 1, counted from 0); "
@@ -226,7 +227,7 @@ def test_only_five_rows_are_shown(write: Write, refused: Refused) -> None:
     path = write("a.csv", "text,n\n" + ",1\n" * 7)
     assert refused(TableError, read_texts, path, ["text"]) == (
         f"{path}: 7 of 7 rows have empty or non-text cells (empty in 'text'; rows 0, 1, 2, 3, 4, …, counted from 0); "
-        "fix them or pass drop_empty=True"
+        "choose another column or fix them"
     )
 
 
@@ -243,25 +244,26 @@ def test_drop_empty_drops_whole_rows(write: Write, refused: Refused) -> None:
 
 
 def test_missing_file(tmp_path: Path, refused: Refused) -> None:
-    suffixes = ".parquet, .csv, .tsv, .jsonl, .json, .txt"
-    assert suffixes == ", ".join(SUFFIXES)
-    for path in (tmp_path / "none.csv", tmp_path):
-        message = f"no file {path}: give a {suffixes} file that exists"
-        for read in (read_table, lambda path: read_texts(path, ["text"])):
-            assert refused(MissingFileError, read, path) == message
-        assert refused(MissingFileError, list, read_chunks(str(path), {"text": "text"}, 1)) == message
-        assert refused(MissingFileError, require_columns, path, ["text"]) == message
+    path = tmp_path / "none.csv"
+    message = (
+        f"no file {path}: give a .parquet, .csv, .tsv, .jsonl, .json, .txt, .xlsx file that exists, or - for "
+        "standard input"
+    )
+    for read in (read_table, lambda path: read_texts(path, ["text"])):
+        assert refused(MissingFileError, read, path) == message
+    assert refused(MissingFileError, list, read_chunks(str(path), {"text": "text"}, 1)) == message
+    assert refused(MissingFileError, require_columns, path, ["text"]) == message
 
 
 def test_unknown_suffixes(write: Write, refused: Refused) -> None:
-    path = write("a.xlsx", "x")
-    assert refused(TableError, read_table, path) == (
-        f"{path}: cannot read .xlsx; use .parquet, .csv, .tsv, .jsonl, .json, .txt"
-    )
-    path = write("a", "x")
-    assert refused(TableError, read_table, path) == (
-        f"{path}: cannot read a file without a suffix; use .parquet, .csv, .tsv, .jsonl, .json, .txt"
-    )
+    formats = ".parquet, .csv, .tsv, .jsonl, .json, .txt, .xlsx, each also with .gz or .zst behind it"
+    for name, kind in (
+        ("a.docx", ".docx"),
+        ("a", "a file without a suffix"),
+        ("a.gz", "a file without a suffix"),
+    ):
+        path = write(name, "x")
+        assert refused(TableError, read_table, path) == f"{path}: cannot read {kind}; use {formats}"
 
 
 def test_files_without_rows(write: Write, refused: Refused) -> None:
@@ -287,16 +289,32 @@ def _damaged_parquet(at: slice, by: int = 0) -> bytes:
         ("not.parquet", b"hello, this is not a Parquet file", ""),
         ("header.parquet", _damaged_parquet(slice(4, 200)), ""),
         ("footer.parquet", _damaged_parquet(slice(-40, -8), 0x55), ""),
-        ("latin1.csv", "text,label\ncafé,x\n".encode("latin-1"), "'utf-8' codec can't decode byte 0xe9"),
-        ("ragged.csv", b"text,label\na,1\nb\n", "line 3 ends a row of 1 cells, the header has 2"),
-        ("open_quote.tsv", b'text\tlabel\n"a\t1\nb\t2\n', "line 3: unexpected end of data"),
-        ("odd_quote.tsv", b'text\tlabel\n"a" b\t1\n"c" d\t2\n', "line 2: '\t' expected after '\"'"),
-        ("latin1.txt", "café".encode("latin-1"), "'utf-8' codec can't decode byte 0xe9"),
-        ("latin1.jsonl", '{"text": "café"}\n'.encode("latin-1"), "'utf-8' codec can't decode byte 0xe9"),
-        ("list.json", b'[{"text": "a"}]', 'value 1 is not an object, such as {"text": "a red apple"}'),
-        ("number.jsonl", b'{"text": "a"}\n7\n', 'line 2 is not an object, such as {"text": "a red apple"}'),
+        (
+            "ragged.csv",
+            b"text,label\na,1\nb\n",
+            "line 3 has 1 cell, the header has 2: put quotation marks around",
+        ),
+        (
+            "long.csv",
+            b"text,label\na,1\nb, c,2\n",
+            "line 3 has 3 cells, the header has 2: put quotation marks",
+        ),
+        ("open.csv", b'text,label\n"a, b",1\n"c,2\n', "line 3: a quotation mark is never closed; put"),
+        ("odd.csv", b'text,label\n"a, b",1\n"c" d,2\n', "line 3: text follows a closing quotation mark; put"),
+        ("number.jsonl", b'{"text": "a"}\n7\n', 'line 2: not an object, such as {"text": "a red apple"}'),
+        ("number.json", b'[{"text": "a"},\n7]', 'line 2: not an object, such as {"text": "a red apple"}'),
+        (
+            "columns.json",
+            b'{"text": {"0": "a"}, "label": {"0": "x"}}',
+            "line 1: an object of columns: write one",
+        ),
+        (
+            "open.json",
+            b'[{"text": "a"},\n {"text": "b"}',
+            "the array has no closing ]: the file is truncated",
+        ),
         ("half.jsonl", b'{"text": "a"}\n{"text": "a"\n', "line 2: Expecting ',' delimiter"),
-        ("half.json", b'{"text": "a"}\n{"text": "a"\n', "object 2: Expecting ',' delimiter"),
+        ("half.json", b'{"text": "a"}\n{"text": "a"\n', "line 3: Expecting ',' delimiter"),
     ],
 )
 def test_unreadable_content(write: Write, refused: Refused, name: str, content: bytes, reason: str) -> None:
@@ -349,14 +367,17 @@ def test_a_table_keeps_order_and_types(write: Write) -> None:
     assert read_table(path, ["c", "a"]).equals(pq.read_table(path).select(["c", "a"]))
 
 
-def test_a_table_of_mixed_types_is_refused(write: Write, refused: Refused) -> None:
-    path = write("a.jsonl", '{"text": "a"}\n{"text": 1}\n')
-    assert refused(TableError, read_table, path).startswith(
-        f"{path} has a column with values of several types: "
+def test_a_column_of_several_types_becomes_text_in_a_table(write: Write) -> None:
+    path = write(
+        "a.jsonl",
+        '{"text": "a", "x": 1, "y": 1}\n{"text": "b", "x": "one", "y": null}\n{"text": "c", "x": {"n": []}}\n',
     )
+    assert read_table(path).to_pydict() == {
+        "text": ["a", "b", "c"], "x": ["1", "one", '{"n": []}'], "y": [1, None, None],
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [name for name in FORMATS if name != ".xlsx"])
 def test_memory_does_not_grow_with_the_file(write: Write, suffix: str) -> None:
     """Forty times the rows take about the same memory, in processes of their own."""
     code = (
@@ -380,7 +401,7 @@ def test_memory_does_not_grow_with_the_file(write: Write, suffix: str) -> None:
     assert peaks[1] < peaks[0] + 30, peaks
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [name for name in FORMATS if name != ".xlsx"])
 def test_rows_are_counted_for_the_progress_bar(write: Write, suffix: str) -> None:
     texts = [f"text {row}" for row in range(10)]
     content: Any = {"text": texts} if suffix == ".parquet" else "\n".join(texts)

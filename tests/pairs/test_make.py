@@ -201,7 +201,8 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> No
     out = tmp_path / "out.parquet"
     missing = tmp_path / "none.csv"
     assert refused(MissingFileError, make_pairs, Noise(), missing, out) == (
-        f"no file {missing}: give a .parquet, .csv, .tsv, .jsonl, .json, .txt file that exists"
+        f"no file {missing}: give a .parquet, .csv, .tsv, .jsonl, .json, .txt, .xlsx file that exists, or - for "
+        "standard input"
     )
     file = write(tmp_path / "texts.csv", texts(3))
     assert refused(TableError, make_pairs, Noise("txt"), file, out) == (

@@ -152,12 +152,12 @@ def test_a_hundred_tokens_of_the_text_are_trained_on(load: Load) -> None:
 
 def test_the_header_row_is_a_pair(tmp_path: Path, settings: dict[str, Any]) -> None:
     kept, dropped = read_pairs(settings["pairs"], header_rows=True), read_pairs(settings["pairs"])
-    assert (kept.anchors[0], kept.positives[0], kept.negatives[0]) == ("anchor", "positive", "")
+    assert (kept.anchors[0], kept.positives[0], kept.negatives[0]) == ("anchor", "positive", [])
     assert kept.anchors[1:] == dropped.anchors
     assert len(kept) == 31
     path = tmp_path / "hard.tsv"
     path.write_text("anchor\tpositive\tnegative\na\tb\tc\nd\te\tf\n")
-    assert read_pairs([path], header_rows=True).negatives == ["", "c", "f"]
+    assert read_pairs([path], header_rows=True).negatives == [[], ["c"], ["f"]]
     assert len(read_pairs(["pairs"], header_rows=True)) == len(read_pairs(["pairs"])), (
         "Parquet has no such row"
     )

@@ -25,7 +25,7 @@ from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder
 from lastword.training import HeldOutPairs, LastStep, train
 from lastword.training.pairs import Pairs
-from lastword.training.selection import checkpoints_since_better
+from lastword.training.selection import Selection, checkpoints_since_better
 from lastword.uncertainty import Score, compare, halves
 from tests.training.conftest import made_score, pair_columns
 
@@ -76,6 +76,13 @@ def test_what_both_checkpoints_share_is_no_error() -> None:
     """Paired: the same halves are easy or hard for both."""
     rise = [made_score(0.30 + 0.01 * i, 0.1, pattern=3) for i in range(3)]
     assert [checkpoints_since_better(rise[:n]) for n in range(1, 4)] == [0, 0, 0]
+
+
+def test_the_highest_is_kept_and_the_indistinguishable_are_named() -> None:
+    values = {0: 0.2, 10: 0.3, 20: 0.395, 30: 0.4, 40: 0.39}
+    scores = {step: made_score(value, 0.01, step) for step, value in values.items()}
+    assert Selection("made", 30, scores).indistinguishable == [20, 40]
+    assert Selection("last step", 40, {}).indistinguishable == []
 
 
 def test_a_flat_score_stops_the_training_and_is_written_down(tmp_path: Path, settings: Settings) -> None:
@@ -198,7 +205,7 @@ def test_scoring_in_the_middle_changes_nothing(tmp_path: Path, settings: Setting
 
 def test_held_out_pairs_are_the_replicates(load: Any) -> None:
     columns = pair_columns(20)
-    pairs = Pairs(columns["anchor"], columns["positive"], [""] * 20)
+    pairs = Pairs(columns["anchor"], columns["positive"], [[]] * 20)
     embedder = load(template="ccw", pooling="lasttoken")
     score = HeldOutPairs(pairs)(embedder)
     anchors, positives = embedder.encode(pairs.anchors), embedder.encode(pairs.positives)

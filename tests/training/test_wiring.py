@@ -54,7 +54,7 @@ def loss_by_hand(
     embedder: Embedder, pairs: Pairs, positives: list[str], temperature: float, exclude: bool = True
 ) -> float:
     """InfoNCE, an anchor at a time; unless told otherwise, repeated texts are no negatives."""
-    hard = [text for text in pairs.negatives if text]
+    hard = [text for texts in pairs.negatives for text in texts]
     texts, anchors_of = pairs.positives + hard, pairs.anchors + [""] * len(hard)
     anchors, candidates = embedder.encode(pairs.anchors), embedder.encode(positives + hard)
     losses = []
@@ -86,9 +86,45 @@ def test_hard_negatives_duplicates_and_temperature_are_in_the_loss(
     result = train(tmp_path / "out", **{**settings, "temperature": temperature})
     expected = loss_by_hand(base, pairs, pairs.positives, temperature)
     assert result.losses == [pytest.approx(expected, abs=2e-4)]
-    without = Pairs(pairs.anchors, pairs.positives, [""] * 12)
+    without = Pairs(pairs.anchors, pairs.positives, [[]] * 12)
     assert abs(loss_by_hand(base, without, pairs.positives, temperature) - expected) > 0.01
     assert abs(loss_by_hand(base, pairs, pairs.positives, temperature, exclude=False) - expected) > 0.01
+
+
+@pytest.mark.parametrize("shape", ["lists", "columns"])
+def test_each_of_several_hard_negatives_is_in_the_loss(
+    tmp_path: Path, settings: Settings, base: Embedder, shape: str
+) -> None:
+    """Rows with fewer negatives add none, not even empty texts."""
+    lists = [
+        ["no cat sat", "a boat sank", "the sun is hot"],
+        [],
+        ["one more"],
+        *[[]] * 8,
+        ["rain fell", "snow fell"],
+    ]
+    columns: dict[str, Any] = pair_columns(12)
+    if shape == "lists":
+        columns["negative"] = lists
+    else:
+        columns |= {
+            f"negative_{i + 1}": [texts[i] if len(texts) > i else None for texts in lists] for i in range(3)
+        }
+    path = tmp_path / "several.parquet"
+    pq.write_table(pa.table(columns), path)
+    settings = {**settings, "pairs": [str(path)]}
+    pairs = pairs_of_first_step(settings)
+    assert sorted(map(len, pairs.negatives)) == [0] * 9 + [1, 2, 3]
+    result = train(tmp_path / "out", **settings)
+    assert result.plan.negatives_per_anchor == 11 + 6
+    expected = loss_by_hand(base, pairs, pairs.positives, 0.05)
+    assert result.losses == [pytest.approx(expected, abs=2e-4)]
+    for row, texts in enumerate(pairs.negatives):  # without any of them the loss is another
+        for i in range(len(texts)):
+            rest = [*pairs.negatives]
+            rest[row] = texts[:i] + texts[i + 1 :]
+            other = loss_by_hand(base, Pairs(pairs.anchors, pairs.positives, rest), pairs.positives, 0.05)
+            assert abs(other - expected) > 4e-4
 
 
 def test_noise_damages_the_positives_alone(tmp_path: Path, settings: Settings, base: Embedder) -> None:
@@ -104,7 +140,7 @@ def loop_of(load: Load, tmp_path: Path, **settings: Any) -> Loop:
     embedder = load(template="ccw", pooling="lasttoken", max_tokens=64)
     columns = pair_columns(8)
     config = train_config({"batch_pairs": 8, "rank": 4, "dropout": 0.0, **settings})
-    objective = PairObjective(Pairs(columns["anchor"], columns["positive"], [""] * 8), config)
+    objective = PairObjective(Pairs(columns["anchor"], columns["positive"], [[]] * 8), config)
     parameters = add_adapter(embedder.backbone.model, config)
     embedder.backbone.model.train()
     return Loop(embedder.pipeline, objective, config, tmp_path, Accelerator(cpu=True), parameters)
@@ -161,7 +197,7 @@ def test_the_product_of_the_adapter_is_multiplied_by_alpha_over_rank(
     for name in ("layers.0.self_attn.q_proj", "layers.1.mlp.down_proj"):
         a, b = (adapter[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
         difference = after[f"{name}.weight"] - before[f"model.{name}.weight"]
-        assert float((b @ a).abs().max()) > 1e-3
+        assert float((b @ a).abs().max()) > 4e-4
         assert torch.allclose(difference, 10.0 / 4 * b @ a, atol=1e-6), name
 
 
@@ -170,7 +206,7 @@ def test_dropout_drops_inputs_of_the_adapter(tmp_path: Path, settings: Settings)
     plain = train(tmp_path / "plain", **settings).losses
     dropped = train(tmp_path / "dropped", **{**settings, "dropout": 0.5}).losses
     assert dropped[0] == pytest.approx(plain[0], abs=1e-6), "an adapter begins with zeros"
-    assert abs(dropped[1] - plain[1]) > 1e-3
+    assert abs(dropped[1] - plain[1]) > 4e-4
 
 
 def test_the_seed_decides_adapter_and_order(tmp_path: Path, settings: Settings) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from lastword.bundled import model_source
+from lastword.console import warn
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
 from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
+from lastword.embedding.loading import tokenizer_source
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import DOCUMENT, QUERY, EmbedderSpec, Norm, checked_layer
@@ -67,10 +69,11 @@ class Embedder:
         fused: bool = True,
         quantize: str | None = None,
     ) -> Embedder:
-        """Load a base model, or a folder that lastword wrote.
+        """Load a base model, or a folder that lastword or sentence-transformers wrote.
 
-        What is None is taken from the folder's `lastword.json`; a base model has none and gets template
-        "none" and mean pooling over its last layer.
+        What is None is taken from the folder's `lastword.json`, or from what sentence-transformers wrote: pooling,
+        special tokens, prompts, length and normalisation. A warning names what an argument replaces. A base
+        model gets template "none" and mean pooling over its last layer.
 
         Args:
             name_or_folder: "mini" (the bundled model), a folder, or a Hub name.
@@ -91,26 +94,33 @@ class Embedder:
                 on a CPU, slightly different vectors (`pip install 'lastword[quantize]'`).
 
         Raises:
-            MissingFileError, ModelError, TemplateError, RequestError: see the message.
+            MissingFileError, ModelError, TemplateError, RequestError: see the message. A ModelError names what a
+                sentence-transformers model does that lastword cannot do.
         """
         changes = {
             "template": template, "pooling": pooling, "layer": layer, "norm": norm, "max_tokens": max_tokens,
             "normalize": normalize, "prompts": prompts, "bos": bos, "boundary": boundary,
         }  # fmt: skip
         spec = EmbedderSpec().changed(**changes)  # refuses invalid values before the model is loaded
-        source = model_source(name_or_folder)
+        name, source = str(name_or_folder), model_source(name_or_folder)
+        stored = folders.read(source, revision)
+        if stored:
+            stored.require_supported(name, changes)
         backbone = Backbone.load(
             source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
         )
-        backbone.name = backbone.stock.model_name = str(name_or_folder)
-        stored = folders.read(source, revision)
-        strip = stored is None and keeps_normalizer(
-            backbone.model.config
-        )  # a stored tokenizer strips by itself
-        tokenizer = TextTokenizer.load(source, revision, strip=strip)
+        backbone.name = backbone.stock.model_name = name
+        # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
+        strip = stored is None and keeps_normalizer(backbone.model.config)
+        tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)
         if stored is None:
-            return cls(backbone, tokenizer, spec, Provenance(base=str(name_or_folder), revision=revision))
-        return cls(backbone, tokenizer, stored.spec.changed(**changes), stored.provenance)
+            _warn_of_special_tokens(tokenizer, spec, name)
+            return cls(backbone, tokenizer, spec, Provenance(base=name, revision=revision))
+        before = stored.spec.shortened(backbone.positions)
+        embedder = cls(backbone, tokenizer, before.changed(**changes), stored.provenance)
+        if differences := before.differences(embedder.spec):
+            warn(f"{name} stores how it embeds, but this uses {', '.join(differences)}")
+        return embedder
 
     @property
     def backbone(self) -> Backbone:
@@ -341,6 +351,17 @@ class Embedder:
 
     def _scaled(self, vectors: np.ndarray, normalize: bool | None) -> np.ndarray:
         return unit(vectors) if (self.spec.normalize if normalize is None else normalize) else vectors
+
+
+def _warn_of_special_tokens(tokenizer: TextTokenizer, spec: EmbedderSpec, name: str) -> None:
+    """Templates decide which special tokens a sequence has; tell if the tokenizer itself would add others."""
+    before, after = tokenizer.added_ids
+    wanted = [tokenizer.eos_id] if spec.pooling.needs_eos or spec.template.eos else []
+    if after not in ([], wanted) or before not in ([], [tokenizer.bos_id]):
+        tokens = [token for ids in (before, after) for token in tokenizer.hf.convert_ids_to_tokens(ids)]
+        warn(
+            f"{name}: its tokenizer puts {' … '.join(tokens)} around a text; template {spec.template.name!r} does not"
+        )
 
 
 def _prompted(text: str, prompt: str) -> str:

@@ -13,13 +13,13 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub import HfApi
 from tokenizers import Tokenizer, processors
 
 from lastword.embedding.card import Provenance, model_card
@@ -28,6 +28,7 @@ from lastword.embedding.golden import GOLDEN, Encode, write_golden
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import POOLINGS
 from lastword.embedding.spec import EmbedderSpec
+from lastword.embedding.standard import read_standard, stored_file
 from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import SAVED_CLASS
 from lastword.embedding.weights import write_weights
@@ -39,26 +40,45 @@ LASTWORD_JSON = "lastword.json"
 
 @dataclass(frozen=True)
 class Stored:
-    """What `lastword.json` says: how to embed, and where the model came from."""
+    """What a folder says: how to embed, and where the model came from.
+
+    Attributes:
+        spec: how to embed.
+        provenance: where the model came from.
+        unsupported: see `StandardFolder`; empty for what lastword wrote.
+    """
 
     spec: EmbedderSpec
     provenance: Provenance
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+
+    def require_supported(self, name: str, arguments: Mapping[str, object]) -> None:
+        """Refuse what lastword cannot do and no argument replaces.
+
+        Raises:
+            ModelError: the first such thing.
+        """
+        for argument, reason in self.unsupported.items():
+            if arguments.get(argument) is None:
+                replaced = f"pass {argument}=… to replace that, or " if argument else ""
+                raise ModelError(
+                    f"{name} is a sentence-transformers model that lastword cannot reproduce: {reason}; {replaced}"
+                    f"name it sentence-transformers:{name} where that is allowed"
+                )
 
 
 def read(name_or_folder: str | Path, revision: str | None = None) -> Stored | None:
-    """Read the `lastword.json` of a folder or of a model on the Hub, or return None if there is none.
+    """Read what a folder or a model on the Hub says of how to embed, or return None if it says nothing.
 
     Raises:
-        ModelError: a `lastword.json` that cannot be read.
+        ModelError: a file that cannot be read.
     """
-    path = Path(name_or_folder) / LASTWORD_JSON
-    if not Path(name_or_folder).exists():
-        try:
-            path = Path(hf_hub_download(str(name_or_folder), LASTWORD_JSON, revision=revision))
-        except EntryNotFoundError:  # not in the repository, or without a network not in the cache
+    path = stored_file(name_or_folder, LASTWORD_JSON, revision)
+    if path is None:
+        standard = read_standard(name_or_folder, revision)
+        if standard is None:
             return None
-    if not path.is_file():
-        return None
+        return Stored(standard.spec, Provenance(str(name_or_folder), revision), standard.unsupported)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         provenance = Provenance(**{name: values[name] for name in Provenance.__dataclass_fields__})

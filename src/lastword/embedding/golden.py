@@ -96,9 +96,15 @@ def _require_equal_vectors(folder: Path, pipeline: Pipeline, encode: Encode, lea
     import torch
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(
-        str(folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32}
-    )
+    try:
+        model = SentenceTransformer(
+            str(folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32}
+        )
+    except Exception as error:  # whatever it is, others cannot read the folder
+        raise ParityError(
+            f"the written folder, a {pipeline.backbone.model.config.model_type} model, does not load in "
+            f"sentence-transformers: {(str(error).strip() or repr(error)).splitlines()[0]}"
+        ) from error
 
     def other(texts: Sequence[str], **prompt: Any) -> np.ndarray:
         vectors: np.ndarray = model.encode(list(texts), show_progress_bar=False, batch_size=64, **prompt)

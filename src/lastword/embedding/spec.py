@@ -69,6 +69,10 @@ class EmbedderSpec:
             values["pooling"] = Pooling.parse(values["pooling"])
         return replace(self, template=Template.parse(template, **policy), **values)
 
+    def shortened(self, positions: int) -> EmbedderSpec:
+        """A copy whose sequences are no longer than a model allows."""
+        return replace(self, max_tokens=min(self.max_tokens or positions, positions))
+
     def fitted(self, layers: int, positions: int, model: str) -> EmbedderSpec:
         """Fill in what depends on the model, and refuse what it cannot do.
 
@@ -91,6 +95,19 @@ class EmbedderSpec:
                 f"max_tokens={max_tokens}: {model} has {positions} positions; use at most that many"
             )
         return replace(self, layer=None if layer == layers else layer, max_tokens=max_tokens)
+
+    def differences(self, other: EmbedderSpec) -> list[str]:
+        """Each setting that has another value in another spec, with both values; adding prompts to none is none."""
+        values = {
+            name: (getattr(self, name), getattr(other, name)) for name in EmbedderSpec.__dataclass_fields__
+        }
+        if not any(self.prompts.values()):
+            del values["prompts"]
+        return [
+            f"{name} {_shown(new)} instead of {_shown(old)}"
+            for name, (old, new) in values.items()
+            if old != new
+        ]
 
     def prompt(self, names: tuple[str, ...]) -> str:
         """The first prompt that has one of these names, or ""."""
@@ -122,6 +139,18 @@ class EmbedderSpec:
         values = self.to_dict()
         del values["template"]["name"], values["prompts"]  # a prompt is part of the text that is embedded
         return json.dumps(values, sort_keys=True)
+
+
+def _shown(value: object) -> str:
+    """A value of a spec for people."""
+    if isinstance(value, Pooling):
+        return repr(value.spec)
+    if not isinstance(value, Template):
+        return "the last" if value is None else repr(value)
+    usual = {"bos": None, "eos": False, "boundary": "ids"}
+    policy = [f"{name}={getattr(value, name)}" for name in usual if getattr(value, name) != usual[name]]
+    shown = repr(value.text if value.name == "custom" else value.name)
+    return f"{shown} ({', '.join(policy)})" if policy else shown
 
 
 def checked_layer(layer: int | None, layers: int) -> int:

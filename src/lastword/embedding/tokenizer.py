@@ -17,7 +17,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
-from lastword.errors import ModelError
+from lastword.errors import ModelError, first_line
 
 # A model's own class (LlamaTokenizerFast, TokenizersBackend) would rebuild the post-processor or be unknown to
 # older readers; this one keeps tokenizer.json as it is, in every version and for almost every model type.
@@ -54,7 +54,7 @@ class TextTokenizer:
         self.eos_id: int | None = hf.eos_token_id
         special = (hf.pad_token_id, hf.eos_token_id, hf.bos_token_id, hf.unk_token_id, *hf.all_special_ids)
         self.pad_id: int = next((i for i in special if i is not None), 0)
-        self.adds_bos = self.bos_id is not None and self._parts.encode("a").ids[:1] == [self.bos_id]
+        self.adds_bos = self.bos_id is not None and self.added_ids[0][:1] == [self.bos_id]
 
     @classmethod
     def load(
@@ -65,9 +65,7 @@ class TextTokenizer:
             hf: Any = AutoTokenizer.from_pretrained(str(name_or_folder), revision=revision)
             return cls(hf, strip=strip)
         except (OSError, ValueError) as error:
-            raise ModelError(
-                f"{name_or_folder} has no usable tokenizer: {str(error).splitlines()[0]}"
-            ) from error
+            raise ModelError(f"{name_or_folder} has no usable tokenizer: {first_line(error)}") from error
 
     def part_ids(self, part: str) -> list[int]:
         """Ids of a part of a template; its white space counts."""
@@ -86,6 +84,15 @@ class TextTokenizer:
         """Ids of a formatted string, and the (start, end) characters of each."""
         encoding = self._parts.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
+
+    @property
+    def added_ids(self) -> tuple[list[int], list[int]]:
+        """The ids that the tokenizer by default adds before and after a text: its post-processor."""
+        encoding = self._parts.encode("a")
+        own = [i for i, special in enumerate(encoding.special_tokens_mask) if not special] or [
+            len(encoding.ids)
+        ]
+        return encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]
 
     @property
     def identity(self) -> str:

@@ -19,12 +19,16 @@ from lastword.config import TrainConfig, train_config
 from lastword.errors import RequestError
 from lastword.evaluation.development import Development
 from lastword.experiments.comparison import Comparison
+from lastword.files.pairs import PairRow, read_pair_rows
 from lastword.files.run_folder import RunFolder
-from lastword.files.tables import read_texts, require_columns
+from lastword.files.tables import require_columns
 
 LEAST_STEPS = 60
 """With fewer steps sources hardly differ: see the two means in docs/reference/pairs.md."""
 JOIN = "+"
+_SCHEMA = pa.schema([
+    ("anchor", pa.string()), ("positive", pa.string()), ("negative", pa.list_(pa.string())),
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,19 +142,17 @@ def draw_samples(source: PairSource, pairs: int, seeds: int) -> list[pa.Table]:
     files = {file: _read(file) for file in source.files}
     tables = []
     for seed in range(seeds):
-        rows: list[tuple[str, str, str]] = []
+        rows: list[PairRow] = []
         for file, available in files.items():
             rng = random.Random(f"{seed}/{file}")
             rows += rng.sample(available, min(len(available), pairs // len(files)))
         random.Random(seed).shuffle(rows)
         columns = zip(*rows, strict=True)
-        tables.append(pa.table(dict(zip(("anchor", "positive", "negative"), columns, strict=True))))
+        arrays = [pa.array(cells, kind) for cells, kind in zip(columns, _SCHEMA.types, strict=True)]
+        tables.append(pa.table(arrays, schema=_SCHEMA))
     return tables
 
 
-def _read(file: str) -> list[tuple[str, str, str]]:
-    """Anchor, positive, and negative or ""."""
-    path = path_of(file) if file in NAMES else file
-    columns = read_texts(path, ["anchor", "positive"], optional=["negative"], drop_empty=True)
-    negatives = columns.get("negative", [""] * len(columns["anchor"]))
-    return list(zip(columns["anchor"], columns["positive"], negatives, strict=True))
+def _read(file: str) -> list[PairRow]:
+    """Anchor, positive and hard negatives."""
+    return list(read_pair_rows(path_of(file) if file in NAMES else file, drop_empty=True))

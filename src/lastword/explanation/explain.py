@@ -147,13 +147,7 @@ def explain(
 def _require_same_tokens(
     model: LoadedModel, texts: list[str], first: tuple[str, list[list[int]]] | None
 ) -> tuple[str, list[list[int]]]:
-    """Refuse a tokenizer that differs from the first model's: shares of tokens would not be comparable.
-
-    Args:
-        model: to check.
-        texts: n texts.
-        first: name and token ids of the first model; None if this is it.
-    """
+    """Refuse a tokenizer that differs from the first model's: shares of tokens would not be comparable."""
     ids = model.embedder.pipeline.tokenizer.text_ids(texts)
     if first is None:
         return model.name, ids
@@ -193,10 +187,9 @@ def _geometry(
     embedder: Embedder, vectors: np.ndarray, sample: Sample, batch_tokens: int | None
 ) -> dict[str, float | None]:
     """Measures of the vectors; most are not defined for a single text."""
-    names = ("mean_cosine", "effective_rank", "uniformity")
-    measures: dict[str, float | None] = dict.fromkeys([*names, "alignment"])
-    if len(vectors) > 1:
-        measures |= {name: getattr(geometry, name)(vectors) for name in names}
+    of_many = (geometry.mean_cosine, geometry.effective_rank, geometry.uniformity)
+    measures = {measure.__name__: measure(vectors) if len(vectors) > 1 else None for measure in of_many}
+    measures["alignment"] = None
     if sample.positives is not None:
         positives = embedder.encode(sample.positives, normalize=False, batch_tokens=batch_tokens)
         measures["alignment"] = geometry.alignment(vectors, positives)

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HfHubHTTPError
-
-from lastword.bundled import PATHS
+from lastword.bundled import model_source
 from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder
@@ -25,13 +23,7 @@ _FOLDERS = ("training", "checkpoints", ".")
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of a training run.
-
-    Attributes:
-        steps: (step, folder of the adapter), in order.
-        base: name or folder of the base model.
-        recipe: settings of the run, as far as they are stored.
-    """
+    """The checkpoints of a run, (step, folder of the adapter) in order, its base model, and its recipe if stored."""
 
     steps: list[tuple[int, Path]]
     base: str
@@ -42,10 +34,7 @@ class Checkpoints:
 class LoadedModel:
     """One model. Use it before loading the next: checkpoints share one model in memory.
 
-    Attributes:
-        name: of the model, or "step 40".
-        step: training step; 0 is the base model of a run, None a model whose step is unknown.
-        embedder: the model.
+    `step` is 0 for the base model of a run, and None for a model whose step is unknown.
     """
 
     name: str
@@ -135,17 +124,7 @@ def _run_settings(checkpoints: Checkpoints | None) -> dict[str, Any]:
 
 def _stored_settings(model: str | Path | Embedder) -> dict[str, Any] | None:
     """Template and pooling of a loaded model, folder or Hub model; None if it is a base model or does not exist."""
-    stored: folders.Stored | Embedder | None
-    if isinstance(model, Embedder):
-        stored = model
-    else:
-        path = PATHS.get(str(model), model)
-        if not Path(path).is_dir() and str(path).count("/") != 1:
-            return None
-        try:
-            stored = folders.read(path)
-        except HfHubHTTPError:
-            return None
+    stored = model if isinstance(model, Embedder) else folders.read(model_source(model))
     return {"template": stored.spec.template, "pooling": stored.spec.pooling.spec} if stored else None
 
 

@@ -1,220 +1,264 @@
 """One reader for each file format: blocks of rows as Python values, in constant memory.
 
-Which values a column may have is decided in `lastword.files.tables`.
+Only the columns that are asked for are read. Which values a column may have is decided in `lastword.files.tables`.
 """
 
 from __future__ import annotations
 
-import csv
-import itertools
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from lastword.errors import MissingFileError, TableError
+from lastword.console import info_once
+from lastword.errors import TableError
+from lastword.extras import needed
+from lastword.files.delimited import DEFAULTS, MalformedError, delimited
+from lastword.files.json_values import Row, json_lines, json_objects
+from lastword.files.sources import HUB, STANDARD_INPUT, Source, TableFile, announce, table_file
 
-Row = dict[str, object]
 Block = dict[str, list[object]]
 """Column → cells of consecutive rows."""
 BLOCK_ROWS = 1024
-HUB = "hub:"  # prefix of a data set on the Hugging Face Hub
-_READ_CHARACTERS = 1 << 20
-_LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is shorter than a long document
-_SPACE = re.compile(r"\s*")
+TEXT = "text"
+"""The column of texts by default: the only column of text stands for it where it is missing."""
+NEGATIVE = "negative"
+"""The column of hard negatives by default; a file need not have it."""
+_NOT_PROSE = re.compile(
+    r"\s*([-+]?[\d.,]+(e[-+]?\d+)?%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T][\d:.]+Z?)?|true|false)\s*",
+    re.IGNORECASE,
+)  # numbers, dates and truth values
+
+Part = tuple[Sequence[str], Callable[[str], list[object]]]
+"""The columns that some consecutive rows have, and the cells of a column."""
 
 
-Select = Callable[[Sequence[str]], list[str]]
-"""Header → the columns to read; refuses a missing or repeated one."""
+@dataclass(frozen=True)
+class Columns:
+    """Which columns to read.
+
+    Attributes:
+        required: columns that the file must have; None reads all.
+        optional: columns to read if they exist.
+        numbered: a column that may also be several, NAME_1, NAME_2 and so on; all that exist are read. Only
+            `NEGATIVE` may be missing.
+    """
+
+    required: Sequence[str] | None = None
+    optional: Sequence[str] = ()
+    numbered: str = ""
+
+    @cached_property
+    def _number(self) -> re.Pattern[str]:
+        return re.compile(rf"{re.escape(self.numbered)}(_\d+)?")
+
+    def choose(self, source: Source, part: Part) -> dict[str, str]:
+        """Names of the columns to read → columns of the file.
+
+        Raises:
+            TableError: a missing or repeated column.
+        """
+        header, cells = part
+        chosen = {name: name for name in self.required or ()} | self.further(header)
+        if TEXT in chosen and TEXT not in header:
+            others = [name for name in header if name not in chosen]
+            texts = [name for name in others if any(map(_is_prose, cells(name)))]
+            if len(texts) == 1:
+                info_once(f"{source} has no column {TEXT!r}: its only column of text is taken, {texts[0]!r}")
+                chosen[TEXT] = texts[0]
+        if self.numbered not in ("", NEGATIVE) and not any(map(self._number.fullmatch, header)):
+            chosen[self.numbered] = self.numbered
+        for column in chosen.values():
+            if column not in header:
+                raise TableError(f"{source} has no column {column!r}; its columns are: {', '.join(header)}")
+            if list(header).count(column) > 1:
+                raise TableError(f"{source} has several columns {column!r}: rename all but one")
+        return chosen
+
+    def further(self, header: Sequence[str]) -> dict[str, str]:
+        """The columns to read that a file need not have."""
+        return {
+            name: name
+            for name in header
+            if self.required is None
+            or name in self.optional
+            or (self.numbered and self._number.fullmatch(name))
+        }
 
 
-class _MalformedError(Exception):
-    """Content that its format does not allow."""
-
-
-def read_blocks(
-    source: str | Path, names: Sequence[str] | None = None, optional: Sequence[str] = ()
-) -> Iterator[Block]:
-    """Yield the named columns, at most `BLOCK_ROWS` rows at a time.
+def read_blocks(source: Source, columns: Columns) -> Iterator[Block]:
+    """Yield the columns, at most `BLOCK_ROWS` rows at a time.
 
     A JSON object without one of the keys has a null there; some object of the first block must have the key.
 
     Args:
-        source: Parquet, CSV, TSV, JSON lines, JSON objects one after another, or text with one text a line
-            (column `text`); or `hub:OWNER/NAME[@SPLIT]`, a data set on the Hub or in a folder.
-        names: columns that the file must have; None yields all.
-        optional: columns to yield if they exist; a block of JSON objects has those that its objects have.
+        source: Parquet, CSV, TSV, JSON lines, a JSON array, Excel, or text with one text a line (column `text`), each
+            also compressed (.gz, .zst); "-" for standard input; or `hub:OWNER/NAME[@SPLIT]`, a data set on the Hub
+            or in a folder.
+        columns: which.
 
     Raises:
         MissingFileError: the file does not exist.
-        TableError: a missing or repeated column, no rows, or unreadable content.
+        TableError: a missing or repeated column, no rows, or unreadable content; the message names the line.
     """
-    read = _read_hub if str(source).startswith(HUB) else _read_file
+    file = table_file(source)
+    chosen: dict[str, str] = {}
     empty = True
-    for block in read(str(source), names, optional):
-        empty = False
-        yield block
+    for part in _parts(file, columns):
+        chosen = chosen | columns.further(part[0]) if chosen else columns.choose(file, part)
+        block = {name: part[1](column) for name, column in chosen.items()}
+        if any(block.values()):
+            empty = False
+            yield block
     if empty:
-        raise TableError(f"{source} has columns but no rows: it needs at least one row")
+        raise TableError(f"{file} has columns but no rows: it needs at least one row")
 
 
-def count_rows(source: str | Path) -> int:
+def count_rows(source: Source) -> int:
     """Rows of a file, for progress: exact for Parquet, lines of other formats, 0 where it is unknown."""
-    path = Path(source)
-    if not path.is_file():
+    file = table_file(source)
+    path = Path(file)
+    if not path.is_file() or file.compression or file.format == ".xlsx":
         return 0
-    if path.suffix.lower() == ".parquet":
+    if file.format == ".parquet":
         try:
             rows: int = pa.parquet.read_metadata(path).num_rows
         except pa.ArrowException:
             return 0  # the reader reports it
         return rows
     lines, last = 0, b""
-    with path.open("rb") as file:
-        for part in iter(lambda: file.read(1 << 20), b""):
+    with path.open("rb") as opened:
+        for part in iter(lambda: opened.read(1 << 20), b""):
             lines, last = lines + part.count(b"\n"), part
-    return lines + (not last.endswith(b"\n")) - (path.suffix.lower() in (".csv", ".tsv"))
+    return lines + (not last.endswith(b"\n")) - (file.format in DEFAULTS)
 
 
-def _read_file(source: str, names: Sequence[str] | None, optional: Sequence[str]) -> Iterator[Block]:
-    path = Path(source)
-    suffix = path.suffix.lower()
-    if not path.is_file():
-        raise MissingFileError(f"no file {path}: give a {', '.join(SUFFIXES)} file that exists")
-    if suffix not in SUFFIXES:
-        raise TableError(
-            f"{path}: cannot read {suffix or 'a file without a suffix'}; use {', '.join(SUFFIXES)}"
-        )
-    if path.stat().st_size == 0:
-        raise TableError(f"{path} is empty: it needs at least one row")
+def _parts(file: TableFile, columns: Columns) -> Iterator[Part]:
+    if str(file.path).startswith(HUB):
+        yield from _hub_parts(file)
+        return
+    file.require()
+    suffix = file.format
     try:
         if suffix == ".parquet":
-            yield from _read_parquet(path, names, optional)
+            yield from _parquet_parts(file, columns)
+        elif suffix == ".xlsx":
+            yield from _table_parts(_sheet_rows(file))
+        elif suffix in DEFAULTS:
+            yield from _csv_parts(file, suffix, columns.required or ())
         else:
-            newline = "" if suffix in (".csv", ".tsv") else None  # there a cell may have a line break
-            with path.open(encoding="utf-8-sig", newline=newline) as file:
-                rows = _TEXT_FORMATS[suffix](file, lambda header: _select(source, header, names, optional))
-                yield from _blocks(source, rows, names, optional)
-    except (pa.ArrowException, UnicodeDecodeError, _MalformedError, OSError) as error:
-        raise TableError(f"{path} is not a readable {suffix} file: {str(error).splitlines()[0]}") from error
+            announce(file)
+            with file.open_text() as text:
+                yield from _object_parts(_TEXT_FORMATS[suffix](text))
+    except (pa.ArrowException, MalformedError, OSError) as error:
+        raise TableError(f"{file} is not a readable {suffix} file: {str(error).splitlines()[0]}") from error
 
 
-def _read_parquet(path: Path, names: Sequence[str] | None, optional: Sequence[str]) -> Iterator[Block]:
-    file = pa.parquet.ParquetFile(path)
-    columns = _select(str(path), file.schema_arrow.names, names, optional)
-    for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=columns):
+def _parquet_parts(file: TableFile, columns: Columns) -> Iterator[Part]:
+    if file.compression:
+        raise MalformedError("Parquet files are compressed inside: unpack it first")
+    parquet = pa.parquet.ParquetFile(Path(file))
+    header = parquet.schema_arrow.names
+    strings = [field.name for field in parquet.schema_arrow if _holds_strings(field.type)]
+
+    def first(name: str) -> list[object]:
+        batch = next(parquet.iter_batches(BLOCK_ROWS, columns=[name]), None) if name in strings else None
+        return batch.column(0).to_pylist() if batch else []
+
+    chosen = list(dict.fromkeys(columns.choose(file, (header, first)).values()))
+    for batch in parquet.iter_batches(BLOCK_ROWS, columns=chosen):
         block: Block = batch.to_pydict()
-        yield block
+        yield header, lambda name, block=block: block[name] if name in block else first(name)  # type: ignore[misc]
 
 
-def _read_hub(source: str, names: Sequence[str] | None, optional: Sequence[str]) -> Iterator[Block]:
+def _csv_parts(file: TableFile, suffix: str, asked: Sequence[str]) -> Iterator[Part]:
+    table = delimited(file, DEFAULTS[suffix], asked)
+    if str(file.path) == STANDARD_INPUT and len(table.header) < 2 and not set(asked) & set(table.header):
+        with file.open_text() as text:
+            yield from _object_parts(_lines(text))
+    else:
+        yield from _table_parts(table.rows())
+
+
+def _table_parts(rows: Iterator[Sequence[object]]) -> Iterator[Part]:
+    header = [str(cell) for cell in next(rows, [])]
+    at = {name: number for number, name in enumerate(header)}
+    part = list(islice(rows, BLOCK_ROWS))
+    while True:
+        yield header, partial(_of_lists, part, at)
+        if not (part := list(islice(rows, BLOCK_ROWS))):
+            return
+
+
+def _object_parts(rows: Iterable[Row]) -> Iterator[Part]:
+    rows = iter(rows)
+    while part := list(islice(rows, BLOCK_ROWS)):
+        header = list(dict.fromkeys(chain.from_iterable(part)))
+        yield header, partial(_of_objects, part)
+
+
+def _sheet_rows(file: TableFile) -> Iterator[Sequence[object]]:
+    """The rows of the first sheet; every cell that is not empty is text, as in a CSV file."""
+    openpyxl = needed("openpyxl", "excel", "reading .xlsx files")
+    book = openpyxl.load_workbook(Path(file), read_only=True, data_only=True)
+    try:
+        if len(book.sheetnames) > 1:
+            info_once(f"{file}: the first of {len(book.sheetnames)} sheets is read, {book.sheetnames[0]!r}")
+        rows = book.worksheets[0].iter_rows(values_only=True)
+        header: tuple[object, ...] = next(rows, ())
+        width = max((number for number, cell in enumerate(header, 1) if cell is not None), default=0)
+        yield ["" if cell is None else plain(cell) for cell in header[:width]]
+        for row in rows:
+            cells = [None if cell is None else plain(cell) for cell in row[:width]]
+            if any(cell is not None for cell in cells):
+                yield cells + [None] * (width - len(cells))
+    finally:
+        book.close()
+
+
+def plain(cell: object) -> str:
+    """A number, date or truth value as the text that it has in JSON or ISO 8601."""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return str(cell)
+
+
+def _hub_parts(file: TableFile) -> Iterator[Part]:
     import datasets
 
-    name, _, split = source.removeprefix(HUB).partition("@")
+    name, _, split = str(file.path).removeprefix(HUB).partition("@")
     try:
-        rows = datasets.load_dataset(name, split=split or "train", streaming=True)
-        yield from _blocks(source, rows, names, optional)
+        yield from _object_parts(datasets.load_dataset(name, split=split or "train", streaming=True))
     except (OSError, ValueError) as error:  # unknown, unreachable, or not a data set
-        if isinstance(error, TableError):
-            raise
-        raise TableError(f"{source} cannot be read: {str(error).splitlines()[0]}") from error
+        raise TableError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _blocks(
-    source: str, rows: Iterable[Row], names: Sequence[str] | None, optional: Sequence[str]
-) -> Iterator[Block]:
-    rows, required = iter(rows), names
-    while part := list(itertools.islice(rows, BLOCK_ROWS)):
-        header = list(dict.fromkeys(name for row in part for name in row))
-        if names is not None and required is None:  # a later block, which may lack a column
-            header += [name for name in names if name not in header]
-        columns = _select(source, header, names, optional)
-        yield {name: [row.get(name) for row in part] for name in columns}
-        required = None
-
-
-def _select(
-    source: str, header: Sequence[str], names: Sequence[str] | None, optional: Sequence[str]
-) -> list[str]:
-    """The columns to read, each once and in this order."""
-    columns = header if names is None else [*names, *(name for name in optional if name in header)]
-    for name in columns:
-        if name not in header:
-            raise TableError(f"{source} has no column {name!r}; its columns are: {', '.join(header)}")
-        if header.count(name) > 1:
-            raise TableError(f"{source} has several columns {name!r}: rename all but one")
-    return list(dict.fromkeys(columns))
-
-
-def _csv_rows(file: IO[str], select: Select, delimiter: str) -> Iterator[Row]:
-    """Every cell is text: a label "007" does not become the number 7."""
-    csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
-    header: list[str] = []
-    try:
-        for cells in reader:
-            if not cells:  # an empty line
-                continue
-            if not header:
-                select(header := cells)
-            elif len(cells) == len(header):
-                yield dict(zip(header, cells, strict=True))
-            else:
-                raise _MalformedError(
-                    f"line {reader.line_num} ends a row of {len(cells)} cells, the header has {len(header)}"
-                )
-    except csv.Error as error:
-        raise _MalformedError(f"line {reader.line_num}: {error}") from error
-
-
-def _json_lines(file: IO[str], select: Select) -> Iterator[Row]:
-    for number, line in enumerate(file, 1):
-        if line.strip():
-            try:
-                yield _object(json.loads(line), f"line {number}")
-            except json.JSONDecodeError as error:
-                raise _MalformedError(f"line {number}: {error.msg}") from error
-
-
-def _json_objects(file: IO[str], select: Select) -> Iterator[Row]:
-    """Objects one after another, on one or on several lines each."""
-    decoder, text, count, at_end = json.JSONDecoder(), "", 0, False
-    while not at_end:
-        part = file.read(_READ_CHARACTERS)
-        text, at_end, position = text + part, not part, 0
-        while (start := _SPACE.match(text, position).end()) < len(text):  # type: ignore[union-attr]
-            try:
-                value, position = decoder.raw_decode(text, start)
-            except json.JSONDecodeError as error:
-                if at_end:
-                    raise _MalformedError(f"object {count + 1}: {error.msg}") from error
-                break  # it may continue in the next part
-            count += 1
-            yield _object(value, f"value {count}")
-        text = text[start:]
-
-
-def _object(value: object, where: str) -> Row:
-    if not isinstance(value, dict):
-        raise _MalformedError(f'{where} is not an object, such as {{"text": "a red apple"}}')
-    return value
-
-
-def _lines(file: IO[str], select: Select) -> Iterator[Row]:
+def _lines(file: Iterable[str]) -> Iterator[Row]:
     # Not splitlines(): it would also end a line at form feeds and other characters inside a text.
-    return ({"text": line.removesuffix("\n")} for line in file)
+    return ({TEXT: line.removesuffix("\n")} for line in file)
 
 
-_TEXT_FORMATS: dict[str, Callable[[IO[str], Select], Iterator[Row]]] = {
-    ".csv": partial(_csv_rows, delimiter=","),
-    ".tsv": partial(_csv_rows, delimiter="\t"),
-    ".jsonl": _json_lines,
-    ".json": _json_objects,
-    ".txt": _lines,
-}
-SUFFIXES = (".parquet", *_TEXT_FORMATS)
+def _of_lists(rows: Sequence[Sequence[object]], at: Mapping[str, int], name: str) -> list[object]:
+    number = at[name]
+    return [row[number] for row in rows]
+
+
+def _of_objects(rows: Sequence[Row], name: str) -> list[object]:
+    return [row.get(name) for row in rows]
+
+
+def _is_prose(cell: object) -> bool:
+    return isinstance(cell, str) and bool(cell.strip()) and not _NOT_PROSE.fullmatch(cell)
+
+
+def _holds_strings(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+_TEXT_FORMATS = {".jsonl": json_lines, ".json": json_objects, ".txt": _lines}

@@ -1,31 +1,40 @@
 """Columns of a file, in chunks or whole, by one rule for every format and command.
 
-    kind    | a cell may be                               | it is read as
-    --------|---------------------------------------------|------------------------------
-    text    | a string that is not blank                  | the string
-    label   | a string that is not blank, an integer      | the string, the decimal digits
-    number  | a finite number, a boolean, their string    | the digits, 1 or 0
-    blank   | a string, null                              | the string, ""
+    kind      | a cell may be                                  | it is read as
+    ----------|------------------------------------------------|------------------------------
+    text      | a string that is not blank                     | the string
+    label     | a string that is not blank, a number, a truth  | the string, or as it is written in JSON
+              | value, a date or a time                        | or ISO 8601
+    number    | a finite number, a boolean, their string       | the digits, 1 or 0
+    blank     | a string, null                                 | the string, ""
+    negatives | a string, null, a list of these                | the strings that are not blank
 
-Values of dictionary columns are decoded first, and a key that a JSON object lacks is null. Rows with any
-other cell are an error that names file, columns and rows, or are left out with `drop_empty=True`.
+A column of negatives may also be several, NAME_1, NAME_2 and so on. Values of dictionary columns are decoded first,
+and a key that a JSON object lacks is null. Rows with any other cell are an error that names file, columns and rows,
+or are left out with `drop_empty=True`.
 """
 
 from __future__ import annotations
 
+import datetime
+import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import chain
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from lastword.errors import TableError
-from lastword.files.formats import BLOCK_ROWS, HUB, Block, read_blocks
+from lastword.files.formats import BLOCK_ROWS, Block, Columns, plain, read_blocks
+from lastword.files.sources import HUB, Source, table_file
 
-Kind = Literal["text", "label", "number", "blank"]
+Kind = Literal["text", "label", "number", "blank", "negatives"]
 _SHOWN_ROWS, _SHOWN_VALUES = 5, 12
 
 
@@ -37,11 +46,13 @@ class Chunk:
         rows: n numbers of the rows in the file, from 0.
         columns: name → n strings.
         unusable: number of a row → column and reason.
+        negatives: n lists of strings, of the column of negatives; empty lists without one.
     """
 
     rows: list[int]
     columns: dict[str, list[str]]
     unusable: dict[int, tuple[str, str]]
+    negatives: list[list[str]] = field(default_factory=list)
 
     @property
     def read(self) -> int:
@@ -50,7 +61,7 @@ class Chunk:
 
 
 def read_chunks(
-    source: str | Path,
+    source: Source,
     kinds: Mapping[str, Kind],
     size: int,
     *,
@@ -61,7 +72,7 @@ def read_chunks(
 
     Args:
         source: a file or data set, as for `lastword.files.formats.read_blocks`.
-        kinds: column → its kind.
+        kinds: column → its kind; at most one has negatives.
         size: rows of a chunk.
         optional: "blank" columns that may be missing; their cells are "" then.
         drop_empty: leave out unusable rows instead of refusing the file.
@@ -69,16 +80,16 @@ def read_chunks(
     Raises:
         MissingFileError, TableError: see the message.
     """
-    blocks, done = read_blocks(source, list(kinds), optional), 0
+    blocks, done = read_blocks(source, _columns(kinds, optional)), 0
     for chunk in _chunks(blocks, {**_kinds(optional, "blank"), **kinds}, size):
         done += chunk.read
         if chunk.unusable and not drop_empty:
-            raise TableError(_describe(source, chunk.unusable, f"the first {done:,}"))
+            raise TableError(_describe(source, chunk.unusable, done, "the first "))
         yield chunk
 
 
 def read_texts(
-    source: str | Path,
+    source: Source,
     columns: Sequence[str],
     *,
     labels: Sequence[str] = (),
@@ -111,10 +122,10 @@ def read_texts(
     present: set[str] = set()
 
     def blocks() -> Iterator[Block]:
-        for block in read_blocks(source, [*required, *conditions], optional):
+        for block in read_blocks(source, Columns([*required, *conditions], optional)):
             present.update(block)
             for name, values in seen.items():
-                values.update(map(str, block[name]))
+                values.update(map(plain, block[name]))
             yield block
 
     data: dict[str, list[str]] = {name: [] for name in kinds}
@@ -125,7 +136,7 @@ def read_texts(
             data[name] += cells
     kept = len(next(iter(data.values())))
     if unusable and not drop_empty:
-        raise TableError(_describe(source, unusable, f"{kept + len(unusable):,}"))
+        raise TableError(_describe(source, unusable, kept + len(unusable)))
     if not kept and not unusable:
         raise TableError(f"{source} has no row with {_condition(conditions, seen)}")
     if not kept:
@@ -133,7 +144,7 @@ def read_texts(
     return {name: cells for name, cells in data.items() if name in present}
 
 
-def read_table(source: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
     """Read columns with the types that they have in the file.
 
     Args:
@@ -145,22 +156,20 @@ def read_table(source: str | Path, columns: Sequence[str] | None = None) -> pa.T
     """
     cells: Block = {}
     rows = 0
-    for block in read_blocks(source, columns):
+    for block in read_blocks(source, Columns(columns)):
         count = _rows(block)
         for name in dict.fromkeys([*cells, *block]):
             cells.setdefault(name, [None] * rows).extend(block.get(name, [None] * count))
         rows += count
-    schema = None
-    if Path(source).suffix.lower() == ".parquet":
-        stored = pa.parquet.read_schema(source)
-        schema = pa.schema([stored.field(name) for name in cells], stored.metadata)
-    try:
-        return pa.Table.from_pydict(cells, schema)
-    except pa.ArrowException as error:
-        raise TableError(f"{source} has a column with values of several types: {error}") from error
+    stored = table_file(source)
+    if stored.format == ".parquet":
+        schema = pa.parquet.read_schema(stored)
+        fields = [schema.field(name) for name in cells]
+        return pa.Table.from_pydict(cells, pa.schema(fields, schema.metadata))
+    return pa.table({name: _array(column) for name, column in cells.items()})
 
 
-def require_columns(source: str | Path, columns: Sequence[str]) -> None:
+def require_columns(source: Source, columns: Sequence[str]) -> None:
     """Refuse a file that is missing, unreadable or lacks a column; reads the first rows only.
 
     A data set on the Hub is left for later.
@@ -169,7 +178,31 @@ def require_columns(source: str | Path, columns: Sequence[str]) -> None:
         MissingFileError, TableError: see the message.
     """
     if not str(source).startswith(HUB):
-        next(read_blocks(source, columns))
+        next(read_blocks(source, Columns(columns)))
+
+
+def _columns(kinds: Mapping[str, Kind], optional: Sequence[str]) -> Columns:
+    negatives = _negatives(kinds)
+    return Columns([name for name in kinds if name != negatives], optional, negatives)
+
+
+def _negatives(kinds: Mapping[str, Kind]) -> str:
+    """The column of negatives; "" without one."""
+    return next((name for name, kind in kinds.items() if kind == "negatives"), "")
+
+
+def _array(cells: list[object]) -> pa.Array:
+    """Cells of one type as they are, of several types as the text that they have in JSON."""
+    try:
+        return pa.array(cells)
+    except pa.ArrowException:
+        texts = [
+            cell
+            if cell is None or isinstance(cell, str)
+            else json.dumps(cell, ensure_ascii=False, default=str)
+            for cell in cells
+        ]
+        return pa.array(texts, pa.string())
 
 
 def _kinds(names: Sequence[str], kind: Kind) -> dict[str, Kind]:
@@ -179,26 +212,42 @@ def _kinds(names: Sequence[str], kind: Kind) -> dict[str, Kind]:
 def _chunks(
     blocks: Iterable[Block], kinds: Mapping[str, Kind], size: int, where: Mapping[str, str] | None = None
 ) -> Iterator[Chunk]:
-    conditions, start = where or {}, 0
-    for block in _cut(blocks, [*kinds, *conditions], size):
+    conditions, start, negatives = where or {}, 0, _negatives(kinds)
+    joined = (_join(block, negatives) for block in blocks) if negatives else blocks
+    for block in _cut(joined, [*kinds, *conditions], size):
         count = _rows(block)
         unusable: dict[int, tuple[str, str]] = {}
         parsed: dict[str, list[str | None]] = {}
         chosen = [
             row
             for row in range(count)
-            if all(str(block[name][row]) == conditions[name] for name in conditions)
+            if all(plain(block[name][row]) == conditions[name] for name in conditions)
         ]
+        texts_of = [_parse_negatives(cell) for cell in block[negatives]] if negatives else [[]] * count
         for name, kind in kinds.items():
-            parse = _PARSERS[kind]
-            parsed[name] = [parse(cell) for cell in block[name]]
+            cells = block[name]
+            parsed[name] = [] if name == negatives else [_PARSERS[kind](cell) for cell in cells]
             for row in chosen:
-                if parsed[name][row] is None:
-                    unusable.setdefault(start + row, (name, _reason(block[name][row], kind)))
+                if (texts_of if name == negatives else parsed[name])[row] is None:
+                    unusable.setdefault(start + row, (name, _reason(cells[row], kind)))
         rows = [row for row in chosen if start + row not in unusable]
-        columns = {name: [str(cells[row]) for row in rows] for name, cells in parsed.items()}
-        yield Chunk([start + row for row in rows], columns, unusable)
+        columns = {
+            name: [str(cells[row]) for row in rows] for name, cells in parsed.items() if name != negatives
+        }
+        yield Chunk([start + row for row in rows], columns, unusable, [texts_of[row] or [] for row in rows])
         start += count
+
+
+def _join(block: Block, name: str) -> Block:
+    """A block whose numbered columns are one, with lists of cells."""
+    numbered = re.compile(rf"{re.escape(name)}(_\d+)?")
+    parts = [column for column in block if numbered.fullmatch(column)]
+    if parts == [name] or not parts:
+        return block
+    parts.sort(key=lambda column: int(column.removeprefix(name).removeprefix("_") or 0))
+    rest = {column: cells for column, cells in block.items() if column not in parts}
+    cells = zip(*(block[column] for column in parts), strict=True)
+    return rest | {name: [list(chain.from_iterable(map(_listed, row))) for row in cells]}
 
 
 def _cut(blocks: Iterable[Block], names: Sequence[str], size: int) -> Iterator[Block]:
@@ -224,7 +273,9 @@ def _parse_text(cell: object) -> str | None:
 
 
 def _parse_label(cell: object) -> str | None:
-    return str(cell) if isinstance(cell, int) and not isinstance(cell, bool) else _parse_text(cell)
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None
+    return plain(cell) if isinstance(cell, _SCALARS) else _parse_text(cell)
 
 
 def _parse_number(cell: object) -> str | None:
@@ -240,6 +291,33 @@ def _parse_blank(cell: object) -> str | None:
     return "" if cell is None else cell if isinstance(cell, str) else None
 
 
+def _listed(cell: object) -> list[object]:
+    """A cell of negatives as a list; one in a CSV file may be a list as JSON writes it."""
+    if isinstance(cell, str) and _JSON_LIST.fullmatch(cell):
+        with suppress(json.JSONDecodeError):  # a text that looks like a list
+            cell = json.loads(cell)
+    return cell if isinstance(cell, list) else [cell]
+
+
+def _not_negative(cell: object) -> str:
+    """What in a cell of negatives is neither a text nor null; "" for nothing."""
+    for text in _listed(cell):
+        if isinstance(text, str) and _PYTHON_LIST.fullmatch(text):
+            return "a list that is not JSON"
+        if text is not None and not isinstance(text, str):
+            return type(text).__name__
+    return ""
+
+
+def _parse_negatives(cell: object) -> list[str] | None:
+    if _not_negative(cell):
+        return None
+    return [text for text in _listed(cell) if isinstance(text, str) and text.strip()]
+
+
+_JSON_LIST = re.compile(r'\s*\[\s*".*"\s*\]\s*', re.DOTALL)
+_PYTHON_LIST = re.compile(r"\s*\[\s*'.*'\s*\]\s*", re.DOTALL)  # as pandas writes lists to CSV
+_SCALARS = (bool, int, float, Decimal, datetime.date, datetime.time, datetime.timedelta)
 _PARSERS: dict[Kind, Callable[[object], str | None]] = {
     "text": _parse_text, "label": _parse_label, "number": _parse_number, "blank": _parse_blank,
 }  # fmt: skip
@@ -252,18 +330,24 @@ def _reason(cell: object, kind: Kind) -> str:
         return "null"
     if isinstance(cell, str) and not cell.strip():
         return "empty"
+    if kind == "negatives":
+        return _not_negative(cell)
     return _NOT_A_NUMBER if kind == "number" else type(cell).__name__
 
 
-def _describe(source: str | Path, unusable: Mapping[int, tuple[str, str]], total: str) -> str:
+def _describe(source: Source, unusable: Mapping[int, tuple[str, str]], total: int, extent: str = "") -> str:
+    """Which rows are unusable and why, and what to do."""
     reasons = sorted({f"{reason} in {name!r}" for name, reason in unusable.values()})
     shown = ", ".join(str(row) for row in sorted(unusable)[:_SHOWN_ROWS])
     shown += ", …" if len(unusable) > _SHOWN_ROWS else ""
     numbers = all(reason == _NOT_A_NUMBER for _, reason in unusable.values())
     what = "cells that are not numbers" if numbers else "empty or non-text cells"
+    advice = (
+        "fix them or pass drop_empty=True" if len(unusable) < total else "choose another column or fix them"
+    )
     return (
-        f"{source}: {len(unusable):,} of {total} rows have {what} ({'; '.join(reasons)}; rows {shown}, counted "
-        "from 0); fix them or pass drop_empty=True"
+        f"{source}: {len(unusable):,} of {extent}{total:,} rows have {what} ({'; '.join(reasons)}; rows {shown}, "
+        f"counted from 0); {advice}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pairs that exist already: two or three columns of a file or of a data set on the Hub."""
+"""Pairs that exist already: columns of a file or of a data set on the Hub."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lastword.files.formats import NEGATIVE
 from lastword.files.tables import Chunk, Kind
 from lastword.pairs.record import OneColumn, Pair, Rejected
 
@@ -27,14 +28,15 @@ class Import:
 
     Attributes:
         anchor_column, positive_column: columns of the texts.
-        negative_column: column of hard negatives, whose cells may be empty; "" is without.
+        negative_column: column of hard negatives, with a text, null or a list of texts in each cell, or several
+            columns, NAME_1, NAME_2 and so on; only "negative" may be missing.
         score_column: column of similarities; "" is without.
         min_score: pairs with a lower score are left out.
     """
 
     anchor_column: str = "anchor"
     positive_column: str = "positive"
-    negative_column: str = ""
+    negative_column: str = NEGATIVE
     score_column: str = ""
     min_score: float = 0.0
     name: str = "import"
@@ -44,9 +46,9 @@ class Import:
     @property
     def columns(self) -> dict[str, Kind]:
         """See `Method`."""
-        columns: dict[str, Kind] = {self.anchor_column: "text", self.positive_column: "text"}
-        if self.negative_column:
-            columns[self.negative_column] = "blank"
+        columns: dict[str, Kind] = {
+            self.anchor_column: "text", self.positive_column: "text", self.negative_column: "negatives",
+        }  # fmt: skip
         if self.score_column:
             columns[self.score_column] = "number"
         return columns
@@ -60,14 +62,15 @@ class Import:
         columns = chunk.columns
         for number, row in enumerate(chunk.rows):
             anchor, positive = (columns[name][number] for name in (self.anchor_column, self.positive_column))
-            negative = columns[self.negative_column][number] if self.negative_column else ""
             score = float(columns[self.score_column][number]) if self.score_column else None
             if anchor == positive:
                 yield Rejected(row, "both sides are the same")
             elif score is not None and score < self.min_score:
                 yield Rejected(row, f"score below {self.min_score:g}")
             else:
-                yield Pair(anchor, positive, row, negative, {} if score is None else {"score": score})
+                yield Pair(
+                    anchor, positive, row, chunk.negatives[number], {} if score is None else {"score": score}
+                )
 
 
 @dataclass(frozen=True)

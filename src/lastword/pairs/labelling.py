@@ -78,10 +78,12 @@ class SameLabel:
             if not positives:
                 yield Rejected(row, "the only text of its label")
                 continue
-            negative = ""
+            negatives = []
             if self.negatives:
-                negative = rng.choice(self._pools[rng.choice([other for other in labels if other != label])])
-            yield Pair(text, positives[0], row, negative, {"label": label})
+                negatives = [
+                    rng.choice(self._pools[rng.choice([other for other in labels if other != label])])
+                ]
+            yield Pair(text, positives[0], row, negatives, {"label": label})
 
     def _rows(self, chunk: Chunk) -> Iterator[tuple[int, str, str]]:
         columns = chunk.columns

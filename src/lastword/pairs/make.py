@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,16 @@ from lastword.errors import TableError
 from lastword.files.chunk_run import PARTS, Part, run_chunks
 from lastword.files.run_folder import RunFolder, fingerprint
 from lastword.files.tables import Chunk
-from lastword.pairs.record import SCHEMA, Method, Pair, Rejected, require_suffix, table_of, write_tables
+from lastword.pairs.record import (
+    SCHEMA,
+    Method,
+    Pair,
+    Rejected,
+    require_suffix,
+    single_negatives,
+    table_of,
+    write_tables,
+)
 
 NO_TEXT = "empty or non-text cell"
 
@@ -61,7 +71,8 @@ def make_pairs(
     Args:
         method: how; `Crop()`, `Noise()`, `SameLabel(file)` and so on, or anything that is a `Method`.
         file: texts, as `lastword.files.tables` reads them.
-        output: .parquet, .jsonl or .csv file with anchor, positive, negative, source, method, seed and meta.
+        output: .parquet, .jsonl or .csv file with anchor, positive, negative, source, method, seed and meta;
+            `negative` has lists where a pair has several.
         seed: of all random choices.
         resume: continue an interrupted run of the same file and settings.
         overwrite: replace `output`, and discard an interrupted run.
@@ -97,12 +108,23 @@ def make_pairs(
             run.discard()
             reasons = ", ".join(f"{reason} ({count})" for reason, count in list(result.rejected.items())[:3])
             raise TableError(f"{file}: its {result.rows:,} rows gave no pair: {reasons}")
-        write_tables((part.table() for part in parts), SCHEMA, folder / "joined", output.suffix.lower())
+        tables: Iterable[pa.Table] = (part.table() for part in parts)
+        schema = SCHEMA
+        if not any(_has_several(part) for part in parts):
+            tables = single_negatives(tables)
+            schema = SCHEMA.set(SCHEMA.get_field_index("negative"), pa.field("negative", pa.string()))
+        write_tables(tables, schema, folder / "joined", output.suffix.lower())
         run.finish(folder / "joined")
     info(f"{result.pairs:,} pairs of {result.rows:,} rows: {output}")
     for reason, count in result.rejected.items():
         info(f"  {count:,} left out: {reason}")
     return result
+
+
+def _has_several(part: Part) -> bool:
+    """Whether a pair has more than one hard negative."""
+    column = pa.parquet.read_table(part.path, columns=["negative"])["negative"]
+    return any(len(texts) > 1 for texts in column.to_pylist())
 
 
 def _result(output: Path, parts: list[Part], started: float) -> PairsResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from lastword.errors import RequestError
 from lastword.files.tables import Chunk, Kind
 
 SCHEMA = pa.schema([
-    ("anchor", pa.string()), ("positive", pa.string()), ("negative", pa.string()), ("source", pa.string()),
+    ("anchor", pa.string()), ("positive", pa.string()), ("negative", pa.list_(pa.string())), ("source", pa.string()),
     ("method", pa.string()), ("seed", pa.int64()), ("meta", pa.string()),
 ])  # fmt: skip
 SUFFIXES = (".parquet", ".jsonl", ".csv")
@@ -30,14 +30,14 @@ class Pair:
     Attributes:
         anchor, positive: the texts.
         row: number of the row that it was made from.
-        negative: a text near the anchor with another meaning; "" where there is none.
+        negatives: texts near the anchor with another meaning.
         meta: further facts of the method, as JSON values.
     """
 
     anchor: str
     positive: str
     row: int
-    negative: str = ""
+    negatives: Sequence[str] = ()
     meta: dict[str, Any] = field(default_factory=dict)
 
 
@@ -100,9 +100,8 @@ def table_of(pairs: Iterable[Pair], file: str, method: str, seed: int) -> pa.Tab
     rows = []
     for pair in pairs:
         meta = json.dumps(pair.meta, ensure_ascii=False, sort_keys=True)
-        rows.append(
-            {**vars(pair), "source": f"{file}:{pair.row}", "method": method, "seed": seed, "meta": meta}
-        )
+        columns = {"source": f"{file}:{pair.row}", "method": method, "seed": seed, "meta": meta}
+        rows.append({**vars(pair), "negative": list(pair.negatives), **columns})
     return pa.Table.from_pylist(rows, schema=SCHEMA)  # without the row
 
 
@@ -132,9 +131,26 @@ def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, su
         for table in tables:
             for row in table.to_pylist():
                 if sheet:
-                    sheet.writerow(row)
+                    sheet.writerow({name: _csv_cell(cell) for name, cell in row.items()})
                 else:
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _csv_cell(cell: object) -> object:
+    """A list as JSON writes it; an empty one is an empty cell."""
+    return (
+        json.dumps(cell, ensure_ascii=False)
+        if isinstance(cell, list) and cell
+        else ("" if cell == [] else cell)
+    )
+
+
+def single_negatives(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Tables of `SCHEMA` with a text in place of the list of negatives, or "" where there is none."""
+    column = SCHEMA.get_field_index("negative")
+    for table in tables:
+        texts = [texts[0] if texts else "" for texts in table["negative"].to_pylist()]
+        yield table.set_column(column, "negative", pa.array(texts, pa.string()))
 
 
 def write_table(table: pa.Table, output: Path) -> None:

@@ -110,8 +110,8 @@ class PairObjective:
         """The pairs of a step; repeated texts are excluded from the negatives."""
         config = self.config
         batch = self.pairs.take(step_rows(len(self), config.batch_pairs, number, config.seed))
-        owners = [*range(len(batch)), *(i for i, text in enumerate(batch.negatives) if text)]
-        hard = [text for text in batch.negatives if text]
+        owners = [*range(len(batch)), *(i for i, texts in enumerate(batch.negatives) for _ in texts)]
+        hard = [text for texts in batch.negatives for text in texts]
         excluded = false_negatives(batch.anchors, batch.positives + hard)
         positives = [self._augmented(text, number, i) for i, text in enumerate(batch.positives)]
         targets = Targets(config.temperature, excluded)

@@ -1,16 +1,19 @@
-"""Positive pairs from files: anchor, positive and an optional hard negative."""
+"""Positive pairs from files: anchor, positive and hard negatives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from lastword.bundled import NAMES, path_of
 from lastword.errors import TableError
-from lastword.files.tables import read_texts
+from lastword.files.delimited import DEFAULTS
+from lastword.files.pairs import PairRow, read_pair_rows
+from lastword.files.sources import table_file
 
 
 @dataclass(frozen=True)
@@ -20,27 +23,30 @@ class Pairs:
     Attributes:
         anchors: n texts.
         positives: n texts, each with the meaning of its anchor.
-        negatives: n texts, each similar to its anchor but with another meaning; "" where there is none.
+        negatives: n lists of texts, each similar to its anchor but with another meaning; lists may be empty.
     """
 
     anchors: list[str]
     positives: list[str]
-    negatives: list[str]
+    negatives: list[list[str]]
 
     def __len__(self) -> int:
         return len(self.anchors)
 
     def take(self, rows: Sequence[int]) -> Pairs:
         """The pairs of the given rows."""
-        columns = (self.anchors, self.positives, self.negatives)
-        return Pairs(*([column[row] for row in rows] for column in columns))
+        return Pairs(
+            [self.anchors[row] for row in rows],
+            [self.positives[row] for row in rows],
+            [self.negatives[row] for row in rows],
+        )
 
 
 def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_rows: bool = False) -> Pairs:
-    """Read and concatenate files with the columns `anchor`, `positive` and optionally `negative`.
+    """Read and concatenate files of pairs.
 
     Args:
-        files: Parquet, JSON lines, CSV or TSV files; "pairs" is the bundled one.
+        files: as `read_pair_rows` reads them; "pairs" is the bundled one.
         drop_empty: leave out pairs with an empty side instead of refusing the file.
         header_rows: read the first line of CSV and TSV files as a pair too.
 
@@ -51,12 +57,13 @@ def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_
     pairs = Pairs([], [], [])
     for file in files:
         path = path_of(str(file)) if str(file) in NAMES else file
-        columns = read_texts(path, ["anchor", "positive"], optional=["negative"], drop_empty=drop_empty)
-        if header_rows and Path(path).suffix.lower() in (".csv", ".tsv"):
-            columns = {name: ["" if name == "negative" else name, *cells] for name, cells in columns.items()}
-        pairs.anchors.extend(columns["anchor"])
-        pairs.positives.extend(columns["positive"])
-        pairs.negatives.extend(columns.get("negative", [""] * len(columns["anchor"])))
+        rows = read_pair_rows(path, drop_empty=drop_empty)
+        has_header = header_rows and table_file(path).format in DEFAULTS
+        header: list[PairRow] = [("anchor", "positive", [])] if has_header else []
+        for anchor, positive, negatives in chain(header, rows):
+            pairs.anchors.append(anchor)
+            pairs.positives.append(positive)
+            pairs.negatives.append(negatives)
     if len(pairs) < 2:
         names = ", ".join(str(file) for file in files)
         raise TableError(f"{names}: {len(pairs)} pair; contrastive training needs at least 2, better 1,000")

@@ -256,7 +256,8 @@ def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, 
 
 def _attention(embedder: Embedder) -> str:
     """Eager on a CPU, where the backward pass of the fused kernel is slower at the length of a sentence."""
-    return "eager" if embedder.backbone.device.type == "cpu" else "sdpa"
+    backbone = embedder.backbone
+    return "eager" if backbone.device.type == "cpu" else backbone.implementation
 
 
 def _train(
@@ -304,6 +305,9 @@ def _log(selection: Selection, config: TrainConfig) -> None:
         f"kept step {selection.step}: {selection.criterion} {before:.3f} → {selection.score:.3f}, 95 % interval of the "
         f"gain {gain.low:+.3f} to {gain.high:+.3f}"
     )
+    if selection.indistinguishable:
+        steps = ", ".join(map(str, selection.indistinguishable))
+        info(f"not distinguishable from step {selection.step} on these texts: steps {steps}")
     if gain.verdict != "better":
         warn(
             f"training did not help: {selection.criterion} was {before:.3f} before and is {selection.score:.3f} now "

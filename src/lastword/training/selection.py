@@ -103,6 +103,16 @@ class Selection:
         """The checkpoint kept against the model before training; None where nothing was scored."""
         return compare(self.scores[self.step], self.scores[0]) if self.scores else None
 
+    @property
+    def indistinguishable(self) -> list[int]:
+        """Steps of the other checkpoints that are not distinguishable from the one kept."""
+        kept = self.scores.get(self.step)
+        return [
+            step
+            for step, score in sorted(self.scores.items())
+            if kept and step not in (0, self.step) and compare(kept, score).verdict == "not distinguishable"
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them; the replicates of the scores are left to scores.json."""
         by_step = {
@@ -114,6 +124,7 @@ class Selection:
             "step": self.step,
             "score": self.score if self.scores else None,
             "gain": self.gain.to_dict() if self.gain else None,
+            "indistinguishable": self.indistinguishable,
             **by_step,
             "stopped": self.stopped,
         }
@@ -156,7 +167,8 @@ class CheckpointScores:
         model = embedder.backbone.model
         was_training = model.training
         model.eval()
-        with embedder.backbone.attention("sdpa"):  # as it is loaded, whatever training computes with
+        backbone = embedder.backbone
+        with backbone.attention(backbone.implementation):  # as it is loaded, whatever training computes with
             score = self.scorer(embedder)
         model.train(was_training)
         return score

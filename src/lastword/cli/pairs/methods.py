@@ -139,7 +139,11 @@ def labels(text_column: str, label_column: str, no_negatives: bool, **settings: 
 @option(METHOD, "--preset", "columns of a known kind of data", type=Choice("preset", PRESETS))
 @option(options.TEXTS, "--anchor-column", "column of the anchors  [default: anchor]")
 @option(options.TEXTS, "--positive-column", "column of the positives  [default: positive]")
-@option(options.TEXTS, "--negative-column", "column of hard negatives")
+@option(
+    options.TEXTS,
+    "--negative-column",
+    "column of hard negatives; also NAME_1, NAME_2, …  [default: negative]",
+)
 @option(options.TEXTS, "--score-column", "column of similarities")
 @option(METHOD, "--min-score", "lowest score that counts as a positive", type=click.FloatRange(-1e9, 1e9))
 def import_(preset: str | None, min_score: float | None, **settings: Any) -> None:
@@ -154,7 +158,9 @@ def import_(preset: str | None, min_score: float | None, **settings: Any) -> Non
             f"column {values['score_column']!r} has scores: pass min_score=…, the lowest that counts as a positive"
         )
     method = Import(**values)
-    check(settings["file"], settings["output"], list(method.columns))
+    check(
+        settings["file"], settings["output"], [n for n, kind in method.columns.items() if kind != "negatives"]
+    )
     run(method, **settings)
 
 

@@ -43,8 +43,8 @@ _RANK = click.IntRange(0, 1_000_000)
 @option(_CHECKS, "--batch-pairs", "size of a training batch", type=click.IntRange(2, 10**6), default=120)
 @option(_CHECKS, "--no-similarity", "skip the checks that need an embedder", is_flag=True)
 @shared("--model", help="embedder that measures how similar the sides are", default="mini")
-@shared("--template", default="ccw")
-@shared("--pooling", default="mean")
+@shared("--template", help=f"template of a base model: {options.NAMES['template']}  [default: ccw]")
+@shared("--pooling", help=f"pooling of a base model: {options.NAMES['pooling']}  [default: mean]")
 @option(options.OUTPUT, "--fix", "write the remaining, corrected pairs to this file", type=NEW)
 @option(
     options.OUTPUT, "--allow", "an issue that --fix ignores; repeatable", multiple=True,
@@ -57,8 +57,9 @@ _RANK = click.IntRange(0, 1_000_000)
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
 def check(
-    file: str, evaluation: tuple[Path, ...], evaluation_column: str, model: str, template: str, pooling: str,
-    no_similarity: bool, fix: Path | None, report: Path | None, overwrite: bool, as_json: bool, **settings: Any,
+    file: str, evaluation: tuple[Path, ...], evaluation_column: str, model: str, template: str | None,
+    pooling: str | None, no_similarity: bool, fix: Path | None, report: Path | None, overwrite: bool, as_json: bool,
+    **settings: Any,
 ) -> None:  # fmt: skip
     """Check the quality of a file of pairs, and fix it."""
     from lastword.files.tables import read_texts
@@ -74,8 +75,11 @@ def check(
     embedder = None
     if not no_similarity:
         load_libraries("torch", "transformers.modeling_utils")
-        from lastword.embedding import Embedder
+        from lastword.bundled import model_source
+        from lastword.embedding import Embedder, folder
 
+        if folder.read(model_source(model)) is None:
+            template, pooling = template or "ccw", pooling or "mean"
         embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
     from lastword.pairs.checking import check_pairs, issues_table, write_fixed, write_report
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lastword.errors import TableError
 from lastword.evaluation.benchmark.hub import missing_data
-from lastword.files.formats import SUFFIXES
+from lastword.files.sources import FORMATS
 from lastword.files.tables import read_table
 
 Rows = dict[str, tuple[list[str], list[int]]]
@@ -91,7 +91,7 @@ def local_copy(task: Any, folder: Path) -> Path | None:
     name = task.metadata.name
     if form := TABLES.get(name):
         for stem in (name, form.known, Path(form.known).name):
-            for suffix in SUFFIXES:
+            for suffix in FORMATS:
                 if (path := folder / f"{stem}{suffix}").is_file():
                     return path
     return None

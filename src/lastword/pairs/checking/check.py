@@ -13,7 +13,7 @@ import pyarrow as pa
 from lastword.console import progress
 from lastword.encoder import TextEncoder
 from lastword.errors import RequestError, unknown_name
-from lastword.files.formats import BLOCK_ROWS
+from lastword.files.formats import BLOCK_ROWS, NEGATIVE
 from lastword.files.tables import Kind, read_chunks, read_table
 from lastword.pairs.checking.near_duplicates import leaked, repeated
 from lastword.pairs.checking.rules import CLEANED, LEAKED, REMOVED, RULES, Rule, words
@@ -222,7 +222,7 @@ def write_fixed(check: PairCheck, output: str | Path, positive_column: str = "po
 def _read(file: Path, anchor_column: str, positive_column: str) -> tuple[list[Sides], dict[str, int]]:
     if anchor_column == positive_column:
         raise RequestError(f"anchor and positive are both in column {anchor_column!r}: give two columns")
-    kinds: dict[str, Kind] = {anchor_column: "blank", positive_column: "blank"}
+    kinds: dict[str, Kind] = {anchor_column: "blank", positive_column: "blank", NEGATIVE: "negatives"}
     sides: list[Sides] = []
     methods: Counter[str] = Counter()
     for chunk in read_chunks(file, kinds, BLOCK_ROWS, optional=["method"]):

@@ -1,0 +1,33 @@
+"""Files of pairs: anchor, positive and any number of hard negatives, read by one path for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lastword.errors import TableError
+from lastword.files.formats import BLOCK_ROWS, NEGATIVE
+from lastword.files.sources import Source
+from lastword.files.tables import Kind, read_chunks
+
+PairRow = tuple[str, str, list[str]]
+"""Anchor, positive and hard negatives."""
+KINDS: dict[str, Kind] = {"anchor": "text", "positive": "text", NEGATIVE: "negatives"}
+
+
+def read_pair_rows(source: Source, *, drop_empty: bool = False) -> Iterator[PairRow]:
+    """Yield anchor, positive and hard negatives of each pair.
+
+    Args:
+        source: a file with the columns `anchor` and `positive`, and perhaps `negative` with a text, null or a list of
+            texts in each cell, or `negative_1`, `negative_2` and so on.
+        drop_empty: leave out rows with an unusable cell instead of refusing the file.
+
+    Raises:
+        MissingFileError, TableError: see the message; it names the rows.
+    """
+    kept = 0
+    for chunk in read_chunks(source, KINDS, BLOCK_ROWS, drop_empty=drop_empty):
+        kept += len(chunk.rows)
+        yield from zip(chunk.columns["anchor"], chunk.columns["positive"], chunk.negatives, strict=True)
+    if not kept:
+        raise TableError(f"{source}: no row has usable cells in {', '.join(KINDS)}")

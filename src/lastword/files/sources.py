@@ -1,0 +1,289 @@
+"""A file as it is given: its format, its compression and, for text, its encoding.
+
+The encoding is detected on the first part of a file: UTF-8, UTF-16 and UTF-32 by their form, others by
+charset-normalizer. What is detected and is not UTF-8 is logged.
+"""
+
+from __future__ import annotations
+
+import atexit
+import codecs
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import IO, cast
+
+import pyarrow as pa
+
+from lastword.console import info_once
+from lastword.errors import MissingFileError, RequestError, TableError
+
+HUB = "hub:"  # prefix of a data set on the Hugging Face Hub
+STANDARD_INPUT = "-"
+SAMPLE_BYTES = 1 << 20
+"""What detection looks at."""
+FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".json", ".txt", ".xlsx")
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_MAGIC = {b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx", b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+_ENCODINGS = (
+    "cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1254",
+    "cp1255", "cp1256", "mac_roman",
+)  # fmt: skip
+_ENCODING_BYTES = 1 << 16  # of lines that are not ASCII
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file, and how its text is written where detection does not find it out.
+
+    Attributes:
+        path: a path, "-" for standard input, or `hub:OWNER/NAME[@SPLIT]`.
+        encoding: of a text file, such as "latin-1"; None detects it.
+        delimiter: the character between the cells of a CSV or TSV file; None detects it.
+    """
+
+    path: str | Path
+    encoding: str | None = None
+    delimiter: str | None = None
+
+    def __post_init__(self) -> None:
+        check_encoding(self.encoding)
+        check_delimiter(self.delimiter)
+
+    def __str__(self) -> str:
+        return "standard input" if str(self.path) == STANDARD_INPUT else str(self.path)
+
+    def __fspath__(self) -> str:
+        return str(_standard_input() if str(self.path) == STANDARD_INPUT else self.path)
+
+    @property
+    def compression(self) -> str | None:
+        """How it is compressed, as pyarrow calls it; known by its ending, and for standard input by its content."""
+        ending = (
+            _magic(Path(self)) if str(self.path) == STANDARD_INPUT else Path(str(self.path).lower()).suffix
+        )
+        return COMPRESSIONS.get(ending)
+
+    @property
+    def format(self) -> str:
+        """One of `FORMATS`, another ending, or "" where there is none; that of standard input by its content.
+
+        A text on standard input is ".csv" if it is no JSON; `read_blocks` takes it as lines where it is no table.
+        """
+        if str(self.path) != STANDARD_INPUT:
+            suffixes = [suffix.lower() for suffix in Path(self.path).suffixes]
+            return next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSIONS), "")
+        if (content := _magic(Path(self))) in FORMATS:
+            return content
+        with self.open_text() as file:
+            return ".json" if file.read(1000).lstrip()[:1] in ("{", "[") else ".csv"
+
+    def require(self) -> None:
+        """Refuse what is no file that can be read.
+
+        Raises:
+            MissingFileError, TableError: see the message.
+        """
+        path, formats = Path(self), ", ".join(FORMATS)
+        if path.is_dir():
+            inside = sorted(file.name for file in path.iterdir() if TableFile(file).format in FORMATS)
+            hint = f"one of its files, such as {path / inside[0]}" if inside else f"a {formats} file"
+            raise MissingFileError(f"{self} is a folder: give {hint}")
+        if path.exists() and not path.is_file():
+            raise MissingFileError(
+                f"{self} is a device or a pipe: give a {formats} file, or - and pipe the rows in"
+            )
+        if not path.is_file():
+            raise MissingFileError(
+                f"no file {self}: give a {formats} file that exists, or - for standard input"
+            )
+        if self.format not in FORMATS:
+            raise TableError(
+                f"{self}: cannot read {self.format or 'a file without a suffix'}; use {formats}, each also with "
+                f"{' or '.join(COMPRESSIONS)} behind it"
+            )
+        if path.stat().st_size == 0:
+            raise TableError(f"{self} is empty: it needs at least one row")
+
+    def open_binary(self) -> IO[bytes]:
+        """The content, decompressed."""
+        if self.compression:
+            return cast(IO[bytes], pa.input_stream(str(Path(self)), compression=self.compression))
+        return Path(self).open("rb")
+
+    @contextmanager
+    def open_text(self, newline: str | None = None) -> Iterator[IO[str]]:
+        """The decoded content.
+
+        Args:
+            newline: as for `open`.
+
+        Raises:
+            TableError: the content is no text, or not in the encoding; the message names the line.
+        """
+        encoding = self.text_encoding
+        with self.open_binary() as binary, io.TextIOWrapper(binary, encoding, newline=newline) as file:
+            try:
+                yield file
+            except UnicodeError as error:
+                raise TableError(self._undecodable(encoding)) from error
+
+    def sample(self) -> tuple[bytes, bool]:
+        """The first part of the content, and whether it is all."""
+        with self.open_binary() as file:
+            part = file.read(SAMPLE_BYTES)
+            return part, not file.read(1)
+
+    @cached_property
+    def text_encoding(self) -> str:
+        """The encoding that is given, or else detected.
+
+        Raises:
+            TableError: the content is no text.
+        """
+        if self.encoding:
+            return self.encoding
+        part, whole = self.sample()
+        kind = next((kind for magic, kind in _MAGIC.items() if part.startswith(magic)), None)
+        if kind:
+            raise TableError(f"{self} holds {kind} data and no text: give it the ending {kind}")
+        return detect_encoding(part, whole)
+
+    def _undecodable(self, encoding: str) -> str:
+        """Name the first line that is not in the encoding, and one that it may be in."""
+        decoder, line = codecs.getincrementaldecoder(encoding)(), 1
+        with self.open_binary() as file:
+            for part in iter(lambda: file.read(SAMPLE_BYTES), b""):
+                try:
+                    line += decoder.decode(part).count("\n")
+                except UnicodeDecodeError as error:
+                    rest = error.object[error.start :]
+                    line += error.object[: error.start].decode(encoding, "ignore").count("\n")
+                    likely = _by_content(rest)
+                    return (
+                        f"{self}, line {line}: byte 0x{rest[0]:02x} is not {encoding}; pass encoding={likely!r} if "
+                        "the whole file is in it, or save the file as UTF-8"
+                    )
+        return f"{self} ends within a character of {encoding}: save it as UTF-8"
+
+
+Source = str | Path | TableFile
+
+
+def announce(file: TableFile, *facts: str) -> None:
+    """Log what was detected in a text file and is not the default.
+
+    Args:
+        file: the file.
+        facts: in a few words each; "" is none.
+    """
+    encoding = (
+        "" if file.encoding or file.text_encoding.startswith("utf-8") else f"encoding {file.text_encoding}"
+    )
+    if found := ", ".join(filter(None, [encoding, *facts])):
+        info_once(f"{file}: {found} (detected; encoding=… and delimiter=… override it)")
+
+
+def table_file(source: Source) -> TableFile:
+    """The source with detection of what it does not say itself."""
+    return source if isinstance(source, TableFile) else TableFile(source)
+
+
+def check_encoding(encoding: str | None) -> None:
+    """Refuse what Python cannot decode.
+
+    Raises:
+        RequestError: unknown encoding.
+    """
+    try:
+        if encoding is not None:
+            "".encode(encoding)
+    except LookupError:
+        raise RequestError(
+            f"encoding={encoding!r} is unknown: give utf-8, utf-16, latin-1, cp1252, shift_jis or another of Python's"
+        ) from None
+
+
+def check_delimiter(delimiter: str | None) -> None:
+    """Refuse what cannot stand between cells.
+
+    Raises:
+        RequestError: not one character, or one with another meaning.
+    """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise RequestError(f"delimiter={delimiter!r}: give one character, such as ; or | or a tab")
+
+
+def detect_encoding(part: bytes, whole: bool) -> str:
+    """The encoding of a text.
+
+    Args:
+        part: its first bytes.
+        whole: whether these are all.
+
+    Returns:
+        Python's name of it; "utf-8" or "utf-8-sig" where nothing speaks against it.
+    """
+    if bom := next((name for bom, name in _BOMS.items() if part.startswith(bom)), None):
+        return bom
+    if zeros := part[:4096].count(0):  # half of the bytes of an English text in UTF-16
+        high_first = part[:4096:2].count(0) > zeros / 2
+        return "utf-16-be" if high_first else "utf-16-le"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(part, final=whole)
+    except UnicodeDecodeError:
+        text = part.decode("utf-8", "replace")
+        bad = text.count("\ufffd")
+        if sum(character > "\x7f" for character in text) > 2 * bad:
+            return "utf-8"  # with a few damaged bytes, which the reader names
+        return _by_content(part)
+    return "utf-8"
+
+
+def _by_content(part: bytes) -> str:
+    """The likely encoding of bytes that are not UTF-8."""
+    from charset_normalizer import from_bytes
+
+    lines = dict.fromkeys(line for line in part.splitlines() if not line.isascii())
+    content = b"\n".join(lines)[:_ENCODING_BYTES]
+    matches = list(from_bytes(content, cp_isolation=list(_ENCODINGS), threshold=0.3))
+    equal = [
+        match
+        for match in matches
+        if (match.chaos, match.coherence) == (matches[0].chaos, matches[0].coherence)
+    ]
+    names = [name for match in equal for name in match.could_be_from_charset]
+    if matches and "cp1252" not in names:  # the most frequent one where the texts are too short to tell
+        return matches[0].encoding
+    try:
+        content.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+@cache
+def _standard_input() -> Path:
+    """Standard input as a file, since a file is read more than once; deleted at the end."""
+    with tempfile.NamedTemporaryFile(prefix="lastword-", suffix=".stdin", delete=False) as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    path = Path(file.name)
+    atexit.register(path.unlink, missing_ok=True)
+    return path
+
+
+def _magic(path: Path) -> str:
+    """The ending that belongs to the first bytes of a file; "" for a text."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    return next((ending for magic, ending in _MAGIC.items() if start.startswith(magic)), "")
