@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from lastword.cli import options
 from lastword.cli.checks import FILE, FOLDER, check_columns
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
@@ -27,10 +26,7 @@ from lastword.errors import RequestError
 @shared("--max-texts", default=200)
 @shared("--seed", help="seed of the sample and of the clusters")
 @shared("--drop-empty")
-@option(
-    "Model", "--model models", "name or folder of a model; repeatable", multiple=True,
-    type=options.TYPES["model"],
-)  # fmt: skip
+@shared("--model", dest="models", help="name or folder of a model; repeatable", multiple=True)
 @option(
     "Model", "--checkpoints", "folder of a training run: its base model and every checkpoint", type=FOLDER,
 )  # fmt: skip

@@ -14,7 +14,7 @@ import click
 from lastword.augment import NOISES
 from lastword.bundled import check_model
 from lastword.cli import checks
-from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, split_names
+from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, split_names
 from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.embedding.pooling import POOLINGS
@@ -51,9 +51,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--max-texts": {"group": TEXTS, "type": COUNT, "help": "use a fixed sample of at most N texts"},
     "--seed": {"group": TEXTS, "type": SEED, "default": 0, "help": "seed of the sample"},
     "--drop-empty": {"group": TEXTS, "is_flag": True, "help": "leave out rows with empty or non-text cells"},
-    "--data-dir": {"group": TEXTS, "type": FOLDER, "help": "local copies of public data sets, in place of the Hub"},
     "--seeds": {"group": TRAINING, "type": click.IntRange(1, 100), "default": 3, "help": "training runs"},
-    "--recipe": {"group": TRAINING, "help": "mini, paper, or a TOML file of settings"},
     "--samples-per-label": {
         "group": SCORING, "type": click.IntRange(1, 10_000), "default": 8,
         "help": "training texts of each label in a classification",
