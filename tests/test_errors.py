@@ -7,7 +7,7 @@ import doctest
 import pytest
 
 from lastword import errors
-from lastword.errors import LastwordError, unknown_name
+from lastword.errors import LastwordError, first_line, unknown_name
 
 TREE = {
     "LastwordError": (Exception, 1),
@@ -72,3 +72,9 @@ def test_docstring_example() -> None:
     results = doctest.testmod(errors)
     assert results.attempted == 1
     assert results.failed == 0
+
+
+def test_first_line_of_a_message() -> None:
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(OSError("\n  below an empty line\n")) == "below an empty line"
+    assert first_line(KeyError()) == "KeyError", "an error without a message must not raise another"

@@ -34,66 +34,33 @@ if TYPE_CHECKING:
     from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
-    "POOLINGS",
-    "TEMPLATES",
-    "BenchmarkResult",
-    "CachedEncoder",
-    "Comparison",
-    "DemoResult",
-    "Difference",
-    "Embedder",
-    "EmbedderSpec",
-    "Evaluation",
-    "Explanation",
-    "LastwordError",
-    "PairCheck",
-    "PairsResult",
-    "Pooling",
-    "ProbeResult",
-    "Score",
-    "TableFile",
-    "TaskScore",
-    "Template",
-    "TrainConfig",
-    "TrainResult",
-    "VectorCache",
-    "__version__",
-    "benchmark",
-    "check_pairs",
-    "compare",
-    "demo",
-    "evaluate",
-    "explain",
-    "make_pairs",
-    "probe",
-    "reproduce",
-    "sweep",
-    "train",
-]
+    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "Comparison", "DemoResult", "Difference", "Embedder",
+    "EmbedderSpec", "Evaluation", "Explanation", "LastwordError", "PairCheck", "PairsResult", "Pooling", "ProbeResult",
+    "Score", "TableFile", "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__",
+    "benchmark", "check_pairs", "compare", "demo", "evaluate", "explain", "make_pairs", "probe", "reproduce",
+    "sweep", "train",
+]  # fmt: skip
 
-_HOME = {
-    **dict.fromkeys(("CachedEncoder", "VectorCache"), "lastword.cache"),
-    "TrainConfig": "lastword.config",
-    "demo": "lastword.demonstration.demo",
-    "DemoResult": "lastword.demonstration.result",
-    **dict.fromkeys(
-        ("POOLINGS", "TEMPLATES", "Embedder", "EmbedderSpec", "Pooling", "Template"), "lastword.embedding"
-    ),
-    "LastwordError": "lastword.errors",
-    **dict.fromkeys(
-        ("BenchmarkResult", "Evaluation", "TaskScore", "benchmark", "evaluate"), "lastword.evaluation"
-    ),
-    **dict.fromkeys(("Comparison", "sweep"), "lastword.experiments"),
-    "TableFile": "lastword.files.sources",
-    "explain": "lastword.explanation.explain",
-    "Explanation": "lastword.explanation.result",
-    **dict.fromkeys(("PairsResult", "make_pairs"), "lastword.pairs"),
-    **dict.fromkeys(("PairCheck", "check_pairs"), "lastword.pairs.checking"),
-    "reproduce": "lastword.paper.run",
-    **dict.fromkeys(("ProbeResult", "probe"), "lastword.probing"),
-    **dict.fromkeys(("TrainResult", "train"), "lastword.training"),
-    **dict.fromkeys(("Difference", "Score", "compare"), "lastword.uncertainty"),
+_NAMES = {
+    "cache": ("CachedEncoder", "VectorCache"),
+    "config": ("TrainConfig",),
+    "demonstration.demo": ("demo",),
+    "demonstration.result": ("DemoResult",),
+    "embedding": ("POOLINGS", "TEMPLATES", "Embedder", "EmbedderSpec", "Pooling", "Template"),
+    "errors": ("LastwordError",),
+    "evaluation": ("BenchmarkResult", "Evaluation", "TaskScore", "benchmark", "evaluate"),
+    "experiments": ("Comparison", "sweep"),
+    "explanation.explain": ("explain",),
+    "explanation.result": ("Explanation",),
+    "files.sources": ("TableFile",),
+    "pairs": ("PairsResult", "make_pairs"),
+    "pairs.checking": ("PairCheck", "check_pairs"),
+    "paper.run": ("reproduce",),
+    "probing": ("ProbeResult", "probe"),
+    "training": ("TrainResult", "train"),
+    "uncertainty": ("Difference", "Score", "compare"),
 }
+_HOME = {name: f"lastword.{module}" for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

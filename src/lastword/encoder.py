@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,6 +35,31 @@ class ManyPooled(TextEncoder, Protocol):
 
     def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
         """Return identity → (n, dim) float32, its own included."""
+
+
+class Wrapper:
+    """An encoder around another, whose identity, name and spec it has.
+
+    Attributes:
+        encoder: the other.
+    """
+
+    encoder: Any
+
+    @property
+    def identity(self) -> str:
+        """The encoder's own."""
+        return str(self.encoder.identity)
+
+    @property
+    def name(self) -> str | None:
+        """The encoder's own, if it has one."""
+        return getattr(self.encoder, "name", None)
+
+    @property
+    def spec(self) -> Any:
+        """The encoder's own, if it has one."""
+        return getattr(self.encoder, "spec", None)
 
 
 class VectorRows:

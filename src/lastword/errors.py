@@ -75,3 +75,8 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     similar = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
     return f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}"
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or the name of its type if it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from lastword.cache.folder import VectorCache
 from lastword.cache.vectors import VectorFile
 from lastword.console import progress
-from lastword.encoder import ManyPooled, TextEncoder, checked
+from lastword.encoder import ManyPooled, TextEncoder, Wrapper, checked
 
 _LOOKUP_TEXTS = 512  # texts in one query of the cache
 _FIRST_BATCH = 256  # texts; later batches are sized to take `_BATCH_S`
@@ -20,7 +20,7 @@ _MIN_BATCH, _MAX_BATCH = 32, 16_384
 _BATCH_S = 20.0  # work that is lost if the process is killed
 
 
-class CachedEncoder:
+class CachedEncoder(Wrapper):
     """A text encoder behind a vector cache.
 
     Each vector must depend on its own text alone, as those of a model do; TF-IDF that is fitted to the texts
@@ -33,24 +33,11 @@ class CachedEncoder:
         found: number of texts whose vector was in the cache.
     """
 
+    encoder: TextEncoder
+
     def __init__(self, encoder: TextEncoder, cache: VectorCache) -> None:
         self.encoder, self.cache = encoder, cache
         self.encoded = self.found = 0
-
-    @property
-    def identity(self) -> str:
-        """The encoder's own."""
-        return self.encoder.identity
-
-    @property
-    def name(self) -> str | None:
-        """The encoder's own, if it has one."""
-        return getattr(self.encoder, "name", None)
-
-    @property
-    def spec(self) -> Any:
-        """The encoder's own, if it has one."""
-        return getattr(self.encoder, "spec", None)
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32, in the order of the texts.

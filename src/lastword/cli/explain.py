@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from lastword.cli import options
 from lastword.cli.checks import FILE, FOLDER, TABLE, check_columns
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
@@ -29,10 +28,7 @@ from lastword.files.sources import TableFile
 @shared("--max-texts", default=200)
 @shared("--seed", help="seed of the sample and of the clusters")
 @shared("--drop-empty", "--encoding", "--delimiter")
-@option(
-    "Model", "--model models", "name or folder of a model; repeatable", multiple=True,
-    type=options.TYPES["model"],
-)  # fmt: skip
+@shared("--model", dest="models", help="name or folder of a model; repeatable", multiple=True)
 @option(
     "Model", "--checkpoints", "folder of a training run: its base model and every checkpoint", type=FOLDER,
 )  # fmt: skip

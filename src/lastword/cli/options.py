@@ -14,7 +14,7 @@ import click
 from lastword.augment import NOISES
 from lastword.bundled import check_model
 from lastword.cli import checks
-from lastword.cli.checks import COUNT, FOLDER, NEW, SEED, Checked, Choice, Choices, Delimiter, split_names
+from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, split_names
 from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.embedding.pooling import POOLINGS
@@ -61,9 +61,7 @@ SHARED: dict[str, dict[str, Any]] = {
         "group": TEXTS, "type": TYPES["delimiter"], "metavar": "C",
         "help": "between the cells of CSV and TSV files, such as ; or tab  [default: detected]",
     },
-    "--data-dir": {"group": TEXTS, "type": FOLDER, "help": "local copies of public data sets, in place of the Hub"},
     "--seeds": {"group": TRAINING, "type": click.IntRange(1, 100), "default": 3, "help": "training runs"},
-    "--recipe": {"group": TRAINING, "help": "mini, paper, or a TOML file of settings"},
     "--samples-per-label": {
         "group": SCORING, "type": click.IntRange(1, 10_000), "default": 8,
         "help": "training texts of each label in a classification",

@@ -32,7 +32,7 @@ SCORES = (
 @shared("--max-texts", default=1000)
 @shared("--seed", help="seed of the sample, the noise in the texts and the scores without labels")
 @shared("--drop-empty", "--encoding", "--delimiter")
-@option("Model", "--model", "name or folder of a decoder", default="mini", type=options.TYPES["model"])
+@shared("--model", default="mini")
 @shared("--batch-tokens", "--dtype", "--device")
 @option(
     "Compared", "--templates",
@@ -58,10 +58,7 @@ SCORES = (
     "Scoring", "--scores", f"of {', '.join(SCORES)}  [default: all that the texts allow]", metavar="A,B,…",
 )  # fmt: skip
 @option("Scoring", "--rank-by", "score that ranks  [default: v_measure with labels, else stability]")
-@option(
-    "Scoring", "--samples-per-label", "training texts of each label for accuracy",
-    type=click.IntRange(1, 10_000), default=8, needs="label_column",
-)  # fmt: skip
+@shared("--samples-per-label", help="training texts of each label for accuracy", needs="label_column")
 @option(
     "Scoring", "--memory-gib", "memory for vectors; more options than fit are embedded in parts",
     type=click.FloatRange(0.001, 4096), default=1.0,

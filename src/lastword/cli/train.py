@@ -57,15 +57,9 @@ def train(recipe: str | None, as_published: tuple[str, ...], as_json: bool, **se
     from lastword.evaluation.development import ClusterScorer
     from lastword.training import train as run
 
+    if switches:
+        from lastword.paper.as_published import AsPublished
+
+        settings["variant"] = AsPublished(switches)
     scorer = ClusterScorer(sets) if sets else None
-    result = run(settings.pop("output"), scorer=scorer, variant=_variant(switches), **settings, **values)
-    print_result(result, as_json)
-
-
-def _variant(switches: tuple[str, ...]) -> Any:
-    """The variant of the paper's code with these switches; None without any."""
-    if not switches:
-        return None
-    from lastword.paper.as_published import AsPublished
-
-    return AsPublished(switches)
+    print_result(run(settings.pop("output"), scorer=scorer, **settings, **values), as_json)

@@ -22,13 +22,7 @@ _ADAPTED: dict[Verdict, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """The adapted model on one data set.
-
-    Attributes:
-        dataset: its name, with the split if that is not the test split.
-        difference: the adapted model against the best zero-shot setting.
-        text: the result in sentences, TF-IDF and chance included.
-    """
+    """The adapted model on one data set: its difference from the best zero-shot setting, and sentences about it."""
 
     dataset: str
     difference: Difference
@@ -89,8 +83,11 @@ def training_finding(runs: Sequence[TrainingRun]) -> str:
     criterion = runs[0].selection.criterion
     if not any(run.selection.scores for run in runs):
         return f"Selected: {criterion}."
-    steps = ", ".join(_selected(run, named=len(runs) > 1) for run in runs)
-    text = f"Selected by {criterion}: {steps}."
+    steps = []
+    for run in runs:
+        seed = f" (seed {run.seed})" if len(runs) > 1 else ""
+        steps.append(f"step {run.selection.step}{seed} with {points(run.selection.score)}")
+    text = f"Selected by {criterion}: {', '.join(steps)}."
     failed = [
         str(run.seed) for run in runs if not (run.selection.gain and run.selection.gain.verdict == "better")
     ]
@@ -98,11 +95,6 @@ def training_finding(runs: Sequence[TrainingRun]) -> str:
         seeds = "seed" if len(failed) == 1 else "seeds"
         text += f" No better than before training: {seeds} {', '.join(failed)}."
     return text
-
-
-def _selected(run: TrainingRun, *, named: bool) -> str:
-    seed = f" (seed {run.seed})" if named else ""
-    return f"step {run.selection.step}{seed} with {points(run.selection.score)}"
 
 
 def share_of(attention: Sequence[TokenAttention], part: str = "text") -> float:

@@ -68,12 +68,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two settings on the same texts, paired.
-
-    Attributes:
-        first: the adapted model, as it was trained.
-        second: what it is compared with.
-    """
+    """The adapted model, as it was trained, and what it is compared with, paired."""
 
     first: ScoreRow
     second: ScoreRow
@@ -95,13 +90,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training run.
-
-    Attributes:
-        seed: its seed.
-        losses: loss of every step.
-        selection: development score of each checkpoint, and the selected checkpoint.
-    """
+    """One training run: the loss of every step, and the development score of each checkpoint."""
 
     seed: int
     losses: Sequence[float]
@@ -137,13 +126,7 @@ class TextMap:
 
 @dataclass(frozen=True)
 class AttentionPair:
-    """Attention of the last token in one text.
-
-    Attributes:
-        text: the text.
-        before: of the model before the adaptation.
-        after: of the adapted model.
-    """
+    """Attention of the last token in one text, before and after the adaptation."""
 
     text: str
     before: Sequence[TokenAttention]
@@ -191,17 +174,15 @@ class DemoResult:
         The adapted model is scored as it was trained, not by its best row; the best zero-shot setting is
         selected on the test set itself. Both favour zero-shot.
         """
-        pairs = []
+        pairs, as_trained = [], ("adapted", self.template, self.pooling)
         for rows in rows_by_dataset(self.scores).values():
-            adapted = next((row for row in rows if row.model == "adapted" and self._as_trained(row)), None)
+            settings = {(row.model, row.template, row.pooling): row for row in rows}
+            adapted = settings.get(as_trained)
             for model in ("zero-shot", "tfidf"):
                 best = next((row for row in rows if row.model == model), None)
                 if adapted and best:
                     pairs.append(Comparison(adapted, best))
         return pairs
-
-    def _as_trained(self, row: ScoreRow) -> bool:
-        return (row.template, row.pooling) == (self.template, self.pooling)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of scores.json: everything but the map and the attention."""

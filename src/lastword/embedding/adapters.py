@@ -1,4 +1,4 @@
-"""LoRA adapters in folders as peft writes them: loaded into a model, and swapped there.
+"""Adapters in folders as peft writes them: LoRA placed in a model and swapped there, any kind merged into its weights.
 
 Source: LoRA, arXiv:2106.09685, through the peft library.
 """
@@ -10,11 +10,12 @@ from typing import Any
 
 import peft
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from lastword.errors import MissingFileError, ModelError, WorkError
+from lastword.errors import MissingFileError, ModelError, WorkError, first_line
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
@@ -31,9 +32,7 @@ def attach_adapter(model: nn.Module, folder: Path) -> None:
     try:
         peft.inject_adapter_in_model(adapter_settings(folder), model)
     except ValueError as error:
-        raise ModelError(
-            f"{folder / SETTINGS} does not fit the model: {str(error).splitlines()[0]}"
-        ) from error
+        raise ModelError(f"{folder / SETTINGS} does not fit the model: {first_line(error)}") from error
     model.requires_grad_(False).train(False)
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
@@ -54,7 +53,7 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
     try:
         saved = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WorkError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        raise WorkError(f"{path} is damaged: {first_line(error)}") from error
     parameters = {name: p for name, p in model.named_parameters() if ".lora_" in name}
     names = {f"base_model.model.{saved_name(name)}": name for name in parameters}
     if saved.keys() != names.keys():
@@ -66,6 +65,54 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
     with torch.no_grad():
         for key, weight in saved.items():
             parameters[names[key]].copy_(weight)
+
+
+def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
+    """Merge a stored adapter into the weights of a Hugging Face module, in place.
+
+    Args:
+        model: a module without an adapter.
+        name: a folder, or a name on the Hub; the adapter may have been trained with the vocabulary head.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        ModelError: an adapter that does not fit, or of a kind that cannot be merged.
+    """
+    try:
+        report = model.load_adapter(name, adapter_kwargs={"revision": revision})
+        settings = model.peft_config["default"]
+        strays = [key for key in report.unexpected_keys if "lm_head" not in key]
+        for problem, keys in (("lacks", report.missing_keys), ("does not fit because of", strays)):
+            if keys:
+                raise ValueError(f"it {problem} {len(keys)} of its weights, {min(keys)} first")
+        if getattr(settings, "alora_invocation_tokens", None):
+            raise ValueError("it acts on some tokens only")
+        for path, module in list(model.named_modules()):
+            parent, _, leaf = path.rpartition(".")
+            if hasattr(module, "unload_and_optionally_merge_module"):
+                merged = module.unload_and_optionally_merge_module(
+                    merge=True, safe_merge=True, adapter_names=None
+                )
+            elif isinstance(module, BaseTunerLayer):
+                module.merge(safe_merge=True)
+                merged = module.get_base_layer()
+            else:
+                continue
+            setattr(model.get_submodule(parent), leaf, merged)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OSError,
+        ImportError,
+        NotImplementedError,
+        SafetensorError,
+    ) as error:
+        raise ModelError(
+            f"the adapter in {name} cannot be merged into its base model: {first_line(error)}"
+        ) from error
+    del model.peft_config
+    model._hf_peft_config_loaded = False
 
 
 def adapter_settings(folder: Path) -> Any:
@@ -81,7 +128,7 @@ def adapter_settings(folder: Path) -> Any:
     try:
         settings = peft.PeftConfig.from_pretrained(str(folder))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{path} is damaged: {first_line(error)}") from error
     if not isinstance(settings, peft.LoraConfig):
         raise ModelError(f"{path} is an adapter of kind {settings.peft_type}: lastword reads LORA")
     return settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lastword.errors import RequestError, unknown_name
+from lastword.errors import RequestError, first_line, unknown_name
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -20,7 +20,7 @@ def torch_device(device: str | None) -> torch.device:
         checked = torch.device(name)
         torch.empty(0, device=checked)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise RequestError(f"no device {name!r} here: {reason}; use cpu, cuda, cuda:1 or mps") from error
     return checked
 

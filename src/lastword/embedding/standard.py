@@ -24,7 +24,7 @@ from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.spec import EmbedderSpec
 from lastword.embedding.template import Template
 from lastword.embedding.tokenizer import TextTokenizer
-from lastword.errors import ModelError
+from lastword.errors import ModelError, first_line
 
 _POOLINGS = {method.mode: name for name, method in POOLINGS.items() if name != "eos"}
 _LEGACY = {method.legacy_key: method.mode for method in POOLINGS.values()} | {
@@ -63,7 +63,7 @@ def stored_file(name_or_folder: str | Path, file: str, revision: str | None = No
     except (EntryNotFoundError, RepositoryNotFoundError, HFValidationError):
         return None  # without a network: not in the cache
     except HfHubHTTPError as error:
-        raise ModelError(f"{name_or_folder}: cannot read {file}: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{name_or_folder}: cannot read {file}: {first_line(error)}") from error
 
 
 def read_standard(name_or_folder: str | Path, revision: str | None = None) -> StandardFolder | None:

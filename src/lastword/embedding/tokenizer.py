@@ -17,7 +17,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
-from lastword.errors import ModelError
+from lastword.errors import ModelError, first_line
 
 # A model's own class (LlamaTokenizerFast, TokenizersBackend) would rebuild the post-processor or be unknown to
 # older readers; this one keeps tokenizer.json as it is, in every version and for almost every model type.
@@ -65,9 +65,7 @@ class TextTokenizer:
             hf: Any = AutoTokenizer.from_pretrained(str(name_or_folder), revision=revision)
             return cls(hf, strip=strip)
         except (OSError, ValueError) as error:
-            raise ModelError(
-                f"{name_or_folder} has no usable tokenizer: {str(error).splitlines()[0]}"
-            ) from error
+            raise ModelError(f"{name_or_folder} has no usable tokenizer: {first_line(error)}") from error
 
     def part_ids(self, part: str) -> list[int]:
         """Ids of a part of a template; its white space counts."""

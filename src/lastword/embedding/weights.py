@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from lastword.errors import WorkError
+from lastword.errors import WorkError, first_line
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:
@@ -81,7 +81,7 @@ def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | Non
     try:
         merged.to(dtype).save_pretrained(folder)
     except (SafetensorError, RuntimeError) as error:  # raised when the disk is full
-        raise WorkError(f"could not write the weights: {str(error).splitlines()[0]}") from error
+        raise WorkError(f"could not write the weights: {first_line(error)}") from error
     _write_rope_for_old_readers(folder / "config.json")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lastword.errors import MissingFileError, ModelError, RequestError
+from lastword.errors import MissingFileError, ModelError, RequestError, first_line
 
 
 class TfidfEncoder:
@@ -107,8 +107,7 @@ class SentenceTransformerEncoder:
         try:
             self.model = SentenceTransformer(name, device=device, model_kwargs=model_kwargs)
         except (OSError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise ModelError(f"{name} is not a sentence-transformers model: {reason}") from error
+            raise ModelError(f"{name} is not a sentence-transformers model: {first_line(error)}") from error
         self.identity = f"{self.name}-{_hash_model(self.model)}"
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:

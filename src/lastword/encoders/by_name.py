@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from lastword.console import load_libraries
-from lastword.encoder import TextEncoder
+from lastword.encoder import TextEncoder, Wrapper
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
-    from lastword.embedding import Embedder, EmbedderSpec
+    from lastword.embedding import Embedder
 
 _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 
@@ -67,43 +67,31 @@ def _refuse(model: str | Path | TextEncoder, settings: dict[str, str | None], ki
             raise RequestError(f"{name}={value!r}: {kind} takes no {name}; leave it out")
 
 
-@dataclass(frozen=True)
-class _Batched:
+@dataclass
+class _Batched(Wrapper):
     """An embedder with a batch size of its own, whose passes give the vectors of other poolings too."""
 
-    embedder: Embedder
+    encoder: Embedder
     batch_tokens: int | None
     siblings: tuple[Embedder, ...]
-
-    @property
-    def identity(self) -> str:
-        return self.embedder.identity
 
     @property
     def others(self) -> tuple[str, ...]:
         return tuple(sibling.identity for sibling in self.siblings)
 
-    @property
-    def name(self) -> str:
-        return self.embedder.name
-
-    @property
-    def spec(self) -> EmbedderSpec:
-        return self.embedder.spec
-
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
-        return self.embedder.encode(texts, batch_tokens=self.batch_tokens)
+        return self.encoder.encode(texts, batch_tokens=self.batch_tokens)
 
     def encode_query(self, texts: Sequence[str], /) -> np.ndarray:
-        return self.embedder.encode_query(texts, batch_tokens=self.batch_tokens)
+        return self.encoder.encode_query(texts, batch_tokens=self.batch_tokens)
 
     def encode_document(self, texts: Sequence[str], /) -> np.ndarray:
-        return self.embedder.encode_document(texts, batch_tokens=self.batch_tokens)
+        return self.encoder.encode_document(texts, batch_tokens=self.batch_tokens)
 
     def encode_all(self, texts: Sequence[str], /) -> dict[str, np.ndarray]:
-        embedders = (self.embedder, *self.siblings)
+        embedders = (self.encoder, *self.siblings)
         poolings = [embedder.spec.pooling for embedder in embedders]
-        vectors = self.embedder.encode_poolings(texts, poolings, batch_tokens=self.batch_tokens)
+        vectors = self.encoder.encode_poolings(texts, poolings, batch_tokens=self.batch_tokens)
         return {embedder.identity: vectors[embedder.spec.pooling.spec] for embedder in embedders}
 
 

@@ -29,9 +29,11 @@ def sts_score(encoder: TextEncoder, pairs: ScoredPairs) -> Score:
         raise RequestError(
             f"{pairs.where}: all pairs have one score; give pairs that are more and less alike"
         )
+    from sklearn.metrics.pairwise import paired_cosine_distances
+
     n = len(pairs.scores)
     vectors = encode_distinct(encoder, [*pairs.first, *pairs.second])
-    cosines = _cosines(vectors[:n], vectors[n:])
+    cosines = 1 - paired_cosine_distances(vectors[:n], vectors[n:])  # as mteb computes them
     golden = np.array(pairs.scores)
     return Score(
         metric="cosine_spearman",
@@ -42,14 +44,6 @@ def sts_score(encoder: TextEncoder, pairs: ScoredPairs) -> Score:
         sample=sample_hash(["sts", pairs.scores]),
         chance=0.0,
     )
-
-
-def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of rows, computed as mteb does."""
-    from sklearn.metrics.pairwise import paired_cosine_distances
-
-    cosines: np.ndarray = 1 - paired_cosine_distances(first, second)
-    return cosines
 
 
 def _spearman(golden: np.ndarray, cosines: np.ndarray) -> float:

@@ -103,10 +103,6 @@ def combinations(
 def single_changes(candidates: Mapping[str, Candidates], recipe: Mapping[str, Any]) -> list[Combination]:
     """The recipe's own values, then each other value alone.
 
-    Args:
-        candidates: as `read_values` returns them.
-        recipe: all settings of the recipe.
-
     Raises:
         RequestError: a range, or no value that differs from the recipe's.
     """

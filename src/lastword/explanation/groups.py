@@ -72,15 +72,7 @@ def describe_groups(
     vocabulary: Vocabulary | None,
     words: int,
 ) -> list[Group]:
-    """Find words and examples for each group.
-
-    Args:
-        rows_of: name → rows.
-        vectors: (n, dim), not normalized.
-        texts: n texts.
-        vocabulary: of the model, if it has one.
-        words: words of each group.
-    """
+    """Words and examples for each group of rows of the (n, dim) vectors, which are not normalized."""
     mean = vectors.mean(0)
     groups = []
     for name, rows in rows_of.items():

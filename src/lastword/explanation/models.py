@@ -23,13 +23,7 @@ _FOLDERS = ("training", "checkpoints", ".")
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of a training run.
-
-    Attributes:
-        steps: (step, folder of the adapter), in order.
-        base: name or folder of the base model.
-        recipe: settings of the run, as far as they are stored.
-    """
+    """The checkpoints of a run, (step, folder of the adapter) in order, its base model, and its recipe if stored."""
 
     steps: list[tuple[int, Path]]
     base: str
@@ -40,10 +34,7 @@ class Checkpoints:
 class LoadedModel:
     """One model. Use it before loading the next: checkpoints share one model in memory.
 
-    Attributes:
-        name: of the model, or "step 40".
-        step: training step; 0 is the base model of a run, None a model whose step is unknown.
-        embedder: the model.
+    `step` is 0 for the base model of a run, and None for a model whose step is unknown.
     """
 
     name: str

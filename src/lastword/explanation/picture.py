@@ -71,13 +71,7 @@ def _stacked_bar(model: ModelExplanation, y: float) -> list[Markup]:
 
 @dataclass(frozen=True)
 class _Axis:
-    """The axis of the shares on content words, common to all models.
-
-    Attributes:
-        uniform: share if all tokens had equal weights; NaN if it is not defined.
-        ticks: in percent, from 0.
-        bottom: y below the last row.
-    """
+    """The axis of the shares on content words, common to all models; `uniform` is NaN if it is not defined."""
 
     uniform: float
     ticks: Sequence[float]

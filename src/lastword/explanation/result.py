@@ -18,14 +18,7 @@ from lastword.uncertainty import MeanInterval, mean_interval, mean_intervals
 
 @dataclass(frozen=True)
 class TextDetail:
-    """One text, token by token.
-
-    Attributes:
-        text: the text.
-        tokens: of the whole sequence.
-        words: nearest to its vector; None without an output head.
-        distinctive: nearest to its vector minus the mean of the texts of the file.
-    """
+    """One text, its tokens, and the words nearest to its vector (and to that minus the mean); None without a head."""
 
     text: str
     tokens: list[Token]

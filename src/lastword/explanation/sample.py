@@ -15,15 +15,7 @@ _DETAILED = 2  # texts of the file that are shown token by token by default
 
 @dataclass(frozen=True)
 class Sample:
-    """Texts of a file.
-
-    Attributes:
-        texts: n texts of the file.
-        positives: the positive of each text, or None.
-        labels: the label of each text, or None.
-        texts_in_file: number of texts in the file.
-        detailed: texts to show token by token.
-    """
+    """Texts of a file, with positives and labels if their columns were named; `detailed` are shown token by token."""
 
     texts: list[str]
     positives: list[str] | None

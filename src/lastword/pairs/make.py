@@ -89,9 +89,9 @@ def make_pairs(
     run = RunFolder(output, resume=resume, overwrite=overwrite, evidence=PARTS)
     settings = {
         "method": method.name, "settings": method.settings(), "columns": list(method.columns), "seed": seed,
-        "file": fingerprint(source), "encoding": source.encoding, "delimiter": source.delimiter,
-        "chunk": method.chunk,
+        "encoding": source.encoding, "delimiter": source.delimiter, "chunk": method.chunk,
     }  # fmt: skip
+    inputs = {str(source): fingerprint(source)} | {name: fingerprint(name) for name in method.inputs}
 
     def work(chunk: Chunk) -> tuple[pa.Table, dict[str, int]]:
         outcomes = list(method.pairs(chunk, seed))
@@ -99,7 +99,7 @@ def make_pairs(
         rejected = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Rejected))
         return table_of(pairs, Path(str(source)).name, method.name, seed), dict(rejected)
 
-    with run.open(settings) as folder:
+    with run.open(settings, inputs) as folder:
         description = f"pairs by {method.name}"
         parts = run_chunks(
             source,

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from lastword.console import load_libraries, progress
-from lastword.errors import ModelError, RequestError, unknown_name
+from lastword.errors import ModelError, RequestError, first_line, unknown_name
 from lastword.extras import needed
 from lastword.files.tables import Chunk
 from lastword.pairs.generating.answers import cleaned, problem
@@ -49,6 +49,11 @@ class BackTranslation(OneColumn):
             for pivot, both in self.translators.items()
         }
         return {"translators": models}
+
+    @property
+    def inputs(self) -> list[str]:
+        """See `Method`."""
+        return [getattr(translator, "model", "") for both in self.translators.values() for translator in both]
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
@@ -104,7 +109,7 @@ class SequenceToSequence:
             self._model = AutoModelForSeq2SeqLM.from_pretrained(self.model)
         except (OSError, ValueError, ImportError) as error:
             raise ModelError(
-                f"{self.model} does not load as a translation model: {str(error).splitlines()[0]}"
+                f"{self.model} does not load as a translation model: {first_line(error)}"
             ) from error
         self._model = self._model.to(torch_device(self.device)).eval()
 
@@ -165,7 +170,7 @@ class CTranslate2:
                 )
         except (OSError, ValueError, ImportError, RuntimeError) as error:
             raise ModelError(
-                f"{self.model} does not load as a translation model: {str(error).splitlines()[0]}"
+                f"{self.model} does not load as a translation model: {first_line(error)}"
             ) from error
 
     def __call__(self, texts: Sequence[str]) -> list[str | None]:

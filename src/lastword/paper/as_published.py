@@ -114,13 +114,7 @@ class AsPublished:
 
 @dataclass(frozen=True)
 class _MicroBatches:
-    """Steps made of micro-batches.
-
-    Attributes:
-        inner: the objective over whole steps.
-        apart: whether anchors meet only the candidates of their own micro-batch.
-        summed: whether the losses of the micro-batches are added and not averaged.
-    """
+    """Steps made of micro-batches: with anchors that meet only their own, or losses that are summed, or both."""
 
     inner: PairObjective
     apart: bool
@@ -148,14 +142,9 @@ class _MicroBatches:
 
 
 def apart(owners: Sequence[int], n: int) -> Tensor:
-    """Which candidates an anchor never meets, since they are in another micro-batch.
+    """Which candidates an anchor never meets, since they are in another micro-batch: (n, m) bool.
 
-    Args:
-        owners: for each of m candidates the anchor that it belongs to.
-        n: number of anchors.
-
-    Returns:
-        (n, m) bool.
+    `owners` has the anchor of each of m candidates.
     """
     anchors, candidates = torch.arange(n), torch.tensor(owners)
     return (anchors // MICRO_BATCH)[:, None] != (candidates // MICRO_BATCH)[None]

@@ -37,12 +37,7 @@ class Verdict:
 
 
 def judge(table: Table, cells: Mapping[str, Cells]) -> list[Verdict]:
-    """Every claim of a table, for every one of our models or for all of them together.
-
-    Args:
-        table: what the paper prints.
-        cells: our model → its cells.
-    """
+    """Every claim of a table, for every one of our models or for all of them together."""
     verdicts = []
     for claim in table.claims:
         groups = [list(cells)] if claim.every_size else [[model] for model in cells]

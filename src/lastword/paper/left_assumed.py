@@ -9,13 +9,14 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from lastword.embedding import Embedder, EmbedderSpec
+from lastword.embedding import Embedder
+from lastword.encoder import Wrapper
 from lastword.geometry import unit
 from lastword.paper.switches import EVALUATION_BATCH
 
 
-@dataclass(frozen=True)
-class LeftAssumed:
+@dataclass
+class LeftAssumed(Wrapper):
     """An embedder whose tokenizer pads on the left, read by code that counts tokens from the left.
 
     Texts are encoded in their order, 32 at a time. In a row of p padding tokens and n real ones, the state at
@@ -23,41 +24,30 @@ class LeftAssumed:
     and that of a padding token otherwise. So a vector depends on the other texts in its batch.
 
     Attributes:
-        embedder: the model, with last-token or eos pooling.
+        encoder: the model, with last-token or eos pooling.
         batch_dependent: its vectors are not to be cached.
     """
 
-    embedder: Embedder
+    encoder: Embedder
     batch_dependent: ClassVar[bool] = True
 
     @property
     def identity(self) -> str:
         """Another than the embedder's, whose vectors differ."""
-        return f"{self.embedder.identity}-left-assumed"
-
-    @property
-    def name(self) -> str:
-        """The embedder's."""
-        return self.embedder.name
-
-    @property
-    def spec(self) -> EmbedderSpec:
-        """The embedder's."""
-        return self.embedder.spec
+        return f"{self.encoder.identity}-left-assumed"
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """(n, dim) float32, of length 1 where the embedder's vectors are."""
-        embedder = self.embedder
-        ids = embedder.pipeline.tokenize(texts).ids
+        ids = self.encoder.pipeline.tokenize(texts).ids
         batches = [ids[start : start + EVALUATION_BATCH] for start in range(0, len(ids), EVALUATION_BATCH)]
         with torch.inference_mode():
             vectors = np.concatenate([self._batch(batch) for batch in batches])
-        return unit(vectors) if embedder.spec.normalize else vectors
+        return unit(vectors) if self.spec.normalize else vectors
 
     def _batch(self, ids: list[list[int]]) -> np.ndarray:
-        backbone, width = self.embedder.backbone, max(map(len, ids))
+        backbone, width = self.encoder.backbone, max(map(len, ids))
         padding = [width - len(row) for row in ids]
-        pad_id = self.embedder.pipeline.tokenizer.pad_id
+        pad_id = self.encoder.pipeline.tokenizer.pad_id
         rows = [[pad_id] * pad + row for pad, row in zip(padding, ids, strict=True)]
         real = torch.arange(width) >= torch.tensor(padding)[:, None]
         states = backbone.model(

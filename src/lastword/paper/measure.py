@@ -65,6 +65,7 @@ class Reproduction:
 def measure(
     folder: RunFolder,
     record: dict[str, Any],
+    inputs: Mapping[str, str],
     tables: Sequence[str],
     scale: Scale,
     data: Path | None,
@@ -72,19 +73,11 @@ def measure(
     peers: list[str],
     device: str | None,
 ) -> Reproduction:
-    """Measure tables and write `report.md`, `cells.csv` and `reproduction.json`; for the arguments see `reproduce`.
+    """Measure tables and write `report.md`, `cells.csv` and `reproduction.json`; arguments as for `reproduce`.
 
-    Args:
-        folder: of the run.
-        record: its settings; a resumed run must have the same, but may be asked for other tables.
-        tables: names.
-        scale: models, recipe and seeds.
-        data: folder of public texts and pairs.
-        pair_files: source → the user's own file.
-        peers: other models of Table 8.
-        device: None is the best available one.
+    A resumed run must have the same `record` and `inputs`, but may be asked for other tables.
     """
-    with folder.open(record):
+    with folder.open(record, inputs):
         runner = CellRunner(folder, scale, PairSources(folder.partial, data, pair_files), device)
         result = _Tables(runner, data, peers).measure(tables, record)
         (folder.partial / "report.md").write_text(report(scale.description, result.pages), encoding="utf-8")
@@ -198,14 +191,7 @@ def _remove_intermediate(folder: Path) -> None:
 def _manifest(
     settings: dict[str, Any], models: list[str], files: list[Path], tasks: dict[str, str]
 ) -> dict[str, Any]:
-    """What the reproduction was made with: versions, machine, models, texts.
-
-    Args:
-        settings: of the reproduction.
-        models: names or folders of base models, each loaded to hash its weights.
-        files: texts and pairs that were read.
-        tasks: MTEB task → which texts it has.
-    """
+    """What the reproduction was made with: versions, machine, the weights of each base model, and texts."""
     import torch
 
     return {

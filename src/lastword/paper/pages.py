@@ -104,14 +104,7 @@ def _setting_section(setting: str, comparison: Comparison, recipe: str, paper: d
 
 
 def tasks_page(runner: CellRunner, suite: Suite, tasks: list[str], peers: list[str]) -> Page:
-    """Table 8: the adapted model on each task, beside the paper's figures and other models.
-
-    Args:
-        runner: makes the cells.
-        suite: has the tasks, and perhaps more.
-        tasks: that the table shows.
-        peers: models to compare with, as `evaluate` knows them.
-    """
+    """Table 8: the adapted model on some tasks of a suite, beside the paper's figures and other models."""
     paper = published()["table8"]
     ours: dict[str, Cell] = {}
     for name, model in list(runner.scale.models.items())[:1]:

@@ -12,13 +12,7 @@ from lastword.pairs import Import, Method, SameLabel, make_pairs
 
 @dataclass(frozen=True)
 class StandIn:
-    """How pairs are made from a local file, in place of the paper's.
-
-    Attributes:
-        file: in the data folder.
-        method: turns its rows into pairs.
-        description: for the report.
-    """
+    """A file of the data folder whose rows a method turns into pairs, in place of the paper's."""
 
     file: str
     method: Callable[[Path], Method]

@@ -18,16 +18,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """What was measured for one table.
-
-    Attributes:
-        name: "table3" ….
-        title: its heading.
-        body: Markdown under the heading.
-        records: one for each figure, for the CSV.
-        facts: what else the JSON has, as plain values.
-        verdicts: of the claims.
-    """
+    """What was measured for one table: Markdown, a record of each figure for the CSV, and facts for the JSON."""
 
     name: str
     title: str
@@ -70,14 +61,7 @@ def report(scale: str, pages: Sequence[Page]) -> str:
 
 
 def score_page(table: Table, cells: Mapping[str, Cells], verdicts: list[Verdict], notes: list[str]) -> Page:
-    """A table of scores with its claims.
-
-    Args:
-        table: what the paper prints.
-        cells: our model → row and column → cell; None where something is missing.
-        verdicts: of its claims.
-        notes: what was scored, and what replaces what.
-    """
+    """A table of scores with its claims; a cell is None where something is missing."""
     notes = [*notes, table.note] if table.note else notes
     claims = [_claims(table, verdicts, list(cells))] if verdicts else []
     body = "\n\n".join([_scores(table, cells), *claims, bullet_list(notes)])

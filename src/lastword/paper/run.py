@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastword.bundled import PATHS
 from lastword.config import read_recipe, train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
-from lastword.files.run_folder import RunFolder
+from lastword.files.run_folder import RunFolder, fingerprint
 from lastword.paper.scales import PAIR_SOURCES, SCALES, Scale
 from lastword.paper.tables import TABLES
 
@@ -74,11 +75,13 @@ def reproduce(
     }))  # fmt: skip
     folder = RunFolder(Path(output), "reproduction", resume, overwrite)
     folder.check()
-    folder.require(record)
+    sources: list[str | Path] = [*plan.models.values(), *peers, *files.values(), *([data] if data else [])]
+    inputs = {str(source): fingerprint(PATHS.get(str(source), source)) for source in sources}
+    folder.require(record, inputs)
 
     from lastword.paper.measure import measure  # imports torch: a wrong request is refused without it
 
-    return measure(folder, record, chosen, plan, data, files, list(peers), device)
+    return measure(folder, record, inputs, chosen, plan, data, files, list(peers), device)
 
 
 def _chosen(tables: str | Sequence[str]) -> list[str]:
@@ -94,23 +97,20 @@ def _chosen(tables: str | Sequence[str]) -> list[str]:
 
 
 def _scale(
-    name: str, models: Sequence[str], seeds: int | None, max_texts: int | None, settings: dict[str, Any]
+    scale: str, models: Sequence[str], seeds: int | None, max_texts: int | None, settings: dict[str, Any]
 ) -> Scale:
-    if name not in SCALES:
-        raise RequestError(unknown_name("scale", name, SCALES))
-    plan = SCALES[name]
+    if scale not in SCALES:
+        raise RequestError(unknown_name("scale", scale, SCALES))
+    plan = SCALES[scale]
     changes: dict[str, Any] = {"settings": {**plan.settings, **settings}}
     if models:
         names = {model: paper for paper, model in plan.models.items()}
         changes["models"] = {names.get(model, Path(model).name or model): model for model in models}
-    if seeds is not None:
-        if seeds < 1:
-            raise RequestError(f"seeds={seeds}: give 1 or more")
-        changes["seeds"] = seeds
-    if max_texts is not None:
-        if max_texts < 2:
-            raise RequestError(f"max_texts={max_texts}: give 2 or more")
-        changes["max_texts"] = max_texts
+    for name, value, least in (("seeds", seeds, 1), ("max_texts", max_texts, 2)):
+        if value is not None:
+            if value < least:
+                raise RequestError(f"{name}={value}: give {least} or more")
+            changes[name] = value
     train_config(
         {**read_recipe(plan.recipe), **changes["settings"]}
     )  # refuse invalid settings before any work

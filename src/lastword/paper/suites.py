@@ -25,13 +25,7 @@ TASKS = {
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """A file of texts to cluster that is no MTEB task.
-
-    Attributes:
-        name: in tables.
-        file: in the data folder, or the name of a bundled set.
-        split: rows that are scored; None is all.
-    """
+    """A file of texts to cluster that is no MTEB task: its name in tables, path in the data folder, and split."""
 
     name: str
     file: str
@@ -120,15 +114,12 @@ class Suite:
 def suite_of(kind: str, data: Path | None, all_tasks: bool, max_texts: int | None) -> Suite | None:
     """The texts of a kind of suite; None if there are none.
 
-    Args:
-        kind: a key of `TASKS`.
-        data: folder of local texts, or None.
-        all_tasks: take the paper's whole list of tasks, from the Hub where there is no local copy.
-        max_texts: see `Suite`.
+    With `all_tasks` it has the paper's whole list, from the Hub where there is no local copy.
     """
     if all_tasks:
         return Suite(kind, TASKS[kind], {}, data, None)
-    tasks = tuple(name for name in TASKS[kind] if data and _is_local(name, data))
+    local = {name for name, form in TABLES.items() if data and (data / f"{form.known}.parquet").is_file()}
+    tasks = tuple(name for name in TASKS[kind] if name in local)
     files = {}
     if kind in ("clustering", "eight"):
         if data and (data / STACK_OVERFLOW.file).is_file():
@@ -136,7 +127,3 @@ def suite_of(kind: str, data: Path | None, all_tasks: bool, max_texts: int | Non
         if not tasks and not files:
             files = {Path(file.file): file for file in BUNDLED}
     return Suite(kind, tasks, files, data, max_texts) if tasks or files else None
-
-
-def _is_local(task: str, data: Path) -> bool:
-    return task in TABLES and (data / f"{TABLES[task].known}.parquet").is_file()

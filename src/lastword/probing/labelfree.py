@@ -18,10 +18,8 @@ _BLOCK = 1024  # rows whose similarities to all others are in memory together
 _DIGITS = 6  # of a cosine; the rest is rounding, and equal vectors must count as equal
 
 
-def neighbour_stability(
-    vectors: np.ndarray, noisy: np.ndarray, neighbours: int = NEIGHBOURS, seed: int = 0
-) -> np.ndarray:
-    """Share of a text's nearest other texts that are also nearest to its noisy copy.
+def neighbour_stability(vectors: np.ndarray, noisy: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Share of a text's `NEIGHBOURS` nearest other texts, n - 1 at most, that are also nearest to its noisy copy.
 
     Neighbours at the same distance are taken in a random order, another one for text and copy, so that equal
     vectors have the stability of chance and not 1.
@@ -29,14 +27,13 @@ def neighbour_stability(
     Args:
         vectors: (n, dim), of the texts.
         noisy: (n, dim), of their copies.
-        neighbours: number of nearest texts; n - 1 at most.
         seed: of the random orders.
 
     Returns:
         (n,) float64, 0 … 1, one value for each text; the score is their mean.
     """
     rows, copies = unit(np.asarray(vectors, np.float64)), unit(np.asarray(noisy, np.float64))
-    count = min(neighbours, len(rows) - 1)
+    count = min(NEIGHBOURS, len(rows) - 1)
     rng = np.random.default_rng(seed)
     orders = rng.permutation(len(rows)), rng.permutation(len(rows))
     shares = np.empty(len(rows))

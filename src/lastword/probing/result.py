@@ -171,9 +171,9 @@ def ranked(options: Sequence[Option], name: str) -> list[Option]:
     return sorted(options, key=lambda option: sign * option.scores[name].value)
 
 
-def correlations(options: Sequence[Option], with_score: str = "v_measure") -> dict[str, float | None]:
-    """Score without labels → Spearman's ρ with another score over the options, 1 where it orders them alike."""
-    target = np.array([option.scores[with_score].value for option in options])
+def correlations(options: Sequence[Option]) -> dict[str, float | None]:
+    """Score without labels → Spearman's ρ with V-measure over the options, 1 where it orders them alike."""
+    target = np.array([option.scores["v_measure"].value for option in options])
     rho: dict[str, float | None] = {}
     for name, measure in MEASURES.items():
         if measure.labelled or not all(name in option.scores for option in options):

@@ -34,15 +34,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class OptionScorer:
-    """Computes the chosen scores of an option.
-
-    Attributes:
-        texts: n texts and their noisy copies.
-        names: of the scores.
-        seed: of what the scores without labels draw.
-        samples_per_label: training texts of each label for accuracy.
-        few_shot: rows for training and for testing, if accuracy is among the names.
-    """
+    """Computes the chosen scores of an option; `few_shot` are the rows for accuracy, if it is among the names."""
 
     texts: ProbeTexts
     names: tuple[str, ...]
@@ -161,14 +153,6 @@ def score_part(
     """Embed texts and noisy copies for a part of the options, and score each of them.
 
     Those among the best `COMPARED` of this part and the earlier ones get resamples of the ranking score.
-
-    Args:
-        embedder: the model.
-        part: the options.
-        scorer: computes the scores.
-        rank_by: the score that ranks.
-        earlier: options of other parts.
-        batch_tokens: padded tokens in one pass.
 
     Raises:
         WorkError: vectors that are not finite.

@@ -11,12 +11,7 @@ SHOWN = 20
 
 
 def probe_table(result: ProbeResult, most: int = SHOWN) -> str:
-    """The best options, one on each line, and what the numbers mean.
-
-    Args:
-        result: of a probe.
-        most: options to show.
-    """
+    """The best options, one on each line, and what the numbers mean."""
     names = [result.ranked_by, *(name for name in result.score_names if name != result.ranked_by)]
     rows = [_heading(result, names)]
     if "v_measure" in names:

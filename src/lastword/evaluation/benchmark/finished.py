@@ -34,13 +34,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class FinishedTask:
-    """A task that was scored with one seed.
-
-    Attributes:
-        subsets: a score for each subset.
-        copy: hash of the local copy that its texts are from; None for the Hub.
-        verdict: how these compare with mteb's statistics.
-    """
+    """A task that was scored with one seed; `copy` is the hash of its local copy, None for the Hub."""
 
     subsets: tuple[SubsetScore, ...]
     copy: str | None

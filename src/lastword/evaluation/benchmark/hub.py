@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lastword.errors import first_line
+
 CONNECT_S = 3.0
 
 
@@ -105,5 +107,4 @@ def missing_data(problem: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise MissingDataError(f"{problem} ({reason})") from error
+        raise MissingDataError(f"{problem} ({first_line(error)})") from error

@@ -60,12 +60,7 @@ class Clustering:
 
 @dataclass
 class Recording:
-    """What one evaluation computed.
-
-    Attributes:
-        clusterings: of a clustering task.
-        experiments: of a classification: labels and predictions of the test texts, (n,) each.
-    """
+    """What one evaluation computed: clusterings, or labels and predictions of the test texts, (n,) each."""
 
     clusterings: list[Clustering] = field(default_factory=list)
     experiments: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -73,13 +68,7 @@ class Recording:
 
 @contextmanager
 def recorded(task: Any, model: MtebModel, seed: int) -> Iterator[Recording]:
-    """Record one evaluation of a task, without changing a number of it.
-
-    Args:
-        task: of mteb; a clustering, a legacy clustering or a classification.
-        model: what it is evaluated with.
-        seed: of the task.
-    """
+    """Record one evaluation of a clustering, legacy clustering or classification, without changing a number of it."""
     recording = Recording()
     evaluate = fast_clustering._evaluate_clustering_bootstrapped
     fast_clustering._evaluate_clustering_bootstrapped = _fast(evaluate, recording)

@@ -84,12 +84,7 @@ def benchmark(
 
 
 class _Run:
-    """Scores the tasks one after another.
-
-    Attributes:
-        tasks: scores of the tasks that have their texts.
-        missing: the others.
-    """
+    """Scores the tasks one after another; those without texts are missing."""
 
     def __init__(
         self, encoder: TextEncoder, data_dir: Path | None, output: Path, seeds: Sequence[int]

@@ -127,13 +127,7 @@ def _evaluated(
 
 
 def _clustering(clusterings: list[Clustering], values: Any, protocol: list[object]) -> Score:
-    """Mean over the levels of labels, or over the sets of a legacy clustering.
-
-    Args:
-        clusterings: one for each level or set.
-        values: mteb's: level → V-measures, or a V-measure for each set.
-        protocol: what the draws depend on.
-    """
+    """Mean over the levels of labels, or over the sets of a legacy clustering; `values` are mteb's."""
     parts = [clustering.score([*protocol, number]) for number, clustering in enumerate(clusterings)]
     if isinstance(values, dict):
         return replace(combine(parts), n=parts[0].n)  # levels share their texts

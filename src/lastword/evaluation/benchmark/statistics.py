@@ -14,14 +14,7 @@ _MOST_TEXTS = 500_000  # of more, only the number is compared: a training split 
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Statistics of one split of one subset.
-
-    Attributes:
-        texts: number of texts.
-        characters: of all texts.
-        distinct: number of different texts.
-        labels: label → number of texts.
-    """
+    """Statistics of one split of one subset: numbers of texts, characters, distinct texts, and texts of each label."""
 
     texts: int
     characters: int

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, L
 from lastword.bundled import model_source
 from lastword.console import progress
 from lastword.embedding.device import torch_device, torch_dtype
-from lastword.errors import ModelError, RequestError
+from lastword.errors import ModelError, RequestError, first_line
 from lastword.pairs.generating.engine import TRUNCATED, Answer, Prompt
 
 
@@ -51,9 +51,7 @@ class LocalChat:
             self._tokenizer = AutoTokenizer.from_pretrained(source)
             self._model = AutoModelForCausalLM.from_pretrained(source, dtype=precision, use_safetensors=True)
         except (OSError, ValueError) as error:
-            raise ModelError(
-                f"{self.model} does not load as a chat model: {str(error).splitlines()[0]}"
-            ) from error
+            raise ModelError(f"{self.model} does not load as a chat model: {first_line(error)}") from error
         self._model = self._model.to(device).eval()
         if not self._tokenizer.chat_template:
             raise ModelError(
