@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -142,22 +141,24 @@ def check_output(params: Mapping[str, Any]) -> None:
     """Refuse an output that exists, that was interrupted, or that cannot be written.
 
     Args:
-        params: of a command: `output`, and if it has them `overwrite` and `resume`.
+        params: of a command: `output` and `cache`, and if it has them `overwrite` and `resume`.
 
     Raises:
         ExistingOutputError, RequestError: see the message.
     """
+    from lastword.files.run_folder import RunFolder, require_writable
+
+    if cache := params.get("cache"):
+        require_writable(cache / "file")
     output: Path | None = params.get("output")
     if output is None:
         return
-    from lastword.files.run_folder import RunFolder
 
     if "overwrite" in params:
         resume = params.get("resume", True)  # a command that cannot resume replaces unfinished work
         RunFolder(output, "run", resume, params["overwrite"]).check()
-    parent = next(parent for parent in (output.absolute(), *output.absolute().parents) if parent.exists())
-    if parent != output and not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise RequestError(f"cannot write {output}: {parent} is not a folder that you may write to")
+    else:
+        require_writable(output / "file")
 
 
 def check_pairs_output(output: Path) -> None:

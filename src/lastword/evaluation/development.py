@@ -11,6 +11,7 @@ from lastword.errors import RequestError
 from lastword.evaluation.clustering import cluster_score
 from lastword.evaluation.labels import require_labels
 from lastword.evaluation.local import BUNDLED
+from lastword.files.run_folder import hash_of
 from lastword.files.tables import read_texts
 from lastword.uncertainty import Score, combine
 
@@ -31,6 +32,7 @@ class ClusterScorer:
     Attributes:
         sets: name → (texts, labels).
         criterion: what it measures and on what.
+        inputs: the sets, as a message calls them → a fingerprint.
     """
 
     def __init__(self, sets: Development) -> None:
@@ -38,11 +40,20 @@ class ClusterScorer:
             require_labels(labels, "clustering", name)
         self.sets = sets
         self.criterion = f"V-measure on {' and '.join(sets)}"
+        self.inputs = fingerprints(sets)
 
     def __call__(self, embedder: TextEncoder) -> Score:
         """Mean V-measure over the sets, 0 … 1."""
         sets = self.sets.values()
         return combine([cluster_score(embedder, *data, bootstrap_size=_BOOTSTRAP_SIZE) for data in sets])
+
+
+def fingerprints(sets: Development) -> dict[str, str]:
+    """Each set, as a message calls it → a hash of its texts and labels."""
+    return {
+        f"the development set {name}": hash_of([list(texts), list(labels)])
+        for name, (texts, labels) in sets.items()
+    }
 
 
 def read_development(

@@ -112,7 +112,7 @@ def compare_pairs(
     folder.check()
     samples = {source.name: draw_samples(source, pairs, seeds) for source in sources}
 
-    from lastword.experiments.series import PlannedRun, fingerprint, run_series, safe_name  # imports torch
+    from lastword.experiments.series import PlannedRun, run_series, safe_name  # imports torch
 
     def plan(inputs: Path) -> list[PlannedRun]:
         runs = []
@@ -123,8 +123,14 @@ def compare_pairs(
                 runs.append(PlannedRun(name, seed, {**settings, "pairs": [str(file)]}, {"pairs": len(table)}))
         return runs
 
-    record = resolved | {"most_pairs": pairs, "development": fingerprint(development)}
-    return run_series(folder, settings, plan, development, subject="source", record=record, device=device)
+    record = resolved | {
+        "most_pairs": pairs,
+        "sources": {source.name: list(source.files) for source in sources},
+    }
+    files = [str(resolved["model"]), *(file for source in sources for file in source.files)]
+    return run_series(
+        folder, settings, plan, development, subject="source", record=record, files=files, device=device
+    )
 
 
 def draw_samples(source: PairSource, pairs: int, seeds: int) -> list[pa.Table]:

@@ -64,6 +64,11 @@ class SameLabel:
         """See `Method`."""
         return {"negatives": self.negatives, "pool": POOL}
 
+    @property
+    def inputs(self) -> list[str]:
+        """See `Method`."""
+        return [str(self.file)]
+
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
         labels = sorted(self._pools)

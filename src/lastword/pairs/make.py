@@ -88,8 +88,9 @@ def make_pairs(
     run = RunFolder(output, resume=resume, overwrite=overwrite, evidence=PARTS)
     settings = {
         "method": method.name, "settings": method.settings(), "columns": list(method.columns), "seed": seed,
-        "file": fingerprint(file), "chunk": method.chunk,
+        "chunk": method.chunk,
     }  # fmt: skip
+    inputs = {str(source): fingerprint(source) for source in (file, *method.inputs)}
 
     def work(chunk: Chunk) -> tuple[pa.Table, dict[str, int]]:
         outcomes = list(method.pairs(chunk, seed))
@@ -97,7 +98,7 @@ def make_pairs(
         rejected = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Rejected))
         return table_of(pairs, Path(file).name, method.name, seed), dict(rejected)
 
-    with run.open(settings) as folder:
+    with run.open(settings, inputs) as folder:
         description = f"pairs by {method.name}"
         parts = run_chunks(
             file, method.columns, work, run, size=method.chunk, description=description, drop_empty=drop_empty

@@ -68,6 +68,10 @@ class Method(Protocol):
     def chunk(self) -> int:
         """Rows that it takes at a time, after which a run can be resumed."""
 
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Files and models that it reads besides the texts; a resumed run must find the same content in them."""
+
     def settings(self) -> dict[str, Any]:
         """Whatever changes the pairs, as JSON values; a resumed run must have the same."""
 

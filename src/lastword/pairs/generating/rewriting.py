@@ -44,6 +44,11 @@ class Rewriting(OneColumn):
         """See `Method`."""
         return {"engine": self.engine.settings(), "instructions": self.instructions, "every": self.every}
 
+    @property
+    def inputs(self) -> list[str]:
+        """See `Method`."""
+        return [str(self.engine.settings().get("model", ""))]
+
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
         requests = [
