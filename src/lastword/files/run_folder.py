@@ -232,7 +232,7 @@ def require_writable(output: Path) -> None:
         raise RequestError(f"cannot write {shown}: {reason}; choose another path")
 
 
-def fingerprint(source: str | Path) -> str:
+def fingerprint(source: str | os.PathLike[str]) -> str:
     """A hash of the content of a file, or of all files of a folder, to notice that a resumed run gets another input.
 
     A data set or model on the Hub is represented by its name.

@@ -138,11 +138,9 @@ def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, su
 
 def _csv_cell(cell: object) -> object:
     """A list as JSON writes it; an empty one is an empty cell."""
-    return (
-        json.dumps(cell, ensure_ascii=False)
-        if isinstance(cell, list) and cell
-        else ("" if cell == [] else cell)
-    )
+    if isinstance(cell, list):
+        return json.dumps(cell, ensure_ascii=False) if cell else ""
+    return cell
 
 
 def single_negatives(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

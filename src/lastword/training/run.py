@@ -27,6 +27,7 @@ from lastword.embedding.adapters import load_adapter
 from lastword.embedding.device import preferred_device
 from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder, fingerprint, hash_of, write_json
+from lastword.files.sources import TableFile
 from lastword.training import adapter
 from lastword.training.checkpoints import OPTIMIZER
 from lastword.training.loop import Loop
@@ -197,7 +198,8 @@ def _data(
     config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
 ) -> tuple[Pairs, Scorer | LastStep]:
     """The pairs to train on, and the score of the checkpoints."""
-    pairs = variant.read(config.pairs, drop_empty=drop_empty)
+    files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
+    pairs = variant.read(files, drop_empty=drop_empty)
     if scorer is None:
         training_pairs, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
         scorer = LastStep("last step (too few pairs to hold any out)")
