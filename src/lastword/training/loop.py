@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from lastword.embedding.memory import release_memory
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.tokens import Batch
 from lastword.errors import DivergenceError, WorkError
+from lastword.files.plain_json import json_text
 from lastword.training import gradcache
 from lastword.training.checkpoints import Checkpoints, checkpoint_steps
 from lastword.training.objectives import Objective
@@ -83,7 +83,7 @@ class Loop:
                     break
                 facts = self._logged_step(number)
                 if self.accelerator.is_main_process:
-                    print(json.dumps(facts), file=log, flush=True)
+                    print(json_text(facts), file=log, flush=True)
                 if number + 1 in saved:
                     if self.accelerator.is_main_process:
                         self.checkpoints.save(number + 1, model, self.optimizer, self.config)
@@ -98,7 +98,7 @@ class Loop:
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
         if not math.isfinite(norm):
             raise DivergenceError(f"the gradient is {norm} at step {number + 1}: {_ADVICE}")
-        if number == 0 and norm == 0:
+        if number == 0 and norm == 0 and self.objective.step(number).negatives:
             raise WorkError("the first step gave no gradient: no adapter is connected to the pooled vectors")
         rate = self.config.learning_rate * learning_rate_factor(
             number, self.config.steps, self.config.warmup_steps, self.config.schedule
