@@ -46,6 +46,7 @@ VALID = {
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
+    "convert": ["mini", "x"],
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
