@@ -102,3 +102,16 @@ def check_model(name_or_folder: str | Path) -> None:
             f"{name} is not a model: it is no GGUF file and has no config.json (found: "
             f"{', '.join(entries) or 'nothing'})"
         )
+
+
+def require_gguf(source: str | Path) -> Path:
+    """The GGUF file that a model is loaded from.
+
+    Raises:
+        MissingFileError, ModelError: no model, or not a GGUF file.
+    """
+    check_model(source)
+    file = find_gguf(model_source(source))
+    if file is None:
+        raise ModelError(f"{source} is not a GGUF file: nothing to convert")
+    return file

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from lastword.bundled import require_gguf
 from lastword.cli import options
-from lastword.cli.checks import NEW, Choice
+from lastword.cli.checks import NEW, Checked, Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.console import load_libraries
@@ -18,7 +19,9 @@ from lastword.console import load_libraries
     "lastword convert smollm2 smollm2-folder",
     "lastword convert model.Q8_0.gguf model --dtype bfloat16",
 )
-@click.argument("source", help="a GGUF file, a folder with one, or smollm2", type=options.TYPES["model"])
+@click.argument(
+    "source", help="a GGUF file, a folder with one, or smollm2", type=Checked("GGUF file", require_gguf)
+)
 @click.argument("output", help="folder to write", type=NEW)
 @option(
     options.OUTPUT, "--dtype", "float32 keeps every value; the others round and take half the space",
@@ -26,9 +29,10 @@ from lastword.console import load_libraries
 )  # fmt: skip
 @shared("--overwrite", "--json")
 def convert(source: str, output: Path, as_json: bool, **settings: Any) -> None:
-    """Write a GGUF file as a folder of safetensors, with its tokenizer and chat template.
+    """Write a GGUF file as a folder of safetensors.
 
-    Every command takes the GGUF file itself as --model; a folder loads faster, and other libraries read it.
+    The tokenizer and the chat template are written too. Every command takes a GGUF file itself as --model; a folder
+    loads faster, and other libraries read it.
     """
     load_libraries("torch", "transformers")
     from lastword.embedding.gguf import Conversion

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from lastword.bundled import check_model, model_source
+from lastword.bundled import require_gguf
 from lastword.errors import ModelError, RequestError, first_line, unknown_name
 from lastword.extras import needed
 from lastword.files.gguf import find_gguf
@@ -77,10 +77,7 @@ def convert(
     if dtype not in DTYPES:
         raise RequestError(unknown_name("dtype", dtype, DTYPES))
     require_absent(output, overwrite)
-    check_model(source)
-    file = find_gguf(model_source(source))
-    if file is None:
-        raise ModelError(f"{source} is not a GGUF file: nothing to convert")
+    file = require_gguf(source)
     folder, arguments = model_arguments(file)
     try:
         with quiet(file):
