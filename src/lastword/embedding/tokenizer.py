@@ -2,7 +2,7 @@
 
 White space at both ends of a text is removed. The tokenizer itself does it, by a normalizer that is saved
 with it, so that every other reader of the folder does the same. Where other readers would not use the saved
-normalizer (`keeps_normalizer`), white space counts here too.
+normalizer (`keeps_normalizer`), or white space is a token of its own, white space counts here too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
+from lastword.embedding.gguf import source_arguments
 from lastword.errors import ModelError, first_line
 
 # A model's own class (LlamaTokenizerFast, TokenizersBackend) would rebuild the post-processor or be unknown to
@@ -48,7 +49,7 @@ class TextTokenizer:
         normalizer = definition["normalizer"]
         definition["normalizer"] = bare = _without_strip(normalizer)
         self._parts = Tokenizer.from_str(json.dumps(definition))
-        definition["normalizer"] = _with_strip(bare) if strip else normalizer
+        definition["normalizer"] = _with_strip(bare) if strip and _may_strip(definition) else normalizer
         self._texts = Tokenizer.from_str(json.dumps(definition))
         self.bos_id: int | None = hf.bos_token_id
         self.eos_id: int | None = hf.eos_token_id
@@ -62,7 +63,8 @@ class TextTokenizer:
     ) -> TextTokenizer:
         """Load the tokenizer of a model on the Hub or in a folder, without running remote code."""
         try:
-            hf: Any = AutoTokenizer.from_pretrained(str(name_or_folder), revision=revision)
+            source, arguments = source_arguments(name_or_folder)
+            hf: Any = AutoTokenizer.from_pretrained(source, revision=revision, **arguments)
             return cls(hf, strip=strip)
         except (OSError, ValueError) as error:
             raise ModelError(f"{name_or_folder} has no usable tokenizer: {first_line(error)}") from error
@@ -126,6 +128,14 @@ def keeps_normalizer(config: PreTrainedConfig) -> bool:
         loaded: Any = AutoTokenizer.from_pretrained(folder, config=config)
     kept: bool = loaded(" a ")["input_ids"] == loaded("a")["input_ids"]
     return kept
+
+
+def _may_strip(definition: dict[str, Any]) -> bool:
+    """Whether stripping leaves the added tokens as they are; those of Pythia, OLMo and Phi-2 are runs of spaces."""
+    return all(
+        token["content"] == token["content"].strip() or not token["normalized"]
+        for token in definition["added_tokens"]
+    )
 
 
 def _with_strip(normalizer: dict[str, object] | None) -> dict[str, object]:
