@@ -50,6 +50,8 @@ class TrainConfig:
     Attributes:
         model: name or folder of the base model; "mini" is the bundled one.
         pairs: files of pairs; "pairs" is the bundled one.
+        encoding: of text files of pairs, such as latin-1; detected by default.
+        delimiter: between the cells of CSV and TSV files of pairs; detected by default.
         template: name of a template, or a string with `{text}`.
         pooling: pooling that is trained and stored.
         layer: number of layers to keep, 1 to 1,000; the layers after them are removed before training and are
@@ -69,7 +71,7 @@ class TrainConfig:
         alpha: scale of the LoRA update, 0.001 to 10,000; the update is multiplied by alpha / rank.
         dropout: share of the inputs of each adapter that is dropped in training, 0 to 0.99.
         noise: augmentations of the positives, drawn again at every step: delete, swap, characters.
-        projections: projections that get an adapter: q, k, v, o, gate, up, down.
+        projections: projections that get an adapter, whatever the model calls them: q, k, v, o, gate, up, down.
         patience: stop after so many checkpoints, 1 to 1,000, none of which is better than the last that was
             better, by the 95 % interval of the paired difference. By default all steps are done.
         seed: seed of the adapter weights, the order of the pairs, noise and dropout, 0 to 4,294,967,295.
@@ -85,6 +87,8 @@ class TrainConfig:
 
     model: str = "mini"
     pairs: tuple[str, ...] = ("pairs",)
+    encoding: str | None = None
+    delimiter: str | None = None
     template: str = "ccw"
     pooling: str = "lasttoken"
     layer: int | None = None

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ Refused = Callable[..., str]
 DECODERS = ["llama", "qwen", "gpt2"]
 STRAY = """
 from pathlib import Path
+from typing import Any
 Path(__file__).with_name("executed").touch()
 """
 
@@ -228,3 +230,38 @@ def test_unknown_device(llama_folder: Path, refused: Refused) -> None:
     message = refused(RequestError, _load, llama_folder, device="gpu")
     assert message.startswith("no device 'gpu' here: Expected one of cpu, cuda")
     assert message.endswith("; use cpu, cuda, cuda:1 or mps")
+
+
+NO_SDPA = {
+    "gemma2": lambda: transformers.Gemma2Config(
+        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=64,
+    ),
+    "gpt_oss": lambda: transformers.GptOssConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=64, num_local_experts=2, num_experts_per_tok=1,
+    ),
+    "gpt_neo": lambda: transformers.GPTNeoConfig(
+        vocab_size=300, hidden_size=32, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]],
+        max_position_embeddings=64, bos_token_id=0, eos_token_id=0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", NO_SDPA.values(), ids=NO_SDPA.keys())
+def test_models_without_sdpa_take_what_they_have(config: Callable[[], Any], tmp_path: Path) -> None:
+    transformers.AutoModelForCausalLM.from_config(config()).save_pretrained(tmp_path)
+    backbone = _load(tmp_path)
+    assert (backbone.implementation, backbone.causal) == ("eager", True)
+    assert hidden(backbone, _batch()).isfinite().all()
+
+
+@pytest.mark.parametrize("wanted", ["flash_attention_2", "eager", "nobody/some-kernel"])
+def test_an_attention_implementation_that_the_configuration_asks_for_is_not_needed(
+    copy: Path, llama_folder: Path, wanted: str
+) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "attn_implementation": wanted}))
+    backbone = _load(copy)
+    assert (backbone.implementation, backbone.path) == ("sdpa", "fused")
+    torch.testing.assert_close(hidden(backbone, _batch()), hidden(_load(llama_folder), _batch()))

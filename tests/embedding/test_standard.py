@@ -149,6 +149,19 @@ def test_a_folder_of_lastword_without_its_own_file(load: Load, llama_folder: Pat
     np.testing.assert_allclose(again.encode(TEXTS), embedder.encode(TEXTS), atol=1e-5)
 
 
+def test_a_folder_on_the_hub(
+    load: Load, standard: Callable[..., Path], llama_folder: Path, hub_cache: Path
+) -> None:
+    """Read from the cache of the Hub, as it is without a network."""
+    folder = standard(llama_folder, "lasttoken", special=("<s>", "</s>"), prompts=PROMPTS)
+    commit = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c"
+    cached = hub_cache / "models--somebody--standard"
+    shutil.copytree(folder, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    _vectors_agree(load("somebody/standard"), SentenceTransformer(str(folder), device="cpu"))
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "Dense": ({"further": (Dense(DIM, 8),)}, "its modules are Transformer, Pooling, Dense", {}),
     "LayerNorm": ({"further": (LayerNorm(DIM),)}, "its modules are Transformer, Pooling, LayerNorm", {}),

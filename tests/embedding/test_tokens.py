@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, models, normalizers, processors
 
 from lastword.embedding.template import Template
 from lastword.embedding.tokenizer import TextTokenizer
@@ -207,6 +207,19 @@ def test_a_saved_tokenizer_loads_as_what_it_was(tokenizer: TextTokenizer, tmp_pa
     again = TextTokenizer.load(tmp_path)
     assert again.part_ids("  a man ") == tokenizer.part_ids("  a man ")
     assert again.definition() == tokenizer.definition()
+
+
+def test_a_tokenizer_that_knows_no_letter(tmp_path: Path) -> None:
+    """What it adds to a text is found all the same."""
+    backend = Tokenizer(models.BPE({"<s>": 0, "b": 1}, []))
+    backend.add_special_tokens(["<s>"])
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    backend.save(str(tmp_path / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = TextTokenizer.load(tmp_path)
+    assert tokenizer.added_ids == ([0], [])
+    assert tokenizer.adds_bos
 
 
 def test_folder_without_a_tokenizer(tmp_path: Path, llama_folder: Path, refused: Refused) -> None:

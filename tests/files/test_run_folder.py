@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,11 @@ import pytest
 import lastword
 from lastword.bundled import path_of
 from lastword.errors import ExistingOutputError, RequestError
+from lastword.experiments import compare_pairs
 from lastword.files.locks import FileLock
 from lastword.files.run_folder import RunFolder, fingerprint, replace
 from lastword.pairs import Noise
+from lastword.pairs.mining import mine_negatives
 
 Refused = Callable[..., str]
 
@@ -60,7 +65,23 @@ def test_an_interrupted_run_is_neither_lost_nor_mixed(tmp_path: Path, refused: R
         "to start over"
     )
     opened(RunFolder(run.output, "survey", overwrite=True), {"seed": 2})
-    assert [path.name for path in run.partial.iterdir()] == ["settings.json"]
+    assert sorted(path.name for path in run.partial.iterdir()) == ["inputs.json", "settings.json"]
+
+
+def test_a_changed_input_is_named(tmp_path: Path, refused: Refused) -> None:
+    run = RunFolder(tmp_path / "out", "survey", resume=True)
+    with run.open({"seed": 1}, {"a.csv": "1:a", "b.csv": "1:b"}):
+        pass
+    with run.open({"seed": 1}, {"b.csv": "1:b"}):
+        pass
+    advice = "restore its inputs, or pass overwrite=True to start over"
+    for inputs, change in (
+        ({"a.csv": "1:a", "b.csv": "1:c"}, "b.csv has changed since the"),
+        ({"c.csv": "1:a"}, "c.csv is no input of the"),
+    ):
+        message = f"resume=True: {change} interrupted survey; {advice}"
+        assert refused(RequestError, run.require, {"seed": 1}, inputs) == message
+    RunFolder(run.output, overwrite=True).require({"seed": 2}, {"c.csv": ""})
 
 
 def test_without_evidence_of_work_a_run_starts_over(tmp_path: Path) -> None:
@@ -78,18 +99,18 @@ def test_an_output_is_replaced_only_with_overwrite(tmp_path: Path, refused: Refu
     run = RunFolder(tmp_path / "out", overwrite=True)
     with run.open({}) as folder:
         run.finish(folder)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["settings.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["inputs.json", "settings.json"]
 
 
 def test_one_run_at_a_time_writes_an_output(tmp_path: Path, refused: Refused) -> None:
     run = RunFolder(tmp_path / "out")
-    message = (
-        f"{run.output} is being written by process {os.getpid()}: wait until it ends or choose another path"
-    )
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    message = f"{run.output} is being written by {holder}: wait until it ends or choose another path"
     with run.open({"seed": 1}):
         for second in (run, RunFolder(run.output, resume=True), RunFolder(run.output, overwrite=True)):
             assert refused(ExistingOutputError, second.check) == message
             assert refused(ExistingOutputError, opened, second, {"seed": 1}) == message
+        assert FileLock(run.partial).path.exists(), "a refused run deleted the lock of the first"
     with pytest.raises(KeyError), RunFolder(run.output, resume=True).open({"seed": 1}):
         raise KeyError  # an error frees the lock too
     opened(RunFolder(run.output, resume=True), {"seed": 1})
@@ -107,6 +128,66 @@ def test_a_killed_process_frees_its_lock(tmp_path: Path) -> None:
     with run.open({}) as folder:
         run.finish(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_without_file_locks_a_run_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    opened(RunFolder(tmp_path / "out"), {})
+    assert f"no locks on this file system: let no other process write {tmp_path / 'out'}" in caplog.text
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that takes no new files, whatever the permissions say (tests may run as root)."""
+    folder, make = tmp_path / "read-only", tempfile.TemporaryFile
+    folder.mkdir()
+
+    def refusing(dir: Path) -> Any:
+        if dir == folder:
+            raise OSError(errno.EROFS, "Read-only file system", str(folder / "tmp"))
+        return make(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refusing)
+    return folder
+
+
+def test_an_output_that_cannot_be_written_is_refused(
+    tmp_path: Path, read_only: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "below")
+    cases = {
+        tmp_path / "file" / "out": f"{tmp_path / 'file'} takes no new files (Not a directory)",
+        tmp_path / "file" / "a" / "out": f"{tmp_path / 'file'} takes no new files (Not a directory)",
+        read_only / "out": f"{read_only} takes no new files (Read-only file system)",
+        read_only / "a" / "out": f"{read_only} takes no new files (Read-only file system)",
+        Path("/proc/out"): "/proc takes no new files (No such file or directory)",
+        tmp_path / ("n" * 300) / "out": "File name too long",
+        tmp_path / ("n" * 250): "a name in it has more than 234 bytes",
+        tmp_path / ("n" * 250) / "out": "a name in it has more than 234 bytes",
+        Path(): "the current folder is inside it",
+        tmp_path / "here": "the current folder is inside it",
+    }
+    before = sorted(tmp_path.rglob("*"))
+    for output, reason in cases.items():
+        message = refused(RequestError, RunFolder(output, overwrite=True).check)
+        assert message.startswith("cannot write "), output
+        assert message.endswith(f": {reason}; choose another path"), output
+        assert len(message) < 400
+    RunFolder(tmp_path / ("n" * 230)).check()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_folders_made_for_a_lock_go_with_it(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "a" / "b" / "out").lock():
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_deleted_lock_file_gives_no_second_lock(tmp_path: Path) -> None:
@@ -141,10 +222,15 @@ def test_the_old_output_stays_where_a_rename_fails(tmp_path: Path) -> None:
     [
         lambda output: lastword.train(output, pairs=["pairs"]),
         lambda output: lastword.sweep("mini", output, values={"rank": [4, 8]}),
+        lambda output: lastword.demo(output),
+        lambda output: lastword.explain("topics", ["mini"], output=output),
+        lambda output: lastword.probe("mini", "topics", output=output),
+        lambda output: compare_pairs([], {}, output),
+        lambda output: mine_negatives(path_of("pairs"), output.with_suffix(".csv")),
         lambda output: lastword.reproduce("table7", output),
         lambda output: lastword.make_pairs(Noise("anchor"), path_of("pairs"), output.with_suffix(".csv")),
     ],
-    ids=["train", "sweep", "reproduce", "make_pairs"],
+    ids=["train", "sweep", "demo", "explain", "probe", "compare", "mine", "reproduce", "make_pairs"],
 )
 def test_every_verb_respects_the_lock(verb: Callable[[Path], Any], tmp_path: Path, refused: Refused) -> None:
     with RunFolder(tmp_path / "out").open({}), RunFolder(tmp_path / "out.csv").open({}):

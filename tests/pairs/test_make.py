@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,7 +112,7 @@ def test_other_settings_are_not_resumed(tmp_path: Path, refused: Refused) -> Non
     content = file.read_text()
     file.write_text(content.replace("number 59 says", "number 59 sais"))
     assert refused(RequestError, make_pairs, Noise(chunk=10), file, out, seed=1, resume=True).startswith(
-        "resume=True: file was "
+        f"resume=True: {file} has changed since the interrupted run"
     ), "a file of the same size"
     file.write_text(content + "another text,1\n")
     assert make_pairs(Noise(chunk=10), file, out, seed=2, overwrite=True).pairs == 61
@@ -151,7 +152,8 @@ def test_a_second_run_of_one_output_is_refused(tmp_path: Path, refused: Refused)
     while not list((tmp_path / "out.jsonl.partial").glob("part-*.parquet")):
         assert first.poll() is None, "the run ended before the second could start"
         time.sleep(0.01)
-    message = f"{out} is being written by process {first.pid}: wait until it ends or choose another path"
+    holder = f"process {first.pid} on {socket.gethostname()}"
+    message = f"{out} is being written by {holder}: wait until it ends or choose another path"
     for options in ({}, {"resume": True}, {"overwrite": True}):
         assert refused(ExistingOutputError, make_pairs, Noise(), file, out, **options) == message
     second = subprocess.run(command(file, out, "--resume"), capture_output=True, text=True)

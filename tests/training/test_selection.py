@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,6 +42,7 @@ class AdapterSize:
     """
 
     criterion = "size of the adapter"
+    inputs: ClassVar[dict[str, str]] = {}
 
     def __init__(self, spread: float, stop_at: int | None = None) -> None:
         self.spread, self.stop_at, self.calls = spread, stop_at, 0

@@ -52,7 +52,9 @@ def check_model(name_or_folder: str | Path) -> None:
         raise MissingFileError(
             f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
         )
-    if folder.exists() and not (folder / "config.json").is_file():
+    if folder.exists() and not any(
+        (folder / file).is_file() for file in ("config.json", "adapter_config.json")
+    ):
         entries = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
         raise ModelError(
             f"{name} is not a model folder: it has no config.json (found: {', '.join(entries) or 'nothing'})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from lastword.bundled import PATHS, check_model
 from lastword.config import train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
+from lastword.files.sources import Source, TableFile, check_delimiter
 
 NEW = click.Path(path_type=Path)
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
@@ -88,6 +88,33 @@ class Existing(click.Path):
 FILE, FOLDER = Existing("file"), Existing("folder")
 
 
+class Table(click.ParamType[TableFile]):
+    """A file that is read as a table, with the encoding and the delimiter on the command line."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TableFile:
+        """The file; `Command` adds how it is read."""
+        return value if isinstance(value, TableFile) else TableFile(value)
+
+
+class Delimiter(click.ParamType[str]):
+    """A character between cells; `tab` and `\\t` are a tab."""
+
+    name = "delimiter"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The character."""
+        return "\t" if value in ("tab", "\\t") else str(value)
+
+    def check(self, delimiter: str) -> None:
+        """Refuse what cannot stand between cells."""
+        check_delimiter(delimiter)
+
+
+TABLE = Table()
+
+
 def check_device(name: str) -> None:
     """Refuse what cannot be a device; whether the machine has it is found out when it is used.
 
@@ -142,22 +169,24 @@ def check_output(params: Mapping[str, Any]) -> None:
     """Refuse an output that exists, that was interrupted, or that cannot be written.
 
     Args:
-        params: of a command: `output`, and if it has them `overwrite` and `resume`.
+        params: of a command: `output` and `cache`, and if it has them `overwrite` and `resume`.
 
     Raises:
         ExistingOutputError, RequestError: see the message.
     """
+    from lastword.files.run_folder import RunFolder, require_writable
+
+    if cache := params.get("cache"):
+        require_writable(cache / "file")
     output: Path | None = params.get("output")
     if output is None:
         return
-    from lastword.files.run_folder import RunFolder
 
     if "overwrite" in params:
         resume = params.get("resume", True)  # a command that cannot resume replaces unfinished work
         RunFolder(output, "run", resume, params["overwrite"]).check()
-    parent = next(parent for parent in (output.absolute(), *output.absolute().parents) if parent.exists())
-    if parent != output and not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise RequestError(f"cannot write {output}: {parent} is not a folder that you may write to")
+    else:
+        require_writable(output / "file")
 
 
 def check_pairs_output(output: Path) -> None:
@@ -195,7 +224,7 @@ def check_unfixed_issue(name: str) -> None:
         raise RequestError(unknown_name("issue to remove", name, UNFIXED))
 
 
-def check_columns(file: str | Path, columns: Sequence[str]) -> None:
+def check_columns(file: Source, columns: Sequence[str]) -> None:
     """Read the beginning of a file: it must exist, be readable and have the columns.
 
     Args:

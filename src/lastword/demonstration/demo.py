@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from lastword.errors import RequestError
 from lastword.evaluation import ClusterScorer, cluster_score, vectors_cluster_score
 from lastword.explanation import token_attention
 from lastword.files.inputs import LabelledTexts
-from lastword.files.run_folder import replace, require_absent, write_json
+from lastword.files.run_folder import RunFolder, write_json
 from lastword.report.page import write_page
 from lastword.training import TrainResult, train
 from lastword.uncertainty import Score
@@ -66,43 +65,43 @@ def demo(
     started, output = time.perf_counter(), Path(output)
     if seeds < 1:
         raise RequestError(f"seeds={seeds}: give 1 or more")
-    require_absent(output, overwrite)
+    folder = RunFolder(output, "demo", overwrite=overwrite, evidence="")
+    folder.check()
     settings = read_recipe(recipe)
     test, development = (_read(split, max_texts) for split in ("test", "dev"))
-    partial = output.with_name(output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted demo, which takes minutes only
-    partial.mkdir(parents=True)
+    with folder.open(settings) as partial:
+        info(f"1 of 3  scoring {settings['model']} as it is, and TF-IDF")
+        rows = zero_shot_rows(settings["model"], test) + tfidf_rows(test)
+        info(f"2 of 3  {seeds} training runs")
+        runs = _train(partial, settings, development, seeds)
+        info("3 of 3  scoring the adapted models and writing the report")
+        rows += adapted_rows(runs, settings["template"], test)
+        finished = partial / "finished"
+        finished.mkdir()
+        runs[0].output.rename(finished / "model")
 
-    info(f"1 of 3  scoring {settings['model']} as it is, and TF-IDF")
-    rows = zero_shot_rows(settings["model"], test) + tfidf_rows(test)
-    info(f"2 of 3  {seeds} training runs")
-    runs = _train(partial, settings, development, seeds)
-    info("3 of 3  scoring the adapted models and writing the report")
-    rows += adapted_rows(runs, settings["template"], test)
-    (partial / "seed-0").rename(partial / "model")
-    for run in runs[1:]:
-        shutil.rmtree(run.output)
-
-    result = DemoResult(
-        output=output,
-        model=settings["model"],
-        template=settings["template"],
-        pooling=settings["pooling"],
-        steps=settings["steps"],
-        pairs=runs[0].plan.pairs,
-        seconds=round(time.perf_counter() - started, 1),
-        peak_memory_mb=peak_memory_mb(),
-        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
-        scores=rows,
-        runs=[TrainingRun(seed, run.losses, run.selection) for seed, run in enumerate(runs)],
-    )
-    zero_shot = [comparison for comparison in result.comparisons if comparison.second.model == "zero-shot"]
-    improved = max(zero_shot, key=lambda comparison: comparison.difference.value).first.dataset
-    text_map, attention = _before_and_after(partial / "model", settings, improved, test[improved])
-    result = replace_fields(result, text_map=text_map, attention=attention)
-    write_page(partial / "report.html", render(result))
-    write_json(partial / "scores.json", result.to_dict())
-    replace(partial, output)
+        result = DemoResult(
+            output=output,
+            model=settings["model"],
+            template=settings["template"],
+            pooling=settings["pooling"],
+            steps=settings["steps"],
+            pairs=runs[0].plan.pairs,
+            seconds=round(time.perf_counter() - started, 1),
+            peak_memory_mb=peak_memory_mb(),
+            versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+            scores=rows,
+            runs=[TrainingRun(seed, run.losses, run.selection) for seed, run in enumerate(runs)],
+        )
+        zero_shot = [
+            comparison for comparison in result.comparisons if comparison.second.model == "zero-shot"
+        ]
+        improved = max(zero_shot, key=lambda comparison: comparison.difference.value).first.dataset
+        text_map, attention = _before_and_after(finished / "model", settings, improved, test[improved])
+        result = replace_fields(result, text_map=text_map, attention=attention)
+        write_page(finished / "report.html", render(result))
+        write_json(finished / "scores.json", result.to_dict())
+        folder.finish(finished)
     return result
 
 

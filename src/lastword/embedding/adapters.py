@@ -1,4 +1,4 @@
-"""LoRA adapters in folders as peft writes them: loaded into a model, and swapped there.
+"""Adapters in folders as peft writes them: LoRA placed in a model and swapped there, any kind merged into its weights.
 
 Source: LoRA, arXiv:2106.09685, through the peft library.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import peft
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -64,6 +65,54 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
     with torch.no_grad():
         for key, weight in saved.items():
             parameters[names[key]].copy_(weight)
+
+
+def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
+    """Merge a stored adapter into the weights of a Hugging Face module, in place.
+
+    Args:
+        model: a module without an adapter.
+        name: a folder, or a name on the Hub; the adapter may have been trained with the vocabulary head.
+        revision: branch, tag or commit on the Hub.
+
+    Raises:
+        ModelError: an adapter that does not fit, or of a kind that cannot be merged.
+    """
+    try:
+        report = model.load_adapter(name, adapter_kwargs={"revision": revision})
+        settings = model.peft_config["default"]
+        strays = [key for key in report.unexpected_keys if "lm_head" not in key]
+        for problem, keys in (("lacks", report.missing_keys), ("does not fit because of", strays)):
+            if keys:
+                raise ValueError(f"it {problem} {len(keys)} of its weights, {min(keys)} first")
+        if getattr(settings, "alora_invocation_tokens", None):
+            raise ValueError("it acts on some tokens only")
+        for path, module in list(model.named_modules()):
+            parent, _, leaf = path.rpartition(".")
+            if hasattr(module, "unload_and_optionally_merge_module"):
+                merged = module.unload_and_optionally_merge_module(
+                    merge=True, safe_merge=True, adapter_names=None
+                )
+            elif isinstance(module, BaseTunerLayer):
+                module.merge(safe_merge=True)
+                merged = module.get_base_layer()
+            else:
+                continue
+            setattr(model.get_submodule(parent), leaf, merged)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OSError,
+        ImportError,
+        NotImplementedError,
+        SafetensorError,
+    ) as error:
+        raise ModelError(
+            f"the adapter in {name} cannot be merged into its base model: {first_line(error)}"
+        ) from error
+    del model.peft_config
+    model._hf_peft_config_loaded = False
 
 
 def adapter_settings(folder: Path) -> Any:

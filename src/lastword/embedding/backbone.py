@@ -36,6 +36,7 @@ class Backbone:
         dim: width of the hidden states.
         positions: longest sequence that the model was made for.
         quantize: how the weights were quantised, or None.
+        implementation: how transformers computes attention, as loaded: "sdpa", or "eager" for a model without it.
         stock: the model's own forward pass, which always works.
         fused: the fast path, or None if the model is not built like Llama.
     """
@@ -45,6 +46,7 @@ class Backbone:
     ) -> None:
         self.model: Any = model.requires_grad_(False).train(False)
         self.name, self.quantize = name, quantize
+        self.implementation: str = model.config._attn_implementation
         config = model.config.get_text_config()
         self.layers: int = config.num_hidden_layers
         self.dim: int = config.hidden_size

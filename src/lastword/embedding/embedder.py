@@ -16,6 +16,7 @@ from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
 from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
+from lastword.embedding.loading import tokenizer_source
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import DOCUMENT, QUERY, EmbedderSpec, Norm, checked_layer
@@ -111,7 +112,7 @@ class Embedder:
         backbone.name = backbone.stock.model_name = name
         # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
         strip = stored is None and keeps_normalizer(backbone.model.config)
-        tokenizer = TextTokenizer.load(source, revision, strip=strip)
+        tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)
         if stored is None:
             _warn_of_special_tokens(tokenizer, spec, name)
             return cls(backbone, tokenizer, spec, Provenance(base=name, revision=revision))

@@ -1,16 +1,23 @@
-"""Load a Hugging Face decoder: safetensors only, no remote code, no head, no missing weights."""
+"""Load a Hugging Face decoder: safetensors only, no remote code, no head, no missing weights.
+
+An adapter that lies beside the weights, or alone in a folder that names its base model, is merged into them.
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
+from transformers.utils.peft_utils import find_adapter_config_file
 
-from lastword.bundled import check_model
+from lastword.bundled import check_model, model_source
+from lastword.console import info
+from lastword.embedding.adapters import merge_adapter
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.errors import ModelError, first_line
@@ -35,36 +42,82 @@ def load_decoder(
         ModelError: not a model, a damaged one, one that needs code of its own, or an encoder-decoder.
     """
     bound_primitive_cache()
-    _require_loadable(name, revision)
-    quantized: dict[
-        str, Any
-    ] = {}  # quantised weights go to the device while they are read: they cannot be moved
-    if quantize:
-        quantized["quantization_config"] = quantization_config(quantize, precision)
-        quantized["device_map"] = {"": device}
+    check_model(name)
+    base, adapter = split_adapter(name, revision)
+    if adapter and quantize:
+        raise ModelError(
+            f"{name} has an adapter, which cannot be merged into weights in 8 or 4 bits: load it without quantize, "
+            "save it, and use that folder"
+        )
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would report the head, which is not loaded on purpose
     try:
+        model = _load_base(base, device, precision, None if base != name else revision, quantize)
+        if adapter:
+            merge_adapter(model, adapter, revision)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    if adapter:
+        info(f"merged the adapter of {adapter} into {'its weights' if base == name else base}")
+    decoder: PreTrainedModel = _text_model(model)
+    return decoder
+
+
+def split_adapter(name: str, revision: str | None) -> tuple[str, str | None]:
+    """What the weights are loaded from, and where an adapter for them is, if there is one.
+
+    Raises:
+        ModelError: an adapter that cannot be read or does not name its base model.
+    """
+    path = find_adapter_config_file(name, revision=revision)
+    if path is None:
+        return name, None
+    if Path(name, "config.json").is_file():
+        return name, name
+    try:
+        base = json.loads(Path(path).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{name}: adapter_config.json is damaged: {error}") from error
+    if not base or base == name:
+        raise ModelError(f"{name} is an adapter that does not name its base model: merge it with peft first")
+    return str(model_source(base)), name
+
+
+def tokenizer_source(name: str, revision: str | None) -> tuple[str, str | None]:
+    """Name and revision that the tokenizer is loaded from: the folder of an adapter need not have one."""
+    base, _ = split_adapter(name, revision)
+    if base == name or (Path(name).is_dir() and not Path(name, "tokenizer_config.json").is_file()):
+        return base, revision if base == name else None
+    return name, revision
+
+
+def _load_base(
+    name: str, device: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
+) -> Any:
+    config = _loadable_configuration(name, revision)
+    quantized: dict[str, Any] = {}
+    if quantize:  # quantised weights go to the device while they are read: they cannot be moved
+        quantized["quantization_config"] = quantization_config(quantize, precision)
+        quantized["device_map"] = {"": device}
+    try:
         model, report = AutoModel.from_pretrained(
             name,
+            config=config,
             revision=revision,
             dtype=precision,
             use_safetensors=True,
-            attn_implementation="sdpa",
             output_loading_info=True,
+            adapter_kwargs={"subfolder": "none"},  # where there is none: one that is beside is merged later
             **quantized,
         )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise ModelError(f"{name} does not load as a model: {first_line(error)}") from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
     missing = sorted(report["missing_keys"])
     if missing:  # transformers filled them with random numbers
         raise ModelError(f"{name} lacks {len(missing)} of its weights, {missing[0]} first: download it again")
     if quantize:
         keep_unpacked(model)
-    decoder: PreTrainedModel = _text_model(model)
-    return decoder if quantize else decoder.to(device)  # type: ignore[arg-type]
+    return model if quantize else model.to(device)
 
 
 def _text_model(model: Any) -> Any:
@@ -77,8 +130,12 @@ def _text_model(model: Any) -> Any:
     return decoder if type(text) in AutoModel._model_mapping and decoder.config is text else model
 
 
-def _require_loadable(name: str, revision: str | None) -> None:
-    """Refuse what cannot be a model in one line, before any weights are read."""
+def _loadable_configuration(name: str, revision: str | None) -> Any:
+    """Read the configuration, and refuse what cannot be a decoder in one line, before any weights are read.
+
+    Its choice of an attention implementation is dropped: it may not be installed. The model then takes "sdpa",
+    or "eager" if it has no other.
+    """
     check_model(name)
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
@@ -92,6 +149,8 @@ def _require_loadable(name: str, revision: str | None) -> None:
         )
     if _has_remote_code(config):
         raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code")
+    config._attn_implementation = None
+    return config
 
 
 def _has_remote_code(config: Any) -> bool:

@@ -13,16 +13,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from lastword.bundled import PATHS
 from lastword.config import train_config
 from lastword.console import info, progress, warn
 from lastword.embedding import Embedder
 from lastword.encoder import TextEncoder
 from lastword.errors import DivergenceError
 from lastword.evaluation import cluster_score
-from lastword.evaluation.development import Development
+from lastword.evaluation.development import Development, fingerprints
 from lastword.experiments.comparison import Comparison, TrainingRun, read_scores
 from lastword.experiments.picture import write_picture
-from lastword.files.run_folder import RunFolder, write_json
+from lastword.files.run_folder import RunFolder, fingerprint, write_json
+from lastword.files.sources import Source
 from lastword.training import LastStep, Scorer, Variant, train
 from lastword.uncertainty import Score
 
@@ -63,6 +65,7 @@ def run_series(
     *,
     subject: str,
     record: Mapping[str, Any],
+    files: Sequence[Source] = (),
     scorer: Scorer | None = None,
     device: str | None = None,
 ) -> Comparison:
@@ -77,17 +80,21 @@ def run_series(
         plan: gives the runs in order, and writes what they read into the folder that it gets.
         development: name → (texts, labels) that the models are scored on.
         subject: what is compared: "source", "settings" …
-        record: everything that decides the result; a resumed series must have the same.
+        record: every setting that decides the result; a resumed series must have the same.
+        files: files and models that the runs read, whose content must be the same too.
         scorer: chooses the checkpoint of each run; None takes the last step.
         device: None is the best available one.
 
     Raises:
         ExistingOutputError, RequestError, TableError, ModelError: see the message.
     """
-    with folder.open(dict(record)):
-        inputs = folder.partial / "inputs"
-        inputs.mkdir(exist_ok=True)
-        planned = plan(inputs)
+    inputs = fingerprints(development) | {
+        str(file): fingerprint(PATHS.get(str(file), file)) for file in files
+    }
+    with folder.open(record, inputs):
+        samples = folder.partial / "inputs"
+        samples.mkdir(exist_ok=True)
+        planned = plan(samples)
         base = read_scores(folder.once("base", partial(_score_base, settings, development, device)))
         runs, base_scores = list[TrainingRun](), dict[str, Score]()
         with progress("training runs", len(planned), step=1) as advance:
@@ -100,7 +107,7 @@ def run_series(
                 runs += results
                 advance(1)
         comparison = Comparison(tuple(runs), base, record, subject)
-        shutil.rmtree(inputs)
+        shutil.rmtree(samples)
         write_picture(folder.partial / f"{folder.kind}.svg", comparison)
         write_json(folder.partial / f"{folder.kind}.json", comparison.to_dict())
         folder.finish(folder.partial)
@@ -111,14 +118,6 @@ def safe_name(name: str) -> str:
     """A file name for a variant: its safe characters, and a hash of all of them."""
     letters = re.sub(r"[^\w.=+-]+", "_", name)[:60]
     return f"{letters}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
-
-
-def fingerprint(development: Development) -> dict[str, str]:
-    """Name of each set → a hash of its texts and labels, so that a resumed series is scored on the same."""
-    return {
-        name: hashlib.sha256(json.dumps([list(texts), list(labels)]).encode()).hexdigest()[:16]
-        for name, (texts, labels) in development.items()
-    }
 
 
 def _score_base(

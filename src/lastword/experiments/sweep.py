@@ -75,21 +75,22 @@ def sweep(
 
     # Importing these imports torch: a wrong request is refused without it.
     from lastword.evaluation import ClusterScorer
-    from lastword.experiments.series import PlannedRun, fingerprint, run_series
+    from lastword.experiments.series import PlannedRun, run_series
 
     planned = [
         PlannedRun(label(combination, candidates), seed, {**settings, **combination})
         for combination in tried
         for seed in range(seeds)
     ]
+    configs = [train_config(dict(run.settings)) for run in planned]
+    files = dict.fromkeys(name for config in configs for name in (config.model, *config.pairs))
     record = {
         **resolved,
         "seeds": seeds,
         "sweep": [{"name": label(combination, candidates), **combination} for combination in tried],
-        "development": fingerprint(sets),
     }
     return run_series(
-        folder, settings, lambda _: planned, sets, subject="settings", record=record,
+        folder, settings, lambda _: planned, sets, subject="settings", record=record, files=list(files),
         scorer=ClusterScorer(sets), device=device,
     )  # fmt: skip
 

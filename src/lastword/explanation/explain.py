@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -32,7 +29,8 @@ from lastword.explanation.sample import Sample, read_sample
 from lastword.explanation.shares import attention_shares
 from lastword.explanation.vocabulary import Vocabulary
 from lastword.explanation.words import english_stop_words, marked_tokens, read_stop_words
-from lastword.files.run_folder import replace, require_absent
+from lastword.files.run_folder import RunFolder, write_json
+from lastword.files.sources import Source
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class _Options:
 
 
 def explain(
-    data: str | Path,
+    data: Source,
     models: str | Path | Embedder | Sequence[str | Path | Embedder] = (),
     *,
     checkpoints: str | Path | None = None,
@@ -76,7 +74,7 @@ def explain(
     from them.
 
     Args:
-        data: a file, or the bundled "topics" or "products".
+        data: a file or `TableFile`, or the bundled "topics" or "products".
         models: one or several names, folders or loaded embedders; base models get the template and pooling of
             the others.
         checkpoints: output folder of a training run, or OUTPUT.partial of an unfinished one: its base model
@@ -112,8 +110,9 @@ def explain(
     texts = [texts] if isinstance(texts, str) else texts
     if not models and checkpoints is None:
         raise RequestError("nothing to explain: give a model, or the folder of a training run as checkpoints")
-    if output is not None:
-        require_absent(Path(output), overwrite)
+    folder = RunFolder(Path(output), "explanation", overwrite=overwrite, evidence="") if output else None
+    if folder:
+        folder.check()
     if words < 1:
         raise RequestError(f"words={words}: give 1 or more")
     sample = read_sample(
@@ -126,15 +125,16 @@ def explain(
     settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
     results: list[ModelExplanation] = []
     first_ids: tuple[str, list[list[int]]] | None = None
-    for model in load_models(models, run, **settings):
-        info(f"explaining {model.name}")
-        first_ids = _require_same_tokens(model, sample.texts, first_ids)
-        # Every checkpoint would repeat the warnings of the first model.
-        with silenced() if results and model.step else nullcontext():
-            results.append(_explain_model(model, sample, options))
-    explanation = Explanation(str(data), len(sample.texts), sample.texts_in_file, seed, results)
-    if output is not None:
-        _write_folder(Path(output), explanation)
+    with folder.lock() if folder else nullcontext():
+        for model in load_models(models, run, **settings):
+            info(f"explaining {model.name}")
+            first_ids = _require_same_tokens(model, sample.texts, first_ids)
+            # Every checkpoint would repeat the warnings of the first model.
+            with silenced() if results and model.step else nullcontext():
+                results.append(_explain_model(model, sample, options))
+        explanation = Explanation(str(data), len(sample.texts), sample.texts_in_file, seed, results)
+        if folder:
+            _write_folder(folder, explanation)
     return explanation
 
 
@@ -218,19 +218,16 @@ def _groups(
     return describe_groups(rows_of, vectors, sample.texts, vocabulary, options.words)
 
 
-def _write_folder(output: Path, explanation: Explanation) -> None:
-    """Write the files to a temporary folder, then move it: `output` appears, or is replaced, as a whole."""
-    output = output.absolute()
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
+def _write_folder(folder: RunFolder, explanation: Explanation) -> None:
+    """Write the files to the run folder, then move them: the output appears, or is replaced, as a whole."""
+    folder.prepare({})
+    finished = folder.partial / "finished"
+    finished.mkdir()
     files = {
-        "explain.json": json.dumps(explanation.to_dict(), ensure_ascii=False, indent=1) + "\n",
         "attention.svg": render_picture(explanation) + "\n",
         "explain.html": render_page(explanation),
     }
-    try:
-        for name, content in files.items():
-            (partial / name).write_bytes(content.encode("utf-8", errors="replace"))
-        replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    write_json(finished / "explain.json", explanation.to_dict())
+    for name, content in files.items():
+        (finished / name).write_bytes(content.encode("utf-8", errors="replace"))
+    folder.finish(finished)

@@ -17,6 +17,7 @@ import pyarrow.parquet
 from lastword.console import info, progress
 from lastword.files.formats import count_rows
 from lastword.files.run_folder import RunFolder
+from lastword.files.sources import Source
 from lastword.files.tables import Chunk, Kind, read_chunks
 
 PARTS = "part-*.parquet"
@@ -53,7 +54,7 @@ class Part:
 
 
 def run_chunks(
-    source: str | Path,
+    source: Source,
     kinds: Mapping[str, Kind],
     work: Work,
     run: RunFolder,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -16,11 +18,12 @@ class FileLock:
     SQLite's own locks cover one transaction. This one covers all the time that a process uses a file, so
     that nobody deletes or rewrites the file under it.
 
-    Where the platform or the file system has no such locks, every request is granted.
+    Where the platform or the file system has no such locks, every request is granted and `works` is False.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(f"{path}.lock")
+        self.works = True
         self._descriptor: int | None = None
 
     def acquire_shared(self) -> None:
@@ -28,26 +31,29 @@ class FileLock:
         self._acquire(exclusive=False)
 
     def try_exclusive(self) -> bool:
-        """Take the exclusive lock if no other process has any; write the process id into the lock file."""
+        """Take the exclusive lock if no other process has any; write process and host into the lock file."""
         try:
             self._acquire(exclusive=True)
         except BlockingIOError:
+            self.release()
             return False
         assert self._descriptor is not None
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, str(os.getpid()).encode())
+        os.write(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         return True
 
     def holder(self) -> str:
-        """The process id of whoever has the lock, "?" where it is unknown, "" where the lock is free."""
+        """Process and host of whoever has the lock, "another process" where unknown, "" where the lock is free."""
         if not self.path.exists():
             return ""
         probe = FileLock(self.path.with_suffix(""))
         if probe.try_exclusive():
             probe.release()
             return ""
-        return self.path.read_text() or "?"
+        with suppress(FileNotFoundError):  # it has just ended
+            return self.path.read_text() or "another process"
+        return ""
 
     def release(self, *, remove: bool = False) -> None:
         """Free the lock.
@@ -72,6 +78,7 @@ class FileLock:
 
     def _flock(self, exclusive: bool) -> None:
         if sys.platform == "win32":
+            self.works = False
             return
         assert self._descriptor is not None
         try:
@@ -79,7 +86,7 @@ class FileLock:
         except BlockingIOError:
             raise
         except OSError:  # a file system without locks
-            return
+            self.works = False
 
     def _is_current(self) -> bool:
         assert self._descriptor is not None

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from lastword.console import warn
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.files.locks import FileLock
 
-SETTINGS = "settings.json"
+SETTINGS, INPUTS = "settings.json", "inputs.json"
+_ADDED_TO_NAMES = len(
+    ".4194304.partial.lock"
+)  # the most that names of unfinished work have more than the output's
+_SHOWN_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,16 @@ class RunFolder:
 
         Raises:
             ExistingOutputError: `output` exists, another process writes it, or there is an interrupted run.
+            RequestError: `output` cannot be written.
         """
-        if process := FileLock(self.partial).holder():
-            raise self._busy(process)
+        require_writable(self.output)
+        if holder := FileLock(self.partial).holder():
+            raise self._busy(holder)
         self._check_existing()
 
-    def _busy(self, process: str) -> ExistingOutputError:
+    def _busy(self, holder: str) -> ExistingOutputError:
         return ExistingOutputError(
-            f"{self.output} is being written by process {process}: wait until it ends or choose another path"
+            f"{self.output} is being written by {holder}: wait until it ends or choose another path"
         )
 
     def _check_existing(self) -> None:
@@ -73,28 +83,70 @@ class RunFolder:
                 "or overwrite=True to start over"
             )
 
-    def require(self, settings: dict[str, Any]) -> None:
-        """Refuse to resume with other settings, naming the first that differs.
+    def require(self, settings: Mapping[str, Any], inputs: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Refuse to resume with other settings or inputs, naming the first that differs.
+
+        Args:
+            settings: whatever changes the result, as JSON values.
+            inputs: what is read, as the message calls it → its fingerprint.
 
         Raises:
-            RequestError: a setting differs.
+            RequestError: a setting or an input differs.
         """
         if not (self.resume and self.interrupted):
             return
-        before = json.loads((self.partial / self.record).read_text(encoding="utf-8"))
+        before = self._read(self.record)
         for key, value in settings.items():
             if before.get(key) != value:
                 raise RequestError(
                     f"resume=True: {key} was {before.get(key)!r} and is now {value!r}; use the settings of the "
                     f"interrupted {self.kind}, or pass overwrite=True to start over"
                 )
+        before = self._read(INPUTS)
+        for name, value in inputs.items():
+            if before.get(name) != value:
+                change = "has changed since the" if name in before else "is no input of the"
+                raise RequestError(
+                    f"resume=True: {name} {change} interrupted {self.kind}; restore its inputs, or pass "
+                    "overwrite=True to start over"
+                )
+
+    def _read(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.partial / name).read_text(encoding="utf-8"))
+        return content
 
     @contextmanager
-    def open(self, settings: dict[str, Any]) -> Iterator[Path]:
+    def lock(self) -> Iterator[None]:
+        """Let no other process write the output; use it in a `with`, before anything is loaded.
+
+        Raises:
+            ExistingOutputError, RequestError: as for `check`.
+        """
+        self.check()
+        absent = [parent for parent in self.partial.absolute().parents if not parent.exists()]
+        self.partial.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.partial)
+        try:
+            if not lock.try_exclusive():
+                raise self._busy(lock.holder())
+            if not lock.works:
+                warn(f"no locks on this file system: let no other process write {self.output}")
+            self._check_existing()  # again: another process may have written since
+            yield
+        finally:
+            lock.release(remove=True)
+            with suppress(OSError):  # of folders that were made for the lock, only empty ones go
+                for parent in absent:
+                    parent.rmdir()
+
+    @contextmanager
+    def open(
+        self, settings: Mapping[str, Any], inputs: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[Path]:
         """Lock the folder, and make it empty unless a run is resumed; use it in a `with`.
 
         Args:
-            settings: whatever changes the result, as JSON values; a resumed run must have the same.
+            settings, inputs: as for `require`; a resumed run must have the same.
 
         Yields:
             The folder.
@@ -102,27 +154,25 @@ class RunFolder:
         Raises:
             ExistingOutputError, RequestError: as for `check` and `require`.
         """
-        self.check()
-        self.require(settings)  # refused before anything is created
-        self.partial.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.partial)
-        if not lock.try_exclusive():
-            raise self._busy(lock.holder())
-        try:
-            self._prepare(settings)
+        with self.lock():
+            self.prepare(settings, inputs)
             yield self.partial
-        finally:
-            lock.release(remove=True)
 
-    def _prepare(self, settings: dict[str, Any]) -> None:
-        """Make the folder, once it is locked."""
-        self._check_existing()  # again: another process may have written since
-        self.require(settings)
+    def prepare(self, settings: Mapping[str, Any], inputs: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Make the locked folder, empty unless a run is resumed.
+
+        Raises:
+            RequestError: as for `require`.
+        """
+        self.require(settings, inputs)
         if self.resume and self.interrupted:
             return
+        if self.partial.is_file():
+            self.partial.unlink()
         shutil.rmtree(self.partial, ignore_errors=True)
-        self.partial.mkdir(parents=True)
-        write_json(self.partial / self.record, settings)
+        self.partial.mkdir()
+        write_json(self.partial / INPUTS, dict(inputs))
+        write_json(self.partial / self.record, dict(settings))
 
     def once(self, name: str, work: Callable[[], Any]) -> Any:
         """Do a step and store its result, JSON values; a resumed run reads the result instead."""
@@ -142,25 +192,64 @@ class RunFolder:
 
 
 def require_absent(output: Path, overwrite: bool) -> None:
-    """Refuse to replace an output unless asked to.
+    """Refuse to replace an output unless asked to, and one that cannot be written.
 
     Raises:
         ExistingOutputError: it exists.
+        RequestError: it cannot be written.
     """
+    require_writable(output)
     if output.exists() and not overwrite:
         raise ExistingOutputError(f"{output} exists: choose another path or pass overwrite=True")
 
 
-def fingerprint(file: str | Path) -> str:
-    """Size and hash of a file's content, to notice that a resumed run gets another input.
+def require_writable(output: Path) -> None:
+    """Refuse a path at which no file or folder can be made. Permissions alone do not show it, so it is tried.
 
-    A data set on the Hub, or a file that does not exist, is represented by its name.
+    Raises:
+        RequestError: a folder of the path is a file or takes no new files, a name is too long, or the current
+            folder is inside the output.
     """
-    path = Path(file)
+    try:
+        if Path.cwd().is_relative_to(output.resolve()):
+            raise RequestError(f"cannot write {output}: the current folder is inside it; choose another path")
+        missing = [output, *(parent for parent in output.absolute().parents if not parent.exists())]
+        folder = missing[-1].absolute().parent
+        with tempfile.TemporaryFile(dir=folder):
+            longest = os.pathconf(folder, "PC_NAME_MAX") - _ADDED_TO_NAMES if os.name == "posix" else 200
+        reason = ""
+        for path in missing:
+            if len(os.fsencode(path.name)) > longest:
+                reason = f"a name in it has more than {longest} bytes"
+    except OSError as error:
+        reason = f"{os.strerror(error.errno or 0)}"
+        if error.filename and error.errno != errno.ENAMETOOLONG:
+            reason = f"{Path(error.filename).parent} takes no new files ({reason})"
+    if reason:
+        shown = (
+            str(output) if len(str(output)) <= _SHOWN_CHARACTERS else f"{str(output)[:_SHOWN_CHARACTERS]}…"
+        )
+        raise RequestError(f"cannot write {shown}: {reason}; choose another path")
+
+
+def fingerprint(source: str | os.PathLike[str]) -> str:
+    """A hash of the content of a file, or of all files of a folder, to notice that a resumed run gets another input.
+
+    A data set or model on the Hub is represented by its name.
+    """
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return hash_of([[str(file.relative_to(path)), fingerprint(file)] for file in files])
     if not path.is_file():
-        return str(file)
+        return str(source)
     with path.open("rb") as opened:
         return f"{path.stat().st_size}:{hashlib.file_digest(opened, 'sha256').hexdigest()[:16]}"
+
+
+def hash_of(content: object) -> str:
+    """A hash of JSON values, such as texts that were read, for the same purpose."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def write_json(path: Path, content: object) -> None:

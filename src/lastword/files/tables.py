@@ -273,9 +273,9 @@ def _parse_text(cell: object) -> str | None:
 
 
 def _parse_label(cell: object) -> str | None:
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return None
-    return plain(cell) if isinstance(cell, _SCALARS) else _parse_text(cell)
+    if isinstance(cell, str) or not isinstance(cell, _SCALARS):
+        return _parse_text(cell)
+    return None if isinstance(cell, float) and not math.isfinite(cell) else plain(cell)
 
 
 def _parse_number(cell: object) -> str | None:

@@ -38,6 +38,7 @@ class Crop(OneColumn):
     per_document: int = 1
     name: str = "crop"
     chunk: int = 4096
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""

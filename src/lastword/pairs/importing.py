@@ -41,6 +41,7 @@ class Import:
     min_score: float = 0.0
     name: str = "import"
     chunk: int = 4096
+    inputs: tuple[str, ...] = ()
 
     @property
     def columns(self) -> dict[str, Kind]:
@@ -85,6 +86,7 @@ class SameText(OneColumn):
     text_column: str = "text"
     name: str = "dropout"
     chunk: int = 4096
+    inputs: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""

@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from lastword.console import info, load_libraries
 from lastword.errors import RequestError, TableError
-from lastword.files.run_folder import require_absent
+from lastword.files.run_folder import RunFolder
+from lastword.files.sources import Source
 from lastword.files.tables import read_table, require_columns
-from lastword.pairs.record import require_suffix, write_table
+from lastword.pairs.record import require_suffix, write_tables
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
 
 
 def mine_negatives(
-    file: str | Path,
+    file: Source,
     output: str | Path,
     model: str | Path | Embedder = "mini",
     *,
@@ -52,9 +53,10 @@ def mine_negatives(
     Raises:
         ExistingOutputError, MissingFileError, TableError, RequestError: see the message.
     """
-    file, output = Path(file), Path(output)
+    output = Path(output)
     require_suffix(output)
-    require_absent(output, overwrite)
+    run = RunFolder(output, overwrite=overwrite, evidence="")
+    run.check()
     if not 0 <= rank_from < rank_to:
         raise RequestError(f"ranks {rank_from} … {rank_to}: the first must be 0 or more and below the second")
     require_columns(file, ["anchor", "positive"])
@@ -67,17 +69,25 @@ def mine_negatives(
     distinct = len(set(positives))
     if distinct <= rank_from + 1:
         raise TableError(f"{file}: {distinct} distinct positives; negatives from rank {rank_from} need more")
-    embedder = _load(model, template, pooling)
-    negatives = _mine(embedder, anchors, positives, rank_from, min(rank_to, distinct - 1), margin)
+    with run.open({}) as folder:
+        embedder = _load(model, template, pooling)
+        negatives = _mine(embedder, anchors, positives, rank_from, min(rank_to, distinct - 1), margin)
+        table, count = _with_negatives(table, negatives)
+        write_tables([table], table.schema, folder / "mined", output.suffix.lower())
+        run.finish(folder / "mined")
+    info(f"{count:,} of {len(anchors):,} pairs have a negative: {output}")
+    return count
+
+
+def _with_negatives(table: pa.Table, negatives: dict[tuple[str, str], str]) -> tuple[pa.Table, int]:
+    """The table with the column `negative`, and the number of pairs that have one."""
+    anchors, positives = (table[name].to_pylist() for name in ("anchor", "positive"))
     column = pa.array([negatives.get(pair, "") for pair in zip(anchors, positives, strict=True)], pa.string())
     if "negative" in table.column_names:
         table = table.set_column(table.column_names.index("negative"), "negative", column)
     else:
         table = table.append_column("negative", column)
-    write_table(table, output)
-    count = sum(bool(text) for text in column.to_pylist())
-    info(f"{count:,} of {len(anchors):,} pairs have a negative: {output}")
-    return count
+    return table, sum(bool(text) for text in column.to_pylist())
 
 
 def _load(model: str | Path | Embedder, template: str | None, pooling: str | None) -> Embedder:

@@ -31,6 +31,7 @@ class Noise(OneColumn):
     side: str = "positive"
     name: str = "noise"
     chunk: int = 4096
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""

@@ -68,6 +68,10 @@ class Method(Protocol):
     def chunk(self) -> int:
         """Rows that it takes at a time, after which a run can be resumed."""
 
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Files and models that it reads besides the texts; a resumed run must find the same content in them."""
+
     def settings(self) -> dict[str, Any]:
         """Whatever changes the pairs, as JSON values; a resumed run must have the same."""
 
@@ -134,11 +138,9 @@ def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, su
 
 def _csv_cell(cell: object) -> object:
     """A list as JSON writes it; an empty one is an empty cell."""
-    return (
-        json.dumps(cell, ensure_ascii=False)
-        if isinstance(cell, list) and cell
-        else ("" if cell == [] else cell)
-    )
+    if isinstance(cell, list):
+        return json.dumps(cell, ensure_ascii=False) if cell else ""
+    return cell
 
 
 def single_negatives(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

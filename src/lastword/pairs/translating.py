@@ -50,6 +50,11 @@ class BackTranslation(OneColumn):
         }
         return {"translators": models}
 
+    @property
+    def inputs(self) -> list[str]:
+        """See `Method`."""
+        return [getattr(translator, "model", "") for both in self.translators.values() for translator in both]
+
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
         texts = chunk.columns[self.text_column]

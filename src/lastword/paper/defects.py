@@ -21,7 +21,7 @@ from lastword.embedding import Embedder
 from lastword.errors import RequestError
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
 from lastword.experiments import Comparison
-from lastword.experiments.series import PlannedRun, fingerprint, run_series
+from lastword.experiments.series import PlannedRun, run_series
 from lastword.files.run_folder import RunFolder
 from lastword.paper.as_published import AsPublished, scored_as_published
 from lastword.paper.cells import CellRunner
@@ -125,7 +125,7 @@ def measure_defects(
     ways = defect_runs(facts)
     against = {name: way.name for way in ways for name in way.scored_with}
     against |= {way.name: way.against for way in ways if way.against}
-    record = {**config, "seeds": seeds, "development": fingerprint(sets), "input": facts, "against": against}
+    record = {**config, "seeds": seeds, "input": facts, "against": against}
 
     def plan(inputs: Path) -> list[PlannedRun]:
         prepare = {"csv": _pairs_as_csv, "bos": _model_with_bos}
@@ -141,7 +141,10 @@ def measure_defects(
             ]
         return runs
 
-    return run_series(folder, common, plan, sets, subject="switch", record=record, device=device)
+    return run_series(
+        folder, common, plan, sets, subject="switch", record=record, files=[config["model"], *config["pairs"]],
+        device=device,
+    )  # fmt: skip
 
 
 def defects_page(runner: CellRunner) -> Page:

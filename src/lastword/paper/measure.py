@@ -61,6 +61,7 @@ class Reproduction:
 def measure(
     folder: RunFolder,
     record: dict[str, Any],
+    inputs: Mapping[str, str],
     tables: Sequence[str],
     scale: Scale,
     data: Path | None,
@@ -70,9 +71,9 @@ def measure(
 ) -> Reproduction:
     """Measure tables and write `report.md`, `cells.csv` and `reproduction.json`; arguments as for `reproduce`.
 
-    A resumed run must have the same `record`, but may be asked for other tables.
+    A resumed run must have the same `record` and `inputs`, but may be asked for other tables.
     """
-    with folder.open(record):
+    with folder.open(record, inputs):
         runner = CellRunner(folder, scale, PairSources(folder.partial, data, pair_files), device)
         result = _Tables(runner, data, peers).measure(tables, record)
         (folder.partial / "report.md").write_text(report(scale.description, result.pages), encoding="utf-8")

@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastword.bundled import PATHS
 from lastword.config import read_recipe, train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
-from lastword.files.run_folder import RunFolder
+from lastword.files.run_folder import RunFolder, fingerprint
 from lastword.paper.scales import PAIR_SOURCES, SCALES, Scale
 from lastword.paper.tables import TABLES
 
@@ -74,11 +75,13 @@ def reproduce(
     }))  # fmt: skip
     folder = RunFolder(Path(output), "reproduction", resume, overwrite)
     folder.check()
-    folder.require(record)
+    sources: list[str | Path] = [*plan.models.values(), *peers, *files.values(), *([data] if data else [])]
+    inputs = {str(source): fingerprint(PATHS.get(str(source), source)) for source in sources}
+    folder.require(record, inputs)
 
     from lastword.paper.measure import measure  # imports torch: a wrong request is refused without it
 
-    return measure(folder, record, chosen, plan, data, files, list(peers), device)
+    return measure(folder, record, inputs, chosen, plan, data, files, list(peers), device)
 
 
 def _chosen(tables: str | Sequence[str]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lastword.console import info, warn
 from lastword.errors import RequestError
-from lastword.files.run_folder import RunFolder, write_json
+from lastword.files.run_folder import RunFolder, hash_of, write_json
+from lastword.files.sources import Source
 from lastword.probing.choices import (
     PREFIX,
     Layers,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 def probe(
     model: str | Path | Embedder,
-    data: str | Path | Sequence[str],
+    data: Source | Sequence[str],
     *,
     labels: Sequence[str] | None = None,
     templates: Names | None = None,
@@ -73,7 +72,7 @@ def probe(
     Args:
         model: a decoder's name or folder, or a loaded `Embedder`, whose own template, pooling and layer are
             not used.
-        data: a file, the bundled "topics" or "products", or a list of texts.
+        data: a file or `TableFile`, the bundled "topics" or "products", or a list of texts.
         labels: of a list of texts; None is without labels.
         templates: names in `TEMPLATES` or strings with `{text}`; None is all named templates, or none of
             them if suffixes are given.
@@ -129,7 +128,13 @@ def probe(
     axes = GridAxes(chosen_templates, chosen_poolings, read_layers(layers, embedder.backbone.layers))
     parts = list(parts_within(embedder, axes, 2 * len(texts), memory_gib))
     settings = _settings(embedder, axes, scorer, rank_by, memory_gib)
-    with folder.open(settings) if folder else nullcontext():
+    inputs = {
+        f"the texts of {texts.source}": hash_of([texts.texts, texts.labels]),
+        f"the model {embedder.name}": hash_of(
+            [embedder.backbone.identity, embedder.pipeline.tokenizer.identity]
+        ),
+    }
+    with folder.open(settings, inputs) if folder else nullcontext():
         options = len(axes.templates) * len(axes.poolings) * len(axes.layers)
         info(f"{options:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
         started = time.perf_counter()
@@ -196,10 +201,7 @@ def _settings(
     embedder: Embedder, axes: GridAxes, scorer: OptionScorer, rank_by: str, memory_gib: float
 ) -> dict[str, Any]:
     """What a resumed probe must have in common with the interrupted one."""
-    content = json.dumps([scorer.texts.texts, scorer.texts.labels]).encode()
     return {
-        "model": embedder.backbone.weights_hash[:16],
-        "texts": hashlib.sha256(content).hexdigest()[:16],
         "templates": [template.text for template in axes.templates],
         "poolings": [pooling.spec for pooling in axes.poolings],
         "layers": list(axes.layers),

@@ -1,6 +1,6 @@
 """PAIRS → BETTER EMBEDDER.
 
-Files in order: settings, pairs, losses, objectives, gradcache, adapter, checkpoints, selection, loop, plan, run.
+In order: settings, pairs, losses, objectives, gradcache, targets, adapter, checkpoints, selection, loop, plan, run.
 
 Names are imported when first used: settings are checked without loading torch.
 """

@@ -5,6 +5,7 @@ Source: LoRA, arXiv:2106.09685, through the peft library.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +14,52 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lastword.config import TrainConfig
+from lastword.config import PROJECTIONS, TrainConfig
+from lastword.console import warn
 from lastword.embedding.adapters import WEIGHTS, saved_name
 from lastword.embedding.weights import hash_tensors
-from lastword.errors import ModelError
+from lastword.errors import ModelError, first_line
+from lastword.training.targets import Targets, adapted, find_targets, linear_names, taken_for_experts
 
 
-def lora_config(config: TrainConfig) -> peft.LoraConfig:
+def lora_config(config: TrainConfig, modules: Iterable[str], *, transposed: bool = False) -> peft.LoraConfig:
     """Settings of the adapter, as peft has them."""
     return peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
-        target_modules=[f"{name}_proj" for name in config.projections],
+        target_modules=list(modules),
+        fan_in_fan_out=transposed,
         task_type="FEATURE_EXTRACTION",
         base_model_name_or_path=config.model,
     )
 
 
 def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
-    """Add new adapters to a frozen model, in place.
+    """Add new adapters to a frozen model, in place; a warning names what gets none, or gets one unasked.
 
     Returns:
         The trainable parameters, float32 whatever the precision of the model.
 
     Raises:
-        ModelError: the model has none of the projections.
+        ModelError: the model has none of the projections, or peft cannot adapt it.
     """
     torch.manual_seed(config.seed)
+    targets = find_targets(model, config.projections)
+    settings = lora_config(config, targets.modules, transposed=targets.transposed)
     try:
-        peft.inject_adapter_in_model(lora_config(config), model)
-    except ValueError as error:
-        linear = sorted(
-            {name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)}
-        )
+        lost = taken_for_experts(settings, model)
+        settings.target_modules = set(targets.modules) - lost
+        if settings.target_modules:
+            peft.inject_adapter_in_model(settings, model)
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        raise ModelError(f"peft cannot adapt {config.model}: {first_line(error)}") from error
+    if not settings.target_modules:
         raise ModelError(
             f"{config.model} has none of the projections {', '.join(config.projections)}; its linear layers are: "
-            f"{', '.join(linear) or 'none'}"
-        ) from error
+            f"{', '.join(linear_names(model)) or 'none'}"
+        )
+    _warn(targets, lost, config)
     trainable = []
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".lora_" in name)
@@ -58,6 +67,23 @@ def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
             parameter.data = parameter.data.float()
             trainable.append(parameter)
     return trainable
+
+
+def _warn(targets: Targets, lost: set[str], config: TrainConfig) -> None:
+    """Say what differs from the projections that were asked for."""
+    model, missing = config.model, targets.missing
+    if targets.experts:
+        warn(f"{model}: no adapter for the experts, which are stacked in {', '.join(targets.experts)}")
+        missing = tuple(part for part in missing if part not in ("gate", "up", "down"))
+    if lost:
+        warn(
+            f"{model}: {', '.join(sorted(lost))} get no adapter; peft takes these names for those of experts"
+        )
+    if missing:
+        warn(f"{model} has no {', '.join(missing)}: {', '.join(targets.modules)} get an adapter")
+    for name, parts in targets.added.items():
+        extra = ", ".join(part for part in parts if part not in config.projections)
+        warn(f"{model}: {name} computes {', '.join(parts)} at once, so {extra} is adapted too")
 
 
 def adapter_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -76,15 +102,18 @@ def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
         f"base_model.model.{saved_name(name)}": weight for name, weight in adapter_weights(model).items()
     }
     (folder / WEIGHTS).write_bytes(save(renamed))
-    lora_config(config).save_pretrained(str(folder))
+    transposed = any(getattr(module, "fan_in_fan_out", False) for module in model.modules())
+    lora_config(config, adapted(model), transposed=transposed).save_pretrained(str(folder))
 
 
 def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
-    """The adapter's entry in `lastword.json`."""
+    """The adapter's entry in `lastword.json`: the modules that have one, and the projections that these compute."""
+    modules = adapted(model)
     return {
         "kind": "lora",
         "rank": config.rank,
         "alpha": config.alpha,
-        "projections": list(config.projections),
+        "projections": [part for part in PROJECTIONS if any(part in parts for parts in modules.values())],
+        "modules": modules,
         "sha256": hash_tensors(adapter_weights(model)),
     }

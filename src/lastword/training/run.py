@@ -8,23 +8,26 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
+from lastword.bundled import PATHS
 from lastword.config import TrainConfig, train_config
 from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.device import preferred_device
 from lastword.errors import RequestError
-from lastword.files.run_folder import RunFolder, write_json
+from lastword.files.run_folder import RunFolder, fingerprint, hash_of, write_json
+from lastword.files.sources import TableFile
 from lastword.training import adapter
 from lastword.training.checkpoints import OPTIMIZER
 from lastword.training.loop import Loop
@@ -116,33 +119,38 @@ def train(
     check_settings(config)
     recipe = config.to_dict() | variant.record
     folder = _RunFolder(Path(output), resume=resume, overwrite=overwrite)
-    if os.environ.get("RANK", "0") == "0":  # of several processes, the first locks the folder
-        folder.check()
-    folder.require(recipe)
-    if variant.record:
-        info(str(variant))
-    pairs, scorer = _data(config, variant, scorer, drop_empty)
-    scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
-    if resume:
-        scores.load()
-    loaded = _load(config, device or preferred_device(), config.quantize)
-    accelerator = _accelerator(config, loaded, trackers, folder.trackers)
-    embedder, in_training = variant.views(loaded, config.max_tokens)
-    parameters = adapter.add_adapter(embedder.backbone.model, config)
-    objective = variant.objective(pairs, config)
-    loop = Loop(in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters)
-    with folder.begin(recipe) if accelerator.is_main_process else nullcontext():
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, the first locks and writes the folder
+    with folder.lock() if first else nullcontext():
+        folder.require(recipe)
+        if variant.record:
+            info(str(variant))
+        pairs, scorer = _data(config, variant, scorer, drop_empty)
+        scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
+        if resume and folder.interrupted:
+            scores.load()
+        inputs = _inputs(config, pairs, scorer)
+        folder.require(recipe, inputs)
+        loaded = _load(config, device or preferred_device(), config.quantize)
+        inputs[f"the model {config.model}"] = hash_of(loaded.identity)
+        accelerator = _accelerator(config, loaded, trackers, folder.trackers)
+        embedder, in_training = variant.views(loaded, config.max_tokens)
+        parameters = adapter.add_adapter(embedder.backbone.model, config)
+        objective = variant.objective(pairs, config)
+        loop = Loop(in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters)
+        folder.require(recipe, inputs)  # all processes: the others would wait for the first forever
+        if first:
+            folder.prepare(recipe, inputs)
         accelerator.wait_for_everyone()
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
             plan = loop.within_memory(lambda: make_plan(loop))
-            if accelerator.is_main_process:
+            if first:
                 plan.log()
             selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
         accelerator.end_training()
         losses = loop.checkpoints.losses()
         accelerator.wait_for_everyone()  # all have read what writing the model deletes
-        if accelerator.is_main_process:
+        if first:
             checkpoint = dict(loop.checkpoints.all())[selection.step]
             folder.write(_finished(embedder, variant, config, checkpoint), recipe, selection)
             _log(selection, config)
@@ -165,12 +173,10 @@ class _RunFolder(RunFolder):
     def trackers(self) -> Path:
         return self.partial / "trackers"
 
-    @contextmanager
-    def begin(self, recipe: dict[str, Any]) -> Iterator[Path]:
-        """Lock and make the folders, empty unless a run is resumed; use it in a `with`."""
-        with self.open(recipe) as folder:
-            self.checkpoints.mkdir(exist_ok=True)
-            yield folder
+    def prepare(self, settings: Mapping[str, Any], inputs: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Make the folders, empty unless a run is resumed."""
+        super().prepare(settings, inputs)
+        self.checkpoints.mkdir(exist_ok=True)
 
     def write(self, embedder: Embedder, recipe: dict[str, Any], selection: Selection) -> None:
         """Write the model with the record of the run in it, and move it to its path atomically."""
@@ -192,7 +198,8 @@ def _data(
     config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
 ) -> tuple[Pairs, Scorer | LastStep]:
     """The pairs to train on, and the score of the checkpoints."""
-    pairs = variant.read(config.pairs, drop_empty=drop_empty)
+    files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
+    pairs = variant.read(files, drop_empty=drop_empty)
     if scorer is None:
         training_pairs, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
         scorer = LastStep("last step (too few pairs to hold any out)")
@@ -206,6 +213,13 @@ def _data(
     if len(pairs) < config.batch_pairs:
         warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
     return pairs, scorer
+
+
+def _inputs(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> dict[str, str]:
+    """What is read, besides the model → its fingerprint; a resumed run must read the same."""
+    files = {f"the file of pairs {file}": fingerprint(PATHS.get(file, file)) for file in config.pairs}
+    read = {"the pairs read": hash_of([pairs.anchors, pairs.positives, pairs.negatives])}  # from the Hub too
+    return files | read | scorer.inputs
 
 
 def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
@@ -244,7 +258,8 @@ def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, 
 
 def _attention(embedder: Embedder) -> str:
     """Eager on a CPU, where the backward pass of the fused kernel is slower at the length of a sentence."""
-    return "eager" if embedder.backbone.device.type == "cpu" else "sdpa"
+    backbone = embedder.backbone
+    return "eager" if backbone.device.type == "cpu" else backbone.implementation
 
 
 def _train(

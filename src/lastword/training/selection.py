@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
+from lastword.files.run_folder import hash_of
 from lastword.training.pairs import Pairs
 from lastword.uncertainty import Difference, Score, compare, resamples, sample_hash
 
@@ -28,9 +29,11 @@ class Scorer(Protocol):
 
     Attributes:
         criterion: what it measures and on what, in a few words.
+        inputs: texts that it reads, as a message calls them → a fingerprint; a resumed run must have the same.
     """
 
     criterion: str
+    inputs: dict[str, str]
 
     def __call__(self, embedder: Embedder) -> Score:
         """Score the embedder as it is now."""
@@ -43,9 +46,11 @@ class LastStep:
 
     Attributes:
         criterion: the reason, in a few words.
+        inputs: none.
     """
 
     criterion: str = "last step"
+    inputs: dict[str, str] = field(default_factory=dict)
 
 
 class HeldOutPairs:
@@ -54,6 +59,7 @@ class HeldOutPairs:
     def __init__(self, pairs: Pairs) -> None:
         self.pairs = pairs
         self.criterion = f"mean reciprocal rank on {len(pairs)} held-out pairs"
+        self.inputs = {"the held-out pairs": hash_of([pairs.anchors, pairs.positives])}
 
     def __call__(self, embedder: Embedder) -> Score:
         """Score from 0 to 1."""
@@ -161,7 +167,8 @@ class CheckpointScores:
         model = embedder.backbone.model
         was_training = model.training
         model.eval()
-        with embedder.backbone.attention("sdpa"):  # as it is loaded, whatever training computes with
+        backbone = embedder.backbone
+        with backbone.attention(backbone.implementation):  # as it is loaded, whatever training computes with
             score = self.scorer(embedder)
         model.train(was_training)
         return score

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lastword.console import info
+from lastword.files.sources import Source
 from lastword.files.tables import Chunk, read_chunks
 from lastword.pairs.generating.answers import cleaned, problem
 from lastword.pairs.generating.engine import Engine, Prompt
@@ -43,6 +43,11 @@ class Rewriting(OneColumn):
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
         return {"engine": self.engine.settings(), "instructions": self.instructions, "every": self.every}
+
+    @property
+    def inputs(self) -> list[str]:
+        """See `Method`."""
+        return [str(self.engine.settings().get("model", ""))]
 
     def pairs(self, chunk: Chunk, seed: int) -> Iterator[Pair | Rejected]:
         """See `Method`."""
@@ -95,7 +100,7 @@ class Forecast:
 
 
 def forecast(
-    method: Rewriting, file: str | Path, price_in: float | None = None, price_out: float | None = None
+    method: Rewriting, file: Source, price_in: float | None = None, price_out: float | None = None
 ) -> Forecast:
     """Estimate requests, tokens and cost.
 
