@@ -103,7 +103,9 @@ def test_negatives_that_are_no_texts(
     tmp_path: Path, refused: Refused, name: str, columns: dict[str, Any], reason: str
 ) -> None:
     path = write(tmp_path / name, **columns)
-    message = f"of 4 rows have empty or non-text cells ({reason} in 'negative'; rows 2, counted from 0); fix them or"
+    message = (
+        f"of 4 rows have empty or non-text cells ({reason} in 'negative'; rows 2, counted from 0); fix them"
+    )
     readers = (
         lambda: read_pairs([path]),
         lambda: check_pairs(path),
