@@ -6,9 +6,10 @@
     │   ├── ExistingOutputError (FileExistsError)    an output would be overwritten
     │   ├── TableError                               columns or cells of a file are invalid
     │   ├── TemplateError                            a template is invalid
-    │   └── ModelError                               a model cannot be used
+    │   ├── ModelError                               a model cannot be used
+    │   └── MissingExtraError                        a library of an install extra is not installed
     └── WorkError (RuntimeError)                 the request is right, the work failed; exit code 1
-        ├── DivergenceError                          a loss is not a finite number
+        ├── DivergenceError                          a loss or vector is not a finite number
         └── ParityError                              two ways to the same vector disagree
 
 A message says in one line what was passed, what is allowed and what to do. It names arguments of the Python
@@ -53,12 +54,16 @@ class ModelError(RequestError):
     """A model cannot be used, or a folder does not contain one."""
 
 
+class MissingExtraError(RequestError):
+    """A library of an install extra is not installed."""
+
+
 class WorkError(LastwordError, RuntimeError):
     """The request is right, the work failed."""
 
 
 class DivergenceError(WorkError):
-    """A loss is not a finite number."""
+    """A loss or vector is not a finite number."""
 
 
 class ParityError(WorkError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from click.core import ParameterSource
 from lastword import console
 from lastword.cli.checks import TABLE, check_output, check_value
 from lastword.errors import LastwordError, RequestError, unknown_name
+from lastword.files.plain_json import json_text
 
 GENERAL = "General"
 _SHOWN_LIMIT = 10_000
@@ -223,6 +223,6 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
 def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None, **more: Any) -> None:
     """Print what a verb returned on stdout, as JSON (with `more` values) or as text."""
     if as_json:
-        click.echo(json.dumps(result.to_dict() | more, ensure_ascii=False))
+        click.echo(json_text(result.to_dict() | more))
     elif text:
         click.echo(text(result))

@@ -18,6 +18,7 @@ from typing import Any
 from lastword.console import warn
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.files.locks import FileLock
+from lastword.files.plain_json import json_text
 
 SETTINGS, INPUTS = "settings.json", "inputs.json"
 _ADDED_TO_NAMES = len(
@@ -255,7 +256,7 @@ def hash_of(content: object) -> str:
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file atomically."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json_text(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
