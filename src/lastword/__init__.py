@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lastword.experiments import Comparison, sweep
     from lastword.explanation.explain import explain
     from lastword.explanation.result import Explanation
+    from lastword.files.sources import TableFile
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "Comparison", "DemoResult", "Difference", "Embedder",
     "EmbedderSpec", "Evaluation", "Explanation", "LastwordError", "PairCheck", "PairsResult", "Pooling", "ProbeResult",
-    "Score", "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark",
-    "check_pairs", "compare", "demo", "evaluate", "explain", "make_pairs", "probe", "reproduce", "sweep", "train",
+    "Score", "TableFile", "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__",
+    "benchmark", "check_pairs", "compare", "demo", "evaluate", "explain", "make_pairs", "probe", "reproduce",
+    "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -50,6 +52,7 @@ _NAMES = {
     "experiments": ("Comparison", "sweep"),
     "explanation.explain": ("explain",),
     "explanation.result": ("Explanation",),
+    "files.sources": ("TableFile",),
     "pairs": ("PairsResult", "make_pairs"),
     "pairs.checking": ("PairCheck", "check_pairs"),
     "paper.run": ("reproduce",),

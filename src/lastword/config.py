@@ -50,6 +50,8 @@ class TrainConfig:
     Attributes:
         model: name or folder of the base model; "mini" is the bundled one.
         pairs: files of pairs; "pairs" is the bundled one.
+        encoding: of text files of pairs, such as latin-1; detected by default.
+        delimiter: between the cells of CSV and TSV files of pairs; detected by default.
         template: name of a template, or a string with `{text}`.
         pooling: pooling that is trained and stored.
         layer: number of layers to keep, 1 to 1,000; the layers after them are removed before training and are
@@ -85,6 +87,8 @@ class TrainConfig:
 
     model: str = "mini"
     pairs: tuple[str, ...] = ("pairs",)
+    encoding: str | None = None
+    delimiter: str | None = None
     template: str = "ccw"
     pooling: str = "lasttoken"
     layer: int | None = None

@@ -56,15 +56,14 @@ def info(message: str) -> None:
     logger.info(message)
 
 
-@cache
-def info_once(message: str) -> None:
-    """Log a message about a file, which a command may open several times, the first time only."""
-    info(message)
-
-
 def warn(message: str) -> None:
     """Log something that may spoil the result; library users see it too."""
     logger.warning(message)
+
+
+# About a file, which a command may open several times: only the first time.
+info_once = cache(info)
+warn_once = cache(warn)
 
 
 @contextmanager

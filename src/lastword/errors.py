@@ -8,7 +8,7 @@
     │   ├── TemplateError                            a template is invalid
     │   └── ModelError                               a model cannot be used
     └── WorkError (RuntimeError)                 the request is right, the work failed; exit code 1
-        ├── DivergenceError                          a loss is not a finite number
+        ├── DivergenceError                          a loss or vector is not a finite number
         └── ParityError                              two ways to the same vector disagree
 
 A message says in one line what was passed, what is allowed and what to do. It names arguments of the Python
@@ -58,7 +58,7 @@ class WorkError(LastwordError, RuntimeError):
 
 
 class DivergenceError(WorkError):
-    """A loss is not a finite number."""
+    """A loss or vector is not a finite number."""
 
 
 class ParityError(WorkError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -54,6 +57,27 @@ def test_a_model_that_changes_gets_another_shelf(cache):
     encoder.identity = "words-1"
     np.testing.assert_array_equal(stored.encode(["a text"]), before)
     assert len(encoder.asked) == 2
+
+
+def test_a_changed_configuration_or_tokenizer_gets_another_file(cache, load, llama_folder, tmp_path):
+    texts = ["A Man is driving a car", "the river"]
+    before = CachedEncoder(load(), cache).encode(texts)
+    changes = {
+        "rope": ("config.json", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}),
+        "eps": ("config.json", {"rms_norm_eps": 0.1}),
+        "activation": ("config.json", {"hidden_act": "gelu"}),
+        "tokenizer": ("tokenizer.json", {"normalizer": {"type": "Lowercase"}}),
+    }
+    for name, (file, change) in changes.items():
+        folder = shutil.copytree(llama_folder, tmp_path / name)
+        (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
+        cached = CachedEncoder(load(folder), cache)
+        vectors = cached.encode(texts)
+        assert cached.found == 0, name
+        assert np.abs(vectors - before).max() > 1e-4, name
+    again = CachedEncoder(load(shutil.copytree(llama_folder, tmp_path / "copy")), cache)
+    np.testing.assert_array_equal(again.encode(texts), before)
+    assert again.encoded == 0
 
 
 def test_vectors_that_are_no_numbers_are_not_kept(cache):

@@ -59,7 +59,9 @@ WRONG = {
     "negative_column": ["body"],
     "score_column": ["body"],
     "evaluation_column": ["body"],
+    "evaluation": ["nowhere.csv"],
     "split": ["tset"],
+    "delimiter": [";;", ""],
     "train_split": ["tset"],
     "recipe": ["nowhere.toml", "broken.toml", "unknown-key.toml", "wrong-value.toml"],
     "pairs": ["nowhere.csv", "texts.csv"],
@@ -202,6 +204,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
         return ["nowhere"]
     if isinstance(kind, Checked):
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
+                "encoding": ["latin9000"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):

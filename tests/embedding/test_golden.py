@@ -13,7 +13,7 @@ import pytest
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from transformers import AutoConfig, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -137,6 +137,29 @@ def test_a_folder_that_others_cannot_load_is_refused(
     message = refused(ParityError, load(template="ccw").save, tmp_path / "saved")
     assert message.startswith("the written folder, a llama model, does not load in sentence-transformers: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("token", ["   ", "\t\t", " man"])
+def test_white_space_in_added_tokens(load: Load, llama_folder: Path, tmp_path: Path, token: str) -> None:
+    """Stripping would change these tokens; the tokenizers of Pythia, OLMo and Phi-2 have such."""
+    base = shutil.copytree(llama_folder, tmp_path / "base")
+    backend = Tokenizer.from_file(str(base / "tokenizer.json"))
+    backend.add_tokens([AddedToken(token, normalized=True)])
+    backend.save(str(base / "tokenizer.json"))
+    embedder = load(_with_rows(base, backend.get_vocab_size()), template="ccw", pooling="lasttoken")
+    texts = [*TEXTS, f"a{token}b", f"{token}b", f"a{token}"]
+    plain = AutoTokenizer.from_pretrained(base)(texts, add_special_tokens=False)["input_ids"]
+    assert embedder.pipeline.tokenizer.text_ids(texts) == plain
+    folder = embedder.save(tmp_path / "saved")
+    assert AutoTokenizer.from_pretrained(folder)(texts)["input_ids"] == embedder.pipeline.tokenize(texts).ids
+
+
+def _with_rows(folder: Path, rows: int) -> Path:
+    """Give a model as many token embeddings."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    model.save_pretrained(folder)
+    return folder
 
 
 def test_other_ids_are_refused(

@@ -211,7 +211,7 @@ def test_a_saved_tokenizer_loads_as_what_it_was(tokenizer: TextTokenizer, tmp_pa
 
 def test_a_tokenizer_that_knows_no_letter(tmp_path: Path) -> None:
     """What it adds to a text is found all the same."""
-    backend = Tokenizer(models.WordLevel({"<s>": 0, "word": 1}))
+    backend = Tokenizer(models.BPE({"<s>": 0, "b": 1}, []))
     backend.add_special_tokens(["<s>"])
     backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     backend.save(str(tmp_path / "tokenizer.json"))

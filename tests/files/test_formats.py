@@ -143,6 +143,21 @@ def test_quotation_marks_swallow_no_rows(
     assert "quotation marks read as they are" in message
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+def test_rows_that_a_comma_may_have_swallowed_are_named(tmp_path: Path, said: Any, delimiter: str) -> None:
+    """Commas and line breaks are frequent in quoted texts, so both readings are likely."""
+    path = tmp_path / "a.csv"
+    path.write_text(
+        'text,label\none,1\n"Hello,2\nthree,3\nbye",4\n"a, b\nc",5\n"d,2\ne",3\n'.replace(",", delimiter)
+    )
+    texts = ["one", "Hello,2\nthree,3\nbye", "a, b\nc", "d,2\ne"]
+    assert read(path)["text"] == [text.replace(",", delimiter) for text in texts]
+    assert [message for message in said.messages if "detected" not in message] == [
+        f"{path}: lines 3 to 5 are one row, since a quotation mark at the beginning of a cell is closed there; if they "
+        "are rows, double that mark"
+    ]
+
+
 def test_a_quotation_mark_that_fits_no_reading_is_refused_with_its_line(
     tmp_path: Path, refused: Refused
 ) -> None:
@@ -325,6 +340,33 @@ def test_labels_of_several_types_and_strings_like_dates(tmp_path: Path) -> None:
     assert read_texts(path, ["text"], labels=["label"])["label"] == [
         "true", "1", "2.5", "2026-01-02", "2026-01-02T03:04:05Z", "1", "null",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["text", "label", "blank", "negatives"])
+def test_half_a_character(tmp_path: Path, refused: Refused, kind: Any) -> None:
+    """JSON from truncated texts has it; no file could be written with it."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"x": "a"}\n{"x": "b \\ud83d\\ude00"}\n{"x": "b \\ud83d"}\n')
+    message = refused(TableError, list, read_chunks(path, {"x": kind}, 5))
+    assert (
+        "1 of the first 3 rows have empty or non-text cells (half a character in 'x'; rows 2, counted"
+        in message
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("train.jsonl", '{"text": "2026-01-01", "label": "007"}\n{"text": "2026-01-02", "label": "1e5"}\n'),
+        ("train.csv", "text,label\n2026-01-01,007\n2026-01-02,1e5\n"),
+        ("train.json", '[{"text": "2026-01-01", "label": "007"}, {"text": "2026-01-02", "label": "1e5"}]'),
+    ],
+)
+def test_a_data_set_in_a_folder_keeps_its_texts(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    rows = {"text": ["2026-01-01", "2026-01-02"], "label": ["007", "1e5"]}
+    assert read_texts(f"hub:{tmp_path}", ["text", "label"]) == rows
+    assert read_texts(f"hub:{tmp_path}@train", ["text", "label"]) == rows
 
 
 def test_labels_that_are_nothing(tmp_path: Path, refused: Refused) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lastword.errors import TableError
-from lastword.experiments.pair_sources import draw_samples, read_sources
+from lastword.experiments.pair_sources import PairSource, draw_samples
 from lastword.files.pairs import read_pair_rows
 from lastword.pairs import Import, make_pairs
 from lastword.pairs.checking import check_pairs, write_fixed
@@ -57,7 +57,7 @@ def test_negatives_of_every_shape(tmp_path: Path, name: str, columns: dict[str, 
     path = write(tmp_path / name, **columns)
     assert [negatives for _, _, negatives in read_pair_rows(path)] == EXPECTED
     assert read_pairs([path, path]).negatives == EXPECTED * 2
-    (table,) = draw_samples(read_sources([str(path), "other"])[0], 4, seeds=1)
+    (table,) = draw_samples(PairSource("a", (str(path),)), 4, seeds=1)
     assert sorted(table["negative"].to_pylist()) == sorted(EXPECTED)
     pq.write_table(table, tmp_path / "drawn.parquet")
     assert sorted(read_pairs([tmp_path / "drawn.parquet"]).negatives) == sorted(EXPECTED)
@@ -103,7 +103,9 @@ def test_negatives_that_are_no_texts(
     tmp_path: Path, refused: Refused, name: str, columns: dict[str, Any], reason: str
 ) -> None:
     path = write(tmp_path / name, **columns)
-    message = f"of 4 rows have empty or non-text cells ({reason} in 'negative'; rows 2, counted from 0); fix them or"
+    message = (
+        f"of 4 rows have empty or non-text cells ({reason} in 'negative'; rows 2, counted from 0); fix them"
+    )
     readers = (
         lambda: read_pairs([path]),
         lambda: check_pairs(path),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lastword import probe
-from lastword.embedding import Embedder, GridPoint
+from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError, TableError
 from lastword.evaluation import vectors_classification_score, vectors_cluster_score
 from lastword.geometry import alignment, effective_rank, uniformity
@@ -315,17 +315,4 @@ def test_a_file_and_its_columns(load: Load, tmp_path: Path, refused: Refused) ->
     assert result.facts.data == f"{path} (split 'dev')"
     assert refused(RequestError, probe, load(), path, labels=LABELS) == (
         "labels of a file are in one of its columns: give label_column"
-    )
-
-
-def test_vectors_that_are_not_finite(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lastword.errors import WorkError
-
-    embedder = load()
-    spoilt = {GridPoint("none", "mean", 2): np.full((2 * len(TEXTS), 32), np.nan, np.float32)}
-    monkeypatch.setattr(Embedder, "encode_grid", lambda *args, **settings: dict(spoilt))
-    with pytest.raises(WorkError) as caught:
-        probe(embedder, TEXTS, templates="none", poolings="mean", layers=2)
-    assert str(caught.value) == (
-        "template 'none', mean, layer 2: vectors with numbers that are not finite: try dtype float32"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import click
 from lastword.cli.checks import FOLDER
 from lastword.cli.command import Group, option
 from lastword.cli.options import shared
+from lastword.files.plain_json import json_text
 from lastword.report.table import aligned
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def info(folder: Path | None, as_json: bool) -> None:
     opened = VectorCache(folder)
     files = opened.info()
     if as_json:
-        click.echo(json.dumps({"folder": str(opened.folder), "models": [_facts(file) for file in files]}))
+        click.echo(json_text({"folder": str(opened.folder), "models": [_facts(file) for file in files]}))
     else:
         click.echo(_table(files) if files else f"no vectors are cached in {opened.folder}")
 
@@ -68,7 +68,7 @@ def prune(folder: Path | None, as_json: bool, **conditions: Any) -> None:
 
     deleted = VectorCache(folder).prune(**conditions)
     if as_json:
-        click.echo(json.dumps([_facts(file) for file in deleted]))
+        click.echo(json_text([_facts(file) for file in deleted]))
         return
     if deleted:
         click.echo(_table(deleted))

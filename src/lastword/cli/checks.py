@@ -12,6 +12,7 @@ import click
 from lastword.bundled import PATHS, check_model
 from lastword.config import train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
+from lastword.files.sources import Source, TableFile, check_delimiter
 
 NEW = click.Path(path_type=Path)
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
@@ -85,6 +86,33 @@ class Existing(click.Path):
 
 
 FILE, FOLDER = Existing("file"), Existing("folder")
+
+
+class Table(click.ParamType[TableFile]):
+    """A file that is read as a table, with the encoding and the delimiter on the command line."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TableFile:
+        """The file; `Command` adds how it is read."""
+        return value if isinstance(value, TableFile) else TableFile(value)
+
+
+class Delimiter(click.ParamType[str]):
+    """A character between cells; `tab` and `\\t` are a tab."""
+
+    name = "delimiter"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The character."""
+        return "\t" if value in ("tab", "\\t") else str(value)
+
+    def check(self, delimiter: str) -> None:
+        """Refuse what cannot stand between cells."""
+        check_delimiter(delimiter)
+
+
+TABLE = Table()
 
 
 def check_device(name: str) -> None:
@@ -196,7 +224,7 @@ def check_unfixed_issue(name: str) -> None:
         raise RequestError(unknown_name("issue to remove", name, UNFIXED))
 
 
-def check_columns(file: str | Path, columns: Sequence[str]) -> None:
+def check_columns(file: Source, columns: Sequence[str]) -> None:
     """Read the beginning of a file: it must exist, be readable and have the columns.
 
     Args:

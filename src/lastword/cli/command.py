@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from lastword import console
-from lastword.cli.checks import check_output, check_value
+from lastword.cli.checks import TABLE, check_output, check_value
 from lastword.errors import LastwordError, RequestError, unknown_name
+from lastword.files.plain_json import json_text
 
 GENERAL = "General"
 _SHOWN_LIMIT = 10_000
@@ -126,6 +127,7 @@ class Command(_Help):
             self._refuse_ignored(ctx)
             for parameter in self.params:
                 check_value(parameter, ctx.params.get(parameter.name or ""))
+            self._add_reading(ctx)
             check_output(ctx.params)
             return super().invoke(ctx)
         except LastwordError as error:
@@ -145,6 +147,18 @@ class Command(_Help):
                 raise RequestError(
                     f"{flags[name]} is for {flags[needs]}: give {flags[needs]} too, or leave {flags[name]} out"
                 )
+
+    def _add_reading(self, ctx: click.Context) -> None:
+        """Put the encoding and the delimiter into the tables that the command reads."""
+        tables = [parameter.name or "" for parameter in self.params if parameter.type is TABLE]
+        if not tables:
+            return
+        how = {name: ctx.params.pop(name) for name in ("encoding", "delimiter")}
+        for name in tables:
+            files = ctx.params[name]
+            several = isinstance(files, tuple)
+            read = tuple(replace(file, **how) for file in (files if several else [files]))
+            ctx.params[name] = read if several else read[0]
 
     def _show_messages(self, ctx: click.Context, parameter: click.Parameter, quiet: bool) -> None:
         console.show_messages(quiet=quiet, rewrite=lambda message: as_flags(message, self.params))
@@ -209,6 +223,6 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
 def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None, **more: Any) -> None:
     """Print what a verb returned on stdout, as JSON (with `more` values) or as text."""
     if as_json:
-        click.echo(json.dumps(result.to_dict() | more, ensure_ascii=False))
+        click.echo(json_text(result.to_dict() | more))
     elif text:
         click.echo(text(result))

@@ -9,10 +9,11 @@ import click
 from click.core import ParameterSource
 
 from lastword.cli import options
-from lastword.cli.checks import NEW, Choice
+from lastword.cli.checks import NEW, TABLE, Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.errors import RequestError
+from lastword.files.sources import TableFile
 from lastword.paper.switches import checked_switches
 from lastword.report.table import aligned, percent, with_interval
 
@@ -36,7 +37,7 @@ _TASKS_OF = {
     "lastword evaluate pairs.csv --task sts --model adapted",
 )
 @click.argument(
-    "data", metavar="FILE", help="texts; for a retrieval a folder; or the bundled topics or products",
+    "data", metavar="FILE", type=TABLE, help="texts; for a retrieval a folder; or the bundled topics or products",
 )  # fmt: skip
 @option(
     _SCORING, "--task", "what is scored", default="clustering",
@@ -47,12 +48,12 @@ _TASKS_OF = {
 @options.as_published("score as the paper's own code does", "evaluation")
 @shared("--text-column", help="column of the texts; two, A,B, for sts  [default: text]", default=None)
 @shared("--label-column")
-@shared("--score-column", "--split", "--max-texts", "--seed", "--drop-empty")
+@shared("--score-column", "--split", "--max-texts", "--seed", "--drop-empty", "--encoding", "--delimiter")
 @options.models(dest="models", multiple=True)
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
 @option("Model", "--cache", "folder of cached vectors", type=NEW)
 @shared("--json")
-def evaluate(models: tuple[str, ...], data: str, as_json: bool, **settings: Any) -> None:
+def evaluate(models: tuple[str, ...], data: TableFile, as_json: bool, **settings: Any) -> None:
     """Score models on texts of your own, by the protocols of MTEB.
 
     Clustering gives the V-measure of k-means against the labels; classification the accuracy of a

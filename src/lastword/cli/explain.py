@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from lastword.cli.checks import FILE, FOLDER, check_columns
+from lastword.cli.checks import FILE, FOLDER, TABLE, check_columns
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.console import load_libraries
 from lastword.errors import RequestError
+from lastword.files.sources import TableFile
 
 
 @command(
@@ -18,14 +19,15 @@ from lastword.errors import RequestError
     'lastword explain tickets.csv --checkpoints adapted --text "a man is driving a car"',
 )
 @click.argument(
-    "data", metavar="FILE", help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or topics, products",
+    "data", metavar="FILE", type=TABLE,
+    help="texts: Parquet, CSV, TSV, JSON, Excel, plain lines; or topics, products",
 )  # fmt: skip
 @shared("--text-column")
 @option("Texts", "--positive-column", "column of texts with the same meaning, for the alignment")
 @shared("--label-column", help="column of the labels: shows the nearest words of each label", default=None)
 @shared("--max-texts", default=200)
 @shared("--seed", help="seed of the sample and of the clusters")
-@shared("--drop-empty")
+@shared("--drop-empty", "--encoding", "--delimiter")
 @shared("--model", dest="models", help="name or folder of a model; repeatable", multiple=True)
 @option(
     "Model", "--checkpoints", "folder of a training run: its base model and every checkpoint", type=FOLDER,
@@ -45,7 +47,7 @@ from lastword.errors import RequestError
 )  # fmt: skip
 @shared("--output", help="folder for explain.json, attention.svg and explain.html")
 @shared("--overwrite", "--json")
-def explain(data: str, models: tuple[str, ...], as_json: bool, **settings: Any) -> None:
+def explain(data: TableFile, models: tuple[str, ...], as_json: bool, **settings: Any) -> None:
     """Show what models attend to and how their vectors are distributed, side by side.
 
     For a sample of texts: what the attention of the last token falls on, layer by layer and head by head;

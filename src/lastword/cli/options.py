@@ -14,11 +14,12 @@ import click
 from lastword.augment import NOISES
 from lastword.bundled import check_model
 from lastword.cli import checks
-from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, split_names
+from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, split_names
 from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.embedding.pooling import POOLINGS
 from lastword.embedding.template import TEMPLATES
+from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
@@ -29,6 +30,8 @@ TYPES: dict[str, Any] = {
     "pooling": Checked("pooling", checks.check_pooling),
     "device": Checked("device", checks.check_device),
     **{name: Choice(name, names) for name, names in CHOICES.items()},
+    "encoding": Checked("encoding", check_encoding),
+    "delimiter": Delimiter(),
     "projections": Choices("projection", PROJECTIONS),
     "noise": Choices("noise", NOISES),
 }
@@ -51,6 +54,13 @@ SHARED: dict[str, dict[str, Any]] = {
     "--max-texts": {"group": TEXTS, "type": COUNT, "help": "use a fixed sample of at most N texts"},
     "--seed": {"group": TEXTS, "type": SEED, "default": 0, "help": "seed of the sample"},
     "--drop-empty": {"group": TEXTS, "is_flag": True, "help": "leave out rows with empty or non-text cells"},
+    "--encoding": {
+        "group": TEXTS, "type": TYPES["encoding"], "help": "of text files, such as latin-1  [default: detected]",
+    },
+    "--delimiter": {
+        "group": TEXTS, "type": TYPES["delimiter"], "metavar": "C",
+        "help": "between the cells of CSV and TSV files, such as ; or tab  [default: detected]",
+    },
     "--seeds": {"group": TRAINING, "type": click.IntRange(1, 100), "default": 3, "help": "training runs"},
     "--samples-per-label": {
         "group": SCORING, "type": click.IntRange(1, 10_000), "default": 8,
@@ -124,7 +134,10 @@ def development(help: str) -> Decorator:
 
 
 def read_sets(
-    settings: dict[str, Any], default: Sequence[str] = ()
+    settings: dict[str, Any],
+    default: Sequence[str] = (),
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> dict[str, tuple[list[str], list[str]]]:
     """The development texts that the options of `development` name; these are taken out of the settings."""
     from lastword.evaluation.development import read_development
@@ -132,7 +145,7 @@ def read_sets(
     return read_development(
         settings.pop("dev") or default, text_column=settings.pop("text_column"),
         label_columns=split_names(settings.pop("label_column")), split=settings.pop("split"),
-        drop_empty=settings.get("drop_empty", False),
+        drop_empty=settings.get("drop_empty", False), encoding=encoding, delimiter=delimiter,
     )  # fmt: skip
 
 

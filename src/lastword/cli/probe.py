@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import COUNT, FILE
+from lastword.cli.checks import COUNT, FILE, TABLE
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.embedding.pooling import POOLINGS
 from lastword.embedding.template import TEMPLATES
+from lastword.files.sources import TableFile
 
 SCORES = (
     "v_measure", "accuracy", "stability", "agreement", "tolerance", "effective_rank", "alignment", "uniformity",
@@ -22,13 +23,15 @@ SCORES = (
     "lastword probe tickets.csv --label-column topic --output probed",
     "lastword probe notes.txt --templates none,ccw --poolings mean,lasttoken --layers 4,6,8",
 )
-@click.argument("file", help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or topics, products")
+@click.argument(
+    "file", type=TABLE, help="texts: Parquet, CSV, TSV, JSON, Excel, plain lines; or topics, products",
+)  # fmt: skip
 @shared("--text-column")
 @shared("--label-column", help="column of the labels, if there are any", default=None)
 @shared("--split")
 @shared("--max-texts", default=1000)
 @shared("--seed", help="seed of the sample, the noise in the texts and the scores without labels")
-@shared("--drop-empty")
+@shared("--drop-empty", "--encoding", "--delimiter")
 @shared("--model", default="mini")
 @shared("--batch-tokens", "--dtype", "--device")
 @option(
@@ -64,7 +67,7 @@ SCORES = (
 @shared("--output", help="folder to write: probe.json and heatmap.svg")
 @shared("--resume", "--overwrite", "--json")
 def probe(
-    file: str, templates: tuple[str, ...], prefix: str | None, show: int, as_json: bool, **settings: Any
+    file: TableFile, templates: tuple[str, ...], prefix: str | None, show: int, as_json: bool, **settings: Any
 ) -> None:
     """Find out which template, pooling and layer of a model suit your texts.
 

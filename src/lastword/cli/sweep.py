@@ -38,6 +38,7 @@ from lastword.errors import RequestError
     is_flag=True,
 )  # fmt: skip
 @options.development("labelled texts that choose; repeatable  [default: the bundled ones]")
+@shared("--encoding", "--delimiter")
 @shared("--device")
 @shared("--output", required=True)
 @shared("--resume", "--overwrite", "--json")
@@ -48,18 +49,19 @@ def sweep(recipe: str, grid: tuple[str, ...], as_json: bool, **settings: Any) ->
     checkpoint. The folder holds every trial, sweep.json and a picture. --resume continues an interrupted
     sweep and repeats nothing that was finished.
     """
-    values = _values(grid)
+    reading = {name: settings.pop(name) for name in ("encoding", "delimiter")}
+    values = _values(grid) | {name: [value] for name, value in options.passed(reading).items()}
     check_training(read_recipe(recipe))
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
     from lastword.experiments import sweep as run
     from lastword.experiments.table import comparison_table
 
-    development = options.read_sets(settings, BUNDLED_DEVELOPMENT)
+    development = options.read_sets(settings, BUNDLED_DEVELOPMENT, **reading)
     result = run(recipe, settings.pop("output"), values=values, development=development, **settings)
     print_result(result, as_json, comparison_table)
 
 
-def _values(settings: Sequence[str]) -> dict[str, str]:
+def _values(settings: Sequence[str]) -> dict[str, Any]:
     """KEY=A,B,… → the values of each key."""
     grid: dict[str, str] = {}
     for setting in settings:

@@ -16,7 +16,7 @@ TRACKERS = (
 )  # fmt: skip
 GROUPS = {
     "Model": ("model", "template", "pooling", "layer", "max_tokens"),
-    "Pairs": ("pairs", "noise"),
+    "Pairs": ("pairs", "encoding", "delimiter", "noise"),
     "Training": (),
     "Adapter": ("rank", "alpha", "dropout", "projections"),
     "Memory": ("dtype", "quantize", "batch_tokens", "graph_gib"),
@@ -52,7 +52,7 @@ def train(recipe: str | None, as_published: tuple[str, ...], as_json: bool, **se
     values = {**(read_recipe(recipe) if recipe else {}), **options.passed(flags)}
     switches = as_published or tuple(values.pop("as_published", ()))
     check_training(values)
-    sets = options.read_sets(settings)
+    sets = options.read_sets(settings, encoding=values.get("encoding"), delimiter=values.get("delimiter"))
     load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.evaluation.development import ClusterScorer
     from lastword.training import train as run

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lastword.console import progress, warn
 from lastword.embedding.memory import release_memory
 from lastword.embedding.pipeline import LayerPooling, Pipeline
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.tokens import Sequences, require_strings
+from lastword.errors import DivergenceError
 
 WINDOW = 16_384  # texts that are tokenized, and sorted by length, together
 Vectors = dict[LayerPooling, np.ndarray]
@@ -70,21 +72,42 @@ def stream_texts(
 
     Yields:
         The vectors of each window.
+
+    Raises:
+        DivergenceError: the model gives a text a vector that is not finite.
     """
     passes, done, truncated = pipeline.passes(poolings), 0, 0
-    for window in _windows(pipeline, numbered, passes):
+    for strings, window in _windows(pipeline, numbered, passes):
         vectors: Vectors = {}
         for group, sequences in zip(passes, window, strict=True):
-            vectors |= _embedded(pipeline, sequences, group, layers, batch_tokens, advance)
+            vectors |= _embedded(pipeline, strings, sequences, group, layers, batch_tokens, advance)
         done, truncated = done + len(window[0]), truncated + window[0].truncated
         yield vectors
     if truncated:
         warn(f"{truncated} of {done} texts were truncated to {pipeline.max_tokens} tokens")
 
 
+def finite(pipeline: Pipeline, vectors: Tensor, texts: Sequence[str]) -> np.ndarray:
+    """The vectors of a batch of n texts, (n, dim), as an array.
+
+    Raises:
+        DivergenceError: a vector is not finite.
+    """
+    rows: np.ndarray = vectors.cpu().numpy()
+    invalid = (~np.isfinite(rows).all(axis=1)).nonzero()[0]
+    if len(invalid):
+        others = f" and {len(invalid) - 1} more texts of the batch" if len(invalid) > 1 else ""
+        raise DivergenceError(
+            f"{pipeline.backbone.name} gives no finite vector for {texts[invalid[0]][:60]!r}{others}: use "
+            "dtype='float32', or another model or checkpoint"
+        )
+    return rows
+
+
 @torch.inference_mode()
 def _embedded(
     pipeline: Pipeline,
+    texts: Sequence[str],
     sequences: Sequences,
     poolings: Sequence[Pooling],
     layers: Sequence[int],
@@ -100,7 +123,7 @@ def _embedded(
     for batch in pipeline.batches(sequences, batch_tokens):
         shapes += 1
         for point, pooled in pipeline.pooled(batch, poolings, layers).items():
-            vectors[point][batch.rows] = pooled.cpu().numpy()
+            vectors[point][batch.rows] = finite(pipeline, pooled, [texts[row] for row in batch.rows])
         advance(len(batch.rows))
     if shapes > 1:  # the allocator keeps what each shape used
         release_memory()
@@ -109,14 +132,14 @@ def _embedded(
 
 def _windows(
     pipeline: Pipeline, numbered: Iterable[tuple[int, str]], passes: Sequence[Sequence[Pooling]]
-) -> Iterator[list[Sequences]]:
+) -> Iterator[tuple[Sequence[str], list[Sequences]]]:
     """Windows of texts, tokenized once for each pass; the next one is tokenized while the caller computes."""
     texts = iter(numbered)
 
-    def tokenized(window: list[tuple[int, str]]) -> list[Sequences]:
+    def tokenized(window: list[tuple[int, str]]) -> tuple[Sequence[str], list[Sequences]]:
         numbers, strings = zip(*window, strict=True)
         append = [any(pooling.needs_eos for pooling in group) for group in passes]
-        return [pipeline.tokenize(strings, eos, numbers) for eos in append]
+        return strings, [pipeline.tokenize(strings, eos, numbers) for eos in append]
 
     window = list(itertools.islice(texts, WINDOW))
     following = list(itertools.islice(texts, WINDOW)) if len(window) == WINDOW else []

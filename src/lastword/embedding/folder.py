@@ -33,6 +33,7 @@ from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import SAVED_CLASS
 from lastword.embedding.weights import write_weights
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
+from lastword.files.plain_json import json_text
 from lastword.files.run_folder import replace
 
 LASTWORD_JSON = "lastword.json"
@@ -267,4 +268,4 @@ def _lastword_json(pipeline: Pipeline, provenance: Provenance) -> dict[str, Any]
 
 
 def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json_text(content, indent=2) + "\n", encoding="utf-8")

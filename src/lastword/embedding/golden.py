@@ -6,7 +6,6 @@ sentence-transformers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from transformers import AutoTokenizer
 from lastword.console import silenced
 from lastword.embedding.pipeline import Pipeline
 from lastword.errors import ParityError
+from lastword.files.plain_json import json_text
 
 GOLDEN = "golden.json"
 # Short, long, of equal length, quoted, in other scripts, with emoji and unusual white space. Changing a text
@@ -62,7 +62,7 @@ def write_golden(folder: Path, pipeline: Pipeline, encode: Encode, *, exact: boo
         "texts": list(GOLDEN_TEXTS),
         "vectors": [[float(f"{x:.8g}") for x in row] for row in vectors],
     }
-    (folder / GOLDEN).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / GOLDEN).write_text(json_text(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _require_equal_ids(folder: Path, pipeline: Pipeline) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lastword.console import progress
-from lastword.embedding.encoding import encode_texts
+from lastword.embedding.encoding import encode_texts, finite
 from lastword.embedding.forward.path import BranchingPath
 from lastword.embedding.forward.tree import Tree
 from lastword.embedding.pipeline import Pipeline, pooling_mask
@@ -84,7 +84,9 @@ def encode_grid(
             for batch in _batches(pipeline, family, ids, shared, batch_tokens):
                 with torch.inference_mode():
                     for point, pooled in _pooled(pipeline, family, batch, axes):
-                        grid[point][batch.rows] = pooled.cpu().numpy()
+                        grid[point][batch.rows] = finite(
+                            pipeline, pooled, [unique[row] for row in batch.rows]
+                        )
                 advance(len(batch.rows) * len(family.templates))
             alone = sorted(set(range(len(unique))) - set(shared))
             for point, vectors in _separately(

@@ -2,7 +2,7 @@
 
 White space at both ends of a text is removed. The tokenizer itself does it, by a normalizer that is saved
 with it, so that every other reader of the folder does the same. Where other readers would not use the saved
-normalizer (`keeps_normalizer`), white space counts here too.
+normalizer (`keeps_normalizer`), or white space is a token of its own, white space counts here too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TextTokenizer:
         normalizer = definition["normalizer"]
         definition["normalizer"] = bare = _without_strip(normalizer)
         self._parts = Tokenizer.from_str(json.dumps(definition))
-        definition["normalizer"] = _with_strip(bare) if strip else normalizer
+        definition["normalizer"] = _with_strip(bare) if strip and _may_strip(definition) else normalizer
         self._texts = Tokenizer.from_str(json.dumps(definition))
         self.bos_id: int | None = hf.bos_token_id
         self.eos_id: int | None = hf.eos_token_id
@@ -126,6 +126,14 @@ def keeps_normalizer(config: PreTrainedConfig) -> bool:
         loaded: Any = AutoTokenizer.from_pretrained(folder, config=config)
     kept: bool = loaded(" a ")["input_ids"] == loaded("a")["input_ids"]
     return kept
+
+
+def _may_strip(definition: dict[str, Any]) -> bool:
+    """Whether stripping leaves the added tokens as they are; those of Pythia, OLMo and Phi-2 are runs of spaces."""
+    return all(
+        token["content"] == token["content"].strip() or not token["normalized"]
+        for token in definition["added_tokens"]
+    )
 
 
 def _with_strip(normalizer: dict[str, object] | None) -> dict[str, object]:

@@ -84,7 +84,7 @@ class SentenceTransformerEncoder:
         device: None is the best available.
 
     Attributes:
-        identity: name and hash of weights, modules, tokenizer and prompts.
+        identity: name and hash of weights, modules, their configurations, tokenizer and prompts.
 
     Raises:
         MissingFileError: a path that is not a folder.
@@ -128,14 +128,22 @@ class SentenceTransformerEncoder:
 
 
 def _hash_model(model: Any) -> str:
-    """Hash everything that decides a vector: tokenizer with its template, modules with their pooling, weights."""
+    """Hash everything that decides a vector: tokenizer with its template, modules, their configurations, weights."""
     import torch
+    from transformers import PreTrainedModel
 
     digest = hashlib.sha256()
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
     words = tokenizer.to_str() if tokenizer else repr(model.tokenizer)
     sizes, prompts = (model.max_seq_length, model.truncate_dim), (model.prompts, model.default_prompt_name)
-    for fact in (model, words, *sizes, *prompts):
+    configs = [
+        sorted(
+            (name, str(value)) for name, value in module.config.to_dict().items() if not name.startswith("_")
+        )
+        for module in model.modules()
+        if isinstance(module, PreTrainedModel)
+    ]
+    for fact in (model, words, *sizes, *prompts, *configs):
         digest.update(f"{fact}\0".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())

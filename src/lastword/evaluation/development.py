@@ -12,6 +12,7 @@ from lastword.evaluation.clustering import cluster_score
 from lastword.evaluation.labels import require_labels
 from lastword.evaluation.local import BUNDLED
 from lastword.files.run_folder import hash_of
+from lastword.files.sources import TableFile
 from lastword.files.tables import read_texts
 from lastword.uncertainty import Score, combine
 
@@ -63,6 +64,8 @@ def read_development(
     label_columns: Sequence[str] = ("label",),
     split: str | None = None,
     drop_empty: bool = False,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> dict[str, tuple[list[str], list[str]]]:
     """Read labelled development texts, leaving out the rows of other splits.
 
@@ -73,6 +76,7 @@ def read_development(
         label_columns: columns of labels; each makes a set of its own.
         split: for files that name none.
         drop_empty: leave out rows without text or label instead of refusing the file.
+        encoding, delimiter: of the files; None detects them.
 
     Returns:
         Name → (texts, labels); the name is that of the file, with the split and, of several, the column.
@@ -91,7 +95,8 @@ def read_development(
             name += f", {column}" if len(label_columns) > 1 else ""
             if name in sets:
                 raise RequestError(f"two development sets are called {name!r}: rename a file")
-            cells = read_texts(path, [text_column], labels=[column], where=where, drop_empty=drop_empty)
+            source = path if file in BUNDLED else TableFile(path, encoding, delimiter)
+            cells = read_texts(source, [text_column], labels=[column], where=where, drop_empty=drop_empty)
             require_labels(cells[column], "clustering", name)
             sets[name] = (cells[text_column], cells[column])
     return sets

@@ -23,6 +23,7 @@ from lastword.evaluation.labels import require_labels, require_samples
 from lastword.evaluation.retrieval import document_texts, retrieval_score
 from lastword.evaluation.sts import sts_score
 from lastword.files.inputs import Collection, LabelledTexts, ScoredPairs, two_columns
+from lastword.files.sources import Source
 from lastword.uncertainty import Difference, Score, compare
 
 TASKS = ("clustering", "classification", "sts", "retrieval")
@@ -113,7 +114,7 @@ class LocalTask:
 
 def evaluate(
     models: Model | Sequence[Model],
-    data: str | Path,
+    data: Source,
     *,
     text_column: str | None = None,
     label_column: str = "label",
@@ -137,8 +138,8 @@ def evaluate(
     Args:
         models: one or several: a decoder's name or folder, "tfidf", "sentence-transformers:NAME_OR_FOLDER", or an
             object with `encode` and `identity`, such as an `Embedder`.
-        data: a file, or the bundled "topics" or "products"; for a retrieval a folder in the layout of BEIR
-            (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv).
+        data: a file or `TableFile`, or the bundled "topics" or "products"; for a retrieval a folder in the layout
+            of BEIR (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv).
         text_column: column of the texts; None is "text", and "sentence1,sentence2" for sts.
         label_column: column of the labels.
         score_column: column of the scores of pairs.
@@ -190,7 +191,7 @@ def evaluate(
 
 
 def read_task(
-    data: str | Path,
+    data: Source,
     *,
     task: str = "clustering",
     text_column: str | None = None,
@@ -210,28 +211,28 @@ def read_task(
     """
     if task not in TASKS:
         raise RequestError(unknown_name("task", task, TASKS))
-    path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
+    source = path_of(str(data)) if str(data) in BUNDLED else data
     columns = (text_column or "text", label_column)
     texts: list[str]
     measure: Callable[[TextEncoder], Score]
     if task == "sts":
         sides = two_columns(text_column or "sentence1,sentence2")
-        pairs = ScoredPairs.read(path, sides, score_column, split, drop_empty).sample(max_texts, seed)
+        pairs = ScoredPairs.read(source, sides, score_column, split, drop_empty).sample(max_texts, seed)
         texts, measure = [*pairs.first, *pairs.second], partial(sts_score, pairs=pairs)
     elif task == "retrieval":
         if max_texts is not None:
             raise RequestError(f"max_texts={max_texts}: a retrieval needs all documents; leave it out")
-        collection = Collection.read(path, split or "test")
+        collection = Collection.read(Path(source), split or "test")
         texts, measure = document_texts(collection), partial(retrieval_score, collection=collection)
     elif task == "clustering":
-        test = LabelledTexts.read(path, columns, split, drop_empty).sample(max_texts, seed)
+        test = LabelledTexts.read(source, columns, split, drop_empty).sample(max_texts, seed)
         require_labels(test.labels, "clustering", test.where)
         texts = list(dict.fromkeys(test.texts))
         measure = partial(cluster_score, texts=test.texts, labels=test.labels)
     else:
         test_split = split or "test"
-        train = _read_train(path, columns, train_split, test_split, samples_per_label, drop_empty)
-        test = LabelledTexts.read(path, columns, test_split, drop_empty).sample(max_texts, seed)
+        train = _read_train(source, columns, train_split, test_split, samples_per_label, drop_empty)
+        test = LabelledTexts.read(source, columns, test_split, drop_empty).sample(max_texts, seed)
         texts = train.texts  # all of them, and not only the few that are drawn
         measure = partial(
             classification_score, train_texts=train.texts, train_labels=train.labels, test_texts=test.texts,
@@ -305,7 +306,7 @@ def _compared(task: LocalTask, rows: Sequence[ModelScore]) -> Evaluation:
 
 
 def _read_train(
-    path: Path,
+    source: Source,
     columns: tuple[str, str],
     train_split: str,
     test_split: str,
@@ -314,7 +315,7 @@ def _read_train(
 ) -> LabelledTexts:
     if train_split == test_split:
         raise RequestError(f"split and train_split are both {train_split!r}: give two different splits")
-    train = LabelledTexts.read(path, columns, train_split, drop_empty)
+    train = LabelledTexts.read(source, columns, train_split, drop_empty)
     require_labels(train.labels, "classification", train.where)
     require_samples(train.labels, samples_per_label, train.where)
     return train

@@ -14,13 +14,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from lastword.bundled import NAMES, PATHS, path_of
+from lastword.bundled import PATHS
 from lastword.config import TrainConfig, train_config
 from lastword.errors import RequestError
 from lastword.evaluation.development import Development
 from lastword.experiments.comparison import Comparison
 from lastword.files.pairs import PairRow, read_pair_rows
 from lastword.files.run_folder import RunFolder
+from lastword.files.sources import Source, TableFile
 from lastword.files.tables import require_columns
 
 LEAST_STEPS = 60
@@ -41,11 +42,17 @@ class PairSource:
     """
 
     name: str
-    files: tuple[str, ...]
+    files: tuple[Source, ...]
 
 
-def read_sources(sources: Sequence[str]) -> list[PairSource]:
+def read_sources(
+    sources: Sequence[str], *, encoding: str | None = None, delimiter: str | None = None
+) -> list[PairSource]:
     """Read `a.parquet`, or `a.parquet+b.parquet` for a mixture in equal parts.
+
+    Args:
+        sources: files of pairs.
+        encoding, delimiter: of text files; None detects them.
 
     Raises:
         RequestError: no file, fewer than two sources, or two with the same name.
@@ -53,12 +60,12 @@ def read_sources(sources: Sequence[str]) -> list[PairSource]:
     """
     read = []
     for source in sources:
-        files = tuple(part for part in source.split(JOIN) if part)
+        files = tuple(TableFile(part, encoding, delimiter) for part in source.split(JOIN) if part)
         if not files:
             raise RequestError(f"{source!r} is no source of pairs: give a file, or several as A{JOIN}B")
         for file in files:
-            require_columns(PATHS.get(file, file), ["anchor", "positive"])
-        read.append(PairSource(JOIN.join(Path(file).stem for file in files), files))
+            require_columns(PATHS.get(str(file), file), ["anchor", "positive"])
+        read.append(PairSource(JOIN.join(Path(str(file)).stem for file in files), files))
     names = [source.name for source in read]
     if len(names) < 2:
         raise RequestError(f"{len(names)} source of pairs: a comparison needs two or more")
@@ -125,7 +132,7 @@ def compare_pairs(
 
     record = resolved | {
         "most_pairs": pairs,
-        "sources": {source.name: list(source.files) for source in sources},
+        "sources": {source.name: list(map(str, source.files)) for source in sources},
     }
     files = [str(resolved["model"]), *(file for source in sources for file in source.files)]
     return run_series(
@@ -139,7 +146,9 @@ def draw_samples(source: PairSource, pairs: int, seeds: int) -> list[pa.Table]:
     Raises:
         MissingFileError, TableError: see the message.
     """
-    files = {file: _read(file) for file in source.files}
+    files = {
+        str(file): list(read_pair_rows(PATHS.get(str(file), file), drop_empty=True)) for file in source.files
+    }
     tables = []
     for seed in range(seeds):
         rows: list[PairRow] = []
@@ -151,8 +160,3 @@ def draw_samples(source: PairSource, pairs: int, seeds: int) -> list[pa.Table]:
         arrays = [pa.array(cells, kind) for cells, kind in zip(columns, _SCHEMA.types, strict=True)]
         tables.append(pa.table(arrays, schema=_SCHEMA))
     return tables
-
-
-def _read(file: str) -> list[PairRow]:
-    """Anchor, positive and hard negatives."""
-    return list(read_pair_rows(path_of(file) if file in NAMES else file, drop_empty=True))

@@ -24,6 +24,7 @@ from lastword.evaluation.development import Development, fingerprints
 from lastword.experiments.comparison import Comparison, TrainingRun, read_scores
 from lastword.experiments.picture import write_picture
 from lastword.files.run_folder import RunFolder, fingerprint, write_json
+from lastword.files.sources import Source
 from lastword.training import LastStep, Scorer, Variant, train
 from lastword.uncertainty import Score
 
@@ -64,7 +65,7 @@ def run_series(
     *,
     subject: str,
     record: Mapping[str, Any],
-    files: Sequence[str | Path] = (),
+    files: Sequence[Source] = (),
     scorer: Scorer | None = None,
     device: str | None = None,
 ) -> Comparison:

@@ -30,6 +30,7 @@ from lastword.explanation.shares import attention_shares
 from lastword.explanation.vocabulary import Vocabulary
 from lastword.explanation.words import english_stop_words, marked_tokens, read_stop_words
 from lastword.files.run_folder import RunFolder, write_json
+from lastword.files.sources import Source
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class _Options:
 
 
 def explain(
-    data: str | Path,
+    data: Source,
     models: str | Path | Embedder | Sequence[str | Path | Embedder] = (),
     *,
     checkpoints: str | Path | None = None,
@@ -73,7 +74,7 @@ def explain(
     from them.
 
     Args:
-        data: a file, or the bundled "topics" or "products".
+        data: a file or `TableFile`, or the bundled "topics" or "products".
         models: one or several names, folders or loaded embedders; base models get the template and pooling of
             the others.
         checkpoints: output folder of a training run, or OUTPUT.partial of an unfinished one: its base model

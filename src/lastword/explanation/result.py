@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from lastword.explanation.groups import Group
 from lastword.explanation.shares import KINDS, Kind, Shares
 from lastword.explanation.vocabulary import Word
 from lastword.explanation.words import Token
+from lastword.files.plain_json import json_values
 from lastword.uncertainty import MeanInterval, mean_interval, mean_intervals
 
 
@@ -140,16 +138,5 @@ class Explanation:
             "reference": reference.name,
             "models": [{**model.to_dict(), "gain": model.gain(reference).to_dict()} for model in self.models],
         }
-        plain: dict[str, Any] = _json_values(content)
+        plain: dict[str, Any] = json_values(content)
         return plain
-
-
-def _json_values(value: Any) -> Any:
-    """The same with null for NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _json_values(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json_values(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lastword.bundled import PATHS
 from lastword.files.inputs import sample_rows
+from lastword.files.sources import Source
 from lastword.files.tables import read_texts
 
 _DETAILED = 2  # texts of the file that are shown token by token by default
@@ -25,7 +25,7 @@ class Sample:
 
 
 def read_sample(
-    data: str | Path,
+    data: Source,
     text_column: str = "text",
     positive_column: str | None = None,
     label_column: str | None = None,

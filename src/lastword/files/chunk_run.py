@@ -16,7 +16,9 @@ import pyarrow.parquet
 
 from lastword.console import info, progress
 from lastword.files.formats import count_rows
+from lastword.files.plain_json import json_text
 from lastword.files.run_folder import RunFolder
+from lastword.files.sources import Source
 from lastword.files.tables import Chunk, Kind, read_chunks
 
 PARTS = "part-*.parquet"
@@ -53,7 +55,7 @@ class Part:
 
 
 def run_chunks(
-    source: str | Path,
+    source: Source,
     kinds: Mapping[str, Kind],
     work: Work,
     run: RunFolder,
@@ -95,7 +97,7 @@ def run_chunks(
 
 def _write(path: Path, table: pa.Table, facts: dict[str, Any], chunk: Chunk) -> None:
     """Write a part atomically."""
-    record = json.dumps({"rows": chunk.read, "unusable": len(chunk.unusable), "facts": facts})
+    record = json_text({"rows": chunk.read, "unusable": len(chunk.unusable), "facts": facts})
     temporary = path.with_suffix(".tmp")
     pa.parquet.write_table(table.replace_schema_metadata({_FACTS: record}), temporary)
     temporary.replace(path)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from lastword.console import info_once
+from lastword.console import info_once, warn_once
 from lastword.files.sources import TableFile, announce
 
 DEFAULTS = {".csv": ",", ".tsv": "\t"}
 _DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is shorter than a long document
+Warn = Callable[[int, int], None]
+"""Gets the first and the last line of a row."""
 _LITERAL = "quotation marks read as they are"
 
 
@@ -64,7 +67,7 @@ class Delimited:
         """
         done = 0
         try:
-            for cells in self._read(self.quoted):
+            for cells in self._read(self.quoted, self._warn):
                 yield cells
                 done += 1
         except _RowError:
@@ -83,9 +86,16 @@ class Delimited:
         except _RowError:
             return False
 
-    def _read(self, quoted: bool) -> Iterator[list[str]]:
+    def _warn(self, first: int, last: int) -> None:
+        """Name a cell that may have swallowed rows: other than tabs, commas and the like are frequent in texts."""
+        warn_once(
+            f"{self.file}: lines {first} to {last} are one row, since a quotation mark at the beginning of a cell is "
+            "closed there; if they are rows, double that mark"
+        )
+
+    def _read(self, quoted: bool, warn: Warn | None = None) -> Iterator[list[str]]:
         with self.file.open_text(newline="") as text:  # a cell may have a line break
-            yield from _parsed(text, self.delimiter, quoted)
+            yield from _parsed(text, self.delimiter, quoted, warn)
 
 
 def delimited(file: TableFile, default: str, asked: Sequence[str]) -> Delimited:
@@ -143,7 +153,9 @@ def _header(lines: Sequence[str], delimiter: str, quoted: bool, whole: bool) -> 
     return header
 
 
-def _parsed(lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[list[str]]:
+def _parsed(
+    lines: Iterable[str], delimiter: str, quoted: bool, warn: Warn | None = None
+) -> Iterator[list[str]]:
     """Yield the rows, all of the length of the first; empty lines are skipped."""
     csv.field_size_limit(_LONGEST_CELL)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
@@ -154,8 +166,14 @@ def _parsed(lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[list
             width = width or len(cells)
             if len(cells) != width and cells:
                 raise _RowError(_ragged(len(cells), width, delimiter), line + 1, reader.line_num)
-            if delimiter == "\t" and reader.line_num > line + 1 and _swallowed(cells):
-                raise _RowError(": a quotation mark here swallows rows; double it", line + 1, reader.line_num)
+            if reader.line_num > line + 1 and _swallowed(cells, delimiter):
+                if delimiter == "\t":
+                    raise _RowError(
+                        ": a quotation mark here swallows rows; double it", line + 1, reader.line_num
+                    )
+                if warn:
+                    warn(line + 1, reader.line_num)
+                    warn = None
             line = reader.line_num
             if cells:
                 yield cells
@@ -179,7 +197,10 @@ def _name(delimiter: str) -> str:
     return "a tab" if delimiter == "\t" else repr(delimiter)
 
 
-def _swallowed(cells: list[str]) -> bool:
+def _swallowed(cells: list[str], delimiter: str) -> bool:
     """Whether a cell goes over lines that each would be a row of the same length by itself."""
-    counts = {line.count("\t") for line in "\t".join(cells).split("\n")}
-    return counts == {len(cells) - 1} and any("\t" in cell and "\n" in cell for cell in cells)
+    text = delimiter.join(cells)
+    if delimiter != "\t" and re.search(rf"{re.escape(delimiter)}\s", text):
+        return False  # as between words
+    counts = {line.count(delimiter) for line in text.split("\n")}
+    return counts == {len(cells) - 1} and any(delimiter in cell and "\n" in cell for cell in cells)

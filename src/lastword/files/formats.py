@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from lastword.errors import TableError
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
-from lastword.files.sources import HUB, STANDARD_INPUT, Source, TableFile, announce, table_file
+from lastword.files.sources import FORMATS, HUB, STANDARD_INPUT, Source, TableFile, announce, table_file
 
 Block = dict[str, list[object]]
 """Column → cells of consecutive rows."""
@@ -107,6 +107,10 @@ def read_blocks(source: Source, columns: Columns) -> Iterator[Block]:
         TableError: a missing or repeated column, no rows, or unreadable content; the message names the line.
     """
     file = table_file(source)
+    if stored := _hub_files(file):
+        for path in stored:
+            yield from read_blocks(path, columns)
+        return
     chosen: dict[str, str] = {}
     empty = True
     for part in _parts(file, columns):
@@ -226,6 +230,21 @@ def plain(cell: object) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     return str(cell)
+
+
+def _hub_files(file: TableFile) -> list[TableFile]:
+    """The files of a data set in a folder: the library would guess types, and turn texts into dates."""
+    name, _, split = str(file.path).removeprefix(HUB).partition("@")
+    if not str(file.path).startswith(HUB) or not Path(name).is_dir():
+        return []
+    import datasets
+
+    try:
+        found = datasets.load_dataset_builder(name).config.data_files or {}
+    except (OSError, ValueError):
+        return []  # the library says why
+    files = [replace(file, path=path) for path in found.get(split or "train", ())]
+    return files if all(each.format in FORMATS for each in files) else []
 
 
 def _hub_parts(file: TableFile) -> Iterator[Part]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from lastword.console import warn
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.files.formats import BLOCK_ROWS
+from lastword.files.sources import Source, TableFile
 from lastword.files.tables import Kind, read_chunks, read_texts
 
 
@@ -28,15 +29,17 @@ class LabelledTexts:
     where: str
 
     @classmethod
-    def read(cls, path: Path, columns: tuple[str, str], split: str | None, drop_empty: bool) -> LabelledTexts:
+    def read(
+        cls, source: Source, columns: tuple[str, str], split: str | None, drop_empty: bool
+    ) -> LabelledTexts:
         """Read a column of texts and one of labels, of all rows or of one split.
 
         Raises:
             MissingFileError, TableError: see the message.
         """
         text, label = columns
-        cells = read_texts(path, [text], labels=[label], where=_condition(split), drop_empty=drop_empty)
-        return cls(cells[text], cells[label], _origin(path, split))
+        cells = read_texts(source, [text], labels=[label], where=_condition(split), drop_empty=drop_empty)
+        return cls(cells[text], cells[label], _origin(source, split))
 
     def sample(self, most: int | None, seed: int) -> LabelledTexts:
         """Draw at most `most` texts, the same ones for the same seed, in their order."""
@@ -65,7 +68,7 @@ class ScoredPairs:
     @classmethod
     def read(
         cls,
-        path: Path,
+        source: Source,
         columns: tuple[str, str],
         score_column: str,
         split: str | None,
@@ -77,10 +80,10 @@ class ScoredPairs:
             MissingFileError, TableError: see the message.
         """
         cells = read_texts(
-            path, columns, numbers=[score_column], where=_condition(split), drop_empty=drop_empty
+            source, columns, numbers=[score_column], where=_condition(split), drop_empty=drop_empty
         )
         scores = [float(score) for score in cells[score_column]]
-        return cls(cells[columns[0]], cells[columns[1]], scores, _origin(path, split))
+        return cls(cells[columns[0]], cells[columns[1]], scores, _origin(source, split))
 
     def sample(self, most: int | None, seed: int) -> ScoredPairs:
         """Draw at most `most` pairs, the same ones for the same seed, in their order."""
@@ -173,8 +176,8 @@ def _condition(split: str | None) -> dict[str, str] | None:
     return {"split": split} if split else None
 
 
-def _origin(path: Path, split: str | None) -> str:
-    return f"{path} (split {split!r})" if split else str(path)
+def _origin(source: Source, split: str | None) -> str:
+    return f"{source} (split {split!r})" if split else str(source)
 
 
 def _beir_texts(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -192,15 +195,16 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
         splits = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
         raise MissingFileError(f"no file {path}: choose another split; there are: {splits}")
     relevant: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        cells = line.rstrip("\r").split("\t")
-        if not line.strip() or (number == 1 and cells[-1] == "score"):
-            continue
-        try:
-            query, document, grade = cells
-            relevant.setdefault(query, {})[document] = int(grade)
-        except ValueError:
-            raise TableError(
-                f"{path}, line {number}: give query-id, corpus-id and an integer score"
-            ) from None
+    with TableFile(path).open_text() as file:
+        for number, line in enumerate(file, 1):
+            cells = line.rstrip("\n").split("\t")
+            if not line.strip() or (number == 1 and cells[-1] == "score"):
+                continue
+            try:
+                query, document, grade = cells
+                relevant.setdefault(query, {})[document] = int(grade)
+            except ValueError:
+                raise TableError(
+                    f"{path}, line {number}: give query-id, corpus-id and an integer score"
+                ) from None
     return relevant

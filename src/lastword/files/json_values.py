@@ -16,12 +16,16 @@ _BETWEEN = re.compile(r"\s*,?\s*")
 
 def json_lines(file: IO[str]) -> Iterator[Row]:
     """One object a line; a file that is an array all the same is read as one."""
+    decode = json.JSONDecoder().raw_decode
     for number, line in enumerate(file, 1):
         if number == 1 and line.lstrip().startswith("["):
             yield from json_objects(file, line)
-        elif line.strip():
+        elif text := line.strip():
             try:
-                yield _object(json.loads(line))
+                value, end = decode(text)
+                if end < len(text):
+                    raise MalformedError("Extra data")
+                yield _object(value)
             except (json.JSONDecodeError, MalformedError) as error:
                 raise MalformedError(f"line {number}: {getattr(error, 'msg', error)}") from error
 
@@ -65,7 +69,9 @@ def _line(first: int, text: str, position: int) -> str:
 def _object(value: object) -> Row:
     if not isinstance(value, dict):
         raise MalformedError('not an object, such as {"text": "a red apple"}')
-    if value and all(isinstance(cell, dict) for cell in value.values()):
+    if isinstance(next(iter(value.values()), None), dict) and all(
+        isinstance(cell, dict) for cell in value.values()
+    ):
         raise MalformedError(
             "an object of columns: write one object for each row, in pandas by orient='records'"
         )

@@ -18,6 +18,7 @@ from typing import Any
 from lastword.console import warn
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.files.locks import FileLock
+from lastword.files.plain_json import json_text
 
 SETTINGS, INPUTS = "settings.json", "inputs.json"
 _ADDED_TO_NAMES = len(
@@ -232,7 +233,7 @@ def require_writable(output: Path) -> None:
         raise RequestError(f"cannot write {shown}: {reason}; choose another path")
 
 
-def fingerprint(source: str | Path) -> str:
+def fingerprint(source: str | os.PathLike[str]) -> str:
     """A hash of the content of a file, or of all files of a folder, to notice that a resumed run gets another input.
 
     A data set or model on the Hub is represented by its name.
@@ -255,7 +256,7 @@ def hash_of(content: object) -> str:
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file atomically."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json_text(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 

@@ -19,8 +19,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, cast
 
-import pyarrow as pa
-
 from lastword.console import info_once
 from lastword.errors import MissingFileError, RequestError, TableError
 
@@ -118,6 +116,8 @@ class TableFile:
     def open_binary(self) -> IO[bytes]:
         """The content, decompressed."""
         if self.compression:
+            import pyarrow as pa
+
             return cast(IO[bytes], pa.input_stream(str(Path(self)), compression=self.compression))
         return Path(self).open("rb")
 

@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -84,7 +84,8 @@ def read_chunks(
     for chunk in _chunks(blocks, {**_kinds(optional, "blank"), **kinds}, size):
         done += chunk.read
         if chunk.unusable and not drop_empty:
-            raise TableError(_describe(source, chunk.unusable, done, "the first "))
+            advice = "" if set(kinds.values()) - {"blank", "negatives"} else "fix them"
+            raise TableError(_describe(source, chunk.unusable, done, "the first ", advice))
         yield chunk
 
 
@@ -195,7 +196,7 @@ def _array(cells: list[object]) -> pa.Array:
     """Cells of one type as they are, of several types as the text that they have in JSON."""
     try:
         return pa.array(cells)
-    except pa.ArrowException:
+    except (pa.ArrowException, OverflowError):
         texts = [
             cell
             if cell is None or isinstance(cell, str)
@@ -268,14 +269,24 @@ def _rows(block: Block) -> int:
     return len(next(iter(block.values())))
 
 
+def _is_text(cell: object) -> TypeGuard[str]:
+    """Whether a cell is a string that can be written: JSON may have half of a character, such as "\\ud83d"."""
+    if not isinstance(cell, str):
+        return False
+    try:
+        return cell.isascii() or bool(cell.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _parse_text(cell: object) -> str | None:
-    return cell if isinstance(cell, str) and cell.strip() else None
+    return cell if _is_text(cell) and cell.strip() else None
 
 
 def _parse_label(cell: object) -> str | None:
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return None
-    return plain(cell) if isinstance(cell, _SCALARS) else _parse_text(cell)
+    if isinstance(cell, str) or not isinstance(cell, _SCALARS):
+        return _parse_text(cell)
+    return None if isinstance(cell, float) and not math.isfinite(cell) else plain(cell)
 
 
 def _parse_number(cell: object) -> str | None:
@@ -288,7 +299,7 @@ def _parse_number(cell: object) -> str | None:
 
 
 def _parse_blank(cell: object) -> str | None:
-    return "" if cell is None else cell if isinstance(cell, str) else None
+    return "" if cell is None else cell if _is_text(cell) else None
 
 
 def _listed(cell: object) -> list[object]:
@@ -304,9 +315,13 @@ def _not_negative(cell: object) -> str:
     for text in _listed(cell):
         if isinstance(text, str) and _PYTHON_LIST.fullmatch(text):
             return "a list that is not JSON"
-        if text is not None and not isinstance(text, str):
-            return type(text).__name__
+        if text is not None and not _is_text(text):
+            return _type_name(text)
     return ""
+
+
+def _type_name(cell: object) -> str:
+    return "half a character" if isinstance(cell, str) else type(cell).__name__
 
 
 def _parse_negatives(cell: object) -> list[str] | None:
@@ -332,22 +347,28 @@ def _reason(cell: object, kind: Kind) -> str:
         return "empty"
     if kind == "negatives":
         return _not_negative(cell)
-    return _NOT_A_NUMBER if kind == "number" else type(cell).__name__
+    return _NOT_A_NUMBER if kind == "number" else _type_name(cell)
 
 
-def _describe(source: Source, unusable: Mapping[int, tuple[str, str]], total: int, extent: str = "") -> str:
+def _describe(
+    source: Source,
+    unusable: Mapping[int, tuple[str, str]],
+    total: int,
+    extent: str = "",
+    advice: str = "",
+) -> str:
     """Which rows are unusable and why, and what to do."""
     reasons = sorted({f"{reason} in {name!r}" for name, reason in unusable.values()})
     shown = ", ".join(str(row) for row in sorted(unusable)[:_SHOWN_ROWS])
     shown += ", …" if len(unusable) > _SHOWN_ROWS else ""
     numbers = all(reason == _NOT_A_NUMBER for _, reason in unusable.values())
     what = "cells that are not numbers" if numbers else "empty or non-text cells"
-    advice = (
+    others = (
         "fix them or pass drop_empty=True" if len(unusable) < total else "choose another column or fix them"
     )
     return (
         f"{source}: {len(unusable):,} of {extent}{total:,} rows have {what} ({'; '.join(reasons)}; rows {shown}, "
-        f"counted from 0); {advice}"
+        f"counted from 0); {advice or others}"
     )
 
 

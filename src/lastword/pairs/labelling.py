@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lastword.errors import RequestError, TableError
+from lastword.files.sources import Source
 from lastword.files.tables import Chunk, Kind, read_chunks
 from lastword.pairs.record import Pair, Rejected, row_rng
 
@@ -27,7 +27,7 @@ class SameLabel:
         seed: decides which texts are kept.
     """
 
-    file: Path
+    file: Source
     text_column: str = "text"
     label_column: str = "label"
     negatives: bool = True

@@ -15,6 +15,7 @@ from lastword.console import info
 from lastword.errors import TableError
 from lastword.files.chunk_run import PARTS, Part, run_chunks
 from lastword.files.run_folder import RunFolder, fingerprint
+from lastword.files.sources import Source, table_file
 from lastword.files.tables import Chunk
 from lastword.pairs.record import (
     SCHEMA,
@@ -55,7 +56,7 @@ class PairsResult:
 
 def make_pairs(
     method: Method,
-    file: str | Path,
+    file: Source,
     output: str | Path,
     *,
     seed: int = 0,
@@ -83,25 +84,31 @@ def make_pairs(
         RequestError: an interrupted run had other settings, or the suffix of `output` is unknown.
         MissingFileError, TableError: see the message.
     """
-    started, output = time.monotonic(), Path(output)
+    started, source, output = time.monotonic(), table_file(file), Path(output)
     require_suffix(output)
     run = RunFolder(output, resume=resume, overwrite=overwrite, evidence=PARTS)
     settings = {
         "method": method.name, "settings": method.settings(), "columns": list(method.columns), "seed": seed,
-        "chunk": method.chunk,
+        "encoding": source.encoding, "delimiter": source.delimiter, "chunk": method.chunk,
     }  # fmt: skip
-    inputs = {str(source): fingerprint(source) for source in (file, *method.inputs)}
+    inputs = {str(source): fingerprint(source)} | {name: fingerprint(name) for name in method.inputs}
 
     def work(chunk: Chunk) -> tuple[pa.Table, dict[str, int]]:
         outcomes = list(method.pairs(chunk, seed))
         pairs = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
         rejected = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Rejected))
-        return table_of(pairs, Path(file).name, method.name, seed), dict(rejected)
+        return table_of(pairs, Path(str(source)).name, method.name, seed), dict(rejected)
 
     with run.open(settings, inputs) as folder:
         description = f"pairs by {method.name}"
         parts = run_chunks(
-            file, method.columns, work, run, size=method.chunk, description=description, drop_empty=drop_empty
+            source,
+            method.columns,
+            work,
+            run,
+            size=method.chunk,
+            description=description,
+            drop_empty=drop_empty,
         )
         result = _result(output, parts, started)
         if not result.pairs:

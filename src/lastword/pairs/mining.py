@@ -14,6 +14,7 @@ import pyarrow as pa
 from lastword.console import info, load_libraries
 from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import RunFolder
+from lastword.files.sources import Source
 from lastword.files.tables import read_table, require_columns
 from lastword.pairs.record import require_suffix, write_tables
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def mine_negatives(
-    file: str | Path,
+    file: Source,
     output: str | Path,
     model: str | Path | Embedder = "mini",
     *,
@@ -52,7 +53,7 @@ def mine_negatives(
     Raises:
         ExistingOutputError, MissingFileError, TableError, RequestError: see the message.
     """
-    file, output = Path(file), Path(output)
+    output = Path(output)
     require_suffix(output)
     run = RunFolder(output, overwrite=overwrite, evidence="")
     run.check()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lastword.errors import RequestError
+from lastword.files.plain_json import json_text
 from lastword.files.tables import Chunk, Kind
 
 SCHEMA = pa.schema([
@@ -99,7 +99,7 @@ def table_of(pairs: Iterable[Pair], file: str, method: str, seed: int) -> pa.Tab
     """Pairs as a table of `SCHEMA`."""
     rows = []
     for pair in pairs:
-        meta = json.dumps(pair.meta, ensure_ascii=False, sort_keys=True)
+        meta = json_text(dict(sorted(pair.meta.items())))
         columns = {"source": f"{file}:{pair.row}", "method": method, "seed": seed, "meta": meta}
         rows.append({**vars(pair), "negative": list(pair.negatives), **columns})
     return pa.Table.from_pylist(rows, schema=SCHEMA)  # without the row
@@ -133,16 +133,14 @@ def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, target: Path, su
                 if sheet:
                     sheet.writerow({name: _csv_cell(cell) for name, cell in row.items()})
                 else:
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    file.write(json_text(row) + "\n")
 
 
 def _csv_cell(cell: object) -> object:
     """A list as JSON writes it; an empty one is an empty cell."""
-    return (
-        json.dumps(cell, ensure_ascii=False)
-        if isinstance(cell, list) and cell
-        else ("" if cell == [] else cell)
-    )
+    if isinstance(cell, list):
+        return json_text(cell) if cell else ""
+    return cell
 
 
 def single_negatives(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -20,6 +20,7 @@ from lastword.embedding.template import SLOT, Template
 from lastword.encoder import TextEncoder
 from lastword.errors import RequestError
 from lastword.evaluation import TaskScore
+from lastword.files.sources import Source
 from lastword.paper.left_assumed import LeftAssumed
 from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, checked_switches
 from lastword.training.objectives import Objective, PairObjective, PairStep
@@ -77,7 +78,7 @@ class AsPublished:
         """The switches, for the recipe."""
         return {"as_published": list(self.switches)}
 
-    def read(self, files: Sequence[str], *, drop_empty: bool) -> Pairs:
+    def read(self, files: Sequence[Source], *, drop_empty: bool) -> Pairs:
         """The pairs in the files, with the column names of CSV files as a pair if so switched."""
         return read_pairs(files, drop_empty=drop_empty, header_rows="header_row=keep" in self)
 

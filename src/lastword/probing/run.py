@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lastword.console import info, warn
 from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder, hash_of, write_json
+from lastword.files.sources import Source
 from lastword.probing.choices import (
     PREFIX,
     Layers,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 def probe(
     model: str | Path | Embedder,
-    data: str | Path | Sequence[str],
+    data: Source | Sequence[str],
     *,
     labels: Sequence[str] | None = None,
     templates: Names | None = None,
@@ -71,7 +72,7 @@ def probe(
     Args:
         model: a decoder's name or folder, or a loaded `Embedder`, whose own template, pooling and layer are
             not used.
-        data: a file, the bundled "topics" or "products", or a list of texts.
+        data: a file or `TableFile`, the bundled "topics" or "products", or a list of texts.
         labels: of a list of texts; None is without labels.
         templates: names in `TEMPLATES` or strings with `{text}`; None is all named templates, or none of
             them if suffixes are given.

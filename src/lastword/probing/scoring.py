@@ -12,7 +12,6 @@ import numpy as np
 from lastword.console import progress
 from lastword.embedding import Embedder
 from lastword.embedding.grid import GridAxes, families, label
-from lastword.errors import WorkError
 from lastword.evaluation.classification import vectors_classification_score
 from lastword.evaluation.clustering import half_v_measures, vectors_cluster_score
 from lastword.evaluation.labels import coded
@@ -155,7 +154,7 @@ def score_part(
     Those among the best `COMPARED` of this part and the earlier ones get resamples of the ranking score.
 
     Raises:
-        WorkError: vectors that are not finite.
+        DivergenceError: vectors that are not finite.
     """
     texts = scorer.texts.texts + scorer.texts.noisy
     grid = embedder.encode_grid(texts, part.templates, part.poolings, part.layers, batch_tokens=batch_tokens)
@@ -163,11 +162,6 @@ def score_part(
     options: dict[Key, Option] = {}
     with progress("options scored", len(vectors)) as advance:
         for (template, pooling, layer), rows in vectors.items():
-            if not np.isfinite(rows).all():
-                raise WorkError(
-                    f"template {template!r}, {pooling}, layer {layer}: vectors with numbers that are not finite: "
-                    "try dtype float32"
-                )
             scores = scorer.scores(*np.split(rows, 2))
             options[template, pooling, layer] = Option(template, pooling, layer, scores)
             advance(1)

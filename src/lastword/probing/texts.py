@@ -14,6 +14,7 @@ from lastword.errors import RequestError
 from lastword.evaluation.labels import require_labels
 from lastword.evaluation.local import BUNDLED
 from lastword.files.inputs import sample_rows
+from lastword.files.sources import Source, TableFile
 from lastword.files.tables import read_texts
 
 LEAST_TEXTS = 20
@@ -47,7 +48,7 @@ class ProbeTexts:
 
 
 def load_texts(
-    data: str | Path | Sequence[str],
+    data: Source | Sequence[str],
     labels: Sequence[str] | None,
     text_column: str,
     label_column: str | None,
@@ -61,13 +62,13 @@ def load_texts(
     Raises:
         MissingFileError, TableError, RequestError: see the message.
     """
-    if not isinstance(data, str | Path):
+    if not isinstance(data, str | Path | TableFile):
         return sampled(list(data), labels, "the list", max_texts, seed)
     if labels is not None:
         raise RequestError("labels of a file are in one of its columns: give label_column")
-    path = path_of(str(data)) if str(data) in BUNDLED else Path(data)
+    file = path_of(str(data)) if str(data) in BUNDLED else data
     columns, where = [label_column] if label_column else [], {"split": split} if split else None
-    cells = read_texts(path, [text_column], labels=columns, where=where, drop_empty=drop_empty)
+    cells = read_texts(file, [text_column], labels=columns, where=where, drop_empty=drop_empty)
     source = f"{data} (split {split!r})" if split else str(data)
     of_texts = cells[label_column] if label_column else None
     return sampled(cells[text_column], of_texts, source, max_texts, seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,11 +21,13 @@ from lastword.embedding.memory import release_memory
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.tokens import Batch
 from lastword.errors import DivergenceError, WorkError
+from lastword.files.plain_json import json_text
 from lastword.training import gradcache
 from lastword.training.checkpoints import Checkpoints, checkpoint_steps
 from lastword.training.objectives import Objective
 from lastword.training.selection import CheckpointScores
 
+_ADVICE = "lower learning_rate or use dtype float32; the checkpoints so far are kept"
 T = TypeVar("T")
 
 
@@ -82,7 +83,7 @@ class Loop:
                     break
                 facts = self._logged_step(number)
                 if self.accelerator.is_main_process:
-                    print(json.dumps(facts), file=log, flush=True)
+                    print(json_text(facts), file=log, flush=True)
                 if number + 1 in saved:
                     if self.accelerator.is_main_process:
                         self.checkpoints.save(number + 1, model, self.optimizer, self.config)
@@ -95,7 +96,9 @@ class Loop:
         """One optimizer step, counted from 0."""
         loss = self.within_memory(lambda: self._add_gradients(number))
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
-        if number == 0 and norm == 0:
+        if not math.isfinite(norm):
+            raise DivergenceError(f"the gradient is {norm} at step {number + 1}: {_ADVICE}")
+        if number == 0 and norm == 0 and self.objective.step(number).negatives:
             raise WorkError("the first step gave no gradient: no adapter is connected to the pooled vectors")
         rate = self.config.learning_rate * learning_rate_factor(
             number, self.config.steps, self.config.warmup_steps, self.config.schedule
@@ -104,6 +107,8 @@ class Loop:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if not nn.utils.get_total_norm(self.parameters).isfinite():
+            raise DivergenceError(f"adapter weights are not finite after step {number + 1}: {_ADVICE}")
         return {"step": number + 1, "loss": loss, "grad_norm": norm, "lr": rate}
 
     def within_memory(self, work: Callable[[], T]) -> T:
@@ -190,10 +195,7 @@ def _divergence(step: int, loss: float, texts: Sequence[str], vectors: Tensor) -
     bad = [texts[i] for i in (~vectors.isfinite().all(1)).nonzero().flatten().tolist()]
     shown = "; ".join(repr(text[:60]) for text in (bad or texts)[:3])
     cause = f"{len(bad)} texts gave no finite vector" if bad else "all vectors are finite; texts of the step"
-    return DivergenceError(
-        f"loss is {loss} at step {step} ({cause}: {shown}): lower learning_rate or use dtype float32; "
-        "the checkpoints so far are kept"
-    )
+    return DivergenceError(f"loss is {loss} at step {step} ({cause}: {shown}): {_ADVICE}")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

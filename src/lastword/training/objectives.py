@@ -17,6 +17,7 @@ from torch import Tensor
 from lastword.augment import noisy
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
+from lastword.files.sources import Source
 from lastword.training.losses import LOSSES, Loss, Targets, false_negatives
 from lastword.training.pairs import Pairs, read_pairs
 
@@ -53,7 +54,7 @@ class Variant(Protocol):
     def record(self) -> dict[str, Any]:
         """What to write beside the settings: into the recipe, and compared when a run is resumed."""
 
-    def read(self, files: Sequence[str], *, drop_empty: bool) -> Pairs:
+    def read(self, files: Sequence[Source], *, drop_empty: bool) -> Pairs:
         """The pairs in the files."""
 
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
@@ -132,7 +133,7 @@ class Standard:
         """Nothing beside the settings."""
         return {}
 
-    def read(self, files: Sequence[str], *, drop_empty: bool) -> Pairs:
+    def read(self, files: Sequence[Source], *, drop_empty: bool) -> Pairs:
         """The pairs in the files."""
         return read_pairs(files, drop_empty=drop_empty)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
-from lastword.bundled import NAMES, path_of
+from lastword.bundled import PATHS
 from lastword.errors import TableError
 from lastword.files.delimited import DEFAULTS
 from lastword.files.pairs import PairRow, read_pair_rows
-from lastword.files.sources import table_file
+from lastword.files.sources import Source, table_file
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Pairs:
         )
 
 
-def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_rows: bool = False) -> Pairs:
+def read_pairs(files: Sequence[Source], *, drop_empty: bool = False, header_rows: bool = False) -> Pairs:
     """Read and concatenate files of pairs.
 
     Args:
@@ -56,9 +55,9 @@ def read_pairs(files: Sequence[str | Path], *, drop_empty: bool = False, header_
     """
     pairs = Pairs([], [], [])
     for file in files:
-        path = path_of(str(file)) if str(file) in NAMES else file
-        rows = read_pair_rows(path, drop_empty=drop_empty)
-        has_header = header_rows and table_file(path).format in DEFAULTS
+        source = PATHS.get(str(file), file)
+        rows = read_pair_rows(source, drop_empty=drop_empty)
+        has_header = header_rows and table_file(source).format in DEFAULTS
         header: list[PairRow] = [("anchor", "positive", [])] if has_header else []
         for anchor, positive, negatives in chain(header, rows):
             pairs.anchors.append(anchor)

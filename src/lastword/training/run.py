@@ -25,12 +25,13 @@ from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.device import preferred_device
-from lastword.errors import RequestError
+from lastword.errors import DivergenceError, RequestError, TableError
 from lastword.files.run_folder import RunFolder, fingerprint, hash_of, write_json
+from lastword.files.sources import TableFile
 from lastword.training import adapter
 from lastword.training.checkpoints import OPTIMIZER
 from lastword.training.loop import Loop
-from lastword.training.objectives import Standard, Variant
+from lastword.training.objectives import Objective, Standard, Variant
 from lastword.training.pairs import Pairs, hold_out
 from lastword.training.plan import Plan, make_plan
 from lastword.training.selection import SCORES, CheckpointScores, HeldOutPairs, LastStep, Scorer, Selection
@@ -40,6 +41,8 @@ from lastword.uncertainty import Score
 RECIPE = "recipe.json"
 _OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
+_CHECKED_STEPS = 8
+_SOME_TEXT = "a man is driving a car"
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
 
@@ -124,6 +127,8 @@ def train(
         if variant.record:
             info(str(variant))
         pairs, scorer = _data(config, variant, scorer, drop_empty)
+        objective = variant.objective(pairs, config)
+        _require_negatives(objective, pairs, config.steps)
         scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
         if resume and folder.interrupted:
             scores.load()
@@ -134,7 +139,6 @@ def train(
         accelerator = _accelerator(config, loaded, trackers, folder.trackers)
         embedder, in_training = variant.views(loaded, config.max_tokens)
         parameters = adapter.add_adapter(embedder.backbone.model, config)
-        objective = variant.objective(pairs, config)
         loop = Loop(in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters)
         folder.require(recipe, inputs)  # all processes: the others would wait for the first forever
         if first:
@@ -197,7 +201,8 @@ def _data(
     config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
 ) -> tuple[Pairs, Scorer | LastStep]:
     """The pairs to train on, and the score of the checkpoints."""
-    pairs = variant.read(config.pairs, drop_empty=drop_empty)
+    files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
+    pairs = variant.read(files, drop_empty=drop_empty)
     if scorer is None:
         training_pairs, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
         scorer = LastStep("last step (too few pairs to hold any out)")
@@ -211,6 +216,15 @@ def _data(
     if len(pairs) < config.batch_pairs:
         warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
     return pairs, scorer
+
+
+def _require_negatives(objective: Objective, pairs: Pairs, steps: int) -> None:
+    """Refuse pairs that are so alike that no step has a negative."""
+    if not any(objective.step(number).negatives for number in range(min(steps, _CHECKED_STEPS))):
+        raise TableError(
+            "the pairs leave no negatives: all pairs of a step have the same anchor or the same positive, such as "
+            f"{pairs.positives[0][:60]!r}; give pairs of more different texts, or hard negatives in a column negative"
+        )
 
 
 def _inputs(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> dict[str, str]:
@@ -286,6 +300,11 @@ def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpo
         adapter.add_adapter(embedder.backbone.model, config)
         embedder.backbone.model.eval()
     load_adapter(embedder.backbone.model, checkpoint)
+    if not embedder.encode(_SOME_TEXT, normalize=False).any():  # the norm of huge states overflows to zero
+        raise DivergenceError(
+            f"the model gives zero vectors after {checkpoint.name}: lower learning_rate or alpha; the checkpoints so "
+            "far are kept"
+        )
     facts = adapter.describe(config, embedder.backbone.model)
     embedder.provenance = dataclasses.replace(embedder.provenance, adapter=facts)
     return embedder

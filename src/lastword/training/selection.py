@@ -17,6 +17,7 @@ import numpy as np
 
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
+from lastword.files.plain_json import json_text
 from lastword.files.run_folder import hash_of
 from lastword.training.pairs import Pairs
 from lastword.uncertainty import Difference, Score, compare, resamples, sample_hash
@@ -180,7 +181,7 @@ class CheckpointScores:
             "scores": {step: score.to_dict() for step, score in self.by_step.items()},
         }
         temporary = self.path.with_name(f".{self.path.name}.partial")
-        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(content) + "\n", encoding="utf-8")
         temporary.replace(self.path)
 
     @property

@@ -7,6 +7,7 @@ from lastword.bundled import PATHS, check_model
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Template
+from lastword.files.sources import TableFile, check_delimiter, check_encoding
 from lastword.files.tables import require_columns
 
 
@@ -20,5 +21,8 @@ def check_settings(config: TrainConfig) -> None:
     Template.parse(config.template)
     Pooling.parse(config.pooling)
     checked_noises(config.noise)
+    check_encoding(config.encoding)
+    check_delimiter(config.delimiter)
     for file in config.pairs:
-        require_columns(PATHS.get(file, file), ["anchor", "positive"])
+        source = PATHS.get(file) or TableFile(file, config.encoding, config.delimiter)
+        require_columns(source, ["anchor", "positive"])

@@ -10,10 +10,11 @@ import click
 
 from lastword.augment import NOISES
 from lastword.cli import options
-from lastword.cli.checks import Choice, Choices, check_columns, check_pairs_output, split_names
+from lastword.cli.checks import TABLE, Choice, Choices, check_columns, check_pairs_output, split_names
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.errors import RequestError
+from lastword.files.sources import TableFile
 
 if TYPE_CHECKING:
     from lastword.pairs import Method
@@ -24,9 +25,9 @@ PRESETS = ("nli", "sts", "duplicates", "title")
 
 common = options.together(
     click.argument(
-        "file", type=Path, help="texts: Parquet, CSV, TSV, JSON lines, plain lines; or hub:OWNER/NAME"
+        "file", type=TABLE, help="texts: Parquet, CSV, TSV, JSON, Excel, plain lines; or hub:OWNER/NAME"
     ),
-    shared("--drop-empty"),
+    shared("--drop-empty", "--encoding", "--delimiter"),
     shared("--seed", group=METHOD, help="seed of everything that is drawn"),
     shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True),
     shared("--resume", "--overwrite", "--json"),
@@ -34,14 +35,14 @@ common = options.together(
 """Options of all methods."""
 
 
-def run(method: Method, file: Path, output: Path, seed: int, as_json: bool, **settings: bool) -> None:
+def run(method: Method, file: TableFile, output: Path, seed: int, as_json: bool, **settings: bool) -> None:
     """Make the pairs and print the counts."""
     from lastword.pairs import make_pairs
 
     print_result(make_pairs(method, file, output, seed=seed, **settings), as_json)
 
 
-def check(file: Path, output: Path, columns: Sequence[str]) -> None:
+def check(file: TableFile, output: Path, columns: Sequence[str]) -> None:
     """Refuse an output with another ending, and a file without the columns."""
     check_pairs_output(output)
     check_columns(file, columns)

@@ -10,8 +10,8 @@ import click
 from lastword.bundled import PATHS
 from lastword.cli import options
 from lastword.cli.checks import (
-    FILE,
     NEW,
+    TABLE,
     Checked,
     check_columns,
     check_issue,
@@ -24,6 +24,7 @@ from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import read_recipe
 from lastword.console import load_libraries
+from lastword.files.sources import TableFile
 
 _CHECKS, _NEGATIVES, _RUNS = "Checks", "Negatives", "Training runs"
 _RANK = click.IntRange(0, 1_000_000)
@@ -33,10 +34,10 @@ _RANK = click.IntRange(0, 1_000_000)
     "lastword pairs check pairs.parquet --evaluation test.parquet --report issues.html",
     'lastword pairs check titles.parquet --fix better.parquet --allow "different lengths"',
 )
-@click.argument("file", help="pairs: Parquet, JSON lines, CSV or TSV; or the bundled pairs")
-@shared("--anchor-column", "--positive-column")
+@click.argument("file", type=TABLE, help="pairs: Parquet, JSON, CSV, TSV or Excel; or the bundled pairs")
+@shared("--anchor-column", "--positive-column", "--encoding", "--delimiter")
 @option(
-    _CHECKS, "--evaluation", "file of texts that must not be among the pairs; repeatable", type=FILE,
+    _CHECKS, "--evaluation", "file of texts that must not be among the pairs; repeatable", type=TABLE,
     multiple=True,
 )  # fmt: skip
 @option(_CHECKS, "--evaluation-column", "column of these texts", default="text", needs="evaluation")
@@ -57,7 +58,7 @@ _RANK = click.IntRange(0, 1_000_000)
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
 def check(
-    file: str, evaluation: tuple[Path, ...], evaluation_column: str, model: str, template: str | None,
+    file: TableFile, evaluation: tuple[TableFile, ...], evaluation_column: str, model: str, template: str | None,
     pooling: str | None, no_similarity: bool, fix: Path | None, report: Path | None, overwrite: bool, as_json: bool,
     **settings: Any,
 ) -> None:  # fmt: skip
@@ -83,7 +84,7 @@ def check(
         embedder = Embedder.from_pretrained(model, template=template, pooling=pooling)
     from lastword.pairs.checking import check_pairs, issues_table, write_fixed, write_report
 
-    result = check_pairs(PATHS.get(file, Path(file)), evaluation=texts, embedder=embedder, **settings)
+    result = check_pairs(PATHS.get(str(file), file), evaluation=texts, embedder=embedder, **settings)
     print_result(result, as_json, issues_table)
     if report:
         write_report(report, result)
@@ -96,7 +97,8 @@ def check(
     "lastword pairs mine pairs.parquet --model adapted --output with-negatives.parquet",
     "lastword pairs mine pairs.parquet --rank-from 5 --margin 0.1 --output with-negatives.parquet",
 )
-@click.argument("file", type=Path, help="pairs: Parquet, JSON lines, CSV or TSV")
+@click.argument("file", type=TABLE, help="pairs: Parquet, JSON, CSV, TSV or Excel")
+@shared("--encoding", "--delimiter")
 @shared("--model", help="embedder that finds similar texts", default="mini")
 @shared("--template", "--pooling")
 @option(_NEGATIVES, "--rank-from", "nearest rank of a negative, from 0", type=_RANK, default=1)
@@ -108,7 +110,7 @@ def check(
 )  # fmt: skip
 @shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True)
 @shared("--overwrite")
-def mine(file: Path, output: Path, **settings: Any) -> None:
+def mine(file: TableFile, output: Path, **settings: Any) -> None:
     """Find a hard negative for each pair."""
     from lastword.pairs.mining import mine_negatives
 
@@ -132,6 +134,7 @@ def mine(file: Path, output: Path, **settings: Any) -> None:
 @shared("--seeds", help="training runs of each source")
 @option(_RUNS, "--most-pairs", "most pairs of each run", type=click.IntRange(2, 10**9), default=3000)
 @options.development("labelled texts that compare the sources; repeatable  [default: the bundled ones]")
+@shared("--encoding", "--delimiter")
 @shared("--output", required=True)
 @shared("--resume", "--overwrite", "--json")
 def compare(
@@ -146,8 +149,9 @@ def compare(
     from lastword.experiments import compare_pairs, enough_steps, read_sources
     from lastword.experiments.table import comparison_table
 
-    compared, output = read_sources(sources), settings.pop("output")
-    development = options.read_sets(settings, BUNDLED_DEVELOPMENT)
+    reading = {name: settings.pop(name) for name in ("encoding", "delimiter")}
+    compared, output = read_sources(sources, **reading), settings.pop("output")
+    development = options.read_sets(settings, BUNDLED_DEVELOPMENT, **reading)
     if steps is None:
         values["steps"] = enough_steps(values)
     result = compare_pairs(compared, development, output, pairs=most_pairs, **settings, **values)

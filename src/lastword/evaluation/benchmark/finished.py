@@ -27,6 +27,7 @@ from lastword.evaluation.benchmark.mteb_model import MtebModel
 from lastword.evaluation.benchmark.result import SubsetScore
 from lastword.evaluation.benchmark.statistics import EQUAL
 from lastword.evaluation.labels import SEED
+from lastword.files.plain_json import json_text, json_values
 from lastword.uncertainty import Score
 
 _FORMAT = 2
@@ -82,15 +83,17 @@ class ResultFolder:
         """Write a task's scores; mteb's file only for mteb's own seed."""
         if seed == SEED:
             self._write_mteb(task, finished, scores, seconds)
-        content = {
-            "protocol": _protocol(task),
-            "seed": seed,
-            "copy": finished.copy,
-            "verdict": finished.verdict,
-            "subsets": [{**vars(subset), "score": subset.score.to_dict()} for subset in finished.subsets],
-        }
+        content = json_values(
+            {
+                "protocol": _protocol(task),
+                "seed": seed,
+                "copy": finished.copy,
+                "verdict": finished.verdict,
+                "subsets": [{**vars(subset), "score": subset.score.to_dict()} for subset in finished.subsets],
+            }
+        )
         content["checksum"] = _checksum(content)
-        text = json.dumps(content) + "\n"
+        text = json_text(content) + "\n"
         _replace(self._path(task, seed), lambda path: path.write_text(text, encoding="utf-8"))
 
     def _write_mteb(
@@ -102,7 +105,7 @@ class ResultFolder:
             result.dataset_revision = f"local-{finished.copy}"  # not the texts whose revision the task names
         path = self.cache.get_task_result_path(task.metadata.name, self.meta)
         _replace(path, result.to_disk)
-        meta = json.dumps(self.meta.to_dict(), default=str, indent=4)
+        meta = json.dumps(json_values(self.meta.to_dict()), default=str, indent=4)
         _replace(path.with_name("model_meta.json"), lambda other: other.write_text(meta, encoding="utf-8"))
 
     def _path(self, task: Any, seed: int) -> Path:

@@ -14,6 +14,7 @@ from lastword.console import progress
 from lastword.encoder import TextEncoder
 from lastword.errors import RequestError, unknown_name
 from lastword.files.formats import BLOCK_ROWS, NEGATIVE
+from lastword.files.sources import Source, TableFile, table_file
 from lastword.files.tables import Kind, read_chunks, read_table
 from lastword.pairs.checking.near_duplicates import leaked, repeated
 from lastword.pairs.checking.rules import CLEANED, LEAKED, REMOVED, RULES, Rule, words
@@ -88,7 +89,7 @@ class PairCheck:
         similarity: cosines, if an embedder was given.
     """
 
-    file: Path
+    file: TableFile
     pairs: int
     methods: dict[str, int]
     issues: list[PairIssue]
@@ -140,7 +141,7 @@ class PairCheck:
 
 
 def check_pairs(
-    file: str | Path,
+    file: Source,
     *,
     evaluation: Sequence[str] = (),
     embedder: TextEncoder | None = None,
@@ -168,7 +169,7 @@ def check_pairs(
         RequestError: `allow` has a name that is not an issue with a fix, or `remove` one that is not an issue
             without.
     """
-    sides, methods = _read(Path(file), anchor_column, positive_column)
+    sides, methods = _read(file, anchor_column, positive_column)
     issues = [*_single_issues(sides), *_repetitions(sides)]
     if evaluation:
         texts = leaked([text for pair in sides for text in pair], evaluation)
@@ -188,7 +189,13 @@ def check_pairs(
         ]  # fmt: skip
     shared = _expected_shared([positive for _, positive in sides], batch_pairs)
     return PairCheck(
-        Path(file), len(sides), methods, _with_fixes(allow, remove, issues), batch_pairs, shared, cosines
+        table_file(file),
+        len(sides),
+        methods,
+        _with_fixes(allow, remove, issues),
+        batch_pairs,
+        shared,
+        cosines,
     )
 
 
@@ -219,7 +226,7 @@ def write_fixed(check: PairCheck, output: str | Path, positive_column: str = "po
     return len(rows)
 
 
-def _read(file: Path, anchor_column: str, positive_column: str) -> tuple[list[Sides], dict[str, int]]:
+def _read(file: Source, anchor_column: str, positive_column: str) -> tuple[list[Sides], dict[str, int]]:
     if anchor_column == positive_column:
         raise RequestError(f"anchor and positive are both in column {anchor_column!r}: give two columns")
     kinds: dict[str, Kind] = {anchor_column: "blank", positive_column: "blank", NEGATIVE: "negatives"}

@@ -46,7 +46,7 @@ def issues_table(check: PairCheck) -> str:
 def write_report(path: str | Path, check: PairCheck) -> None:
     """Write the HTML page atomically; it loads nothing from elsewhere."""
     parts = [
-        tag("h1", f"{check.pairs:,} pairs of {check.file.name}"),
+        tag("h1", f"{check.pairs:,} pairs of {Path(str(check.file)).name}"),
         tag("p", _verdict(check), class_="verdict"),
         tag("p", _summary(check)),
         _table(check),
@@ -54,7 +54,7 @@ def write_report(path: str | Path, check: PairCheck) -> None:
     if check.similarity:
         parts.append(_similarity(check.similarity))
     parts += [_examples(issue) for issue in check.issues if issue.rows]
-    write_page(path, page(f"{check.file.name}: issues of the pairs", *parts, style=_STYLE))
+    write_page(path, page(f"{Path(str(check.file)).name}: issues of the pairs", *parts, style=_STYLE))
 
 
 def _verdict(check: PairCheck) -> str:

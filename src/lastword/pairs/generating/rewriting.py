@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lastword.console import info
+from lastword.files.sources import Source
 from lastword.files.tables import Chunk, read_chunks
 from lastword.pairs.generating.answers import cleaned, problem
 from lastword.pairs.generating.engine import Engine, Prompt
@@ -100,7 +100,7 @@ class Forecast:
 
 
 def forecast(
-    method: Rewriting, file: str | Path, price_in: float | None = None, price_out: float | None = None
+    method: Rewriting, file: Source, price_in: float | None = None, price_out: float | None = None
 ) -> Forecast:
     """Estimate requests, tokens and cost.
 
