@@ -121,8 +121,6 @@ def _sizes(default: dict[str, Any]) -> dict[str, Any]:
     if "kv_lora_rank" in small and "num_key_value_heads" in small:
         small["num_key_value_heads"] = small["num_attention_heads"]
     small |= _one_layer_of_each_kind(default, [name for name in _LAYERS if name in small])
-    if "per_layer_config" in default:
-        small["per_layer_config"] = None
     for name, value in default.items():
         if isinstance(value, dict) and name.endswith("_config") and name != "per_layer_config":
             whole = {"model_type": value["model_type"]} if "model_type" in value else value
@@ -140,7 +138,16 @@ def _one_layer_of_each_kind(default: dict[str, Any], counts: list[str]) -> dict[
         kinds.setdefault(str([values[layer] for values in lists.values()]), layer)
     chosen = list(kinds.values())[:_MOST_LAYERS]
     chosen = chosen if len(chosen) > 1 else [0, 1]
-    small = {name: [_SMALL.get(name, values[i]) for i in chosen] for name, values in lists.items()}
+    small: dict[str, Any] = {
+        name: [_SMALL.get(name, values[i]) for i in chosen] for name, values in lists.items()
+    }
+    own = {int(layer): values for layer, values in default.get("per_layer_config", {}).items()}
+    if own:
+        sizes = {new: own[layer] for new, layer in enumerate(chosen) if layer in own}
+        small["per_layer_config"] = {
+            layer: {name: _SMALL.get(name, value) for name, value in values.items()}
+            for layer, values in sizes.items()
+        }
     return small | dict.fromkeys(counts, len(chosen))
 
 
@@ -164,10 +171,11 @@ def write_tiny(model_type: str, folder: Path) -> int:
     if count > PARAMETERS:
         raise ValueError(f"it would have {count:,} parameters")
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config)
+    model = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
+        model(input_ids=torch.arange(8)[None])
     model.save_pretrained(folder)
     return count
 
@@ -212,6 +220,8 @@ def row(model_type: str, folder: Path) -> dict[str, Any]:
                     base,
                 )
             _try(result, "saves", lambda: _save(embedder, folder / "saved"), base)
+            if result["saves"] == "yes":
+                _try(result, "cuts", lambda: _cut(embedder.variant(layer=1), folder / "cut"), base)
             if _try(result, "trains", lambda: _train(base, folder), base):
                 result["adapted"] = json.loads((folder / "trained" / "lastword.json").read_text())["adapter"][
                     "modules"
@@ -252,6 +262,13 @@ def _save(embedder: Embedder, folder: Path) -> None:
     embedder.save(folder)
     theirs = SentenceTransformer(str(folder), device="cpu").encode(TEXTS, normalize_embeddings=True)
     _same(embedder.encode(TEXTS), theirs)
+
+
+def _cut(embedder: Embedder, folder: Path) -> None:
+    embedder.save(folder)
+    _same(
+        embedder.encode(TEXTS), Embedder.from_pretrained(folder, dtype="float32", device="cpu").encode(TEXTS)
+    )
 
 
 def _train(base: Path, folder: Path) -> None:
