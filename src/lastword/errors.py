@@ -6,7 +6,8 @@
     │   ├── ExistingOutputError (FileExistsError)    an output would be overwritten
     │   ├── TableError                               columns or cells of a file are invalid
     │   ├── TemplateError                            a template is invalid
-    │   └── ModelError                               a model cannot be used
+    │   ├── ModelError                               a model cannot be used
+    │   └── MissingExtraError                        a library of an install extra is not installed
     └── WorkError (RuntimeError)                 the request is right, the work failed; exit code 1
         ├── DivergenceError                          a loss or vector is not a finite number
         └── ParityError                              two ways to the same vector disagree
@@ -51,6 +52,10 @@ class TemplateError(RequestError):
 
 class ModelError(RequestError):
     """A model cannot be used, or a folder does not contain one."""
+
+
+class MissingExtraError(RequestError):
+    """A library of an install extra is not installed."""
 
 
 class WorkError(LastwordError, RuntimeError):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from lastword.errors import RequestError
+from lastword.errors import MissingExtraError
 
 
 def needed(module: str, extra: str, purpose: str) -> ModuleType:
     """Import a module of an install extra.
 
     Raises:
-        RequestError: it is not installed.
+        MissingExtraError: it is not installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        raise RequestError(
+        raise MissingExtraError(
             f"{purpose} needs {name}, which is not installed: pip install 'lastword[{extra}]'"
         ) from error

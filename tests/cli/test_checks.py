@@ -46,6 +46,7 @@ VALID = {
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
+    "convert": ["model.gguf", "x"],
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
@@ -190,6 +191,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.toml").write_text("steps =")
     (folder / "unknown-key.toml").write_text("stpes = 3")
     (folder / "wrong-value.toml").write_text("steps = 0")
+    (folder / "model.gguf").write_bytes(b"GGUF" + (3).to_bytes(4, "little") + (1).to_bytes(8, "little") * 2)
     (folder / "existing").mkdir()
     (folder / "interrupted.partial").mkdir()
     (folder / "interrupted.partial" / "settings.json").write_text("{}")
@@ -206,6 +208,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
                 "encoding": ["latin9000"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
+                "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):
         return [str(kind.min - 1), str(kind.max + 1), "x"]  # type: ignore[operator]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lastword.config import train_config
 from lastword.embedding import Embedder
-from lastword.errors import DivergenceError, TableError
+from lastword.errors import DivergenceError, RequestError, TableError
 from lastword.training import LastStep, Standard, train
 from lastword.training.objectives import Objective, PairObjective, PairStep
 from lastword.training.pairs import Pairs, read_pairs
@@ -71,6 +71,16 @@ def test_a_first_step_without_negatives_is_no_fault_of_the_adapter(
 
     seed = next(seed for seed in range(99) if not objective(seed).step(0).negatives)
     assert train(tmp_path / "out", scorer=LastStep(), seed=seed, **settings).losses[0] == 0
+
+
+def test_a_tracker_that_is_not_installed_is_refused(
+    tmp_path: Path, settings: Settings, refused: Refused
+) -> None:
+    settings["trackers"] = "clearml"
+    message = refused(RequestError, train, tmp_path / "out", scorer=LastStep(), **settings)
+    assert message.startswith(
+        "trackers='clearml' is not installed, or unknown to accelerate; usable: none, all, tensorboard"
+    )
 
 
 class Steep(Standard):

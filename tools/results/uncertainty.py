@@ -47,12 +47,14 @@ class Trial:
         vectors: (pool, dim), each of length 1.
         score: of some rows of the pool.
         samples: samples of texts for each size.
+        more_noise: of the worse model, as a share of a vector's length.
     """
 
     name: str
     vectors: np.ndarray
     score: Scorer
     samples: dict[int, int]
+    more_noise: float = MORE_NOISE
 
 
 def data_folder() -> Path:
@@ -103,6 +105,7 @@ def trials(data: Path) -> Iterator[Trial]:
         unit(news - news.mean(axis=0)),
         lambda vectors, rows: vectors_cluster_score(vectors, of_news[: len(texts)][rows].tolist()),
         clusterings,
+        more_noise=2.0,
     )
 
 
@@ -139,7 +142,7 @@ def measure(trial: Trial, n: int) -> dict[str, Any]:
         for rows in np.split(two, 2):  # of other texts each
             part = trial.vectors[rows]
             same = [trial.score(noisy(part, NOISE, rng), rows) for _ in range(EQUAL)]
-            worse = trial.score(noisy(part, MORE_NOISE, rng), rows)
+            worse = trial.score(noisy(part, trial.more_noise, rng), rows)
             equal += [compare(a, b) for a, b in itertools.combinations(same, 2)]
             gains += [compare(better, worse) for better in same]
             firsts.append(same[0])

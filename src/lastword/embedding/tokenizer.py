@@ -17,6 +17,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
+from lastword.embedding.gguf import source_arguments
 from lastword.errors import ModelError, first_line
 
 # A model's own class (LlamaTokenizerFast, TokenizersBackend) would rebuild the post-processor or be unknown to
@@ -62,7 +63,8 @@ class TextTokenizer:
     ) -> TextTokenizer:
         """Load the tokenizer of a model on the Hub or in a folder, without running remote code."""
         try:
-            hf: Any = AutoTokenizer.from_pretrained(str(name_or_folder), revision=revision)
+            source, arguments = source_arguments(name_or_folder)
+            hf: Any = AutoTokenizer.from_pretrained(source, revision=revision, **arguments)
             return cls(hf, strip=strip)
         except (OSError, ValueError) as error:
             raise ModelError(f"{name_or_folder} has no usable tokenizer: {first_line(error)}") from error

@@ -13,9 +13,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers.utils.hub import cached_file
 
-from lastword.bundled import PATHS
+from lastword.bundled import model_source
 from lastword.embedding import Embedder
+from lastword.embedding.gguf import read_head
 from lastword.embedding.tokenizer import TextTokenizer
+from lastword.files.gguf import find_gguf
 
 # Names of the output head in decoders: Llama, Qwen, Mistral, OPT | GPT-NeoX.
 _HEADS = ("lm_head.weight", "embed_out.weight")
@@ -108,7 +110,9 @@ def _tied_head(embedder: Embedder) -> Tensor | None:
 
 def _stored_head(name: str, revision: str | None) -> Tensor | None:
     """The head from the local files of a model; nothing is downloaded."""
-    model = str(PATHS.get(name, name))
+    model = str(model_source(name))
+    if find_gguf(model):
+        return read_head(model)
     index = _local_file(model, _INDEX, revision)
     shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"] if index else {}
     for head in _HEADS:

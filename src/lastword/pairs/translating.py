@@ -11,7 +11,7 @@ from lastword.console import load_libraries, progress
 from lastword.errors import ModelError, RequestError, first_line, unknown_name
 from lastword.extras import needed
 from lastword.files.tables import Chunk
-from lastword.pairs.generating.answers import cleaned, problem
+from lastword.pairs.generating.answers import cleaned, language_detector, problem
 from lastword.pairs.record import OneColumn, Pair, Rejected
 
 MODELS = "Helsinki-NLP/opus-mt-{source}-{target}"
@@ -250,6 +250,7 @@ def load_translators(
         raise RequestError(
             f"pivots={','.join(pivots)!r}: give languages other than that of the texts, {language!r}"
         )
+    language_detector()  # it judges the translations
     if engine not in ENGINES:
         raise RequestError(unknown_name("engine", engine, ENGINES))
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
 from lastword.bundled import PATHS
@@ -119,6 +120,11 @@ def train(
     started = time.perf_counter()
     config, variant = train_config(settings), variant or Standard()
     check_settings(config)
+    known = ("none", "all", *map(str, get_available_trackers()))
+    if trackers not in (None, *known):  # accelerate would leave it out without a word
+        raise RequestError(
+            f"trackers={trackers!r} is not installed, or unknown to accelerate; usable: {', '.join(known)}"
+        )
     recipe = config.to_dict() | variant.record
     folder = _RunFolder(Path(output), resume=resume, overwrite=overwrite)
     first = os.environ.get("RANK", "0") == "0"  # of several processes, the first locks and writes the folder

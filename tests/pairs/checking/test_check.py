@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,31 @@ def test_pairs_that_resemble_each_other(tmp_path: Path) -> None:
         "the whole file is a batch, in which this happens twice"
     )
     assert check.methods == {"made": 7}
+
+
+@pytest.mark.parametrize(
+    ("module", "missing"),
+    [("datasketch", ["repeated pairs", "leaked evaluation texts"]), ("py3langid", ["different languages"])],
+)
+def test_a_check_whose_library_is_missing_is_left_out_and_named(
+    module: str, missing: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "pairs.parquet", [*GOOD, PLANTED["identical sides"]])
+    whole = check_pairs(file, evaluation=["Something else."])
+    monkeypatch.setitem(sys.modules, module, None)
+    check = check_pairs(
+        file, evaluation=["Something else."], allow=missing[:1] if module == "datasketch" else []
+    )
+    reason = f"{module}, which is not installed: pip install 'lastword[pairs]'"
+    assert list(check.not_checked) == missing
+    assert all(text.endswith(reason) for text in check.not_checked.values())
+    assert {**counts(whole)} == {**counts(check), **dict.fromkeys(missing, 0)}
+    assert check.verdict.reasons[-1] == f"not checked: {', '.join(missing)}"
+    assert json.loads(json.dumps(check.to_dict()))["not_checked"] == check.not_checked
+    assert f"not checked: {check.not_checked[missing[0]]}" in issues_table(check)
+    write_report(tmp_path / "page.html", check)
+    assert "not checked: " in (tmp_path / "page.html").read_text()
+    assert write_fixed(check, tmp_path / "fixed.parquet") == len(GOOD)
 
 
 def test_evaluation_texts_are_found(tmp_path: Path) -> None:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from lastword.console import progress
+from lastword.console import progress, warn
 from lastword.encoder import TextEncoder
-from lastword.errors import RequestError, unknown_name
+from lastword.errors import MissingExtraError, RequestError, unknown_name
 from lastword.files.formats import BLOCK_ROWS, NEGATIVE
 from lastword.files.sources import Source, TableFile, table_file
 from lastword.files.tables import Kind, read_chunks, read_table
 from lastword.pairs.checking.near_duplicates import leaked, repeated
-from lastword.pairs.checking.rules import CLEANED, LEAKED, REMOVED, RULES, Rule, words
+from lastword.pairs.checking.rules import CLEANED, LEAKED, REMOVED, REPEATED, RULES, Rule, words
 from lastword.pairs.checking.similarity import TRIVIAL, Similarity, similarity
 from lastword.pairs.generating.answers import LIKELY, cleaned
 from lastword.pairs.record import require_suffix, write_table
@@ -84,6 +85,7 @@ class PairCheck:
         pairs: how many.
         methods: how many by each method, if the file has the column.
         issues: all that were looked for, with or without pairs.
+        not_checked: issue that could not be looked for → why: a library that is not installed.
         batch_pairs: size of a training batch.
         shared_positives: how often two pairs of a random batch have the same positive, on average.
         similarity: cosines, if an embedder was given.
@@ -93,6 +95,7 @@ class PairCheck:
     pairs: int
     methods: dict[str, int]
     issues: list[PairIssue]
+    not_checked: dict[str, str]
     batch_pairs: int
     shared_positives: float
     similarity: Similarity | None
@@ -117,13 +120,10 @@ class PairCheck:
         if reasons:
             return Verdict("not usable as they are", reasons)
         cleaned_too = len({row for issue in self.issues if issue.fix for row in issue.rows})
-        if cleaned_too > TOLERATED * n:
-            return Verdict(
-                "usable after a fix", [f"{cleaned_too:,} of {n:,} pairs have an issue that a fix mends"]
-            )
-        return Verdict(
-            "ready for training", [f"{cleaned_too:,} of {n:,} pairs have an issue that a fix mends"]
-        )
+        reasons = [f"{cleaned_too:,} of {n:,} pairs have an issue that a fix mends"]
+        if self.not_checked:
+            reasons.append(f"not checked: {', '.join(self.not_checked)}")
+        return Verdict("usable after a fix" if cleaned_too > TOLERATED * n else "ready for training", reasons)
 
     @property
     def removed(self) -> set[int]:
@@ -134,7 +134,8 @@ class PairCheck:
         """The result as JSON values."""
         return {
             "file": str(self.file), "pairs": self.pairs, "verdict": asdict(self.verdict), "methods": self.methods,
-            "issues": [issue.to_dict() for issue in self.issues], "removed": len(self.removed),
+            "issues": [issue.to_dict() for issue in self.issues], "not_checked": self.not_checked,
+            "removed": len(self.removed),
             "batch_pairs": self.batch_pairs, "shared_positives": round(self.shared_positives, 3),
             "similarity": self.similarity.to_dict() if self.similarity else None,
         }  # fmt: skip
@@ -153,6 +154,8 @@ def check_pairs(
 ) -> PairCheck:
     """Check every pair of a file.
 
+    A check whose library is not installed is left out, and named in the result.
+
     Args:
         file: the pairs, as `lastword.files.tables` reads them.
         evaluation: texts that a model trained on these pairs will be scored on; none may be among them.
@@ -170,13 +173,10 @@ def check_pairs(
             without.
     """
     sides, methods = _read(file, anchor_column, positive_column)
-    issues = [*_single_issues(sides), *_repetitions(sides)]
+    not_checked: dict[str, str] = {}
+    issues = [*_single_issues(sides, not_checked), *_repetitions(sides, not_checked)]
     if evaluation:
-        texts = leaked([text for pair in sides for text in pair], evaluation)
-        rows = sorted({number // 2 for number in texts})
-        issues.append(_issue(
-            LEAKED, "a side is an evaluation text, or nearly", rows, sides, REMOVED,
-        ))  # fmt: skip
+        issues += _checked(LEAKED, lambda: _leaked(sides, evaluation), not_checked)
     cosines = None
     if embedder and len(sides) > 1:
         cosines = similarity(embedder, *map(list, zip(*sides, strict=True)))
@@ -192,7 +192,8 @@ def check_pairs(
         table_file(file),
         len(sides),
         methods,
-        _with_fixes(allow, remove, issues),
+        _with_fixes(allow, remove, issues, not_checked),
+        not_checked,
         batch_pairs,
         shared,
         cosines,
@@ -239,16 +240,29 @@ def _read(file: Source, anchor_column: str, positive_column: str) -> tuple[list[
     return sides, dict(methods.most_common())
 
 
-def _single_issues(sides: Sequence[Sides]) -> list[PairIssue]:
+def _checked(name: str, check: Callable[[], PairIssue], not_checked: dict[str, str]) -> list[PairIssue]:
+    """The issue, or none where a library for it is not installed; `not_checked` gets the reason."""
+    try:
+        return [check()]
+    except MissingExtraError as error:
+        warn(f"{name}: not checked, since {error}")
+        not_checked[name] = str(error)
+        return []
+
+
+def _single_issues(sides: Sequence[Sides], not_checked: dict[str, str]) -> list[PairIssue]:
     """Issues of single pairs."""
-    found: dict[str, dict[int, float]] = {rule.name: {} for rule in RULES}
-    with progress("single pairs", len(sides)) as advance:
+
+    def check(rule: Rule) -> PairIssue:
+        found = {}
         for row, pair in enumerate(sides):
-            for rule in RULES:
-                if (confidence := rule.confidence(*pair)) >= LIKELY:
-                    found[rule.name][row] = confidence
+            if (confidence := rule.confidence(*pair)) >= LIKELY:
+                found[row] = confidence
             advance(1)
-    return [_uncertain(rule, found[rule.name], sides) for rule in RULES]
+        return _uncertain(rule, found, sides)
+
+    with progress("single pairs", len(RULES) * len(sides)) as advance:
+        return [issue for rule in RULES for issue in _checked(rule.name, partial(check, rule), not_checked)]
 
 
 def _uncertain(rule: Rule, found: dict[int, float], sides: Sequence[Sides]) -> PairIssue:
@@ -260,13 +274,23 @@ def _uncertain(rule: Rule, found: dict[int, float], sides: Sequence[Sides]) -> P
     return replace(issue, examples=[sides[row] for row in examples], confidences=list(found.values()))
 
 
-def _repetitions(sides: Sequence[Sides]) -> list[PairIssue]:
+def _leaked(sides: Sequence[Sides], evaluation: Sequence[str]) -> PairIssue:
+    texts = leaked([text for pair in sides for text in pair], evaluation)
+    rows = sorted({number // 2 for number in texts})
+    return _issue(LEAKED, "a side is an evaluation text, or nearly", rows, sides, REMOVED)
+
+
+def _repeated(sides: Sequence[Sides]) -> PairIssue:
+    rows = repeated([f"{anchor} | {positive}" for anchor, positive in sides])
+    return _issue(REPEATED, "the same pair as an earlier one, or nearly", rows, sides, REMOVED)
+
+
+def _repetitions(sides: Sequence[Sides], not_checked: dict[str, str]) -> list[PairIssue]:
     """Issues of pairs that resemble an earlier pair."""
-    pairs = repeated([f"{anchor} | {positive}" for anchor, positive in sides])
     anchors = _later([" ".join(words(anchor)) for anchor, _ in sides])
     positives = _later([" ".join(words(positive)) for _, positive in sides])
     return [
-        _issue("repeated pairs", "the same pair as an earlier one, or nearly", pairs, sides, REMOVED),
+        *_checked(REPEATED, lambda: _repeated(sides), not_checked),
         _issue("repeated anchors", "the anchor is also in an earlier pair: fine, if there are several positives for it",
                anchors, sides, ""),
         _issue("shared positives", "the positive is also in an earlier pair: a false negative if both are in one "
@@ -274,10 +298,12 @@ def _repetitions(sides: Sequence[Sides]) -> list[PairIssue]:
     ]  # fmt: skip
 
 
-def _with_fixes(allow: Sequence[str], remove: Sequence[str], issues: list[PairIssue]) -> list[PairIssue]:
+def _with_fixes(
+    allow: Sequence[str], remove: Sequence[str], issues: list[PairIssue], not_checked: Mapping[str, str]
+) -> list[PairIssue]:
     """The issues with the fixes that the caller chose."""
     for names, fixed, verb in ((allow, True, "allow"), (remove, False, "remove")):
-        known = [issue.name for issue in issues if bool(issue.fix) is fixed]
+        known = [*(issue.name for issue in issues if bool(issue.fix) is fixed), *not_checked]
         for name in names:
             if name not in known:
                 raise RequestError(unknown_name(f"issue to {verb}", name, known))

@@ -32,6 +32,7 @@ def issues_table(check: PairCheck) -> str:
         if issue.confidences:
             example += f" (confidence {max(issue.confidences):.0%})"
         rows.append((issue.name, f"{len(issue.rows):,}", issue.fix if issue.rows else "", example))
+    rows += [(name, "–", "", f"not checked: {reason}") for name, reason in check.not_checked.items()]
     methods = "".join(f", {name} {count:,}" for name, count in check.methods.items())
     lines = [_verdict(check), f"{check.pairs:,} pairs{methods}", aligned(rows, right=[1])]
     if check.similarity:
@@ -84,6 +85,13 @@ def _table(check: PairCheck) -> Markup:
             tag("td", issue.description, *_confidence(issue), class_="muted"), tag("td", issue.fix or "none"),
         )
         for issue in check.issues
+    ]  # fmt: skip
+    rows += [
+        tag(
+            "tr", tag("td", name), tag("td", "–", class_="n"),
+            tag("td", f"not checked: {reason}", class_="muted"), tag("td", "none"),
+        )
+        for name, reason in check.not_checked.items()
     ]  # fmt: skip
     return tag("table", head, *rows)
 

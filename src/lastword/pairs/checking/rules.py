@@ -11,7 +11,7 @@ from lastword.pairs.generating.instructions import INSTRUCTIONS
 
 NEAR, SHORT_WORDS, LENGTH_RATIO = 0.8, 2, 8.0
 REMOVED, CLEANED = "removed", "cleaned"
-LEAKED = "leaked evaluation texts"
+LEAKED, REPEATED = "leaked evaluation texts", "repeated pairs"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ RULES = (
     Rule("different languages", "the positive is likely in another language than the anchor", different_languages, ""),
     Rule("copied instruction", "the positive has words of the instruction", copies_instruction, REMOVED),
 )  # fmt: skip
-FIXED = (*(rule.name for rule in RULES if rule.fix), "repeated pairs", LEAKED)
+FIXED = (*(rule.name for rule in RULES if rule.fix), REPEATED, LEAKED)
 """Names of the issues that a fix removes or cleans."""
 UNFIXED = (
     "different languages",

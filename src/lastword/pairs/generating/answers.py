@@ -98,9 +98,18 @@ def other_language(text: str, answer: str) -> float:
     return 1 / (1 + math.exp(min((_MARGIN - margin) / _MARGIN_WIDTH, 700.0)))
 
 
+def language_detector() -> Any:
+    """The library py3langid.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    return needed("py3langid", "pairs", "language detection")
+
+
 def language_margin(text: str, answer: str) -> float:
     """Nats by which the likeliest language of each is likelier than that of the other; the smaller of both."""
-    langid: Any = needed("py3langid", "pairs", "language detection")
+    langid = language_detector()
     of_text, of_answer = dict(langid.rank(text)), dict(langid.rank(answer))
     first, second = (max(scores, key=scores.__getitem__) for scores in (of_text, of_answer))
     return float(min(of_answer[second] - of_answer[first], of_text[first] - of_text[second]))

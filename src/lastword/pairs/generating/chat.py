@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
-from lastword.bundled import model_source
+from lastword.bundled import model_source, require_known_weights
 from lastword.console import progress
 from lastword.embedding.device import torch_device, torch_dtype
+from lastword.embedding.gguf import model_arguments, quiet, reason, source_arguments
 from lastword.errors import ModelError, RequestError, first_line
 from lastword.pairs.generating.engine import TRUNCATED, Answer, Prompt
 
@@ -48,10 +49,15 @@ class LocalChat:
         precision = torch_dtype(self.dtype, device)
         try:
             source = model_source(self.model)
-            self._tokenizer = AutoTokenizer.from_pretrained(source)
-            self._model = AutoModelForCausalLM.from_pretrained(source, dtype=precision, use_safetensors=True)
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{self.model} does not load as a chat model: {first_line(error)}") from error
+            require_known_weights(self.model)
+            folder, arguments = source_arguments(source)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, **arguments)
+            folder, arguments = model_arguments(source)
+            with quiet(source):
+                self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **arguments)
+        except (OSError, ValueError, IndexError) as error:
+            message = reason(self.model, first_line(error))
+            raise ModelError(f"{self.model} does not load as a chat model: {message}") from error
         self._model = self._model.to(device).eval()
         if not self._tokenizer.chat_template:
             raise ModelError(

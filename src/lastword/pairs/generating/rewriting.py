@@ -9,7 +9,7 @@ from typing import Any
 from lastword.console import info
 from lastword.files.sources import Source
 from lastword.files.tables import Chunk, read_chunks
-from lastword.pairs.generating.answers import cleaned, problem
+from lastword.pairs.generating.answers import cleaned, language_detector, problem
 from lastword.pairs.generating.engine import Engine, Prompt
 from lastword.pairs.generating.instructions import INSTRUCTIONS, fill
 from lastword.pairs.record import OneColumn, Pair, Rejected, row_rng
@@ -39,6 +39,10 @@ class Rewriting(OneColumn):
     every: bool = False
     name: str = "generate"
     chunk: int = 256
+
+    def __post_init__(self) -> None:
+        """Refuse to start without the library that judges the answers."""
+        language_detector()
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""

@@ -1,0 +1,188 @@
+"""Load GGUF files with transformers: dense weights, the tokenizer and the chat template, from the one file."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import asdict, dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from lastword.bundled import require_gguf
+from lastword.errors import ModelError, RequestError, first_line, unknown_name
+from lastword.extras import needed
+from lastword.files.gguf import find_gguf
+from lastword.files.run_folder import replace, require_absent
+
+DTYPES = ("float32", "bfloat16", "float16")
+_CARD = """\
+# {name}
+
+Converted from the GGUF file `{name}` (SHA-256 {sha256}) to safetensors in {dtype} with lastword. The licence is
+that of the model in the file.
+"""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model.
+
+    Attributes:
+        output: the folder.
+        source: the GGUF file.
+        sha256: of the file.
+        architecture: `model_type` of the configuration.
+        parameters: number of weights, the output head included.
+        dtype: of the stored weights.
+        chat_template: whether the file had one.
+    """
+
+    output: Path
+    source: Path
+    sha256: str
+    architecture: str
+    parameters: int
+    dtype: str
+    chat_template: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible values."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
+        }
+
+
+def convert(
+    source: str | Path, output: str | Path, *, dtype: str = "float32", overwrite: bool = False
+) -> Conversion:
+    """Write a GGUF file as a folder of transformers: safetensors, configuration, tokenizer and chat template.
+
+    Args:
+        source: a GGUF file, a folder with one, or "smollm2".
+        output: folder to write.
+        dtype: "float32" keeps every value of the file; "bfloat16" and "float16" round them and take half the space.
+        overwrite: replace `output`.
+
+    Raises:
+        MissingFileError, ModelError, RequestError, ExistingOutputError: see the message.
+    """
+    output = Path(output)
+    if dtype not in DTYPES:
+        raise RequestError(unknown_name("dtype", dtype, DTYPES))
+    require_absent(output, overwrite)
+    file = require_gguf(source)
+    folder, arguments = model_arguments(file)
+    try:
+        with quiet(file):
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), **arguments)
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
+    except (OSError, ValueError, IndexError, RuntimeError, KeyError) as error:
+        raise ModelError(f"{file} does not load: {reason(file, first_line(error))}") from error
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    partial = output.with_name(output.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    (partial / "README.md").write_text(
+        _CARD.format(name=file.name, sha256=sha256, dtype=dtype), encoding="utf-8"
+    )
+    replace(partial, output)
+    return Conversion(
+        output,
+        file,
+        sha256,
+        model.config.model_type,
+        model.num_parameters(),
+        dtype,
+        bool(tokenizer.chat_template),
+    )
+
+
+def source_arguments(source: str | Path) -> tuple[str, dict[str, Any]]:
+    """Name and arguments for `from_pretrained` of a configuration or tokenizer: those of a GGUF file, if it is one.
+
+    Raises:
+        RequestError: a GGUF file, and the extra that reads it is not installed.
+        ModelError: a folder with several GGUF files.
+    """
+    file = find_gguf(source)
+    if file is None:
+        return str(source), {}
+    needed("gguf", "gguf", "reading GGUF files")
+    return str(file.parent), {"gguf_file": file.name}
+
+
+def model_arguments(source: str | Path) -> tuple[str, dict[str, Any]]:
+    """Like `source_arguments`, for a model: dense weights, not the packed blocks of the file."""
+    name, arguments = source_arguments(source)
+    if not arguments:
+        return name, {"use_safetensors": True}
+    packed = GgufConfig(gguf_file=arguments["gguf_file"], dequantize=True)
+    return name, {**arguments, "quantization_config": packed}
+
+
+@contextmanager
+def quiet(source: str | Path) -> Iterator[None]:
+    """Hide the progress bar that transformers shows for the tensors of a GGUF file."""
+    if find_gguf(source) is None:
+        yield
+        return
+    with redirect_stderr(StringIO()):
+        yield
+
+
+def reason(source: str | Path, message: str) -> str:
+    """Why a GGUF file did not load, in words that say what to do; the message itself for any other model."""
+    file = find_gguf(source)
+    if file is None:
+        return message
+    if "not supported" in message or "Architecture" in message:
+        return f"transformers cannot load this GGUF architecture ({message}); use the original model in safetensors"
+    if "ignore_mismatched_sizes" in message:
+        return "its weights do not fit the configuration that transformers reads from it; use the model in safetensors"
+    if _is_truncated(file):
+        return "the file is truncated: download it again"
+    return message
+
+
+def _is_truncated(file: Path) -> bool:
+    """Whether the tensors that the header lists end beyond the end of the file."""
+    reader = needed("gguf", "gguf", "reading GGUF files").GGUFReader
+    try:
+        tensors = reader(file).tensors
+    except (ValueError, IndexError, TypeError):  # the arrays that it maps do not fit
+        return True
+    return any(tensor.data_offset + tensor.n_bytes > file.stat().st_size for tensor in tensors)
+
+
+def read_head(source: str | Path) -> Tensor | None:
+    """The output head of a GGUF file, (vocabulary, dim) float32; None if it has none or is no GGUF file."""
+    file = find_gguf(source)
+    if file is None:
+        return None
+    gguf = needed("gguf", "gguf", "reading GGUF files")
+    for tensor in gguf.GGUFReader(file).tensors:
+        if tensor.name == "output.weight":
+            return torch.tensor(gguf.dequantize(tensor.data, tensor.tensor_type))
+    return None
+
+
+def require_unquantized(source: str | Path, quantize: str | None) -> None:
+    """Refuse to quantise a GGUF file while it is read.
+
+    Raises:
+        ModelError: see the message.
+    """
+    if quantize and find_gguf(source):
+        raise ModelError(
+            f"{source} is a GGUF file, which loads as dense weights: convert it with lastword convert, then load the "
+            f"folder with quantize={quantize!r}"
+        )
