@@ -32,6 +32,7 @@ COMMANDS: list[list[str]] = [
     ["pairs", "compare", "pairs", "pairs+pairs", "--dev", "{file}", *OUT],
     ["train", "--pairs", "{file}", *OUT],
     ["train", "--dev", "{file}", *OUT],
+    ["reproduce", "table3", "--pairs", "nli={file}", *OUT],
     ["sweep", "mini", "--set", "rank=4,8", "--dev", "{file}", *OUT],
 ]
 CONTENT = "größe;länge\nein Satz;noch einer, anders\n"

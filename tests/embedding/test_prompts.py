@@ -57,6 +57,15 @@ def test_sentence_transformers_does_the_same(load: Load, tmp_path: Path, pooling
     np.testing.assert_allclose(again.encode_query(TEXTS), embedder.encode_query(TEXTS), atol=1e-6)
 
 
+def test_the_cache_keeps_prompts_apart(load: Load, tmp_path: Path) -> None:
+    """The same model, template and texts, and another prompt for queries."""
+    cache = VectorCache(tmp_path)
+    for prompts in (PROMPTS, {"query": "the question: "}, {}):
+        embedder = load(template="ccw", prompts=prompts)
+        cached = CachedEncoder(embedder, cache).encode_query(TEXTS)
+        np.testing.assert_allclose(cached, embedder.encode_query(TEXTS), atol=1e-6)
+
+
 def test_the_cache_keeps_queries_apart(load: Load, tmp_path: Path) -> None:
     embedder, cache = load(template="ccw", prompts=PROMPTS), VectorCache(tmp_path)
     encoder = CachedEncoder(embedder, cache)

@@ -258,6 +258,16 @@ def test_other_modules_and_models_are_refused(
     )
 
 
+def test_truncation_at_the_beginning(
+    load: Load, standard: Callable[..., Path], llama_folder: Path, said: list[str]
+) -> None:
+    folder = standard(llama_folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"truncation_side": "left"}))
+    load(folder)
+    assert said == [f"{folder} truncates long texts at their beginning; lastword does it at their end"]
+
+
 def test_a_warning_names_what_is_replaced(
     load: Load, standard: Callable[..., Path], llama_folder: Path, said: list[str]
 ) -> None:

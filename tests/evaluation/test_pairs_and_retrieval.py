@@ -179,6 +179,16 @@ def test_judged_documents_that_are_missing_are_never_found(beir, said):
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_collections_in_other_encodings(beir, encoding):
+    """Without a header a byte order mark would be part of the first query's name."""
+    expected = Collection.read(beir, "test")
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+        text = (beir / name).read_text().removeprefix("query-id\tcorpus-id\tscore\n")
+        (beir / name).write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert Collection.read(beir, "test") == expected
+
+
 def test_vectors_are_cached_on_request(beir, tmp_path):
     encoders = [WordEncoder(), WordEncoder()]
     scores = [

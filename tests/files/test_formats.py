@@ -140,7 +140,7 @@ def test_quotation_marks_swallow_no_rows(
     path.write_text("text\tlabel\n" + "".join(f"{text}\t{row}\n" for row, text in enumerate(texts)))
     assert read(path) == {"text": texts, "label": [str(row) for row in range(len(texts))]}
     (message,) = said.messages
-    assert "quotation marks read as they are" in message
+    assert "quotation marks are read as they are" in message
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|"])

@@ -13,6 +13,7 @@ from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.console import load_libraries
 from lastword.errors import RequestError
+from lastword.files.sources import TableFile
 
 TABLES = (*(f"table{number}" for number in range(3, 11)), "figure1", "defects", "all")
 
@@ -44,6 +45,7 @@ TABLES = (*(f"table{number}" for number in range(3, 11)), "figure1", "defects", 
     "Texts", "--pairs", "your own pairs for one of the paper's sources; repeatable", multiple=True,
     metavar="NAME=FILE",
 )  # fmt: skip
+@shared("--encoding", "--delimiter", needs="pairs")
 @shared("--device")
 @shared("--output", help="folder for the report", default=Path("lastword-reproduction"))
 @shared("--resume", "--overwrite", "--json")
@@ -54,19 +56,21 @@ def reproduce(
 
     A claim holds when the difference is better than chance by a paired 95 % interval.
     """
-    files = dict(map(_named_file, pairs))
+    reading = {name: settings.pop(name) for name in ("encoding", "delimiter")}
+    files = dict(_named_file(pair, **reading) for pair in pairs)
     load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.paper.run import reproduce as run
 
-    result = run(tables, output, pairs=files, **settings)
+    result = run(tables, output, pairs=files, **settings, **options.passed(reading))
     print_result(result, as_json, lambda _: (output / "report.md").read_text(encoding="utf-8").rstrip())
     click.echo(f"written: {output / 'report.md'}, cells.csv, reproduction.json", err=True)
 
 
-def _named_file(pair: str) -> tuple[str, Path]:
+def _named_file(pair: str, encoding: str | None, delimiter: str | None) -> tuple[str, Path]:
     """NAME=FILE taken apart; the file must hold pairs."""
     name, _, file = pair.partition("=")
     if not name or not file:
         raise RequestError(f"--pairs {pair}: write NAME=FILE, such as nli=pairs.parquet")
-    check_columns(file, ["anchor", "positive"])
-    return name, Path(file)
+    source = TableFile(file, encoding, delimiter)
+    check_columns(source, ["anchor", "positive"])
+    return name, Path(source)

@@ -17,6 +17,7 @@ from lastword.console import silenced
 from lastword.embedding.pipeline import Pipeline
 from lastword.errors import ParityError
 from lastword.files.plain_json import json_text
+from lastword.geometry import unit
 
 GOLDEN = "golden.json"
 # Short, long, of equal length, quoted, in other scripts, with emoji and unusual white space. Changing a text
@@ -120,15 +121,10 @@ def _require_equal_vectors(folder: Path, pipeline: Pipeline, encode: Encode, lea
             for name in pipeline.spec.prompts
         ),
     ]
-    cosine = min(float((_unit(memory) * _unit(others)).sum(1).min()) for memory, others in compared)
+    cosine = min(float((unit(memory) * unit(others)).sum(1).min()) for memory, others in compared)
     if not cosine >= least:
         raise ParityError(
             f"the written folder disagrees with the model in memory: smallest cosine {cosine:.5f} "
             "in sentence-transformers"
         )
     return golden
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return scaled

@@ -137,7 +137,9 @@ class EmbedderSpec:
     def identity(self) -> str:
         """A string that changes with anything that could change a vector; the template's name does not."""
         values = self.to_dict()
-        del values["template"]["name"], values["prompts"]  # a prompt is part of the text that is embedded
+        del values["template"]["name"]
+        if not any(self.prompts.values()):
+            del values["prompts"]
         return json.dumps(values, sort_keys=True)
 
 

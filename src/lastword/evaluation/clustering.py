@@ -90,41 +90,40 @@ def vectors_cluster_score(
     """
     _require_clusterable(VectorRows(vectors).texts, labels, bootstrap_size)
     codes, vectors = coded(labels), np.asarray(vectors)
+    draws, generator = list[Draw](), random.Random(seed)
     with progress("k-means", _BOOTSTRAPS + (HALVES if resampled else 0)) as advance, one_thread():
-        draws = []
-        for draw in bootstrap_clusters(vectors, codes, random.Random(seed), seed, bootstrap_size):
-            draws.append(draw)
+        for _ in range(_BOOTSTRAPS):
+            rows = np.array(generator.choices(range(len(vectors)), k=bootstrap_size))
+            draws.append((rows, k_means(vectors[rows], np.unique(codes).size, seed, _BATCH)))
             advance(1)
         halved = half_v_measures(vectors, codes, advance) if resampled else ()
-    values = v_measures(codes, draws)
-    chance, ami = against_chance(codes, draws)
-    return Score(
-        metric="v_measure",
-        value=float(np.mean(values)),
-        draws=values,
-        resamples=halved,
-        n=len(codes),
-        sample=sample_hash(["clustering", seed, bootstrap_size, codes.tolist()]),
-        chance=chance,
-        ami=ami,
-    )
+    return clusters_score(codes, draws, halved, ["clustering", seed, bootstrap_size])
 
 
-def bootstrap_clusters(
-    vectors: np.ndarray, codes: np.ndarray, draw: random.Random, seed: int, size: int
-) -> Iterator[Draw]:
-    """Ten bootstraps and their clusters, as mteb draws and clusters them.
+def clusters_score(
+    codes: np.ndarray,
+    draws: Sequence[Draw],
+    halved: tuple[tuple[float, ...], ...],
+    protocol: Sequence[object],
+    mean_of: int | None = None,
+) -> Score:
+    """V-measure of clusters against labels, with replicates, chance and AMI.
 
     Args:
-        vectors: (n, dim).
-        codes: (n,) labels as numbers; there are as many clusters.
-        draw: draws the bootstraps.
-        seed: of k-means.
-        size: rows in each bootstrap.
+        codes: (n,) labels as numbers.
+        draws: what was clustered.
+        halved: see `half_v_measures`.
+        protocol: what the draws depend on.
+        mean_of: how many of the draws, the first ones, the value is the mean of; None is all.
     """
-    for _ in range(_BOOTSTRAPS):
-        rows = np.array(draw.choices(range(len(vectors)), k=size))
-        yield rows, k_means(vectors[rows], np.unique(codes).size, seed, _BATCH)
+    from sklearn.metrics import v_measure_score
+
+    values = tuple(float(v_measure_score(codes[rows], clusters)) for rows, clusters in draws)
+    chance, ami = against_chance(codes, draws)
+    return Score(
+        "v_measure", float(np.mean(values[:mean_of])), values, halved, len(codes),
+        sample_hash([*protocol, codes.tolist()]), mean_of, chance, ami,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -150,13 +149,6 @@ def k_means(vectors: np.ndarray, clusters: int, seed: int, batch: int) -> np.nda
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
         assigned: np.ndarray = model.fit_predict(vectors)
     return assigned
-
-
-def v_measures(codes: np.ndarray, draws: Sequence[Draw]) -> tuple[float, ...]:
-    """V-measure of each bootstrap's clusters against the labels."""
-    from sklearn.metrics import v_measure_score
-
-    return tuple(float(v_measure_score(codes[rows], clusters)) for rows, clusters in draws)
 
 
 def against_chance(codes: np.ndarray, draws: Sequence[Draw]) -> tuple[float, float]:

@@ -166,18 +166,10 @@ def evaluate(
         MissingFileError, TableError, ModelError, RequestError: see the message.
     """
     local_task = read_task(
-        data,
-        task=task,
-        text_column=text_column,
-        label_column=label_column,
-        score_column=score_column,
-        split=split,
-        train_split=train_split,
-        samples_per_label=samples_per_label,
-        max_texts=max_texts,
-        seed=seed,
+        data, task=task, text_column=text_column, label_column=label_column, score_column=score_column, split=split,
+        train_split=train_split, samples_per_label=samples_per_label, max_texts=max_texts, seed=seed,
         drop_empty=drop_empty,
-    )
+    )  # fmt: skip
     chosen = [models] if isinstance(models, str | Path) or not isinstance(models, Sequence) else list(models)
     settings = _settings(chosen, template=template, pooling=pooling, dtype=dtype, device=device)
     rows = []
@@ -293,16 +285,15 @@ def _tfidf(task: LocalTask) -> list[ModelScore]:
 def _compared(task: LocalTask, rows: Sequence[ModelScore]) -> Evaluation:
     best = max(rows, key=lambda row: row.score.value)
     tfidf = next((row for row in rows if row.model == TfidfEncoder.name), None)
+
+    def against(row: ModelScore, other: ModelScore | None) -> Difference | None:
+        return compare(row.score, other.score) if other and row is not other else None
+
     first = rows[0].score
-    models = tuple(
-        replace(
-            row,
-            against_best=compare(row.score, best.score) if row is not best else None,
-            against_tfidf=compare(row.score, tfidf.score) if tfidf and row is not tfidf else None,
-        )
-        for row in rows
-    )
-    return Evaluation(task.task, first.metric, task.data, first.n, models)
+    models = [
+        replace(row, against_best=against(row, best), against_tfidf=against(row, tfidf)) for row in rows
+    ]
+    return Evaluation(task.task, first.metric, task.data, first.n, tuple(models))
 
 
 def _read_train(

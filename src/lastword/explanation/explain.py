@@ -116,15 +116,8 @@ def explain(
     if words < 1:
         raise RequestError(f"words={words}: give 1 or more")
     sample = read_sample(
-        data,
-        text_column,
-        positive_column,
-        label_column,
-        texts,
-        max_texts=max_texts,
-        seed=seed,
-        drop_empty=drop_empty,
-    )
+        data, text_column, positive_column, label_column, texts, max_texts=max_texts, seed=seed, drop_empty=drop_empty,
+    )  # fmt: skip
     require_groups(clusters, sample.labels, len(sample.texts))
     content = read_stop_words(stop_words) if stop_words else english_stop_words()
     options = _Options(content, clusters, words, batch_tokens, seed)

@@ -23,7 +23,6 @@ _DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is shorter than a long document
 Warn = Callable[[int, int], None]
 """Gets the first and the last line of a row."""
-_LITERAL = "quotation marks read as they are"
 
 
 class MalformedError(Exception):
@@ -75,7 +74,7 @@ class Delimited:
                 raise
             for number, cells in enumerate(islice(self._read(False), done, None)):
                 if not number:
-                    info_once(f"{self.file}: {_LITERAL}, since they do not fit the rows")
+                    _say_literal(self.file)
                 yield cells
 
     def _no_syntax(self, rows: int) -> bool:
@@ -128,7 +127,9 @@ def delimited(file: TableFile, default: str, asked: Sequence[str]) -> Delimited:
     header = headers[delimiter, quoted]
     shown = "one column" if len(header) == 1 else f"delimiter {_name(delimiter)}"
     shown = "" if delimiter in (default, file.delimiter) else shown
-    announce(file, shown, "" if quoted else _LITERAL)
+    announce(file, shown)
+    if not quoted:
+        _say_literal(file)
     return Delimited(file, delimiter, quoted, header)
 
 
@@ -191,6 +192,10 @@ def _ragged(cells: int, width: int, delimiter: str) -> str:
         f" has {cells} cell{'s' * (cells != 1)}, the header has {width}: put quotation marks around cells with "
         f"{_name(delimiter)} inside, add cells that are missing, or pass another delimiter=…"
     )
+
+
+def _say_literal(file: TableFile) -> None:
+    info_once(f"{file}: quotation marks are read as they are, since they do not fit the rows")
 
 
 def _name(delimiter: str) -> str:

@@ -180,17 +180,17 @@ class TableFile:
 Source = str | Path | TableFile
 
 
-def announce(file: TableFile, *facts: str) -> None:
+def announce(file: TableFile, fact: str = "") -> None:
     """Log what was detected in a text file and is not the default.
 
     Args:
         file: the file.
-        facts: in a few words each; "" is none.
+        fact: what was, beside its encoding, in a few words.
     """
     encoding = (
         "" if file.encoding or file.text_encoding.startswith("utf-8") else f"encoding {file.text_encoding}"
     )
-    if found := ", ".join(filter(None, [encoding, *facts])):
+    if found := ", ".join(filter(None, [encoding, fact])):
         info_once(f"{file}: {found} (detected; encoding=… and delimiter=… override it)")
 
 

@@ -54,12 +54,8 @@ class Reproduction:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `reproduction.json` has them."""
-        return {
-            "pages": [page.to_dict() for page in self.pages],
-            "scores": self.scores,
-            "not_measured": list(self.not_measured),
-            "manifest": self.manifest,
-        }
+        pages, missing = [page.to_dict() for page in self.pages], list(self.not_measured)
+        return {"pages": pages, "scores": self.scores, "not_measured": missing, "manifest": self.manifest}
 
 
 def measure(

@@ -98,12 +98,11 @@ class _HeatMap:
         return _LEAST_OPACITY + (1 - _LEAST_OPACITY) * share
 
     def _row_names(self, top: float) -> list[Markup]:
-        names = [shortened(row, _LABEL_WIDTH) for row in self.rows]
-        heights = [top + self.top + CELL_HEIGHT * (i + 0.68) for i in range(len(names))]
-        x = self.left - 8
-        return [
-            tag("text", name, x=x, y=y, text_anchor="end") for name, y in zip(names, heights, strict=True)
-        ]
+        parts, y = [], top + self.top + CELL_HEIGHT * 0.68
+        for i, row in enumerate(self.rows):
+            name = shortened(row, _LABEL_WIDTH)
+            parts.append(tag("text", name, x=self.left - 8, y=y + CELL_HEIGHT * i, text_anchor="end"))
+        return parts
 
     def _panel(self, title: str, cells: Cells, left: float, top: float) -> list[Markup]:
         parts = [tag("text", title, x=left, y=top + 12, class_="title")]
@@ -116,10 +115,8 @@ class _HeatMap:
                 option, y = cells[template, pooling], top + self.top + CELL_HEIGHT * j
                 parts += self._cell(option, x, y)
                 if outline := self.outlines.get(option.key):
-                    width, height = self.cell_width - 3, CELL_HEIGHT - 3
-                    outlines.append(
-                        tag("rect", class_=outline, x=x + 1.5, y=y + 1.5, width=width, height=height)
-                    )
+                    size = {"width": self.cell_width - 3, "height": CELL_HEIGHT - 3}
+                    outlines.append(tag("rect", class_=outline, x=x + 1.5, y=y + 1.5, **size))
         return parts + outlines
 
     def _cell(self, option: Option, x: float, y: float) -> list[Markup]:
@@ -128,17 +125,9 @@ class _HeatMap:
         title = tag("title", f"{option.template}, {option.pooling}, layer {option.layer}: {shown}")
         text = shown if self.single_layer else f"{shown} (layer {option.layer})"
         style = "value on-dark" if opacity > _LIGHT_TEXT else "value"
+        size = {"width": width - 1, "height": CELL_HEIGHT - 1}
         return [
-            tag(
-                "rect",
-                title,
-                x=x,
-                y=y,
-                width=width - 1,
-                height=CELL_HEIGHT - 1,
-                class_="cell",
-                fill_opacity=opacity,
-            ),
+            tag("rect", title, x=x, y=y, **size, class_="cell", fill_opacity=opacity),
             tag("text", text, x=x + width / 2, y=y + CELL_HEIGHT * 0.68, text_anchor="middle", class_=style),
         ]
 
@@ -149,9 +138,8 @@ class _HeatMap:
         x = 12 + _LETTER * (len(worst) + 1)
         for i in range(_STEPS):
             opacity = _LEAST_OPACITY + (1 - _LEAST_OPACITY) * i / (_STEPS - 1)
-            parts.append(
-                tag("rect", x=x + 12 * i, y=y, width=12, height=16, class_="cell", fill_opacity=opacity)
-            )
+            left = x + 12 * i
+            parts.append(tag("rect", x=left, y=y, width=12, height=16, class_="cell", fill_opacity=opacity))
         x += 12 * _STEPS + 8
         parts.append(tag("text", best, x=x, y=y + 12))
         x += _LETTER * (len(best) + 2)

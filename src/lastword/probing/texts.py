@@ -11,7 +11,7 @@ from pathlib import Path
 from lastword.augment import NOISES, noisy
 from lastword.bundled import path_of
 from lastword.errors import RequestError
-from lastword.evaluation.labels import require_labels
+from lastword.evaluation.labels import require_labels, require_same_length
 from lastword.evaluation.local import BUNDLED
 from lastword.files.inputs import sample_rows
 from lastword.files.sources import Source, TableFile
@@ -82,8 +82,8 @@ def sampled(
     Raises:
         RequestError: too few texts, not one label per text, or fewer than two different labels.
     """
-    if labels is not None and len(labels) != len(texts):
-        raise RequestError(f"{len(texts)} texts and {len(labels)} labels: give one label per text")
+    if labels is not None:
+        require_same_length(texts, labels)
     rows = sample_rows(len(texts), most, seed)
     if len(rows) < LEAST_TEXTS:
         raise RequestError(f"{source} has {len(rows)} texts: a probe needs at least {LEAST_TEXTS}")

@@ -13,9 +13,9 @@ import numpy as np
 from sklearn.base import clone
 
 from lastword.evaluation.benchmark.mteb_model import MtebModel
-from lastword.evaluation.clustering import against_chance, half_v_measures, k_means, v_measures
+from lastword.evaluation.clustering import clusters_score, half_v_measures, k_means
 from lastword.evaluation.labels import coded
-from lastword.uncertainty import Score, sample_hash
+from lastword.uncertainty import Score
 
 LEGACY_STARTS = 10
 _LEGACY_BATCH = 500
@@ -38,24 +38,9 @@ class Clustering:
     mean_of: int
 
     def score(self, protocol: list[object]) -> Score:
-        """Value, replicates and chance.
-
-        Args:
-            protocol: task, seed and whatever else the draws depend on.
-        """
-        values = v_measures(self.codes, self.draws)
-        chance, ami = against_chance(self.codes, self.draws)
-        return Score(
-            metric="v_measure",
-            value=float(np.mean(values[: self.mean_of])),
-            draws=values,
-            resamples=half_v_measures(self.vectors, self.codes),
-            n=len(self.codes),
-            sample=sample_hash([*protocol, self.codes.tolist()]),
-            mean_of=self.mean_of,
-            chance=chance,
-            ami=ami,
-        )
+        """The score; `protocol` is task, seed and whatever else the draws depend on."""
+        halved = half_v_measures(self.vectors, self.codes)
+        return clusters_score(self.codes, self.draws, halved, protocol, self.mean_of)
 
 
 @dataclass
