@@ -236,17 +236,18 @@ def requests(path: str) -> list[list[str]]:
     """Requests of a command with one wrong value each."""
     valid, command = VALID[path], LEAVES[f"lastword {path}"]
     found = [[*valid, "--no-such-option"], *FURTHER.get(path, [])]
+    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
     for parameter in command.params:
         values = wrong_values(path, parameter)
         if isinstance(parameter, click.Argument):
-            rest = valid[1:]
-            found += [[value, *rest] for value in values]
+            place = arguments.index(parameter)
+            found += [[*valid[:place], value, *valid[place + 1 :]] for value in values]
         elif not parameter.is_flag:  # type: ignore[attr-defined]
             if (path, parameter.name) in ANY_TEXT:
                 continue
             assert values, f"{path} --{parameter.name}: no wrong value is known"
             found += [[*valid, parameter.opts[0], value] for value in values]
-    return [[*path.split(), *arguments] for arguments in found]
+    return [[*path.split(), *request] for request in found]
 
 
 @pytest.mark.parametrize("path", VALID)
