@@ -49,6 +49,7 @@ bundle: .venv/.installed-dev  ## rebuild the bundled texts from their sources
 results: .venv/.installed-dev  ## measure again the results that the documentation shows
 	$(BIN)/lastword demo --overwrite && cp lastword-demo/scores.json results/demo.json
 	$(BIN)/python tools/results/uncertainty.py
+	$(BIN)/python tools/results/zoo.py
 	$(BIN)/python tools/results/real_texts.py
 	$(BIN)/python tools/results/products_why.py
 	$(BIN)/python tools/results/benchmark_local.py

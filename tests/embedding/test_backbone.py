@@ -265,3 +265,46 @@ def test_an_attention_implementation_that_the_configuration_asks_for_is_not_need
     backbone = _load(copy)
     assert (backbone.implementation, backbone.path) == ("sdpa", "fused")
     torch.testing.assert_close(hidden(backbone, _batch()), hidden(_load(llama_folder), _batch()))
+
+
+POSITIONS = {
+    "max_seq_len": lambda: transformers.MptConfig(d_model=32, n_heads=4, n_layers=1, max_seq_len=24, vocab_size=300),
+    "n_positions": lambda: transformers.GPT2Config(
+        n_embd=32, n_layer=1, n_head=4, n_positions=24, vocab_size=300, bos_token_id=0, eos_token_id=0
+    ),
+    "context_length": lambda: transformers.RwkvConfig(
+        hidden_size=32, num_hidden_layers=2, context_length=24, vocab_size=300
+    ),
+    "max_position_embeddings": lambda: transformers.PhiConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4, vocab_size=300,
+        max_position_embeddings=24,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", POSITIONS.values(), ids=POSITIONS.keys())
+def test_positions_by_the_name_that_the_model_has_for_them(config: Callable[[], Any]) -> None:
+    model = transformers.AutoModel.from_config(config())
+    assert Backbone(model, "tiny").positions == 24
+
+
+def test_shapes_that_the_configuration_contradicts(copy: Path, refused: Refused) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "intermediate_size": 64}))
+    assert refused(ModelError, _load, copy) == (
+        f"{copy} does not load as a model: its weights have other shapes than config.json says"
+    )
+
+
+@pytest.mark.parametrize("error", [RuntimeError("sizes\nmore"), TypeError("sizes"), KeyError("sizes")])
+def test_a_model_whose_own_forward_fails_is_refused(
+    llama_folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(transformers.LlamaModel, "forward", fail)
+    assert (
+        refused(ModelError, _load, llama_folder).strip("'").replace("'", "")
+        == f"{llama_folder} does not run: sizes"
+    )

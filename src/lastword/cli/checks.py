@@ -125,28 +125,6 @@ def check_device(name: str) -> None:
         raise RequestError(f"unknown device {name!r}: use cpu, cuda, cuda:1 or mps")
 
 
-def check_template(template: str) -> None:
-    """Refuse an unknown name and a string without one `{text}`.
-
-    Raises:
-        TemplateError: see the message.
-    """
-    from lastword.embedding.template import Template
-
-    Template.parse(template)
-
-
-def check_pooling(pooling: str) -> None:
-    """Refuse an unknown pooling.
-
-    Raises:
-        RequestError: see the message.
-    """
-    from lastword.embedding.pooling import Pooling
-
-    Pooling.parse(pooling)
-
-
 def check_encoder(name: str) -> None:
     """Like `check_model`, but `tfidf` and sentence-transformers models are allowed too."""
     other = name.removeprefix(SENTENCE_TRANSFORMERS)
@@ -169,15 +147,13 @@ def check_output(params: Mapping[str, Any]) -> None:
     """Refuse an output that exists, that was interrupted, or that cannot be written.
 
     Args:
-        params: of a command: `output` and `cache`, and if it has them `overwrite` and `resume`.
+        params: of a command: `output`, and if it has them `overwrite` and `resume`.
 
     Raises:
         ExistingOutputError, RequestError: see the message.
     """
     from lastword.files.run_folder import RunFolder, require_writable
 
-    if cache := params.get("cache"):
-        require_writable(cache / "file")
     output: Path | None = params.get("output")
     if output is None:
         return

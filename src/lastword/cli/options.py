@@ -17,8 +17,8 @@ from lastword.cli import checks
 from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, split_names
 from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
-from lastword.embedding.pooling import POOLINGS
-from lastword.embedding.template import TEMPLATES
+from lastword.embedding.pooling import POOLINGS, Pooling
+from lastword.embedding.template import TEMPLATES, Template
 from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
 
@@ -26,8 +26,8 @@ TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring
 DEVELOPMENT = "Development texts"
 TYPES: dict[str, Any] = {
     "model": Checked("model", check_model),
-    "template": Checked("template", checks.check_template),
-    "pooling": Checked("pooling", checks.check_pooling),
+    "template": Checked("template", Template.parse),
+    "pooling": Checked("pooling", Pooling.parse),
     "device": Checked("device", checks.check_device),
     **{name: Choice(name, names) for name, names in CHOICES.items()},
     "encoding": Checked("encoding", check_encoding),

@@ -23,6 +23,10 @@ from lastword.embedding.tokens import Batch
 from lastword.embedding.weights import hash_tensors
 from lastword.errors import ModelError
 
+# Llama and most | GPT-2 | MPT | ChatGLM | Kimi | RWKV.
+_POSITIONS = (
+    "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "context_length",
+)  # fmt: skip
 _NOT_IN_IDENTITY = ("transformers_version", "architectures", "dtype", "torch_dtype")
 
 
@@ -50,7 +54,7 @@ class Backbone:
         config = model.config.get_text_config()
         self.layers: int = config.num_hidden_layers
         self.dim: int = config.hidden_size
-        self.positions: int = getattr(config, "max_position_embeddings", None) or 512
+        self.positions: int = next((n for name in _POSITIONS if (n := getattr(config, name, None))), 512)
         tolerance = 5e-2 if quantize else 1e-3  # relative difference of two correct computations in float32
         self.stock = StockForward(self.model, name, self.layers, self.positions, tolerance)
         self.fused: BranchingPath | None = FusedForward.of(self.stock, tolerance) if fused else None

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from lastword.bundled import INSTALL_SMOLLM2, SMOLLM2_ON_HUB, check_model, model_source
@@ -89,9 +90,14 @@ def split_adapter(name: str, revision: str | None) -> tuple[str, str | None]:
 def tokenizer_source(name: str, revision: str | None) -> tuple[str, str | None]:
     """Name and revision that the tokenizer is loaded from: the folder of an adapter need not have one."""
     base, _ = split_adapter(name, revision)
-    if base == name or (Path(name).is_dir() and not Path(name, "tokenizer_config.json").is_file()):
-        return base, revision if base == name else None
-    return name, revision
+    if base == name:
+        return name, revision
+    quiet = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
+    return (
+        (name, revision)
+        if cached_file(name, "tokenizer_config.json", revision=revision, **quiet)
+        else (base, None)
+    )
 
 
 def _load_base(
@@ -110,14 +116,17 @@ def _load_base(
                 revision=revision,
                 dtype=precision,
                 output_loading_info=True,
-                adapter_kwargs={
-                    "subfolder": "none"
-                },  # where there is none: one that is beside is merged later
+                # where there is none: an adapter that is beside is merged later
+                adapter_kwargs={"subfolder": "none"},
                 **quantized,
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        raise ModelError(f"{name} does not load as a model: {reason(name, first_line(error))}") from error
-    missing = sorted(report["missing_keys"])
+        told = reason(name, first_line(error))
+        if "ignore_mismatched_sizes" in told:  # it goes on about a report that is not shown
+            told = "its weights have other shapes than config.json says"
+        raise ModelError(f"{name} does not load as a model: {told}") from error
+    # The pooler of an encoder reads the states that matter here and gives none.
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:  # transformers filled them with random numbers
         raise ModelError(f"{name} lacks {len(missing)} of its weights, {missing[0]} first: download it again")
     if quantize:

@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from lastword.errors import WorkError, first_line
+from lastword.embedding.stack import layer_stack
+from lastword.errors import ModelError, WorkError, first_line
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:
@@ -46,11 +47,15 @@ def cut_layers(model: Any, layers: int) -> None:
     Args:
         model: the Hugging Face module.
         layers: number of layers to keep.
+
+    Raises:
+        ModelError: the layers were not found.
     """
     config = model.config.get_text_config()
-    before = config.num_hidden_layers
-    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList))
-    del next(stack for stack in stacks if len(stack) == before)[layers:]
+    before, stack = config.num_hidden_layers, layer_stack(model)
+    if stack is None:
+        raise ModelError(f"a {config.model_type} model has no list of its {before} layers: it cannot be cut")
+    del stack[layers:]
     config.num_hidden_layers = layers
     for name, value in config.to_dict().items():  # such as layer_types
         if "layer" in name and isinstance(value, list) and len(value) == before:

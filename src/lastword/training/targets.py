@@ -14,6 +14,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from lastword.config import PROJECTIONS
+from lastword.embedding.stack import text_modules
 
 # Name of a module → the projections that it computes.
 _ANYWHERE: dict[str, str] = {
@@ -64,13 +65,14 @@ def find_targets(model: Any, projections: Sequence[str]) -> Targets:
     linear = _linear(model)
     computes = {path: _computed_by(path) for path in linear}
     chosen = [path for path, parts in computes.items() if set(parts) & set(projections)]
+    others = {path for path, _ in model.named_modules()}
     added: dict[str, tuple[str, ...]] = {}
     for path in chosen:
         if set(computes[path]) - set(projections):
             added[path.rpartition(".")[2]] = computes[path]
     found = {part for path in chosen for part in computes[path]}
     return Targets(
-        modules=short_names(chosen, linear),
+        modules=short_names(chosen, others),
         transposed=any(isinstance(linear[path], Conv1D) for path in chosen),
         missing=tuple(part for part in projections if part not in found),
         added=added,
@@ -84,7 +86,7 @@ def adapted(model: Any) -> dict[str, list[str]]:
     paths = [path for path, module in linear.items() if isinstance(module, BaseTunerLayer)]
     computes = {
         name: {part for path in paths if _ends(path, name) for part in _computed_by(path)}
-        for name in short_names(paths, linear)
+        for name in short_names(paths, [path for path, _ in model.named_modules()])
     }
     return {name: [part for part in PROJECTIONS if part in parts] for name, parts in computes.items()}
 
@@ -121,7 +123,7 @@ def _linear(model: Any) -> dict[str, nn.Module]:
     """Path → every linear layer, those with an adapter included and what is inside an adapter left out."""
     return {
         path: module
-        for path, module in model.named_modules()
+        for path, module in text_modules(model)
         if isinstance(module, nn.Linear | Conv1D | BaseTunerLayer)
         and ".lora_" not in path
         and not _ends(path, "base_layer")

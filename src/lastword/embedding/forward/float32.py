@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lastword.embedding.stack import layer_stack
+
 _HALF = (torch.bfloat16, torch.float16)
 
 
@@ -35,13 +37,6 @@ def in_float32(model: Any) -> Iterator[None]:
         convert()
         stack.callback(restore)
         yield
-
-
-def layer_stack(model: Any) -> nn.ModuleList | None:
-    """The list of the model's layers, or None if there is no list of that length."""
-    count = model.config.get_text_config().num_hidden_layers
-    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList))
-    return next((stack for stack in stacks if len(stack) == count), None)
 
 
 def _output_in_float32(module: nn.Module, args: object, output: object) -> object:

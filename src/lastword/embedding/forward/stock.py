@@ -12,7 +12,7 @@ from lastword.embedding.forward.float32 import in_float32
 from lastword.embedding.forward.path import Guarantees
 from lastword.embedding.spec import Norm
 from lastword.embedding.tokens import Batch
-from lastword.errors import ModelError
+from lastword.errors import ModelError, first_line
 
 # Attribute of the norm after the last layer: Llama, Qwen, Mistral, Gemma | GPT-2 | GPT-NeoX, OPT.
 _FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
@@ -34,7 +34,10 @@ class StockForward:
 
     def __init__(self, model: Any, model_name: str, layers: int, positions: int, tolerance: float) -> None:
         self.model, self.model_name, self.layers = model, model_name, layers
-        causal, relative = _measure(model, positions, tolerance)
+        try:
+            causal, relative = _measure(model, positions, tolerance)
+        except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ImportError) as error:
+            raise ModelError(f"{model_name} does not run: {first_line(error)}") from error
         self._guarantees = Guarantees(causal, positions, "relative" if relative else "absolute")
 
     @property
@@ -117,7 +120,7 @@ def _measure(model: Any, positions: int, tolerance: float) -> tuple[bool, bool]:
     try:
         with in_float32(model):
             return _measure_as_it_is(model, positions, tolerance)
-    except (RuntimeError, TypeError, ValueError):  # operations that exist in one precision only
+    except (RuntimeError, TypeError, ValueError):  # an operation that exists in one precision only
         return _measure_as_it_is(model, positions, max(tolerance, _COARSE))
 
 
