@@ -354,5 +354,11 @@ def test_the_final_norm_whatever_it_is_called(name: str) -> None:
     ],
     ids=["opt-350m", "reformer"],
 )  # fmt: skip
-def test_vectors_are_as_wide_as_the_last_hidden_state(config: Any, dim: int) -> None:
-    assert Backbone(transformers.AutoModel.from_config(config), "projected").dim == dim
+def test_vectors_are_as_wide_as_the_last_hidden_state(config: Any, dim: int, refused: Refused) -> None:
+    backbone = Backbone(transformers.AutoModel.from_config(config), "projected")
+    assert backbone.dim == dim
+    batch = Batch([0], torch.tensor([[3, 4, 5]]), torch.ones(1, 3).bool(), torch.ones(1, 3).bool(), [3])
+    assert hidden(backbone, batch).shape == (1, 3, dim)
+    assert refused(ModelError, hidden, backbone, batch, 1) == (
+        f"projected: a state of layer 1 is 32 numbers, not {dim}: use the last layer"
+    )

@@ -53,15 +53,15 @@ def refused_table(path: Path) -> str:
 
 
 def _restriction(row: dict[str, Any]) -> str:
-    reasons = {check: row[check] for check in _CHECKS if row.get(check, "yes") != "yes"}
+    reasons = {check: _plain(row[check]) for check in _CHECKS if row.get(check, "yes") != "yes"}
     if reasons.get("trains") == reasons.get("saves"):
         reasons.pop("trains", None)  # a run ends in a saved folder
     words = {"alone": "in a batch", "fused": "fused", "saves": "saved", "cuts": "cut", "trains": "trained"}
-    return "; ".join(f"{words[check]}: {_plain(reason)}" for check, reason in reasons.items()) or "–"
+    return "; ".join(f"{words[check]}: {reason}" for check, reason in reasons.items()) or "–"
 
 
 def _plain(reason: str) -> str:
     """A reason without what differs from model to model, fit for a cell of a table."""
-    reason = re.sub(r"^MODEL \([\w-]+\) |^MODEL ", "", reason)
+    reason = re.sub(r"^MODEL( \([\w-]+\))?:? ", "", reason)
     reason = re.sub(r"'?/\S*partial'?", "the folder", reason).replace("|", "\\|").replace("<", "&lt;")
     return reason if len(reason) < 160 else f"{reason[:160].rsplit(' ', 1)[0]} …"

@@ -58,8 +58,12 @@ def cut_layers(model: Any, layers: int) -> None:
         raise ModelError(f"a {config.model_type} model has no list of its {before} layers: it cannot be cut")
     del stack[layers:]
     config.num_hidden_layers = layers
-    for name, value in config.to_dict().items():  # such as layer_types
-        if "layer" in name and isinstance(value, list) and len(value) == before:
+    for name, value in config.to_dict().items():  # such as layer_types, or intermediate_size in Gemma 3n
+        if (
+            isinstance(value, list)
+            and len(value) == before
+            and not name.endswith(("_id", "_ids", "architectures"))
+        ):
             setattr(config, name, value[:layers])
 
 

@@ -54,7 +54,7 @@ class StockForward:
         "post", and the input of that norm is taken for "pre".
 
         Raises:
-            ModelError: norm="pre" and no final norm was found.
+            ModelError: norm="pre" without a final norm, or states of another shape below the last layer.
         """
         inputs = _inputs(batch)
         lower = sorted({layer for layer in layers if layer < self.layers})
@@ -71,6 +71,12 @@ class StockForward:
                 hook.remove()
         for layer in lower:
             states = output.hidden_states[layer]
+            if states.dim() != 3 or states.shape[-1] != self.dim:  # several residual streams, or a projection
+                shape = "×".join(str(size) for size in states.shape[2:])
+                raise ModelError(
+                    f"{self.model_name}: a state of layer {layer} is {shape} numbers, not {self.dim}: "
+                    "use the last layer"
+                )
             yield layer, self.final_norm(states) if norm == "post" else states
         if self.layers in layers:
             yield self.layers, output.last_hidden_state if norm == "post" else before_norm[-1]
