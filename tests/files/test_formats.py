@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from lastword.console import info_once
-from lastword.errors import MissingFileError, RequestError, TableError
+from lastword.errors import MissingExtraError, MissingFileError, RequestError, TableError
 from lastword.files import sources
 from lastword.files.sources import TableFile, detect_encoding
 from lastword.files.tables import read_chunks, read_texts, require_columns
@@ -200,6 +200,12 @@ def test_a_byte_far_from_the_beginning_is_named_with_its_line(
     assert read(TableFile(path, "latin-1"), "text") == {"text": texts}
 
 
+def test_zero_bytes_alone_are_not_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a text with a\x00zero byte, and some more words of it\n")
+    assert read(path, "text") == {"text": ["a text with a\x00zero byte, and some more words of it"]}
+
+
 def test_a_few_damaged_bytes_do_not_change_the_encoding(tmp_path: Path, refused: Refused) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("größer\nschöner\nüber\n".encode() * 20 + b"a\xffb\n")
@@ -304,7 +310,7 @@ def test_excel(tmp_path: Path, said: Any) -> None:
 def test_excel_without_its_library(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     (tmp_path / "a.xlsx").write_bytes(b"PK\x03\x04")
-    assert refused(RequestError, read, tmp_path / "a.xlsx") == (
+    assert refused(MissingExtraError, read, tmp_path / "a.xlsx") == (
         "reading .xlsx files needs openpyxl, which is not installed: pip install 'lastword[excel]'"
     )
 
@@ -331,6 +337,12 @@ def test_labels_that_are_no_strings(tmp_path: Path, cells: Any, labels: list[str
     assert read_texts(tmp_path / "a.parquet", ["text"], labels=["label"])["label"] == labels
     where = {"label": labels[0]}
     assert read_texts(tmp_path / "a.parquet", ["text"], where=where) == {"text": ["a"]}
+
+
+def test_scores_that_are_decimals(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a", "b"], "score": pa.array([1, 2], pa.decimal128(5, 2))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read_texts(tmp_path / "a.parquet", ["text"], numbers=["score"])["score"] == ["1.00", "2.00"]
 
 
 def test_labels_of_several_types_and_strings_like_dates(tmp_path: Path) -> None:

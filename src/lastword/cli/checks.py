@@ -147,15 +147,13 @@ def check_output(params: Mapping[str, Any]) -> None:
     """Refuse an output that exists, that was interrupted, or that cannot be written.
 
     Args:
-        params: of a command: `output` and `cache`, and if it has them `overwrite` and `resume`.
+        params: of a command: `output`, and if it has them `overwrite` and `resume`.
 
     Raises:
         ExistingOutputError, RequestError: see the message.
     """
     from lastword.files.run_folder import RunFolder, require_writable
 
-    if cache := params.get("cache"):
-        require_writable(cache / "file")
     output: Path | None = params.get("output")
     if output is None:
         return

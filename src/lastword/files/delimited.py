@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from typing import Literal
 
 from lastword.console import info_once, warn_once
@@ -112,25 +112,29 @@ def delimited(file: TableFile, default: str, asked: Sequence[str]) -> Delimited:
     lines = list(io.StringIO(part.decode(file.text_encoding, "ignore"), newline=""))
     lines = lines if whole else lines[:-1]
     others = (delimiter for delimiter in _DELIMITERS if delimiter != default)
-    headers = {
-        (delimiter, quoted): _header(lines, delimiter, quoted, whole)
-        for delimiter in ([file.delimiter] if file.delimiter else [default, *others])
-        for quoted in (True, False)
-    }
-    wanted = set(asked)
-    fits = [dialect for dialect, header in headers.items() if len(header) > 1]
-    fits.sort(key=lambda dialect: not wanted <= set(headers[dialect]))  # stable
-    fits += [dialect for dialect, header in headers.items() if len(header) == 1 and wanted & set(header)]
-    first = next(iter(headers))[0]
-    neither = first, bool(headers[first, True]) or not headers[first, False]
-    delimiter, quoted = fits[0] if fits else neither
-    header = headers[delimiter, quoted]
+    candidates = [file.delimiter] if file.delimiter else [default, *others]
+    delimiter, quoted, header = _fitting(lines, candidates, whole, set(asked))
     shown = "one column" if len(header) == 1 else f"delimiter {_name(delimiter)}"
     shown = "" if delimiter in (default, file.delimiter) else shown
     announce(file, shown)
     if not quoted:
         _say_literal(file)
     return Delimited(file, delimiter, quoted, header)
+
+
+def _fitting(
+    lines: Sequence[str], candidates: Sequence[str], whole: bool, wanted: set[str]
+) -> tuple[str, bool, list[str]]:
+    """Delimiter, whether quotation marks are syntax, and header; one with the wanted columns, or else any that fits."""
+    fits = []
+    for delimiter, quoted in product(candidates, (True, False)):
+        header = _header(lines, delimiter, quoted, whole)
+        if len(header) > 1 and wanted <= set(header):
+            return delimiter, quoted, header
+        if len(header) > 1 or wanted & set(header):
+            fits.append((delimiter, quoted, header))
+    fits.sort(key=lambda fit: len(fit[2]) == 1)  # stable
+    return fits[0] if fits else (candidates[0], True, [])
 
 
 def _header(lines: Sequence[str], delimiter: str, quoted: bool, whole: bool) -> list[str]:

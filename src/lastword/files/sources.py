@@ -37,6 +37,7 @@ _ENCODINGS = (
     "cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1254",
     "cp1255", "cp1256", "mac_roman",
 )  # fmt: skip
+_ZEROS = 0.05  # least share of ASCII in a text in UTF-16
 _ENCODING_BYTES = 1 << 16  # of lines that are not ASCII
 
 
@@ -236,9 +237,11 @@ def detect_encoding(part: bytes, whole: bool) -> str:
     """
     if bom := next((name for bom, name in _BOMS.items() if part.startswith(bom)), None):
         return bom
-    if zeros := part[:4096].count(0):  # half of the bytes of an English text in UTF-16
-        high_first = part[:4096:2].count(0) > zeros / 2
-        return "utf-16-be" if high_first else "utf-16-le"
+    even, odd = part[:4096:2].count(0), part[1:4096:2].count(0)
+    if max(even, odd) > _ZEROS * len(part[:4096:2]) and not min(
+        even, odd
+    ):  # the high bytes of ASCII characters
+        return "utf-16-be" if even else "utf-16-le"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(part, final=whole)
     except UnicodeDecodeError:

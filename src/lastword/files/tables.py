@@ -290,7 +290,7 @@ def _parse_label(cell: object) -> str | None:
 
 
 def _parse_number(cell: object) -> str | None:
-    if not isinstance(cell, bool | int | float | str):
+    if not isinstance(cell, bool | int | float | str | Decimal):
         return None
     try:
         return str(int(cell) if isinstance(cell, bool) else cell) if math.isfinite(float(cell)) else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastword.bundled import check_model
 from lastword.cli.checks import FILE
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
@@ -75,6 +76,10 @@ def generate(
     The key of a hosted endpoint is read from OPENAI_API_KEY.
     """
     fields = _fields(request)
+    if not endpoint:
+        check_model(model)
+    elif not endpoint.startswith(("http://", "https://")):
+        raise RequestError(f"--endpoint {endpoint!r}: give an address such as http://localhost:8000/v1")
     check(settings["file"], settings["output"], [text_column])
     from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
 
