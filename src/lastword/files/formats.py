@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lastword.console import info_once
-from lastword.errors import TableError
+from lastword.errors import TableError, first_line
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
@@ -160,7 +160,7 @@ def _parts(file: TableFile, columns: Columns) -> Iterator[Part]:
             with file.open_text() as text:
                 yield from _object_parts(_TEXT_FORMATS[suffix](text))
     except (pa.ArrowException, MalformedError, OSError) as error:
-        raise TableError(f"{file} is not a readable {suffix} file: {str(error).splitlines()[0]}") from error
+        raise TableError(f"{file} is not a readable {suffix} file: {first_line(error)}") from error
 
 
 def _parquet_parts(file: TableFile, columns: Columns) -> Iterator[Part]:
@@ -254,7 +254,7 @@ def _hub_parts(file: TableFile) -> Iterator[Part]:
     try:
         yield from _object_parts(datasets.load_dataset(name, split=split or "train", streaming=True))
     except (OSError, ValueError) as error:  # unknown, unreachable, or not a data set
-        raise TableError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+        raise TableError(f"{file} cannot be read: {first_line(error)}") from error
 
 
 def _lines(file: Iterable[str]) -> Iterator[Row]:
