@@ -17,6 +17,7 @@ TREE = {
     "TableError": (ValueError, 2),
     "TemplateError": (ValueError, 2),
     "ModelError": (ValueError, 2),
+    "MissingExtraError": (ValueError, 2),
     "WorkError": (RuntimeError, 1),
     "DivergenceError": (RuntimeError, 1),
     "ParityError": (RuntimeError, 1),

@@ -50,6 +50,7 @@ VALID = {
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
+UNWRITABLE = ["texts.csv/x.csv", "/proc/x.csv", f"{'n' * 250}.csv", f"{'n' * 300}/x.csv"]
 WRONG = {
     "file": ["nowhere.csv", "texts.bin", "empty.csv"],
     "data": ["nowhere.csv", "texts.bin", "empty.csv"],
@@ -78,14 +79,17 @@ WRONG = {
     "rank_by": ["v_mesure"],
     "request": ["not JSON", "[1]"],
     "via": [""],
-    "output": ["existing", "texts.csv", "texts.csv/x"],
-    "fix": ["texts.csv", "x.txt"],
-    "report": ["texts.csv"],
+    "output": ["existing", "texts.csv", *UNWRITABLE],
+    "fix": ["texts.csv", "x.txt", *UNWRITABLE],
+    "report": ["texts.csv", *UNWRITABLE],
+    "cache": ["texts.csv", *UNWRITABLE],
+    "endpoint": ["localhost:8000"],
+    "models": ["no/place"],
 }
 ANY_TEXT = {
-    ("pairs generate", "model"), ("pairs generate", "endpoint"), ("pairs translate", "language"),
-    ("pairs translate", "models"), ("cache prune", "model"), ("cache info", "folder"), ("cache prune", "folder"),
-    ("explain", "texts"), ("benchmark", "cache"), ("evaluate", "cache"), ("benchmark", "output"),
+    ("pairs generate", "model"), ("pairs translate", "language"),
+    ("cache prune", "model"), ("cache info", "folder"), ("cache prune", "folder"),
+    ("explain", "texts"),
 }  # fmt: skip
 """Any text is a value: names of somebody else's models, texts, and folders that are made when needed."""
 FURTHER = {
@@ -120,6 +124,7 @@ FURTHER = {
     ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],
+        ["paper-eight", "--model", "tfidf", "--pooling", "mean"],
         ["paper-eight", "--model", "mini", "--also-pooling", "mean", "--no-cache"],
     ],
     "pairs import": [
@@ -135,7 +140,10 @@ FURTHER = {
         ["texts.csv", "--prefix", 'Text: "{text}"'],
         ["texts.csv", "--label-column", "label", "--split", "tset"],
     ],
-    "pairs generate": [["texts.csv", "--model", "m", "--request", "{}", "--output", "x.csv"]],
+    "pairs generate": [
+        ["texts.csv", "--model", "m", "--request", "{}", "--output", "x.csv"],
+        ["texts.csv", "--model", "nowhere", "--output", "x.csv"],
+    ],
     "pairs crop": [["texts.csv", "--output", "x.csv", "--min-words", "9", "--max-words", "8"]],
     "pairs mine": [["pairs.csv", "--output", "x.csv", "--rank-from", "9", "--rank-to", "8"]],
     "pairs compare": [
@@ -154,8 +162,14 @@ FURTHER = {
         ["mini", "--set", "model=mini,nowhere", "--output", "x"],
         ["mini", "--set", "rank=4,8", "--set", "rank=2", "--output", "x"],
     ],
-    "explain": [["texts.csv"]],
-    "reproduce": [["table4", "--pairs", "nli", "--output", "x"]],
+    "explain": [
+        ["texts.csv"],
+        ["texts.csv", "--model", "mini", "--label-column", "label", "--clusters", "3"],
+    ],
+    "reproduce": [
+        ["table4", "--pairs", "nli", "--output", "x"],
+        ["table4", "--pairs", "nil=pairs.csv", "--output", "x"],
+    ],
     "cache prune": [[]],
     "train": [
         ["--output", "interrupted"],
@@ -211,25 +225,29 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):
-        return [str(kind.min - 1), str(kind.max + 1), "x"]  # type: ignore[operator]
-    return WRONG.get(str(parameter.name), [])
+        return [str(kind.min - 1), str(kind.max + 1), "x", "nan"]  # type: ignore[operator]
+    values = WRONG.get(str(parameter.name), [])
+    if (name, parameter.name) == ("benchmark", "output"):  # results are added to an existing folder
+        return [value for value in values if value != "existing"]
+    return values
 
 
 def requests(path: str) -> list[list[str]]:
     """Requests of a command with one wrong value each."""
     valid, command = VALID[path], LEAVES[f"lastword {path}"]
     found = [[*valid, "--no-such-option"], *FURTHER.get(path, [])]
+    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
     for parameter in command.params:
         values = wrong_values(path, parameter)
         if isinstance(parameter, click.Argument):
-            rest = valid[1:]
-            found += [[value, *rest] for value in values]
+            place = arguments.index(parameter)
+            found += [[*valid[:place], value, *valid[place + 1 :]] for value in values]
         elif not parameter.is_flag:  # type: ignore[attr-defined]
             if (path, parameter.name) in ANY_TEXT:
                 continue
             assert values, f"{path} --{parameter.name}: no wrong value is known"
             found += [[*valid, parameter.opts[0], value] for value in values]
-    return [[*path.split(), *arguments] for arguments in found]
+    return [[*path.split(), *request] for request in found]
 
 
 @pytest.mark.parametrize("path", VALID)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import torch
 import transformers
 from tokenizers import processors
 
-from lastword.errors import ModelError, RequestError
+from lastword.errors import MissingExtraError, ModelError, RequestError
 from lastword.pairs import make_pairs
+from lastword.pairs.generating import Rewriting
 from lastword.pairs.translating import BackTranslation, CTranslate2, SequenceToSequence, load_translators
 from tests.conftest import _bpe
 from tests.pairs.test_make import write
@@ -111,3 +113,14 @@ def test_models_are_found_by_their_languages(marian: Path, refused: Refused, tmp
     assert refused(
         ModelError, load_translators, ["xx"], models=str(tmp_path / "{source}-{target}")
     ).startswith(f"{tmp_path / 'en-xx'} does not load as a translation model: ")
+
+
+def test_the_language_detector_is_missed_before_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    monkeypatch.setitem(sys.modules, "py3langid", None)
+    message = "language detection needs py3langid, which is not installed: pip install 'lastword[pairs]'"
+    assert (
+        refused(MissingExtraError, load_translators, ["de"], models="no/model-{source}-{target}") == message
+    )
+    assert refused(MissingExtraError, Rewriting, None) == message

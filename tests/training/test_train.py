@@ -32,6 +32,7 @@ from lastword.errors import (
     ExistingOutputError,
     MissingFileError,
     ModelError,
+    ParityError,
     RequestError,
     TableError,
     WorkError,
@@ -54,6 +55,44 @@ def trained(tmp_path_factory: pytest.TempPathFactory, llama_folder: Path) -> Pat
         trackers="none",
     )  # fmt: skip
     return folder / "out"
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        ("pooling", "a standard model folder cannot express pooling 'mean:text'"),
+        ("special tokens", "has no special token, and a standard folder needs one to pad with"),
+        ("other ids", "the written folder disagrees with the model in memory: transformers, which reads"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_before_the_first_step(
+    settings: Settings,
+    llama_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: str,
+    reason: str,
+) -> None:
+    if problem == "pooling":
+        settings["pooling"] = "mean:text"
+    elif problem == "special tokens":
+        base = shutil.copytree(llama_folder, tmp_path / "base")
+        definition = json.loads((base / "tokenizer.json").read_text()) | {
+            "added_tokens": [],
+            "post_processor": None,
+        }
+        (base / "tokenizer.json").write_text(json.dumps(definition))
+        (base / "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"})
+        )
+        settings["model"] = str(base)
+    else:
+        monkeypatch.setattr(
+            "lastword.embedding.folder.SAVED_CLASS", "Qwen2Tokenizer"
+        )  # it drops the normalizer
+    with pytest.raises((RequestError, ParityError), match=reason):
+        train(tmp_path / "out", **settings)
+    assert not list((tmp_path).glob("out*"))
 
 
 def test_the_loss_falls(trained: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,17 @@ class Choice(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """The message for a value that is not a choice."""
         return unknown_name(self.kind, str(value), self.choices)
+
+
+class Finite(click.FloatRange):
+    """A number between two limits; NaN, which no comparison finds outside of them, is refused too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse and check."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 class Choices(click.ParamType[tuple[str, ...]]):
@@ -147,15 +159,13 @@ def check_output(params: Mapping[str, Any]) -> None:
     """Refuse an output that exists, that was interrupted, or that cannot be written.
 
     Args:
-        params: of a command: `output` and `cache`, and if it has them `overwrite` and `resume`.
+        params: of a command: `output`, and if it has them `overwrite` and `resume`.
 
     Raises:
         ExistingOutputError, RequestError: see the message.
     """
     from lastword.files.run_folder import RunFolder, require_writable
 
-    if cache := params.get("cache"):
-        require_writable(cache / "file")
     output: Path | None = params.get("output")
     if output is None:
         return

@@ -60,6 +60,8 @@ def explain(data: TableFile, models: tuple[str, ...], as_json: bool, **settings:
         )
     columns = [settings[f"{kind}_column"] for kind in ("text", "positive", "label")]
     check_columns(data, [column for column in columns if column])
+    if settings["clusters"] is not None and settings["label_column"]:
+        raise RequestError("--clusters and --label-column: give only one of them")
     load_libraries("torch", "transformers.modeling_utils", "sklearn.cluster")
     from lastword.explanation import explain as run
     from lastword.explanation.table import explanation_table

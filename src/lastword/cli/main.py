@@ -81,7 +81,7 @@ def _one_line() -> Iterator[None]:
             )
         if error.errno not in _NOT_WRITABLE:
             raise
-        _fail(f"{error.filename}: {error.strerror}", 1)
+        _fail(f"{error.filename}: {error.strerror}", 2 if error.errno == errno.ENAMETOOLONG else 1)
     except KeyboardInterrupt:
         _fail("interrupted; finished work is kept", 130)
 

@@ -11,7 +11,6 @@ from lastword.cli import options
 from lastword.cli.checks import FOLDER, Choice, check_columns
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
-from lastword.console import load_libraries
 from lastword.errors import RequestError
 from lastword.files.sources import TableFile
 
@@ -58,7 +57,6 @@ def reproduce(
     """
     reading = {name: settings.pop(name) for name in ("encoding", "delimiter")}
     files = dict(_named_file(pair, **reading) for pair in pairs)
-    load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.paper.run import reproduce as run
 
     result = run(tables, output, pairs=files, **settings, **options.passed(reading))

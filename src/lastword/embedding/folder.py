@@ -24,7 +24,7 @@ from tokenizers import Tokenizer, processors
 
 from lastword.embedding.card import Provenance, model_card
 from lastword.embedding.device import DTYPES
-from lastword.embedding.golden import GOLDEN, Encode, write_golden
+from lastword.embedding.golden import GOLDEN, Encode, require_equal_ids, write_golden
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import POOLINGS
 from lastword.embedding.spec import EmbedderSpec
@@ -98,6 +98,7 @@ def write(
     dtype: str = "float32",
 ) -> Path:
     """Write a folder, check it, and move it to its path; see `Embedder.save`."""
+    _require_full_weights(pipeline)
     _require_expressible(pipeline)
     if dtype not in DTYPES:
         raise RequestError(unknown_name("dtype", dtype, DTYPES))
@@ -132,7 +133,8 @@ def push(
     token: str | None,
 ) -> str:
     """See `Embedder.push_to_hub`."""
-    _require_expressible(pipeline)  # before anything is created on the Hub
+    _require_full_weights(pipeline)
+    require_savable(pipeline)  # before anything is created on the Hub
     api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as parent:
@@ -141,15 +143,31 @@ def push(
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
 
 
-def _require_expressible(pipeline: Pipeline) -> None:
-    """A standard folder pools over whole sequences, after the final norm, around joined ids, without weights."""
-    spec, backbone = pipeline.spec, pipeline.backbone
-    if kind := backbone.quantize:
+def require_savable(pipeline: Pipeline) -> None:
+    """Refuse at once what `write` would refuse whatever the weights are: before a training run, not after it.
+
+    Raises:
+        RequestError: something that a standard folder cannot express.
+        ParityError: others would get other token ids.
+    """
+    _require_expressible(pipeline)
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline.backbone.model.config.save_pretrained(folder)
+        _write_tokenizer(pipeline, Path(folder))
+        require_equal_ids(Path(folder), pipeline)
+
+
+def _require_full_weights(pipeline: Pipeline) -> None:
+    if kind := pipeline.backbone.quantize:
         raise RequestError(
-            f"{backbone.name} was loaded with quantize={kind!r}: a folder is written from the full weights; "
+            f"{pipeline.backbone.name} was loaded with quantize={kind!r}: a folder is written from the full weights; "
             "load the model without quantize"
         )
-    problem = None
+
+
+def _require_expressible(pipeline: Pipeline) -> None:
+    """A standard folder pools over whole sequences, after the final norm, around joined ids, without weights."""
+    spec, backbone, problem = pipeline.spec, pipeline.backbone, None
     if spec.pooling.over == "text":
         problem = f"pooling {spec.pooling.spec!r} (over the text alone); use {spec.pooling.name!r}"
     elif spec.pooling.method.trainable:

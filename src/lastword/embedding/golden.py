@@ -55,7 +55,7 @@ def write_golden(folder: Path, pipeline: Pipeline, encode: Encode, *, exact: boo
     Raises:
         ParityError: token ids or vectors disagree.
     """
-    _require_equal_ids(folder, pipeline)
+    require_equal_ids(folder, pipeline)
     with silenced("sentence_transformers"):  # a golden text is truncated on purpose
         vectors = _require_equal_vectors(folder, pipeline, encode, 0.99999 if exact else 0.99)
     content = {
@@ -66,8 +66,16 @@ def write_golden(folder: Path, pipeline: Pipeline, encode: Encode, *, exact: boo
     (folder / GOLDEN).write_text(json_text(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _require_equal_ids(folder: Path, pipeline: Pipeline) -> None:
-    """The ids that transformers gives, truncated and with special tokens in the text, are those in memory."""
+def require_equal_ids(folder: Path, pipeline: Pipeline) -> None:
+    """Require that transformers gives the ids of the model in memory, for truncated texts and special tokens too.
+
+    Args:
+        folder: with its tokenizer and `config.json`, which decides the class of the tokenizer.
+        pipeline: what it was written from.
+
+    Raises:
+        ParityError: the first text with other ids.
+    """
     hf = AutoTokenizer.from_pretrained(folder)
     edges = (*_EDGES, *hf.all_special_tokens)
     texts = [

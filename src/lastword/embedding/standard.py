@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from lastword.console import warn
+from lastword.embedding.loading import tokenizer_source
 from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.spec import EmbedderSpec
 from lastword.embedding.template import Template
@@ -90,7 +91,7 @@ def read_standard(name_or_folder: str | Path, revision: str | None = None) -> St
         if unsupported:
             return StandardFolder(EmbedderSpec(), unsupported)
         normalize, transformer = "Normalize" in kinds, content("sentence_bert_config.json")
-        tokenizer = TextTokenizer.load(name_or_folder, revision, strip=False)
+        tokenizer = TextTokenizer.load(*tokenizer_source(str(name_or_folder), revision), strip=False)
         unsupported |= _of_transformer(transformer)
         spec = EmbedderSpec(
             template=_template(tokenizer, unsupported),

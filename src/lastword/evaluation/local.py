@@ -22,7 +22,9 @@ from lastword.evaluation.clustering import cluster_score
 from lastword.evaluation.labels import require_labels, require_samples
 from lastword.evaluation.retrieval import document_texts, retrieval_score
 from lastword.evaluation.sts import sts_score
+from lastword.files.cache_folder import cache_folder
 from lastword.files.inputs import Collection, LabelledTexts, ScoredPairs, two_columns
+from lastword.files.run_folder import require_writable
 from lastword.files.sources import Source
 from lastword.uncertainty import Difference, Score, compare
 
@@ -165,6 +167,7 @@ def evaluate(
     Raises:
         MissingFileError, TableError, ModelError, RequestError: see the message.
     """
+    require_cache(cache)
     local_task = read_task(
         data, task=task, text_column=text_column, label_column=label_column, score_column=score_column, split=split,
         train_split=train_split, samples_per_label=samples_per_label, max_texts=max_texts, seed=seed,
@@ -271,6 +274,16 @@ def cached(encoder: TextEncoder, cache: str | Path | bool | None) -> TextEncoder
     if cache is None or cache is False or not fixed:
         return encoder
     return CachedEncoder(encoder, VectorCache(None if cache is True else cache))
+
+
+def require_cache(cache: str | Path | bool | None) -> None:
+    """Refuse a cache folder that cannot be written, before a model is loaded; `cache` is as for `cached`.
+
+    Raises:
+        RequestError: see the message.
+    """
+    if cache is not None and cache is not False:
+        require_writable((cache_folder("vectors") if cache is True else Path(cache)) / "file")
 
 
 def _tfidf(task: LocalTask) -> list[ModelScore]:

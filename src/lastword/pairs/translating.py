@@ -250,6 +250,10 @@ def load_translators(
         raise RequestError(
             f"pivots={','.join(pivots)!r}: give languages other than that of the texts, {language!r}"
         )
+    if not all(slot in models for slot in ("{source}", "{target}")):
+        raise RequestError(
+            f"models={models!r}: write {{source}} and {{target}} for the languages, as in {MODELS}"
+        )
     language_detector()  # it judges the translations
     if engine not in ENGINES:
         raise RequestError(unknown_name("engine", engine, ENGINES))

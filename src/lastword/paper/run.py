@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastword.bundled import PATHS
 from lastword.config import read_recipe, train_config
+from lastword.console import load_libraries
 from lastword.errors import MissingFileError, RequestError, unknown_name
 from lastword.files.run_folder import RunFolder, fingerprint
 from lastword.paper.scales import PAIR_SOURCES, SCALES, Scale
@@ -79,7 +80,8 @@ def reproduce(
     inputs = {str(source): fingerprint(PATHS.get(str(source), source)) for source in sources}
     folder.require(record, inputs)
 
-    from lastword.paper.measure import measure  # imports torch: a wrong request is refused without it
+    load_libraries("lastword.paper.measure")  # imports torch: a wrong request is refused without it
+    from lastword.paper.measure import measure
 
     return measure(folder, record, inputs, chosen, plan, data, files, list(peers), device)
 

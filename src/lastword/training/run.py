@@ -26,6 +26,7 @@ from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.device import preferred_device
+from lastword.embedding.folder import require_savable
 from lastword.errors import DivergenceError, RequestError, TableError
 from lastword.files.run_folder import RunFolder, fingerprint, hash_of, write_json
 from lastword.files.sources import TableFile
@@ -144,6 +145,7 @@ def train(
         inputs[f"the model {config.model}"] = hash_of(loaded.identity)
         accelerator = _accelerator(config, loaded, trackers, folder.trackers)
         embedder, in_training = variant.views(loaded, config.max_tokens)
+        require_savable(embedder.pipeline)
         parameters = adapter.add_adapter(embedder.backbone.model, config)
         loop = Loop(in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters)
         folder.require(recipe, inputs)  # all processes: the others would wait for the first forever

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastword.cli.checks import FILE
+from lastword.bundled import check_model
+from lastword.cli.checks import FILE, Finite
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
 from lastword.cli.pairs.methods import METHOD, check, common, run
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lastword.pairs.generating.engine import Answer, Engine, Prompt
 
 _MODEL, _COST = "Language model", "Forecast"
-_PRICE = click.FloatRange(0, 1e6)
+_PRICE = Finite(0, 1e6)
 
 
 @command(
@@ -43,7 +44,7 @@ _PRICE = click.FloatRange(0, 1e6)
     default=8, needs="endpoint",
 )  # fmt: skip
 @option(
-    _MODEL, "--per-minute", "most requests to the endpoint a minute", type=click.FloatRange(0.001, 1e6),
+    _MODEL, "--per-minute", "most requests to the endpoint a minute", type=Finite(0.001, 1e6),
     needs="endpoint",
 )  # fmt: skip
 @option(
@@ -51,7 +52,7 @@ _PRICE = click.FloatRange(0, 1e6)
     default=16,
 )  # fmt: skip
 @option(
-    _MODEL, "--temperature", "0 always takes the most likely token", type=click.FloatRange(0, 10),
+    _MODEL, "--temperature", "0 always takes the most likely token", type=Finite(0, 10),
     default=0.7,
 )  # fmt: skip
 @option(
@@ -75,6 +76,10 @@ def generate(
     The key of a hosted endpoint is read from OPENAI_API_KEY.
     """
     fields = _fields(request)
+    if not endpoint:
+        check_model(model)
+    elif not endpoint.startswith(("http://", "https://")):
+        raise RequestError(f"--endpoint {endpoint!r}: give an address such as http://localhost:8000/v1")
     check(settings["file"], settings["output"], [text_column])
     from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
 

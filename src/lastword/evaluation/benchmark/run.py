@@ -16,8 +16,9 @@ from lastword.evaluation.benchmark.hub import MissingDataError, where_from
 from lastword.evaluation.benchmark.names import seeds_from, task_names
 from lastword.evaluation.benchmark.result import BenchmarkResult, MissingTask, TaskScore
 from lastword.evaluation.benchmark.statistics import EQUAL
-from lastword.evaluation.local import cached
+from lastword.evaluation.local import cached, require_cache
 from lastword.files.cache_folder import cache_folder
+from lastword.files.run_folder import require_writable
 
 
 def benchmark(
@@ -65,11 +66,14 @@ def benchmark(
     folder = Path(data_dir) if data_dir is not None else None
     if folder and not folder.is_dir():
         raise MissingFileError(f"no folder data_dir={str(folder)!r}: give one with copies of the data sets")
-    load_libraries("lastword.evaluation.benchmark.mteb_model")  # mteb, without its effects on random states
+    results = Path(output) if output is not None else cache_folder("results")
+    require_writable(results / "file")
+    require_cache(cache)
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
+    load_libraries("lastword.evaluation.benchmark.mteb_model")  # mteb, without its effects on random states
     scored = cached(with_batches(encoder, batch_tokens, also_poolings), cache)
     started = time.perf_counter()
-    run = _Run(scored, folder, Path(output) if output is not None else cache_folder("results"), seed_list)
+    run = _Run(scored, folder, results, seed_list)
     run.score_all(names)
     return BenchmarkResult(
         *description(encoder),
