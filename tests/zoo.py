@@ -73,10 +73,15 @@ _SIZES: dict[int, tuple[str, ...]] = {
     400: ("vocab_size", "vocab_size_per_layer_input", "decoder_vocab_size", "unpadded_vocab_size"),
     1: ("moe_top_k", "topk_group", "n_group", "num_expert_group", "n_groups", "first_k_dense_replace", "eos_token_id"),
     0: ("num_kv_shared_layers", "num_nextn_predict_layers", "bos_token_id"),
-    64: ("index_topk", "mamba_d_ssm"),
+    64: ("mamba_d_ssm",),
+    256: ("index_topk",),  # above every length here, as in the trained models
 }  # fmt: skip
 _SMALL = {name: size for size, names in _SIZES.items() for name in names}
 _ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
+_QWEN4 = {
+    "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 64,
+    "indexer_compress_ratio": 4,
+}  # fmt: skip
 _FROM_NONE = {"pad_token_id", "bos_token_id", "eos_token_id", "head_dim", "num_key_value_heads"}
 # What the sizes above do not fit together for.
 _OWN: dict[str, dict[str, Any]] = {
@@ -100,6 +105,16 @@ _OWN: dict[str, dict[str, Any]] = {
     "mamba2": {"num_heads": 8},
     "recurrent_gemma": {"num_hidden_layers": 3},
     "reformer": {"is_decoder": True, "axial_pos_embds": False, "attn_layers": ["local", "local"]},
+    "qwen4_exp_text": _QWEN4,
+    "qwen4_exp": {"text_config": {"model_type": "qwen4_exp_text", **_QWEN4}},
+    "roc_bert": {
+        "pronunciation_embed_dim": 8,
+        "pronunciation_vocab_size": 40,
+        "shape_embed_dim": 8,
+        "shape_vocab_size": 40,
+    },
+    "xmod": {"default_language": "en_XX"},
+    "zamba2": {"attention_hidden_size": 64, "attention_head_dim": 16},
     "zaya": {"num_experts_per_tok": 1},
 }
 

@@ -83,5 +83,6 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message, or the name of its type if it has none."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """First line of an error's message, with the next one where it ends in a colon, or the name of the error's type."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

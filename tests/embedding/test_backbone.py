@@ -110,8 +110,7 @@ def test_model_without_a_final_norm(tmp_path: Path, refused: Refused) -> None:
     batch = Batch([0], torch.tensor([[3, 4]]), torch.ones(1, 2).bool(), torch.ones(1, 2).bool(), [2])
     assert hidden(backbone, batch).shape == (1, 2, 32)
     assert refused(ModelError, hidden, backbone, batch, norm="pre") == (
-        f"{tmp_path}: no final norm found (looked for norm, ln_f, final_layer_norm, final_layernorm): "
-        "use norm='post' and the last layer"
+        f"{tmp_path}: no norm gives the last hidden state: use norm='post' and the last layer"
     )
 
 
@@ -143,22 +142,23 @@ def test_folder_without_configuration(tmp_path: Path, refused: Refused) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     assert refused(ModelError, _load, folder) == (
-        f"{folder} is not a model folder: it has no config.json (found: nothing)"
+        f"{folder} is not a model: it is no GGUF file and has no config.json (found: nothing)"
     )
     for name in ("b.txt", "a.bin"):
         (folder / name).touch()
     assert refused(ModelError, _load, folder) == (
-        f"{folder} is not a model folder: it has no config.json (found: a.bin, b.txt)"
+        f"{folder} is not a model: it is no GGUF file and has no config.json (found: a.bin, b.txt)"
     )
     assert refused(ModelError, _load, folder / "a.bin") == (
-        f"{folder / 'a.bin'} is not a model folder: it has no config.json (found: a file)"
+        f"{folder / 'a.bin'} is not a model: it is no GGUF file and has no config.json (found: a file)"
     )
 
 
 @pytest.mark.parametrize("name", ["./none", "~/none", "none", "a/b/c", "/none/at/all"])
 def test_missing_path(refused: Refused, name: str) -> None:
     assert refused(MissingFileError, _load, name) == (
-        f"no model {name!r}: give 'mini', a folder that exists or a Hub name like Qwen/Qwen3-0.6B"
+        f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
+        "Qwen/Qwen3-0.6B"
     )
 
 
@@ -308,3 +308,51 @@ def test_a_model_whose_own_forward_fails_is_refused(
         refused(ModelError, _load, llama_folder).strip("'").replace("'", "")
         == f"{llama_folder} does not run: sizes"
     )
+
+
+FINAL_NORMS = {
+    "norm_f": lambda: transformers.MptConfig(d_model=32, n_heads=4, n_layers=2, max_seq_len=24, vocab_size=300),
+    "layer_norm": lambda: transformers.BioGptConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, vocab_size=300,
+        max_position_embeddings=24,
+    ),
+    "ln_out": lambda: transformers.RwkvConfig(hidden_size=32, num_hidden_layers=2, context_length=24, vocab_size=300),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINAL_NORMS)
+def test_the_final_norm_whatever_it_is_called(name: str) -> None:
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(FINAL_NORMS[name]())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    backbone = Backbone(model, name)
+    assert backbone.stock.final_norm is getattr(model, name)
+    batch = Batch([0], torch.tensor([[3, 4, 5]]), torch.ones(1, 3).bool(), torch.ones(1, 3).bool(), [3])
+    lower, before = hidden(backbone, batch, 1), hidden(backbone, batch, 1, "pre")
+    torch.testing.assert_close(lower, getattr(model, name)(before))
+
+
+@pytest.mark.parametrize(
+    ("config", "dim"),
+    [
+        (
+            transformers.OPTConfig(
+                hidden_size=32, word_embed_proj_dim=16, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4,
+                vocab_size=300, max_position_embeddings=32,
+            ),
+            16,
+        ),
+        (
+            transformers.ReformerConfig(
+                hidden_size=32, feed_forward_size=48, num_attention_heads=4, attention_head_size=8, vocab_size=300,
+                max_position_embeddings=128, is_decoder=True, axial_pos_embds=False, attn_layers=["local", "local"],
+            ),
+            64,
+        ),
+    ],
+    ids=["opt-350m", "reformer"],
+)  # fmt: skip
+def test_vectors_are_as_wide_as_the_last_hidden_state(config: Any, dim: int) -> None:
+    assert Backbone(transformers.AutoModel.from_config(config), "projected").dim == dim

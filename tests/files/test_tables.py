@@ -314,6 +314,13 @@ def _damaged_parquet(at: slice, by: int = 0) -> bytes:
             b'[{"text": "a"},\n {"text": "b"}',
             "the array has no closing ]: the file is truncated",
         ),
+        ("deep.jsonl", b'{"a": ' + b"[" * 100_000, "line 1: "),
+        (
+            "digits.json",
+            b'{"text": "a"}\n{"a": ' + b"1" * 5000 + b"}",
+            "line 2: Exceeds the limit (4300 digits)",
+        ),
+        ("no.xlsx", b"PK\x03\x04 and more", "it is no workbook of Excel, or damaged ("),
         ("half.jsonl", b'{"text": "a"}\n{"text": "a"\n', "line 2: Expecting ',' delimiter"),
         ("half.json", b'{"text": "a"}\n{"text": "a"\n', "line 3: Expecting ',' delimiter"),
     ],

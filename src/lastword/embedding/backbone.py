@@ -53,10 +53,10 @@ class Backbone:
         self.implementation: str = model.config._attn_implementation
         config = model.config.get_text_config()
         self.layers: int = config.num_hidden_layers
-        self.dim: int = config.hidden_size
         self.positions: int = next((n for name in _POSITIONS if (n := getattr(config, name, None))), 512)
         tolerance = 5e-2 if quantize else 1e-3  # relative difference of two correct computations in float32
         self.stock = StockForward(self.model, name, self.layers, self.positions, tolerance)
+        self.dim: int = self.stock.dim
         self.fused: BranchingPath | None = FusedForward.of(self.stock, tolerance) if fused else None
         self._weights_hash: tuple[object, str] | None = None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel
@@ -73,6 +74,7 @@ def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | Non
 
     Raises:
         WorkError: the weights could not be written.
+        ModelError: the model cannot be cut there.
     """
     weights = merged_weights(model)
     config = type(model.config).from_dict(model.config.to_dict())
@@ -87,6 +89,8 @@ def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | Non
         merged.to(dtype).save_pretrained(folder)
     except (SafetensorError, RuntimeError) as error:  # raised when the disk is full
         raise WorkError(f"could not write the weights: {first_line(error)}") from error
+    except (ValueError, StrictDataclassError) as error:  # a configuration of fewer layers that is not valid
+        raise ModelError(f"a {config.model_type} model cannot be written so: {first_line(error)}") from error
     _write_rope_for_old_readers(folder / "config.json")
 
 

@@ -6,7 +6,9 @@ Only the columns that are asked for are read. Which values a column may have is 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, islice
@@ -209,20 +211,24 @@ def _object_parts(rows: Iterable[Row]) -> Iterator[Part]:
 def _sheet_rows(file: TableFile) -> Iterator[Sequence[object]]:
     """The rows of the first sheet; every cell that is not empty is text, as in a CSV file."""
     openpyxl = needed("openpyxl", "excel", "reading .xlsx files")
-    book = openpyxl.load_workbook(Path(file), read_only=True, data_only=True)
     try:
-        if len(book.sheetnames) > 1:
-            info_once(f"{file}: the first of {len(book.sheetnames)} sheets is read, {book.sheetnames[0]!r}")
-        rows = book.worksheets[0].iter_rows(values_only=True)
-        header: tuple[object, ...] = next(rows, ())
-        width = max((number for number, cell in enumerate(header, 1) if cell is not None), default=0)
-        yield ["" if cell is None else plain(cell) for cell in header[:width]]
-        for row in rows:
-            cells = [None if cell is None else plain(cell) for cell in row[:width]]
-            if any(cell is not None for cell in cells):
-                yield cells + [None] * (width - len(cells))
-    finally:
-        book.close()
+        with warnings.catch_warnings(action="ignore"):  # about styles
+            book = openpyxl.load_workbook(Path(file), read_only=True, data_only=True)
+        with closing(book):
+            if len(book.sheetnames) > 1:
+                info_once(
+                    f"{file}: the first of {len(book.sheetnames)} sheets is read, {book.sheetnames[0]!r}"
+                )
+            rows = book.worksheets[0].iter_rows(values_only=True)
+            header: tuple[object, ...] = next(rows, ())
+            width = max((number for number, cell in enumerate(header, 1) if cell is not None), default=0)
+            yield ["" if cell is None else plain(cell) for cell in header[:width]]
+            for row in rows:
+                cells = [None if cell is None else plain(cell) for cell in row[:width]]
+                if any(cell is not None for cell in cells):
+                    yield cells + [None] * (width - len(cells))
+    except Exception as error:  # of many kinds, for archives that are no or damaged workbooks
+        raise MalformedError(f"it is no workbook of Excel, or damaged ({error})") from error
 
 
 def plain(cell: object) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,11 +13,10 @@ from torch import Tensor, nn
 from lastword.embedding.forward.float32 import in_float32
 from lastword.embedding.forward.path import Guarantees
 from lastword.embedding.spec import Norm
+from lastword.embedding.stack import layer_stack, text_modules
 from lastword.embedding.tokens import Batch
 from lastword.errors import ModelError, first_line
 
-# Attribute of the norm after the last layer: Llama, Qwen, Mistral, Gemma | GPT-2 | GPT-NeoX, OPT.
-_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 _LENGTH, _SHIFT = 32, 3
 _STRIDE = 7919  # a prime: the sample's tokens are spread over the vocabulary
 _COARSE = 5e-2
@@ -28,6 +29,7 @@ class StockForward:
         model: the module, without its vocabulary head.
         model_name: for messages.
         layers: number of layers.
+        dim: width of the last hidden state, which a few models project.
     """
 
     name = "stock"
@@ -35,7 +37,7 @@ class StockForward:
     def __init__(self, model: Any, model_name: str, layers: int, positions: int, tolerance: float) -> None:
         self.model, self.model_name, self.layers = model, model_name, layers
         try:
-            causal, relative = _measure(model, positions, tolerance)
+            causal, relative, self.dim = _measure(model, positions, tolerance)
         except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ImportError) as error:
             raise ModelError(f"{model_name} does not run: {first_line(error)}") from error
         self._guarantees = Guarantees(causal, positions, "relative" if relative else "absolute")
@@ -79,20 +81,36 @@ class StockForward:
         rows = torch.arange(len(batch.lengths), device=states.device)
         return states[rows, torch.tensor(batch.lengths, device=states.device) - 1]
 
-    @property
+    @cached_property
     def final_norm(self) -> nn.Module:
-        """The norm after the last layer.
+        """The norm after the last layer: the one that gives the model's last hidden state, whatever it is called.
 
         Raises:
-            ModelError: there is none of a known name.
+            ModelError: there is none.
         """
-        modules: dict[str, nn.Module] = dict(self.model.named_modules())
-        for name, module in modules.items():
-            if name.rpartition(".")[2] in _FINAL_NORMS and "layers." not in name and ".h." not in name:
-                return module
+        layers = layer_stack(self.model)
+        inside = set() if layers is None else set(layers.modules())
+        norms = [
+            m for _, m in text_modules(self.model) if "norm" in type(m).__name__.lower() and m not in inside
+        ]
+        outputs: dict[nn.Module, Any] = {}
+
+        def keep(module: nn.Module, args: object, output: object) -> None:
+            outputs[module] = output
+
+        device = next(self.model.parameters()).device
+        batch = sample_batch(
+            self.model.config.get_text_config().vocab_size, self._guarantees.max_tokens, device
+        )
+        with ExitStack() as stack, torch.no_grad():
+            for norm in norms:
+                stack.callback(norm.register_forward_hook(keep).remove)
+            last = self.model(**_inputs(batch), use_cache=False).last_hidden_state
+        for norm, output in outputs.items():
+            if isinstance(output, Tensor) and torch.equal(output, last):
+                return norm
         raise ModelError(
-            f"{self.model_name}: no final norm found (looked for {', '.join(_FINAL_NORMS)}): "
-            "use norm='post' and the last layer"
+            f"{self.model_name}: no norm gives the last hidden state: use norm='post' and the last layer"
         )
 
 
@@ -115,8 +133,11 @@ def difference(states: Tensor, reference: Tensor) -> float:
     return float(((states - reference).float().norm(dim=-1) / lengths).max())
 
 
-def _measure(model: Any, positions: int, tolerance: float) -> tuple[bool, bool]:
-    """Whether the model is causal, and whether its positions are relative; in float32 where it can run so."""
+def _measure(model: Any, positions: int, tolerance: float) -> tuple[bool, bool, int]:
+    """Whether the model is causal, whether its positions are relative, and the width of its last hidden state.
+
+    In float32 where the model can run so.
+    """
     try:
         with in_float32(model):
             return _measure_as_it_is(model, positions, tolerance)
@@ -125,7 +146,7 @@ def _measure(model: Any, positions: int, tolerance: float) -> tuple[bool, bool]:
 
 
 @torch.no_grad()
-def _measure_as_it_is(model: Any, positions: int, tolerance: float) -> tuple[bool, bool]:
+def _measure_as_it_is(model: Any, positions: int, tolerance: float) -> tuple[bool, bool, int]:
     device = next(model.parameters()).device
     batch = sample_batch(model.config.get_text_config().vocab_size, positions, device)
     inputs, length = _inputs(batch), batch.input_ids.shape[1]
@@ -135,9 +156,9 @@ def _measure_as_it_is(model: Any, positions: int, tolerance: float) -> tuple[boo
     try:
         shifted = model(**inputs, position_ids=shift, use_cache=False).last_hidden_state
     except (TypeError, IndexError, RuntimeError):  # takes no positions, or has too few
-        return causal, False
+        return causal, False, states.shape[-1]
     real = batch.attention_mask
-    return causal, difference(shifted[real], states[real]) <= tolerance
+    return causal, difference(shifted[real], states[real]) <= tolerance, states.shape[-1]
 
 
 def _inputs(batch: Batch) -> dict[str, Tensor]:
