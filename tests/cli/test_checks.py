@@ -225,7 +225,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):
-        return [str(kind.min - 1), str(kind.max + 1), "x"]  # type: ignore[operator]
+        return [str(kind.min - 1), str(kind.max + 1), "x", "nan"]  # type: ignore[operator]
     values = WRONG.get(str(parameter.name), [])
     if (name, parameter.name) == ("benchmark", "output"):  # results are added to an existing folder
         return [value for value in values if value != "existing"]

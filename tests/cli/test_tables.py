@@ -18,7 +18,7 @@ COMMANDS: list[list[str]] = [
     ["evaluate", "{file}", "--model", "mini", "--task", "sts"],
     ["probe", "{file}"],
     ["explain", "{file}", "--model", "mini"],
-    ["pairs", "generate", "{file}", "--model", "x", *OUT],
+    ["pairs", "generate", "{file}", "--model", "mini", *OUT],
     ["pairs", "translate", "{file}", *OUT],
     ["pairs", "noise", "{file}", *OUT],
     ["pairs", "crop", "{file}", *OUT],

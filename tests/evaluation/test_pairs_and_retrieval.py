@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.evaluation import evaluate, retrieval_score, sts_score
 from lastword.files.inputs import Collection, ScoredPairs
+from lastword.files.sources import TableFile
 from lastword.uncertainty import halves
 from tests.samples import WordEncoder, topic_texts
 
@@ -187,6 +188,9 @@ def test_collections_in_other_encodings(beir, encoding):
         text = (beir / name).read_text().removeprefix("query-id\tcorpus-id\tscore\n")
         (beir / name).write_bytes(text.replace("\n", "\r\n").encode(encoding))
     assert Collection.read(beir, "test") == expected
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+        (beir / name).write_bytes((beir / name).read_bytes().decode(encoding).encode("cp500"))
+    assert Collection.read(TableFile(beir, "cp500"), "test").documents == expected.documents
 
 
 def test_vectors_are_cached_on_request(beir, tmp_path):

@@ -83,6 +83,18 @@ def test_every_source_and_seed_is_trained_once_despite_interruption(
         compare_pairs(sources, development, out, seeds=2, pairs=12, **settings)
     with pytest.raises(RequestError, match="resume=True: steps was 3 and is now 4"):
         compare_pairs(sources, development, out, seeds=2, pairs=12, resume=True, **{**settings, "steps": 4})
+    content = Path(files[0]).read_bytes()
+    columns = pair_columns(16)
+    columns["anchor"][3] = columns["anchor"][3].replace("the", "tha")
+    pq.write_table(pa.table(columns), files[0])
+    with pytest.raises(
+        RequestError, match=f"resume=True: {files[0]} has changed since the interrupted comparison"
+    ):
+        compare_pairs(sources, development, out, seeds=2, pairs=12, resume=True, **settings)
+    Path(files[0]).write_bytes(content)
+    other = {"water and money": (["a river", "a price"], ["water", "money"])}
+    with pytest.raises(RequestError, match="the development set water and money has changed"):
+        compare_pairs(sources, other, out, seeds=2, pairs=12, resume=True, **settings)
     found = compare_pairs(sources, development, out, seeds=2, pairs=12, resume=True, **settings)
     assert len(done) == 7, "six runs and one stop: none twice"
     assert [(run.name, run.seed, run.facts["pairs"], run.step) for run in found.runs] == [

@@ -537,7 +537,7 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
 
 @pytest.mark.parametrize("writer", WRITERS)
 @given(table=tables())
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(table={"text": ['"a', 'b"'], "label": ["x", "y"]})
 @example(table={"text": ["a;b", "c;d"], "label": ["1", "2"]})
 @example(table={"text": ["2026-01-01", "1e5"], "label": ["true", "007"]})

@@ -144,9 +144,8 @@ def test_a_key_that_a_json_object_lacks_is_null(write: Write, refused: Refused) 
     lines = ['{"text": "a"}', '{"label": "x"}', '{"text": "c", "label": "y", "n": [1]}']
     path = write("a.jsonl", "\n".join(lines))
     assert read_texts(path, ["text"], drop_empty=True) == {"text": ["a", "c"]}
-    assert read_texts(path, ["text"], optional=["label"], drop_empty=True) == {
-        "text": ["a", "c"], "label": ["", "y"],
-    }  # fmt: skip
+    (chunk,) = read_chunks(path, {"text": "text"}, 9, optional=["label"], drop_empty=True)
+    assert chunk.columns == {"text": ["a", "c"], "label": ["", "y"]}
     assert "(null in 'text'; rows 1, counted" in refused(TableError, read_texts, path, ["text"])
     assert read_table(path).to_pydict() == {
         "text": ["a", None, "c"], "label": [None, "x", "y"], "n": [None, None, [1]],
@@ -156,7 +155,8 @@ def test_a_key_that_a_json_object_lacks_is_null(write: Write, refused: Refused) 
 def test_an_optional_column_may_begin_late(write: Write) -> None:
     lines = ['{"text": "a"}'] * (BLOCK_ROWS + 5) + ['{"text": "b", "negative": "c"}', '{"negative": "d"}']
     path = write("a.jsonl", "\n".join(lines))
-    cells = read_texts(path, ["text"], optional=["negative"], drop_empty=True)
+    (chunk,) = read_chunks(path, {"text": "text"}, 9999, optional=["negative"], drop_empty=True)
+    cells = chunk.columns
     assert len(cells["text"]) == len(cells["negative"]) == BLOCK_ROWS + 6
     assert [cell for cell in cells["negative"] if cell] == ["c"]
 
@@ -177,11 +177,12 @@ def test_one_text_of_three_megabytes(write: Write, suffix: str) -> None:
 
 def test_optional_columns_are_read_if_they_exist(write: Write) -> None:
     path = write("a.parquet", {"text": ["a", "b"], "label": ["x", None]})
-    assert read_texts(path, ["text"], optional=["label", "split"]) == {"text": ["a", "b"], "label": ["x", ""]}
+    (chunk,) = read_chunks(path, {"text": "text"}, 9, optional=["label", "split"])
+    assert chunk.columns == {"text": ["a", "b"], "label": ["x", ""], "split": ["", ""]}
 
 
 def test_a_column_may_be_named_twice(write: Write) -> None:
-    assert read_texts(write("a.csv", "text\na\n"), ["text", "text"], optional=["text"]) == {"text": ["a"]}
+    assert read_texts(write("a.csv", "text\na\n"), ["text", "text"], labels=["text"]) == {"text": ["a"]}
 
 
 def test_where_keeps_the_rows_of_one_value(write: Write, refused: Refused) -> None:
@@ -313,6 +314,13 @@ def _damaged_parquet(at: slice, by: int = 0) -> bytes:
             b'[{"text": "a"},\n {"text": "b"}',
             "the array has no closing ]: the file is truncated",
         ),
+        ("deep.jsonl", b'{"a": ' + b"[" * 100_000, "line 1: "),
+        (
+            "digits.json",
+            b'{"text": "a"}\n{"a": ' + b"1" * 5000 + b"}",
+            "line 2: Exceeds the limit (4300 digits)",
+        ),
+        ("no.xlsx", b"PK\x03\x04 and more", "it is no workbook of Excel, or damaged ("),
         ("half.jsonl", b'{"text": "a"}\n{"text": "a"\n', "line 2: Expecting ',' delimiter"),
         ("half.json", b'{"text": "a"}\n{"text": "a"\n', "line 3: Expecting ',' delimiter"),
     ],

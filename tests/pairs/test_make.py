@@ -245,11 +245,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert peaks[1] < peaks[0] + 40, peaks
 
 
-def test_a_data_set_is_read_as_it_arrives(tmp_path: Path, refused: Refused) -> None:
-    """A folder in place of a data set on the Hub: the same library reads both in the same way."""
+@pytest.mark.parametrize("by_library", [False, True])
+def test_a_data_set_is_read_as_it_arrives(tmp_path: Path, refused: Refused, by_library: bool) -> None:
+    """A folder in place of a data set on the Hub; Arrow files are read by the library that reads the Hub."""
     (tmp_path / "set").mkdir()
-    write(tmp_path / "set" / "train.parquet", texts(30))
-    write(tmp_path / "set" / "test.parquet", texts(5))
+    for split, rows in (("train", texts(30)), ("test", texts(5))):
+        if by_library:
+            table = pa.table({"other": rows, "text": rows})
+            with pa.ipc.new_stream(str(tmp_path / "set" / f"{split}.arrow"), table.schema) as stream:
+                stream.write_table(table)
+        else:
+            write(tmp_path / "set" / f"{split}.parquet", rows)
     name = f"hub:{tmp_path / 'set'}"
     pairs = make_pairs(Noise(chunk=7), name, tmp_path / "out.jsonl", seed=1)
     file = write(tmp_path / "texts.parquet", texts(30))
@@ -260,8 +266,9 @@ def test_a_data_set_is_read_as_it_arrives(tmp_path: Path, refused: Refused) -> N
     )
     assert lines == expected
     assert make_pairs(Noise(), f"{name}@test", tmp_path / "test.jsonl").rows == 5
+    where = name if by_library else tmp_path / "set" / "train.parquet"
     assert refused(TableError, make_pairs, Noise("txt"), name, tmp_path / "x.csv") == (
-        f"{name} has no column 'txt'; its columns are: other, text"
+        f"{where} has no column 'txt'; its columns are: other, text"
     )
     assert refused(TableError, make_pairs, Noise(), "hub:nobody/nothing", tmp_path / "x.csv").startswith(
         "hub:nobody/nothing cannot be read: "

@@ -118,6 +118,13 @@ def test_trained_rows_resume_after_an_interruption(
     }
     with pytest.raises(KeyboardInterrupt):
         reproduce("table10", tmp_path / "out", **ask, pairs={"wiki-prompt": _pairs(tmp_path)})
+    content = _pairs(tmp_path).read_bytes()
+    _pairs(tmp_path).write_bytes(content[:-1] + b"?")
+    with pytest.raises(
+        RequestError, match=r"resume=True: \S+pairs.parquet has changed since the interrupted"
+    ):
+        reproduce("table10", tmp_path / "out", **ask, pairs={"wiki-prompt": _pairs(tmp_path)}, resume=True)
+    _pairs(tmp_path).write_bytes(content)
     result = reproduce(
         "table10", tmp_path / "out", **ask, pairs={"wiki-prompt": _pairs(tmp_path)}, resume=True
     )

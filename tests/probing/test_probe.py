@@ -258,6 +258,12 @@ def test_a_probe_resumes_where_it_was_stopped(
     assert refused(
         RequestError, probe, load(), TEXTS, output=out, resume=True, **{**settings, "seed": 6}
     ).startswith("resume=True: ")
+    other = load()
+    other.backbone.model.config.rms_norm_eps = 0.1
+    for model, texts, name in ((other, TEXTS, other.name), (load(), [*TEXTS[:-1], "a bus"], "the list")):
+        assert f"{name} has changed since the interrupted probe" in refused(
+            RequestError, probe, model, texts, output=out, resume=True, **settings
+        )
     result = probe(load(), TEXTS, output=out, resume=True, **settings)
     assert done == ["part", "stop", "part"], "two beginnings, so two parts; none twice"
     assert [values(one) for one in result.options] == [pytest.approx(values(one)) for one in found.options]

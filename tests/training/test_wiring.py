@@ -243,7 +243,7 @@ class Flat:
     """A step with a loss that does not depend on the vectors."""
 
     texts: Sequence[str] = ("a car", "the river")
-    negatives: int = 0
+    negatives: int = 1
 
     def __len__(self) -> int:
         return 2

@@ -27,9 +27,10 @@ from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.experiments import Comparison, compare_pairs, read_sources
 from lastword.experiments.pair_sources import LEAST_STEPS
-from lastword.experiments.picture import write_picture
+from lastword.experiments.picture import render
 from lastword.files.tables import read_texts
 from lastword.pairs import Crop, Import, Method, Noise, SameLabel, SameText, make_pairs
+from lastword.report.page import write_page
 
 PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
 TEXTS, DEVELOPMENT_TEXTS = 6000, 500
@@ -137,7 +138,7 @@ def main() -> None:
     if kind != LOOK:
         write_comparison(ROOT / "results" / f"pair_sources_{kind}.json", comparison)
         if kind == str(LEAST_STEPS):
-            write_picture(PICTURE, comparison)
+            write_page(PICTURE, render(comparison))
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastword.cli.checks import FOLDER
+from lastword.cli.checks import FOLDER, Finite
 from lastword.cli.command import Group, option
 from lastword.cli.options import shared
 from lastword.files.plain_json import json_text
@@ -53,11 +53,11 @@ def info(folder: Path | None, as_json: bool) -> None:
 @option(_SELECTION, "--model", "delete the vectors of this model: its name, or its identity as info shows it")
 @option(
     _SELECTION, "--unused-days", "delete vectors that were not used for X days",
-    type=click.FloatRange(0, 36_500),
+    type=Finite(0, 36_500),
 )  # fmt: skip
 @option(
     _SELECTION, "--max-mb", "delete the least recently used vectors until at most X MB are left",
-    type=click.FloatRange(0, 1e9),
+    type=Finite(0, 1e9),
 )  # fmt: skip
 @option(_SELECTION, "--dry-run", "only show what would be deleted", is_flag=True)
 @_folder

@@ -14,7 +14,7 @@ import click
 from lastword.augment import NOISES
 from lastword.bundled import check_model
 from lastword.cli import checks
-from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, split_names
+from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, Finite, split_names
 from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.embedding.pooling import POOLINGS, Pooling
@@ -186,7 +186,7 @@ def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str
 
 def _range(name: str, kind: type) -> click.ParamType[Any]:
     low, high = LIMITS[name]
-    return click.IntRange(int(low), int(high)) if kind is int else click.FloatRange(low, high)
+    return click.IntRange(int(low), int(high)) if kind is int else Finite(low, high)
 
 
 def field_help(config: type) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import COUNT, FILE, TABLE
+from lastword.cli.checks import COUNT, FILE, TABLE, Finite
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.embedding.pooling import POOLINGS
@@ -61,7 +61,7 @@ SCORES = (
 @shared("--samples-per-label", help="training texts of each label for accuracy", needs="label_column")
 @option(
     "Scoring", "--memory-gib", "memory for vectors; more options than fit are embedded in parts",
-    type=click.FloatRange(0.001, 4096), default=1.0,
+    type=Finite(0.001, 4096), default=1.0,
 )  # fmt: skip
 @option("Output", "--show", "options to print, the best first", type=COUNT, default=20)
 @shared("--output", help="folder to write: probe.json and heatmap.svg")

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from lastword.console import silenced
 from lastword.embedding.pipeline import Pipeline
-from lastword.errors import ParityError
+from lastword.errors import ParityError, first_line
 from lastword.files.plain_json import json_text
 from lastword.geometry import unit
 
@@ -112,7 +112,7 @@ def _require_equal_vectors(folder: Path, pipeline: Pipeline, encode: Encode, lea
     except Exception as error:  # whatever it is, others cannot read the folder
         raise ParityError(
             f"the written folder, a {pipeline.backbone.model.config.model_type} model, does not load in "
-            f"sentence-transformers: {(str(error).strip() or repr(error)).splitlines()[0]}"
+            f"sentence-transformers: {first_line(error)}"
         ) from error
 
     def other(texts: Sequence[str], **prompt: Any) -> np.ndarray:

@@ -18,7 +18,6 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from lastword.bundled import INSTALL_SMOLLM2, SMOLLM2_ON_HUB, check_model, model_source
 from lastword.console import info
-from lastword.embedding.adapters import merge_adapter
 from lastword.embedding.gguf import model_arguments, quiet, reason, require_unquantized, source_arguments
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
@@ -58,6 +57,8 @@ def load_decoder(
     try:
         model = _load_base(base, device, precision, None if base != name else revision, quantize)
         if adapter:
+            from lastword.embedding.adapters import merge_adapter  # imports peft, which few models need
+
             merge_adapter(model, adapter, revision)
     finally:
         transformers_logging.set_verbosity(verbosity)

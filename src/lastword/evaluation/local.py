@@ -217,7 +217,7 @@ def read_task(
     elif task == "retrieval":
         if max_texts is not None:
             raise RequestError(f"max_texts={max_texts}: a retrieval needs all documents; leave it out")
-        collection = Collection.read(Path(source), split or "test")
+        collection = Collection.read(source, split or "test")
         texts, measure = document_texts(collection), partial(retrieval_score, collection=collection)
     elif task == "clustering":
         test = LabelledTexts.read(source, columns, split, drop_empty).sample(max_texts, seed)

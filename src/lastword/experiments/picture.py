@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import fmean
 
 from lastword.experiments.comparison import Comparison
@@ -15,11 +14,6 @@ _STYLE = (
     ".seeds{font-size:12px}.seeds .mean{stroke:var(--accent);stroke-width:2.5}"
     ".seeds .seed{fill:var(--accent);fill-opacity:.45}"
 )
-
-
-def write_picture(path: str | Path, comparison: Comparison) -> None:
-    """Write the picture as SVG."""
-    Path(path).write_text(render(comparison), encoding="utf-8")
 
 
 def render(comparison: Comparison) -> str:

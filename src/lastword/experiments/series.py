@@ -22,9 +22,10 @@ from lastword.errors import DivergenceError
 from lastword.evaluation import cluster_score
 from lastword.evaluation.development import Development, fingerprints
 from lastword.experiments.comparison import Comparison, TrainingRun, read_scores
-from lastword.experiments.picture import write_picture
+from lastword.experiments.picture import render
 from lastword.files.run_folder import RunFolder, fingerprint, write_json
 from lastword.files.sources import Source
+from lastword.report.page import write_page
 from lastword.training import LastStep, Scorer, Variant, train
 from lastword.uncertainty import Score
 
@@ -108,7 +109,7 @@ def run_series(
                 advance(1)
         comparison = Comparison(tuple(runs), base, record, subject)
         shutil.rmtree(samples)
-        write_picture(folder.partial / f"{folder.kind}.svg", comparison)
+        write_page(folder.partial / f"{folder.kind}.svg", render(comparison))
         write_json(folder.partial / f"{folder.kind}.json", comparison.to_dict())
         folder.finish(folder.partial)
     return comparison

@@ -6,7 +6,9 @@ Only the columns that are asked for are read. Which values a column may have is 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, islice
@@ -16,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lastword.console import info_once
-from lastword.errors import TableError
+from lastword.errors import TableError, first_line
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
@@ -160,7 +162,7 @@ def _parts(file: TableFile, columns: Columns) -> Iterator[Part]:
             with file.open_text() as text:
                 yield from _object_parts(_TEXT_FORMATS[suffix](text))
     except (pa.ArrowException, MalformedError, OSError) as error:
-        raise TableError(f"{file} is not a readable {suffix} file: {str(error).splitlines()[0]}") from error
+        raise TableError(f"{file} is not a readable {suffix} file: {first_line(error)}") from error
 
 
 def _parquet_parts(file: TableFile, columns: Columns) -> Iterator[Part]:
@@ -209,20 +211,24 @@ def _object_parts(rows: Iterable[Row]) -> Iterator[Part]:
 def _sheet_rows(file: TableFile) -> Iterator[Sequence[object]]:
     """The rows of the first sheet; every cell that is not empty is text, as in a CSV file."""
     openpyxl = needed("openpyxl", "excel", "reading .xlsx files")
-    book = openpyxl.load_workbook(Path(file), read_only=True, data_only=True)
     try:
-        if len(book.sheetnames) > 1:
-            info_once(f"{file}: the first of {len(book.sheetnames)} sheets is read, {book.sheetnames[0]!r}")
-        rows = book.worksheets[0].iter_rows(values_only=True)
-        header: tuple[object, ...] = next(rows, ())
-        width = max((number for number, cell in enumerate(header, 1) if cell is not None), default=0)
-        yield ["" if cell is None else plain(cell) for cell in header[:width]]
-        for row in rows:
-            cells = [None if cell is None else plain(cell) for cell in row[:width]]
-            if any(cell is not None for cell in cells):
-                yield cells + [None] * (width - len(cells))
-    finally:
-        book.close()
+        with warnings.catch_warnings(action="ignore"):  # about styles
+            book = openpyxl.load_workbook(Path(file), read_only=True, data_only=True)
+        with closing(book):
+            if len(book.sheetnames) > 1:
+                info_once(
+                    f"{file}: the first of {len(book.sheetnames)} sheets is read, {book.sheetnames[0]!r}"
+                )
+            rows = book.worksheets[0].iter_rows(values_only=True)
+            header: tuple[object, ...] = next(rows, ())
+            width = max((number for number, cell in enumerate(header, 1) if cell is not None), default=0)
+            yield ["" if cell is None else plain(cell) for cell in header[:width]]
+            for row in rows:
+                cells = [None if cell is None else plain(cell) for cell in row[:width]]
+                if any(cell is not None for cell in cells):
+                    yield cells + [None] * (width - len(cells))
+    except Exception as error:  # of many kinds, for archives that are no or damaged workbooks
+        raise MalformedError(f"it is no workbook of Excel, or damaged ({error})") from error
 
 
 def plain(cell: object) -> str:
@@ -254,7 +260,7 @@ def _hub_parts(file: TableFile) -> Iterator[Part]:
     try:
         yield from _object_parts(datasets.load_dataset(name, split=split or "train", streaming=True))
     except (OSError, ValueError) as error:  # unknown, unreachable, or not a data set
-        raise TableError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+        raise TableError(f"{file} cannot be read: {first_line(error)}") from error
 
 
 def _lines(file: Iterable[str]) -> Iterator[Row]:

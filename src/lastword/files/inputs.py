@@ -10,7 +10,7 @@ from pathlib import Path
 from lastword.console import warn
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.files.formats import BLOCK_ROWS
-from lastword.files.sources import Source, TableFile
+from lastword.files.sources import Source, TableFile, table_file
 from lastword.files.tables import Kind, read_chunks, read_texts
 
 
@@ -112,20 +112,23 @@ class Collection:
     where: str
 
     @classmethod
-    def read(cls, folder: Path, split: str) -> Collection:
+    def read(cls, source: Source, split: str) -> Collection:
         """Read a folder in the layout of BEIR: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv.
 
         Raises:
             MissingFileError, TableError: see the message.
         """
+        folder, encoding = Path(source), table_file(source).encoding
         if not folder.is_dir():
             raise MissingFileError(
                 f"no folder {folder}: retrieval needs one with corpus.jsonl, queries.jsonl and qrels/{split}.tsv"
             )
-        documents = {key: (title, text) for key, text, title in _beir_texts(folder / "corpus.jsonl")}
-        queries = {key: text for key, text, _ in _beir_texts(folder / "queries.jsonl")}
+        documents = {
+            key: (title, text) for key, text, title in _beir_texts(folder / "corpus.jsonl", encoding)
+        }
+        queries = {key: text for key, text, _ in _beir_texts(folder / "queries.jsonl", encoding)}
         path = folder / "qrels" / f"{split}.tsv"
-        relevant = {query: grades for query, grades in _qrels(path).items() if query in queries}
+        relevant = {query: grades for query, grades in _qrels(path, encoding).items() if query in queries}
         judged = {document for grades in relevant.values() for document in grades}
         if absent := sorted(judged - documents.keys()):
             warn(
@@ -180,22 +183,22 @@ def _origin(source: Source, split: str | None) -> str:
     return f"{source} (split {split!r})" if split else str(source)
 
 
-def _beir_texts(path: Path) -> Iterator[tuple[str, str, str]]:
+def _beir_texts(path: Path, encoding: str | None) -> Iterator[tuple[str, str, str]]:
     """Id, text and title of each document or query; a text may be empty."""
     if not path.is_file():
         raise MissingFileError(f"no file {path}: retrieval needs corpus.jsonl, queries.jsonl and qrels")
     kinds: dict[str, Kind] = {"_id": "label", "text": "blank"}
-    for chunk in read_chunks(path, kinds, BLOCK_ROWS, optional=["title"]):
+    for chunk in read_chunks(TableFile(path, encoding), kinds, BLOCK_ROWS, optional=["title"]):
         yield from zip(*(chunk.columns[name] for name in ("_id", "text", "title")), strict=True)
 
 
-def _qrels(path: Path) -> dict[str, dict[str, int]]:
+def _qrels(path: Path, encoding: str | None) -> dict[str, dict[str, int]]:
     """Id of a query → id of a document → grade; the header line is optional in BEIR's files."""
     if not path.is_file():
         splits = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
         raise MissingFileError(f"no file {path}: choose another split; there are: {splits}")
     relevant: dict[str, dict[str, int]] = {}
-    with TableFile(path).open_text() as file:
+    with TableFile(path, encoding).open_text() as file:
         for number, line in enumerate(file, 1):
             cells = line.rstrip("\n").split("\t")
             if not line.strip() or (number == 1 and cells[-1] == "score"):

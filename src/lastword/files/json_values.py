@@ -26,7 +26,7 @@ def json_lines(file: IO[str]) -> Iterator[Row]:
                 if end < len(text):
                     raise MalformedError("Extra data")
                 yield _object(value)
-            except (json.JSONDecodeError, MalformedError) as error:
+            except (ValueError, RecursionError, MalformedError) as error:
                 raise MalformedError(f"line {number}: {getattr(error, 'msg', error)}") from error
 
 
@@ -52,8 +52,8 @@ def json_objects(file: IO[str], text: str = "") -> Iterator[Row]:
                 if at_end:
                     raise MalformedError(f"{_line(line, text, error.pos)}: {error.msg}") from error
                 break  # it may continue in the next part
-            except MalformedError as error:
-                raise MalformedError(f"{_line(line, text, start)}: {error}") from None
+            except (ValueError, RecursionError, MalformedError) as error:
+                raise MalformedError(f"{_line(line, text, start)}: {error}") from error
             first = False
             yield row
         line += text.count("\n", 0, start)

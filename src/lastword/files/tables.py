@@ -95,7 +95,6 @@ def read_texts(
     *,
     labels: Sequence[str] = (),
     numbers: Sequence[str] = (),
-    optional: Sequence[str] = (),
     where: Mapping[str, str] | None = None,
     drop_empty: bool = False,
 ) -> dict[str, list[str]]:
@@ -106,25 +105,21 @@ def read_texts(
         columns: columns of texts.
         labels: columns of labels.
         numbers: columns of numbers.
-        optional: columns of texts that may be missing, and whose cells may be blank.
         where: column → value: read only rows that have it, such as ``{"split": "test"}``.
         drop_empty: leave out unusable rows instead of refusing the file.
 
     Returns:
-        Column → n strings; optional columns only if the file has them.
+        Column → n strings.
 
     Raises:
         MissingFileError, TableError: see the message; it names file, column and rows.
     """
-    required = _kinds(columns, "text") | _kinds(labels, "label") | _kinds(numbers, "number")
-    kinds = _kinds(optional, "blank") | required
+    kinds = _kinds(columns, "text") | _kinds(labels, "label") | _kinds(numbers, "number")
     conditions = dict(where or {})
     seen: dict[str, set[str]] = {name: set() for name in conditions}
-    present: set[str] = set()
 
     def blocks() -> Iterator[Block]:
-        for block in read_blocks(source, Columns([*required, *conditions], optional)):
-            present.update(block)
+        for block in read_blocks(source, Columns([*kinds, *conditions])):
             for name, values in seen.items():
                 values.update(map(plain, block[name]))
             yield block
@@ -141,8 +136,8 @@ def read_texts(
     if not kept and not unusable:
         raise TableError(f"{source} has no row with {_condition(conditions, seen)}")
     if not kept:
-        raise TableError(f"{source}: no row has usable cells in {', '.join(required)}")
-    return {name: cells for name, cells in data.items() if name in present}
+        raise TableError(f"{source}: no row has usable cells in {', '.join(kinds)}")
+    return data
 
 
 def read_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from lastword.probing.measures import MEASURES
 from lastword.probing.result import Option, ProbeResult
@@ -25,11 +24,6 @@ _STYLE = (
 
 Cells = dict[tuple[str, str], Option]
 """Template and pooling → the option that is shown."""
-
-
-def write_picture(path: str | Path, result: ProbeResult) -> None:
-    """Write the heat map as SVG."""
-    Path(path).write_text(render(result), encoding="utf-8")
 
 
 def render(result: ProbeResult) -> str:

@@ -24,9 +24,10 @@ from lastword.probing.choices import (
     read_templates,
 )
 from lastword.probing.measures import measure_names, ranking
-from lastword.probing.picture import write_picture
+from lastword.probing.picture import render
 from lastword.probing.result import Option, ProbeFacts, ProbeResult
 from lastword.probing.texts import FewShot, ProbeTexts, few_shot_rows, load_texts
+from lastword.report.page import write_page
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
@@ -177,7 +178,7 @@ def _write(folder: RunFolder, result: ProbeResult) -> None:
     shutil.rmtree(finished, ignore_errors=True)
     finished.mkdir()
     write_json(finished / "probe.json", result.to_dict())
-    write_picture(finished / "heatmap.svg", result)
+    write_page(finished / "heatmap.svg", render(result))
     folder.finish(finished)
 
 

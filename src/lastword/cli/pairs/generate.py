@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastword.bundled import check_model
-from lastword.cli.checks import FILE
+from lastword.cli.checks import FILE, Finite
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
 from lastword.cli.pairs.methods import METHOD, check, common, run
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lastword.pairs.generating.engine import Answer, Engine, Prompt
 
 _MODEL, _COST = "Language model", "Forecast"
-_PRICE = click.FloatRange(0, 1e6)
+_PRICE = Finite(0, 1e6)
 
 
 @command(
@@ -44,7 +44,7 @@ _PRICE = click.FloatRange(0, 1e6)
     default=8, needs="endpoint",
 )  # fmt: skip
 @option(
-    _MODEL, "--per-minute", "most requests to the endpoint a minute", type=click.FloatRange(0.001, 1e6),
+    _MODEL, "--per-minute", "most requests to the endpoint a minute", type=Finite(0.001, 1e6),
     needs="endpoint",
 )  # fmt: skip
 @option(
@@ -52,7 +52,7 @@ _PRICE = click.FloatRange(0, 1e6)
     default=16,
 )  # fmt: skip
 @option(
-    _MODEL, "--temperature", "0 always takes the most likely token", type=click.FloatRange(0, 10),
+    _MODEL, "--temperature", "0 always takes the most likely token", type=Finite(0, 10),
     default=0.7,
 )  # fmt: skip
 @option(

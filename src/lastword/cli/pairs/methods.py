@@ -10,7 +10,7 @@ import click
 
 from lastword.augment import NOISES
 from lastword.cli import options
-from lastword.cli.checks import TABLE, Choice, Choices, check_columns, check_pairs_output, split_names
+from lastword.cli.checks import TABLE, Choice, Choices, Finite, check_columns, check_pairs_output, split_names
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.errors import RequestError
@@ -146,7 +146,7 @@ def labels(text_column: str, label_column: str, no_negatives: bool, **settings: 
     "column of hard negatives; also NAME_1, NAME_2, …  [default: negative]",
 )
 @option(options.TEXTS, "--score-column", "column of similarities")
-@option(METHOD, "--min-score", "lowest score that counts as a positive", type=click.FloatRange(-1e9, 1e9))
+@option(METHOD, "--min-score", "lowest score that counts as a positive", type=Finite(-1e9, 1e9))
 def import_(preset: str | None, min_score: float | None, **settings: Any) -> None:
     """Import pairs from any two columns, with or without hard negatives and scores."""
     from lastword.pairs import PRESETS, Import

@@ -13,6 +13,7 @@ from lastword.cli.checks import (
     NEW,
     TABLE,
     Checked,
+    Finite,
     check_columns,
     check_issue,
     check_output,
@@ -106,7 +107,7 @@ def check(
 @option(
     _NEGATIVES, "--margin",
     "least cosine by which a negative is less similar to the anchor than the positive",
-    type=click.FloatRange(0, 2), default=0.05,
+    type=Finite(0, 2), default=0.05,
 )  # fmt: skip
 @shared("--output", help="file to write: .parquet, .jsonl or .csv", required=True)
 @shared("--overwrite")
