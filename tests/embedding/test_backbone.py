@@ -316,6 +316,10 @@ FINAL_NORMS = {
         hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, vocab_size=300,
         max_position_embeddings=24,
     ),
+    "final_norm": lambda: transformers.ModernBertDecoderConfig(  # its embeddings have a `norm`
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, vocab_size=300,
+        max_position_embeddings=24, pad_token_id=0, bos_token_id=0, eos_token_id=1,
+    ),
     "ln_out": lambda: transformers.RwkvConfig(hidden_size=32, num_hidden_layers=2, context_length=24, vocab_size=300),
 }  # fmt: skip
 
