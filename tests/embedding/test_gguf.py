@@ -20,7 +20,7 @@ from lastword.bundled import check_model, model_source, require_known_weights
 from lastword.cli import main
 from lastword.embedding import Embedder
 from lastword.embedding.gguf import convert
-from lastword.errors import ExistingOutputError, ModelError, RequestError
+from lastword.errors import ExistingOutputError, MissingExtraError, ModelError
 from lastword.explanation.vocabulary import _stored_head
 from lastword.pairs.generating.chat import LocalChat
 from tests.conftest import SENTENCES, SHAPE, _bpe, _write
@@ -187,7 +187,7 @@ def test_without_the_extra_one_line_says_what_to_install(
     llama: Path, load: Load, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gguf", None)
-    message = refused(RequestError, load, llama)
+    message = refused(MissingExtraError, load, llama)
     assert message == "reading GGUF files needs gguf, which is not installed: pip install 'lastword[gguf]'"
 
 

@@ -42,6 +42,11 @@ def merged_weights(model: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
+# Lists with one entry for each layer whose name does not say so. A list of two numbers of a model with two layers is
+# none, such as the time_step_limit of Falcon H1.
+_PER_LAYER = ("activation_sparsity_pattern", "indexer_types", "intermediate_size")
+
+
 def cut_layers(model: Any, layers: int) -> None:
     """Remove all layers but the first ones, in place; the model applies its final norm to the output of the last left.
 
@@ -58,12 +63,8 @@ def cut_layers(model: Any, layers: int) -> None:
         raise ModelError(f"a {config.model_type} model has no list of its {before} layers: it cannot be cut")
     del stack[layers:]
     config.num_hidden_layers = layers
-    for name, value in config.to_dict().items():  # such as layer_types, or intermediate_size in Gemma 3n
-        if (
-            isinstance(value, list)
-            and len(value) == before
-            and not name.endswith(("_id", "_ids", "architectures"))
-        ):
+    for name, value in config.to_dict().items():
+        if isinstance(value, list) and len(value) == before and ("layer" in name or name in _PER_LAYER):
             setattr(config, name, value[:layers])
 
 
