@@ -189,7 +189,7 @@ def _text_map(text_map: TextMap) -> Markup:
         legend.append(_map_key("rest", svg.symbol_sample(None), f"{others} other labels"))
     caption = (
         f"{text_map.name}: each mark is one of {len(kind_of)} texts"
-        + (f"; the {len(coloured)} largest of {len(counts)} labels are coloured. " if others else ". ")
+        + (f"; {len(coloured)} of {len(counts)} labels are coloured. " if others else ". ")
         + "Texts with similar vectors are close to each other (t-SNE); the position of a group, its size and its "
         "distance to others have no meaning. With good vectors, the marks of one label form a group."
     )

@@ -14,12 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging as transformers_logging
 
 from lastword.bundled import require_gguf
 from lastword.errors import ModelError, RequestError, first_line, unknown_name
 from lastword.extras import needed
 from lastword.files.gguf import find_gguf
 from lastword.files.run_folder import replace, require_absent
+
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
 
 DTYPES = ("float32", "bfloat16", "float16")
 _CARD = """\

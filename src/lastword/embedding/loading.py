@@ -24,8 +24,6 @@ from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.errors import ModelError, first_line
 from lastword.files.gguf import find_gguf
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
-
 
 def load_decoder(
     name: str, device: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
