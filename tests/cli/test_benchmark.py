@@ -119,7 +119,7 @@ def test_requests_that_cannot_be_met(arguments: list[str], message: str) -> None
 
 
 def test_no_network_is_told_within_seconds(tmp_path: Path) -> None:
-    """In a process that nobody has told that there is none: the address refuses every connection."""
+    """Without HF_HUB_OFFLINE: the address refuses every connection."""
     environment = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
     environment |= {
         "HF_ENDPOINT": "http://127.0.0.1:1",

@@ -292,7 +292,7 @@ def test_shapes_that_the_configuration_contradicts(copy: Path, refused: Refused)
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "intermediate_size": 64}))
     assert refused(ModelError, _load, copy) == (
-        f"{copy} does not load as a model: its weights have other shapes than config.json says"
+        f"{copy} does not load as a model: its weights have other shapes than its configuration says"
     )
 
 

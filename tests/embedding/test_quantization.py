@@ -68,9 +68,9 @@ def test_bad_requests(refused: Refused, tmp_path: Path) -> None:
         "unknown quantization 'int4': did you mean 'int8'? Known: int8, nf4"
     )
     small = Embedder.from_pretrained("mini", quantize="nf4")
-    told = (
+    message = (
         "mini was loaded with quantize='nf4': a folder is written from the full weights; "
         "load the model without quantize"
     )
-    assert refused(RequestError, small.save, tmp_path / "folder") == told
-    assert refused(RequestError, small.push_to_hub, "someone/something") == told
+    assert refused(RequestError, small.save, tmp_path / "folder") == message
+    assert refused(RequestError, small.push_to_hub, "someone/something") == message

@@ -62,19 +62,19 @@ FOUND: dict[str, dict[str, list[str]]] = {
     },
 }  # fmt: skip
 SAID = {
-    "phi3": ["phi3: qkv_proj computes q, k, v at once, so k is adapted too"],
+    "phi3": ["phi3: qkv_proj computes q, k, v together, so k is adapted too"],
     "mixtral": [
         "mixtral: no adapter for the experts, which are stacked in experts.down_proj, experts.gate_up_proj"
     ],
     "deepseek_v3": [
         "deepseek_v3: no adapter for the experts, which are stacked in experts.down_proj, experts.gate_up_proj",
         "deepseek_v3: down_proj, gate_proj, up_proj get no adapter; peft takes these names for those of experts",
-        "deepseek_v3: kv_a_proj_with_mqa computes k, v at once, so k is adapted too",
-        "deepseek_v3: kv_b_proj computes k, v at once, so k is adapted too",
+        "deepseek_v3: kv_a_proj_with_mqa computes k, v together, so k is adapted too",
+        "deepseek_v3: kv_b_proj computes k, v together, so k is adapted too",
     ],
     "gpt2": [
         "gpt2 has no gate: c_attn, c_fc, c_proj get an adapter",
-        "gpt2: c_attn computes q, k, v at once, so k is adapted too",
+        "gpt2: c_attn computes q, k, v together, so k is adapted too",
     ],
 }
 

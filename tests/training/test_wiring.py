@@ -53,7 +53,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 def loss_by_hand(
     embedder: Embedder, pairs: Pairs, positives: list[str], temperature: float, exclude: bool = True
 ) -> float:
-    """InfoNCE, an anchor at a time; unless told otherwise, repeated texts are no negatives."""
+    """InfoNCE, an anchor at a time; by default, repeated texts are no negatives."""
     hard = [text for texts in pairs.negatives for text in texts]
     texts, anchors_of = pairs.positives + hard, pairs.anchors + [""] * len(hard)
     anchors, candidates = embedder.encode(pairs.anchors), embedder.encode(positives + hard)

@@ -170,7 +170,7 @@ def _quantized(content: Content) -> str:
         "## Weights in 8 and 4 bits",
         "Speed as a multiple of full (bfloat16) weights of the same run.", "\n".join(lines),
         "Quality on the bundled model: the share of 2,000 real titles that keep their nearest neighbour, and V-measure "
-        "on the development texts (mean of topics and products) before and after a training over such weights.",
+        "on the development texts (mean of topics and products) before and after a training run over such weights.",
         "\n".join(quality),
     ])  # fmt: skip
 

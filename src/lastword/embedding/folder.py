@@ -144,7 +144,7 @@ def push(
 
 
 def require_savable(pipeline: Pipeline) -> None:
-    """Refuse at once what `write` would refuse whatever the weights are: before a training run, not after it.
+    """Refuse what `write` would refuse whatever the weights are: before a training run, not after it.
 
     Raises:
         RequestError: something that a standard folder cannot express.

@@ -143,14 +143,14 @@ def quiet(source: str | Path) -> Iterator[None]:
 
 
 def reason(source: str | Path, message: str) -> str:
-    """Why a GGUF file did not load, in words that say what to do; the message itself for any other model."""
+    """Why a model did not load: the message of transformers, or, where that does not help, what to do."""
+    if "ignore_mismatched_sizes" in message:  # it refers to a report that is not shown
+        return "its weights have other shapes than its configuration says"
     file = find_gguf(source)
     if file is None:
         return message
     if "not supported" in message or "Architecture" in message:
         return f"transformers cannot load this GGUF architecture ({message}); use the original model in safetensors"
-    if "ignore_mismatched_sizes" in message:
-        return "its weights do not fit the configuration that transformers reads from it; use the model in safetensors"
     if _is_truncated(file):
         return "the file is truncated: download it again"
     return message

@@ -120,10 +120,7 @@ def _load_base(
                 **quantized,
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        told = reason(name, first_line(error))
-        if "ignore_mismatched_sizes" in told:  # it goes on about a report that is not shown
-            told = "its weights have other shapes than config.json says"
-        raise ModelError(f"{name} does not load as a model: {told}") from error
+        raise ModelError(f"{name} does not load as a model: {reason(name, first_line(error))}") from error
     # The pooler of an encoder reads the states that matter here and gives none.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:  # transformers filled them with random numbers

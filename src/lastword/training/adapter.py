@@ -83,7 +83,7 @@ def _warn(targets: Targets, lost: set[str], config: TrainConfig) -> None:
         warn(f"{model} has no {', '.join(missing)}: {', '.join(targets.modules)} get an adapter")
     for name, parts in targets.added.items():
         extra = ", ".join(part for part in parts if part not in config.projections)
-        warn(f"{model}: {name} computes {', '.join(parts)} at once, so {extra} is adapted too")
+        warn(f"{model}: {name} computes {', '.join(parts)} together, so {extra} is adapted too")
 
 
 def adapter_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -44,7 +44,7 @@ class Targets:
         modules: names for peft, each the end of a module's path.
         transposed: whether their weights are stored as (inputs, outputs), as GPT-2 does.
         missing: projections that were asked for and that no module computes.
-        added: module → the projections that it computes at once, where not all of them were asked for.
+        added: module → the projections that it computes together, where not all of them were asked for.
         experts: names of stacked weights of experts, which get no adapter.
     """
 
