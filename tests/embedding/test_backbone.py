@@ -142,15 +142,15 @@ def test_folder_without_configuration(tmp_path: Path, refused: Refused) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     assert refused(ModelError, _load, folder) == (
-        f"{folder} is not a model: it is no GGUF file and has no config.json (found: nothing)"
+        f"{folder} is not a model folder: it has no config.json and no GGUF file (found: nothing)"
     )
     for name in ("b.txt", "a.bin"):
         (folder / name).touch()
     assert refused(ModelError, _load, folder) == (
-        f"{folder} is not a model: it is no GGUF file and has no config.json (found: a.bin, b.txt)"
+        f"{folder} is not a model folder: it has no config.json and no GGUF file (found: a.bin, b.txt)"
     )
     assert refused(ModelError, _load, folder / "a.bin") == (
-        f"{folder / 'a.bin'} is not a model: it is no GGUF file and has no config.json (found: a file)"
+        f"{folder / 'a.bin'} is not a model: it is neither a GGUF file nor a folder"
     )
 
 

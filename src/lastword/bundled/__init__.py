@@ -97,10 +97,11 @@ def check_model(name_or_folder: str | Path) -> None:
     elif folder.exists() and not any(
         (folder / file).is_file() for file in ("config.json", "adapter_config.json")
     ):
-        entries = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else ["a file"]
+        if not folder.is_dir():
+            raise ModelError(f"{name} is not a model: it is neither a GGUF file nor a folder")
+        entries = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
         raise ModelError(
-            f"{name} is not a model: it is no GGUF file and has no config.json (found: "
-            f"{', '.join(entries) or 'nothing'})"
+            f"{name} is not a model folder: it has no config.json and no GGUF file (found: {entries or 'nothing'})"
         )
 
 
