@@ -63,6 +63,7 @@ def write_sources(work: Path) -> None:
     subject_of = dict(zip(bundled["anchor"], bundled["subject"], strict=True))
     anchors = write_table(work / "anchors.parquet", text=list(subject_of), label=list(subject_of.values()))
     split = pq.read_schema(data / "pairs" / "wikisplit_pairs.parquet").names
+    sick = Import("sentence1", "sentence2", score_column="score", min_score=4.0)
     methods: dict[str, tuple[Path, Method]] = {
         "dropout": (sentences, SameText()),
         "noise": (sentences, Noise()),
