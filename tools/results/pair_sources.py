@@ -70,10 +70,7 @@ def write_sources(work: Path) -> None:
         "crop": (documents, Crop()),
         "title_lead": (data / "pairs" / "wiki_title_lead.parquet", Import("title", "lead")),
         "wikisplit": (data / "pairs" / "wikisplit_pairs.parquet", Import(split[0], split[1])),
-        "sick": (
-            data / "pairs" / "sick.parquet",
-            Import("sentence1", "sentence2", score_column="score", min_score=4.0),
-        ),
+        "sick": (data / "pairs" / "sick.parquet", sick),
         "same_subject": (anchors, SameLabel(anchors, negatives=False)),
     }
     for name, (file, method) in methods.items():
