@@ -3,8 +3,7 @@
     python tools/results/real_texts.py            # writes results/real_texts.json; call again to resume
 
 The texts are found through LASTWORD_DATA or in ../shared/data. Every score is written as soon as it is known, under
-a key that changes with the model, so a second call computes only what is missing. Two adaptations: the recipe
-`mini` on the bundled pairs, and 100 steps on a mixture of them with public ones. Checkpoints are chosen on the
+a key that changes with the model, so a second call computes only what is missing. Checkpoints are chosen on the
 development splits of the bundled topics and products, not on the texts that are reported.
 """
 
@@ -19,9 +18,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
@@ -64,34 +60,13 @@ def unreported(name: str, most: int, seed: int) -> tuple[list[str], list[str]]:
     return [columns["text"][row] for row in rows], [columns[label][row] for row in rows]
 
 
-def write_pairs(data: Path, target: Path, most: int = 6000) -> None:
-    """Equal parts of two wordings of a sentence, of title and lead, and the bundled rewritings."""
-    split = pq.read_table(data / "pairs" / "wikisplit_pairs.parquet")
-    lead = pq.read_table(data / "pairs" / "wiki_title_lead.parquet")
-    bundled = read_texts(path_of("pairs"), ["anchor", "positive"])
-    sources = [
-        list(zip(*(split.column(i).to_pylist() for i in (0, 1)), strict=True)),
-        list(zip(lead["title"].to_pylist(), lead["lead"].to_pylist(), strict=True)),
-        list(zip(bundled["anchor"], bundled["positive"], strict=True)),
-    ]
-    rng = random.Random(0)
-    pairs = [pair for source in sources for pair in rng.sample(source, min(most // 3, len(source)))]
-    rng.shuffle(pairs)
-    anchors, positives = zip(*pairs, strict=True)
-    pq.write_table(pa.table({"anchor": anchors, "positive": positives}), target)
-
-
-def adapt(data: Path, work: Path, seed: int, mixed: bool) -> Path:
+def adapt(work: Path, seed: int) -> Path:
     """Train one seed unless its folder exists; returns the folder of the adapted model."""
-    out, mixture = work / f"{'mixture' if mixed else 'bundled'}-{seed}", work / "pairs.parquet"
-    if out.exists():
-        return out
-    work.mkdir(parents=True, exist_ok=True)
-    settings = {**read_recipe("mini"), "seed": seed}
-    if mixed:
-        write_pairs(data, mixture)
-        settings |= {"pairs": [str(mixture)], "steps": 100, "max_tokens": 160}
-    train(out, scorer=bundled_development(), resume=True, trackers="none", **settings)
+    out = work / f"bundled-{seed}"
+    if not out.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        settings = {**read_recipe("mini"), "seed": seed}
+        train(out, scorer=bundled_development(), resume=True, trackers="none", **settings)
     return out
 
 
@@ -172,12 +147,11 @@ def measure(work: Path, seeds: int) -> None:
             for dataset, file, options in tasks(data):
                 names = {"model": "zero-shot", "template": template, "pooling": pooling, "base": base}
                 cells.score(embedder.identity, dataset, file, options, embedder, **names)
-    for model, mixed in (("adapted, bundled pairs", False), ("adapted, mixture", True)):
-        for seed in range(seeds):
-            embedder = Embedder.from_pretrained(adapt(data, work / base, seed, mixed))
-            names = {"model": model, "template": "ccw", "pooling": "lasttoken", "seed": seed, "base": base}
-            for dataset, file, options in tasks(data):
-                cells.score(embedder.identity, dataset, file, options, embedder, **names)
+    for seed in range(seeds):
+        embedder = Embedder.from_pretrained(adapt(work / base, seed))
+        names = {"model": "adapted", "template": "ccw", "pooling": "lasttoken", "seed": seed, "base": base}
+        for dataset, file, options in tasks(data):
+            cells.score(embedder.identity, dataset, file, options, embedder, **names)
 
 
 def main() -> None:
