@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from collections.abc import Callable, Sequence
@@ -111,7 +112,7 @@ def test_a_text_is_computed_once_within_the_memory(load: Load, llama_folder: Pat
         for _ in range(visits):
             parts_of(embedder, lower)
             counts.append(lower.computed_tokens)
-        return [after - before for before, after in zip(counts, counts[1:], strict=False)]
+        return [after - before for before, after in itertools.pairwise(counts)]
 
     (tokens,) = computed(LowerLayers(path, below, 0), 1)
     assert computed(LowerLayers(path, below, 1e9), 3) == [tokens, 0, 0]
