@@ -46,10 +46,8 @@ SLOW = 2.0
 TESTS: dict[str, list[str]] = {
     "lastword.uncertainty": ["tests/test_uncertainty.py"],
     "lastword.training.adapter": ["tests/training/test_targets.py", "tests/training/test_wiring.py"],
-    "lastword.training.checkpoints": ["tests/training/test_selection.py"],
-    "lastword.training.loop": ["tests/training/test_wiring.py", "tests/training/test_train.py"],
+    "lastword.training.loop": ["tests/training/test_objectives.py", "tests/training/test_wiring.py"],
     "lastword.training.objectives": ["tests/training/test_objectives.py", "tests/training/test_wiring.py"],
-    "lastword.training.pairs": ["tests/training/test_limits.py", "tests/training/test_inputs.py"],
     "lastword.training.plan": ["tests/training/test_limits.py", "tests/training/test_wiring.py"],
     "lastword.training.run": ["tests/training/test_wiring.py", "tests/training/test_inputs.py"],
     "lastword.training.settings": ["tests/training/test_wiring.py"],
@@ -242,7 +240,14 @@ def verdict(name: str, session: pytest.Session, items: list[pytest.Item], second
 
 def run_module(module: str) -> int:
     names = sys.stdin.read().split()
-    options = ["-q", "-q", "-p", "no:cacheprovider", "--capture=no", f"--basetemp={WORK / 'tmp' / module}"]
+    options = [
+        "-qq",
+        "--tb=native",
+        "-p",
+        "no:cacheprovider",
+        "--capture=no",
+        f"--basetemp={WORK / 'tmp' / module}",
+    ]
     options += ["--rootdir=.", "-o", "tmp_path_retention_policy=failed"]
     code = pytest.main([*options, *tests_of(module)], plugins=[Mutants(module, names)])
     shutil.rmtree(WORK / "tmp" / module, ignore_errors=True)
