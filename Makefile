@@ -20,6 +20,7 @@ check: .venv/.installed-dev  ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tools/mypy.ini
 	$(BIN)/lint-imports
 	$(BIN)/python tools/docs/generate.py --check
 
