@@ -43,16 +43,29 @@ SAMPLE = "*__mutmut_*3"
 SLOW = 2.0
 """Tests that take more seconds than this on one core do not run."""
 
-TESTS: dict[str, list[str]] = {
-    "lastword.uncertainty": ["tests/test_uncertainty.py"],
-    "lastword.training.adapter": ["tests/training/test_targets.py", "tests/training/test_wiring.py"],
-    "lastword.training.loop": ["tests/training/test_objectives.py", "tests/training/test_wiring.py"],
-    "lastword.training.objectives": ["tests/training/test_objectives.py", "tests/training/test_wiring.py"],
-    "lastword.training.plan": ["tests/training/test_limits.py", "tests/training/test_wiring.py"],
-    "lastword.training.run": ["tests/training/test_wiring.py", "tests/training/test_inputs.py"],
-    "lastword.training.settings": ["tests/training/test_wiring.py"],
+TESTS = {
+    "lastword.embedding.adapters": "test_adapters test_merged_adapters",
+    "lastword.embedding.card": "test_folder",
+    "lastword.embedding.device": "test_backbone",
+    "lastword.embedding.embedder": "test_embedder test_prompts test_stream",
+    "lastword.embedding.encoding": "test_encoding test_stream",
+    "lastword.embedding.forward.float32": "forward/test_paths test_backbone",
+    "lastword.embedding.forward.path": "forward/test_paths",
+    "lastword.embedding.forward.stock": "forward/test_paths test_backbone",
+    "lastword.embedding.forward.tree": "forward/test_paths test_grid",
+    "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
+    "lastword.embedding.loading": "test_embedder test_backbone",
+    "lastword.embedding.pipeline": "test_embedder test_prompts",
+    "lastword.embedding.tokenizer": "test_tokens test_template",
+    "lastword.embedding.weights": "test_stack test_folder",
+    "lastword.training.adapter": "test_targets test_wiring",
+    "lastword.training.loop": "test_objectives test_wiring",
+    "lastword.training.objectives": "test_objectives test_wiring",
+    "lastword.training.plan": "test_limits test_wiring",
+    "lastword.training.run": "test_wiring test_inputs",
+    "lastword.training.settings": "test_wiring",
 }
-"""The tests of a module whose name is not that of the module."""
+"""Test files of a module, in the folder of its package; not listed are those of the module's own name."""
 
 
 def modules() -> dict[str, Path]:
@@ -65,9 +78,10 @@ def modules() -> dict[str, Path]:
 
 
 def tests_of(module: str) -> list[str]:
-    """Test files of a module: those in `TESTS`, or the one that has its name."""
-    _, package, *names = module.split(".")
-    return TESTS.get(module) or [f"tests/{package}/test_{'_'.join(names)}.py"]
+    """Test files of a module."""
+    _, *packages, name = module.split(".")
+    names = next((files for pattern, files in TESTS.items() if fnmatch(module, pattern)), f"test_{name}")
+    return ["/".join(["tests", *packages[:1], f"{name}.py"]) for name in names.split()]
 
 
 def main(patterns: list[str]) -> int:
