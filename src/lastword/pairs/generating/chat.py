@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, L
 from lastword.bundled import NO_CHAT_TEMPLATE, model_source, require_known_weights
 from lastword.console import progress
 from lastword.embedding.device import torch_device, torch_dtype
-from lastword.embedding.gguf import model_arguments, quiet, reason, source_arguments
+from lastword.embedding.gguf import model_arguments, parsed_once, reason, source_arguments
 from lastword.errors import ModelError, RequestError, first_line
 from lastword.pairs.generating.engine import TRUNCATED, Answer, Prompt
 
@@ -50,10 +50,10 @@ class LocalChat:
         try:
             source = model_source(self.model)
             require_known_weights(self.model)
-            folder, arguments = source_arguments(source)
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, **arguments)
-            folder, arguments = model_arguments(source)
-            with quiet(source):
+            with parsed_once(source):
+                folder, arguments = source_arguments(source)
+                self._tokenizer = AutoTokenizer.from_pretrained(folder, **arguments)
+                folder, arguments = model_arguments(source)
                 self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **arguments)
         except (OSError, ValueError, IndexError) as error:
             message = reason(self.model, first_line(error))
