@@ -58,8 +58,6 @@ results: .venv/.installed-dev  ## measure again the results that the documentati
 	$(BIN)/python tools/results/languages.py
 	$(BIN)/python tools/results/pair_issues.py
 	$(BIN)/python tools/results/pair_sources.py
-	$(BIN)/python tools/results/pair_sources.py --steps 20
-	$(BIN)/python tools/results/pair_sources.py --again
 	$(BIN)/python tools/results/attention_real.py
 	$(BIN)/lastword reproduce all --data-dir $${LASTWORD_DATA:-../shared/data} --output results/reproduction --overwrite
 	$(BIN)/python tools/results/probe_real.py
