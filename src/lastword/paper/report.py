@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lastword.paper.claims import Cells, Verdict, count
@@ -30,8 +30,13 @@ class Page:
     @property
     def markdown(self) -> str:
         """Heading and body."""
-        name = self.name.replace("table", "Table ").replace("figure", "Figure ").replace("defects", "Defects")
-        return f"## {name}: {self.title}\n\n{self.body}"
+        name = self.name.replace("table", "Table ").replace("figure", "Figure ")
+        return f"## {name[0].upper()}{name[1:]}: {self.title}\n\n{self.body}"
+
+    def with_note(self, note: str) -> Page:
+        """The same page with another note, after those in which its body ends."""
+        notes = [*self.facts.get("notes", ()), note]
+        return replace(self, body=f"{self.body}\n{bullet_list([note])}", facts={**self.facts, "notes": notes})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
