@@ -162,7 +162,7 @@ class CellRunner:
         if model not in self.loaded:
             self.loaded.clear()
             folder = self.folder.partial / "vectors" / _file_name(model)
-            self.loaded[model] = Untrained(model, folder, self.device)
+            self.loaded[model] = Untrained(model, folder, self.device, self.scale.settings.get("dtype"))
         return self.loaded[model]
 
     def peer(self, name: str, suite: Suite) -> Cell:
@@ -200,7 +200,10 @@ class CellRunner:
                 folder, scorer=scorer, base_scores=self.base_scores, resume=True, trackers="none", device=self.device,
                 **settings,
             )  # fmt: skip
-        scores = suite.score(Embedder.from_pretrained(folder, device=self.device), self._results)
+        scores = suite.score(
+            Embedder.from_pretrained(folder, device=self.device, dtype=self.scale.settings.get("dtype")),
+            self._results,
+        )
         shutil.rmtree(folder)
         return scores
 
