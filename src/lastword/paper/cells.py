@@ -190,7 +190,8 @@ class CellRunner:
         folder = self.folder.partial / f"{name}.model"
         if not folder.exists():  # otherwise it was interrupted between training and scoring
             settings = read_recipe(row.recipe or self.scale.recipe)
-            settings |= ({} if row.recipe else self.scale.settings) | how
+            own = {"dtype"} if row.recipe else set(self.scale.settings)
+            settings |= {name: value for name, value in self.scale.settings.items() if name in own} | how
             assert row.source is not None
             settings |= {"noise": NOISES if row.noise else (), "pairs": [str(self.pairs.file(row.source))]}
             if row.template == "emotion":  # longer than the other templates
