@@ -13,7 +13,7 @@ test: .venv/.installed-dev  ## the default tests, a few minutes on two cores
 test-slow: .venv/.installed-dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-mutants: .venv/.installed-dev  ## change the code in small ways, and see whether a test fails; an hour on two cores
+mutants: .venv/.installed-dev  ## change the code in small ways, and see whether a test fails; about an hour
 	$(BIN)/python tools/mutants.py
 
 check: .venv/.installed-dev  ## format, lint, types, layers, generated files
