@@ -173,6 +173,21 @@ def test_the_figure_of_one_run_has_its_checkpoints_on_the_sentence_and_on_texts(
     assert "| step 20,000 |" in page.body
 
 
+def test_the_scale_adds_rows_to_a_table(
+    tmp_path: Path, llama_folder: Path, scored: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells_module, "train", lambda folder, **_: shutil.copytree(llama_folder, folder))
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("anchor,positive\na,b\n")
+    files = dict.fromkeys(("nli", "wiki-translate", "wiki-prompt"), pairs)
+    ask: dict[str, Any] = {"models": [str(llama_folder)], "device": "cpu", "pairs": files}
+    (page,) = reproduce("table6", tmp_path / "out", scale="small", **ask).pages
+    rows = [row["row"] for row in page.records]
+    assert rows[-6:] == [name for name in SCALES["small"].rows["table6"] for _ in range(2)]  # type: ignore[index]
+    assert len(rows) == len(set(rows)) * 2
+    assert "| none + wiki-prompt, last | – | – |" in page.body, "the paper has no such row"
+
+
 def test_every_page_says_what_the_weights_are(
     tmp_path: Path, llama_folder: Path, scored: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,7 @@ from lastword.pairs.generating import INSTRUCTIONS, Rewriting
 from lastword.pairs.generating.chat import LocalChat
 
 RESULTS = ROOT / "results" / "rewriting_real.json"
-MODEL, MAX_TOKENS = "smollm2", 96
+MODEL, MAX_TOKENS = "smollm2", 160
 CHUNK = 10  # sentences that an interruption loses
 SHOWN = 4
 WORDS = (8, 40)  # of a sentence
@@ -80,7 +80,7 @@ def checked(name: str, work: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--texts", type=int, default=60, help="sentences, each with five instructions")
+    parser.add_argument("--texts", type=int, default=40, help="sentences, each with five instructions")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "rewriting_real")
     args = parser.parse_args()
     console.show_messages()

@@ -85,7 +85,7 @@ def reproduce(
         if not file.is_file():
             raise MissingFileError(f"no file {file}: pass pairs={{{name!r}: …}} a file of pairs")
     record = json.loads(json.dumps({
-        **asdict(replace(plan, tables=None)), "data_dir": str(data) if data else None,
+        **asdict(replace(plan, tables=None, rows=None)), "data_dir": str(data) if data else None,
         "pairs": {name: str(file) for name, file in files.items()}, "peers": list(peers),
     }))  # fmt: skip
     folder = RunFolder(Path(output), "reproduction", resume, overwrite)
