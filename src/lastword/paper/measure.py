@@ -175,6 +175,8 @@ class _Tables:
         return {name: models[name] for name in models if name in measured or not measured}
 
     def _page(self, name: str, suite: Suite) -> Page:
+        if name not in (*SCORE_TABLES, "layers"):
+            self.runner.loaded.clear()  # these pages load models by themselves
         if name == "layers":
             return layers_page(self.runner, suite, self.layers)
         if name == "recipe":

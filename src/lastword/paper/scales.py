@@ -110,7 +110,7 @@ SCALES = {
             "dropout": 0.0,
         },
         seeds=1,
-        max_texts=1000,
+        max_texts=2000,
         tables=(
             "table3", "table4", "layers", "table5", "figure1", "table10", "table9", "table6", "recipe",
         ),
