@@ -74,7 +74,8 @@ class Columns:
             TableError: a missing or repeated column.
         """
         header, cells = part
-        chosen = {name: name for name in self.required} | self.further(header)
+        chosen = (self.further(header) if self.all else {}) | {name: name for name in self.required}
+        chosen |= self.further(header)
         if TEXT in chosen and TEXT not in header:
             others = [name for name in header if name not in chosen]
             texts = [name for name in others if any(map(_is_prose, cells(name)))]
@@ -140,6 +141,10 @@ def find_column(source: Source, name: str) -> str:
     file, columns = table_file(source), Columns([name])
     for stored in hub_files(file)[:1]:
         return find_column(stored, name)
+    if file.format in STORED:
+        file.require()
+        with readable(file):
+            return columns.choose(file, _stored_header(file))[name]
     for part in _parts(file, columns):
         return columns.choose(file, part)[name]
     raise TableError(f"{file} has no rows: it needs at least one row")
@@ -193,7 +198,7 @@ def readable(file: TableFile) -> Iterator[None]:
     """
     try:
         yield
-    except (pa.ArrowException, MalformedError, OSError) as error:
+    except (pa.ArrowException, MalformedError, OSError, UnicodeDecodeError) as error:
         raise TableError(f"{file} is not a readable {file.format} file: {first_line(error)}") from error
 
 
@@ -235,6 +240,15 @@ def _arrow_batches(source: str | IO[bytes]) -> tuple[pa.Schema, Iterator[pa.Reco
 
 
 def _stored_parts(file: TableFile, columns: Columns) -> Iterator[Part]:
+    names, first = header = _stored_header(file)
+    chosen = list(dict.fromkeys(columns.choose(file, header).values()))
+    for batch in stored_table(file)[1](chosen):
+        block: Block = batch.to_pydict()
+        yield names, lambda name, block=block: block[name] if name in block else first(name)  # type: ignore[misc]
+
+
+def _stored_header(file: TableFile) -> Part:
+    """The columns, and the first cells of those that hold strings."""
     schema, batches, _ = stored_table(file)
     strings = [field.name for field in schema if _holds_strings(field.type)]
 
@@ -242,10 +256,7 @@ def _stored_parts(file: TableFile, columns: Columns) -> Iterator[Part]:
         batch = next(batches([name]), None) if name in strings else None
         return batch.column(0).to_pylist() if batch else []
 
-    chosen = list(dict.fromkeys(columns.choose(file, (schema.names, first)).values()))
-    for batch in batches(chosen):
-        block: Block = batch.to_pydict()
-        yield schema.names, lambda name, block=block: block[name] if name in block else first(name)  # type: ignore[misc]
+    return schema.names, first
 
 
 def _csv_parts(file: TableFile, suffix: str, asked: Sequence[str]) -> Iterator[Part]:

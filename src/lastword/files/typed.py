@@ -22,6 +22,7 @@ from lastword.files.formats import (
     stored_table,
 )
 from lastword.files.sources import Source, table_file
+from lastword.files.tables import usable_text
 
 Cells = list[object]
 
@@ -48,7 +49,7 @@ def read_tables(source: Source, text_column: str) -> Iterator[tuple[pa.Table, Ce
         text_column: a column that the file must have.
 
     Yields:
-        A table, in which a cell of that column that is no string is null, and the cells of that column as they are:
+        A table, in which a cell of that column that is no usable text may be null; and the cells of that column:
         `UnicodeDecodeError` where bytes that should be text are not UTF-8.
 
     Raises:
@@ -130,11 +131,24 @@ def _decoded(cell: bytes | None) -> object:
 
 def _array(cells: Cells, text: bool) -> pa.Array:
     if text:
-        return pa.array([cell if isinstance(cell, str) else None for cell in cells], pa.string())
+        return pa.array([usable_text(cell) for cell in cells], pa.string())
     try:
         return pa.array(cells)
+    except UnicodeEncodeError:
+        return _array([_without_halves(cell) for cell in cells], text)
     except (pa.ArrowException, OverflowError):
         return _as_text(cells)
+
+
+def _without_halves(cell: object) -> object:
+    """A cell with U+FFFD for halves of characters, which JSON may have and no other format."""
+    if isinstance(cell, dict):
+        return {name: _without_halves(value) for name, value in cell.items()}
+    if isinstance(cell, list):
+        return [_without_halves(value) for value in cell]
+    return (
+        cell.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(cell, str) else cell
+    )
 
 
 def _as_text(cells: Cells) -> pa.Array:
