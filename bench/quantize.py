@@ -89,9 +89,9 @@ def quality(seeds: int, parent: Path) -> list[dict[str, Any]]:
         for seed in range(seeds):
             out = parent / f"{name}-{seed}"
             train(out, **{**recipe, "seed": seed, "quantize": kind}, trackers="none")
-            trained.append(scorer(Embedder.from_pretrained(out))[0])
+            trained.append(scorer(Embedder.from_pretrained(out)).value)
         rows.append({
-            "weights": name, "zero_shot": scorer(embedder)[0], "adapted": trained,
+            "weights": name, "zero_shot": scorer(embedder).value, "adapted": trained,
             "same_neighbour": float((nearest(embedder.encode(titles)) == neighbours).mean()),
         })  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)

@@ -58,12 +58,8 @@ def folder_of(shape: str, parent: Path, max_tokens: int = MAX_TOKENS - 1) -> Pat
     else:
         torch.manual_seed(0)
         backbone = Backbone(_random(shape), shape)
-        embedder = Embedder(
-            backbone,
-            TextTokenizer.load(path_of("mini")),
-            template=TEMPLATE,
-            pooling=POOLING,
-            max_tokens=max_tokens,
+        embedder = Embedder(backbone, TextTokenizer.load(path_of("mini"))).variant(
+            template=TEMPLATE, pooling=POOLING, max_tokens=max_tokens
         )
     return embedder.save(folder)
 

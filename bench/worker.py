@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 STARTED = time.perf_counter()
 
@@ -29,7 +30,8 @@ def main() -> None:
     from jobs import JOBS
     from trainers import TRAINERS
 
-    encode = {"encode": IMPLEMENTATIONS, "grid": GRIDS, "train": TRAINERS, "job": JOBS}[kind][name](folder)
+    kinds: dict[str, Any] = {"encode": IMPLEMENTATIONS, "grid": GRIDS, "train": TRAINERS, "job": JOBS}
+    encode = kinds[kind][name](folder)
     answer(startup_s=time.perf_counter() - STARTED)
     for line in sys.stdin:
         request = json.loads(line)

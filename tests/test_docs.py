@@ -162,66 +162,30 @@ def without_ends(table: str) -> str:
     return re.sub(r"\[[-+., \d]+\]", "[…]", table)
 
 
-def scored_runs(rows: list[tuple[str, int, float, float]], known: bool) -> dict[str, Any]:
-    """A comparison as a result file has it; without draws where these are not known."""
-
+def test_source_table_ranks_by_the_mean_over_sets_and_seeds(tmp_path: Path) -> None:
     def score(value: float) -> dict[str, Any]:
-        draws = (
-            {"draws": [value] * 10, "resamples": [[value]] * HALVES}
-            if known
-            else {"draws": None, "resamples": None}
-        )
-        return {
-            "metric": "v_measure",
-            "value": value,
-            **draws,
-            "n": 9,
-            "sample": "",
-            "chance": 0.01 if known else None,
-        }
+        draws = {"draws": [value] * 10, "resamples": [[value]] * HALVES}
+        return {"metric": "v_measure", "value": value, **draws, "n": 9, "sample": "", "chance": 0.01}
 
+    rows = [("noise", 0, 0.1, 0.2), ("noise", 1, 0.1, 0.4), ("crop", 0, 0.3, 0.3), ("crop", 1, 0.3, 0.3)]
     runs = [
         {"name": name, "seed": seed, "step": 1, "scores": {"a": score(a), "b": score(b)}}
         for name, seed, a, b in rows
     ]
-    return {"subject": "source", "settings": {}, "base": {"a": score(0.05), "b": score(0.15)}, "runs": runs}
-
-
-@pytest.mark.parametrize(
-    ("known", "lines"),
-    [
-        (True, [
-            "V-measure × 100, mean over 2 training runs with 4 pairs a step ± standard error (seeds, draws of "
-            "k-means); differences to the best with a 95 % interval.",
-            "",
-            "| pairs | 6 steps: mean | to the best | a | b | 2 steps: mean |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
-            "| crop | **30.0 ± 0.0** |  | 30.0 | 30.0 | 25.0 ± 0.0 |",
-            "| noise | **20.0 ± 5.0** | -10.0 […] | 10.0 | 30.0 | 15.0 ± 5.0 |",
-            "| before training | 10.0 |  | 5.0 | 15.0 |  |",
-            "| chance | 1.0 |  | 1.0 | 1.0 |  |",
-        ]),
-        (False, [
-            "V-measure × 100, mean over 2 training runs with 4 pairs a step.",
-            "",
-            "| pairs | 6 steps: mean | to the best | a | b | 2 steps: mean |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
-            "| crop | **30.0** |  | 30.0 | 30.0 | 25.0 |",
-            "| noise | **20.0** |  | 10.0 | 30.0 | 15.0 |",
-            "| before training | 10.0 |  | 5.0 | 15.0 |  |",
-        ]),
-    ],
-)  # fmt: skip
-def test_source_table_ranks_by_the_mean_over_sets_and_seeds(
-    known: bool, lines: list[str], tmp_path: Path
-) -> None:
-    rows = [("noise", 0, 0.1, 0.2), ("noise", 1, 0.1, 0.4), ("crop", 0, 0.3, 0.3), ("crop", 1, 0.3, 0.3)]
-    for steps, less in ((6, 0.0), (2, 0.05)):
-        content = scored_runs([(name, seed, a - less, b - less) for name, seed, a, b in rows], known)
-        content["settings"] = {"steps": steps, "batch_pairs": 4}
-        (tmp_path / f"{steps}.json").write_text(json.dumps(content))
-    table = generate.source_table(tmp_path / "6.json", tmp_path / "2.json")
-    assert without_ends(table).splitlines() == lines
+    base, settings = {"a": score(0.05), "b": score(0.15)}, {"steps": 6, "batch_pairs": 4}
+    path = tmp_path / "sources.json"
+    path.write_text(json.dumps({"subject": "source", "settings": settings, "base": base, "runs": runs}))
+    assert without_ends(generate.source_table(path)).splitlines() == [
+        "V-measure × 100, mean over 2 training runs of 6 steps of 4 pairs ± standard error (seeds, draws of k-means); "
+        "differences to the best with a 95 % interval.",
+        "",
+        "| pairs | mean | to the best | a | b |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| crop | **30.0 ± 0.0** |  | 30.0 | 30.0 |",
+        "| noise | **20.0 ± 5.0** | -10.0 […] | 10.0 | 30.0 |",
+        "| before training | 10.0 |  | 5.0 | 15.0 |",
+        "| chance | 1.0 |  | 1.0 | 1.0 |",
+    ]
 
 
 def test_probe_tables_mark_the_best_and_order_scores_by_their_mean(tmp_path: Path) -> None:

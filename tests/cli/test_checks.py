@@ -148,11 +148,13 @@ FURTHER = {
     "probe": [
         ["texts.csv", "--samples-per-label", "4"],
         ["texts.csv", "--prefix", 'Text: "{text}"'],
+        ["texts.csv", "--layers", "3,9"],
         ["texts.csv", "--label-column", "label", "--split", "tset"],
     ],
     "pairs generate": [
         ["texts.csv", "--model", "m", "--request", "{}", "--output", "x.csv"],
         ["texts.csv", "--model", "nowhere", "--output", "x.csv"],
+        ["texts.csv", "--model", "mini", "--output", "x.csv"],
     ],
     "pairs crop": [["texts.csv", "--output", "x.csv", "--min-words", "9", "--max-words", "8"]],
     "pairs mine": [["pairs.csv", "--output", "x.csv", "--rank-from", "9", "--rank-to", "8"]],
@@ -171,6 +173,7 @@ FURTHER = {
         ["mini", "--set", "template=ccw,cww", "--output", "x"],
         ["mini", "--set", "model=mini,nowhere", "--output", "x"],
         ["mini", "--set", "rank=4,8", "--set", "rank=2", "--output", "x"],
+        ["mini", "--set", "layer=4,9", "--output", "x"],
     ],
     "explain": [
         ["texts.csv"],
@@ -179,12 +182,15 @@ FURTHER = {
     "reproduce": [
         ["table4", "--pairs", "nli", "--output", "x"],
         ["table4", "--pairs", "nil=pairs.csv", "--output", "x"],
+        ["table7", "--scale", "small", "--output", "x"],
     ],
     "cache prune": [[]],
     "train": [
         ["--output", "interrupted"],
         ["--pairs", "pairs.csv", "--split", "dev", "--output", "x"],
         ["--patience", "2", "--layer", "0", "--output", "x"],
+        ["--layer", "9", "--output", "x"],
+        ["--recipe", "deep.toml", "--output", "x"],
     ],
 }
 SCRIPT = """
@@ -215,6 +221,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.toml").write_text("steps =")
     (folder / "unknown-key.toml").write_text("stpes = 3")
     (folder / "wrong-value.toml").write_text("steps = 0")
+    (folder / "deep.toml").write_text("layer = 28")
     (folder / "model.gguf").write_bytes(b"GGUF" + (3).to_bytes(4, "little") + (1).to_bytes(8, "little") * 2)
     (folder / "existing").mkdir()
     (folder / "interrupted.partial").mkdir()

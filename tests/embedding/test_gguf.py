@@ -130,6 +130,42 @@ def test_the_chat_model_is_loaded_from_the_same_file(
     assert message.startswith(f"{silent} has no chat template: give an instruction-tuned model")
 
 
+@pytest.mark.parametrize("use", ["embedder", "convert", "chat"])
+def test_a_file_is_parsed_once_whatever_reads_it(
+    use: str, llama: Path, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    parsed: list[object] = []
+
+    class Counted(gguf.GGUFReader):
+        def __init__(self, path: Any, mode: Any = "r") -> None:
+            parsed.append(path)
+            super().__init__(path, mode)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counted)
+    before = gguf.get_tensor_name_map
+    {
+        "embedder": lambda: load(llama),
+        "convert": lambda: convert(llama, tmp_path / "converted"),
+        "chat": lambda: LocalChat(str(llama), device="cpu", dtype="float32"),
+    }[use]()
+    assert [Path(str(path)) for path in parsed] == [llama]
+    assert (gguf.GGUFReader, gguf.get_tensor_name_map) == (Counted, before), (
+        "what transformers reads with is back"
+    )
+    assert "de-quantizing" not in capfd.readouterr().err
+
+
+def test_after_a_failed_load_the_file_is_read_again(
+    llama: Path, load: Load, tmp_path: Path, refused: Refused
+) -> None:
+    file, reader = tmp_path / "model.gguf", gguf.GGUFReader
+    file.write_bytes(llama.read_bytes()[:-1000])
+    assert "truncated: download it again" in refused(ModelError, load, file)
+    assert gguf.GGUFReader is reader
+    shutil.copy(llama, file)
+    np.testing.assert_array_equal(load(file).encode(SENTENCES), load(llama).encode(SENTENCES))
+
+
 def test_an_untied_head_is_read_from_the_file(llama: Path, llama_folder: Path) -> None:
     head, expected = _stored_head(str(llama), None), _stored_head(str(llama_folder), None)
     assert head is not None

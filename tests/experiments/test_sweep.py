@@ -15,6 +15,7 @@ from statistics import fmean, stdev
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +26,8 @@ import lastword
 from lastword.cli import main
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
+from lastword.evaluation import cluster_score
+from lastword.evaluation.development import read_development
 from lastword.experiments import Comparison
 from lastword.experiments.series import safe_name
 from lastword.experiments.table import comparison_table
@@ -93,6 +96,18 @@ def test_one_setting_at_a_time(recipe: Path, dev: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert [run.name for run in found.runs] == ["recipe", "temperature=0.5", "rank=2"]
     assert (found.settings["steps"], found.settings["rank"]) == (2, 4)
+
+
+def test_the_score_before_training_is_that_of_the_recipes_layer(
+    recipe: Path, dev: Path, tmp_path: Path, llama_folder: Path
+) -> None:
+    values = {"layer": [1], "steps": [1]}
+    found = lastword.sweep(recipe, tmp_path / "swept", values=values, development=[str(dev)], device="cpu")
+    texts, labels = read_development([str(dev)])["dev"]
+    settings = {"template": "ccw", "pooling": "lasttoken", "dtype": "float32", "device": "cpu"}
+    cut, whole = [Embedder.from_pretrained(llama_folder, **settings, layer=layer) for layer in (1, None)]
+    assert not np.array_equal(cut.encode(texts), whole.encode(texts))
+    assert found.base["dev"].to_dict() == cluster_score(cut, texts, labels).to_dict()
 
 
 def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path) -> None:

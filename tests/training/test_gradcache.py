@@ -107,3 +107,27 @@ def test_as_many_parts_are_kept_as_fit(load: Load) -> None:
     memory = StepMemory(limit_bytes=10.0 * two, bytes_per_token=10.0)
     assert memory.stored(parts) == 2
     assert memory.stored_share(parts) == pytest.approx(two / sum(part.tokens for part in parts))
+
+
+def test_graphs_are_made_for_the_stored_parts_alone_and_again_for_the_others(load: Load) -> None:
+    embedder, _ = adapted(load)
+    parts = list(embedder.pipeline.batches(embedder.pipeline.tokenize(pair_columns(12)["anchor"]), 100))
+    memory = StepMemory(10.0 * (parts[0].tokens + parts[1].tokens), bytes_per_token=10.0)
+    graphs_of: list[tuple[tuple[int, ...], bool]] = []
+
+    def embed(part: Batch) -> Tensor:
+        graphs_of.append((tuple(part.rows), torch.is_grad_enabled()))
+        return embedder.pipeline.vectors(part)
+
+    backward(embed, parts, lambda vectors: vectors.square().sum(), 3, memory)
+    rows = [tuple(part.rows) for part in parts]
+    assert graphs_of == [
+        *((row, i < 2) for i, row in enumerate(rows)),
+        *((row, True) for row in rows[2:]),
+    ]
+
+
+def test_nothing_is_stored_before_memory_is_measured(load: Load) -> None:
+    embedder, _ = adapted(load)
+    parts = list(embedder.pipeline.batches(embedder.pipeline.tokenize(pair_columns(12)["anchor"]), 100))
+    assert StepMemory(limit_bytes=1e12).stored(parts) == 0

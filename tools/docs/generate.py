@@ -20,7 +20,7 @@ from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
 from file_map import file_map
 from model_tables import refused_table, supported_table
-from pair_tables import again_table, issue_table, language_table, source_table
+from pair_tables import issue_table, language_table, source_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
@@ -54,10 +54,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
     ("docs/reference/pairs.md", "issues"): lambda: issue_table(ROOT / "results" / "pair_issues.json"),
     ("docs/reference/pairs.md", "languages"): lambda: language_table(ROOT / "results" / "languages.json"),
-    ("docs/reference/pairs.md", "again"): lambda: again_table(ROOT / "results" / "pair_sources_again.json"),
-    ("docs/reference/pairs.md", "sources"): lambda: source_table(
-        ROOT / "results" / "pair_sources_60.json", ROOT / "results" / "pair_sources_20.json"
-    ),
+    ("docs/reference/pairs.md", "sources"): lambda: source_table(ROOT / "results" / "pair_sources.json"),
     ("docs/reference/attention.md", "attention"): lambda: attention_table(
         ROOT / "results" / "attention.json"
     ),
@@ -67,6 +64,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/as-published.md", "switches"): switch_table,
     ("docs/reference/reproduction.md", "reproduction"): lambda: reproduction_report(
         ROOT / "results" / "reproduction" / "report.md"
+    ),
+    ("docs/reference/reproduction.md", "small"): lambda: reproduction_report(
+        ROOT / "results" / "reproduction-small" / "report.md", part=True
     ),
     ("docs/reference/models.md", "supported"): lambda: supported_table(ROOT / "results" / "zoo.json"),
     ("docs/reference/models.md", "refused"): lambda: refused_table(ROOT / "results" / "zoo.json"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -52,79 +51,41 @@ def _share(check: dict[str, Any], name: str) -> str:
     return f"{count / check['pairs']:.1%}" if count else "0"
 
 
-def source_table(path: Path, shorter: Path) -> str:
-    """Sources by their mean score, with the mean after fewer steps; a column for each development set."""
-    if not path.exists() or not shorter.exists():
+def source_table(path: Path) -> str:
+    """Sources by their mean score; a column for each development set."""
+    if not path.exists():
         return NONE
-    comparison, short = read_comparison(path), read_comparison(shorter)
-    sets, steps, fewer = list(comparison.base), comparison.settings["steps"], short.settings["steps"]
-    lines = [
-        _line("pairs", f"{steps} steps: mean", "to the best", *sets, f"{fewer} steps: mean"),
-        _line("---", *["---:"] * (3 + len(sets))),
-    ]
+    comparison = Comparison.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    sets = list(comparison.base)
+    lines = [_line("pairs", "mean", "to the best", *sets), _line("---", *["---:"] * (2 + len(sets)))]
     best = comparison.ranked[0]
     for name in comparison.ranked:
         values = [_mean_of_set(comparison, name, one) for one in sets]
         interval = "" if name == best else _interval(comparison, name, best)
-        lines.append(_line(name, f"**{_mean(comparison, name)}**", interval, *values, _mean(short, name)))
-    base, chance = comparison.base.values(), [score.chance for score in comparison.base.values()]
+        lines.append(_line(name, f"**{_mean(comparison, name)}**", interval, *values))
+    base, chance = comparison.base.values(), [score.chance or 0.0 for score in comparison.base.values()]
     values = [100 * score.value for score in base]
-    lines.append(_line("before training", f"{fmean(values):.1f}", "", *(f"{x:.1f}" for x in values), ""))
-    if None not in chance:
-        lines.append(
-            _line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance), "")
-        )
+    lines.append(_line("before training", f"{fmean(values):.1f}", "", *(f"{x:.1f}" for x in values)))
+    lines.append(_line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance)))
     runs, pairs = len(comparison.runs_of(best)), comparison.settings["batch_pairs"]
-    about = f"V-measure × 100, mean over {runs} training runs with {pairs} pairs a step{_errors(comparison)}."
-    return about + "\n\n" + "\n".join(lines)
-
-
-def again_table(path: Path, first: int = 3) -> str:
-    """The best of many and the recipe's own pairs: with the seeds that made it the best, and with others."""
-    if not path.exists():
-        return NONE
-    comparison = read_comparison(path)
-    early, late = (
-        replace(comparison, runs=tuple(run for run in comparison.runs if (run.seed < first) == is_first))
-        for is_first in (True, False)
+    about = (
+        f"V-measure × 100, mean over {runs} training runs of {comparison.settings['steps']} steps of {pairs} pairs ± "
+        "standard error (seeds, draws of k-means); differences to the best with a 95 % interval."
     )
-    lines = [_line("pairs", f"the first {first} seeds", "other seeds"), _line("---", "---:", "---:")]
-    lines += [_line(name, _mean(early, name), _mean(late, name)) for name in comparison.names]
-    return "\n".join(lines)
-
-
-def read_comparison(path: Path) -> Comparison:
-    """A result file; draws that were not recorded are null there, and none here."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    for scores in (content["base"], *(run["scores"] for run in content["runs"])):
-        for score in scores.values():
-            for name in ("draws", "resamples"):
-                score[name] = score[name] or []
-    return Comparison.from_dict(content)
-
-
-def drawn(comparison: Comparison) -> bool:
-    """Whether the draws of all scores are known, and so their errors."""
-    return all(score.draws for run in comparison.runs for score in run.scores.values())
-
-
-def _errors(comparison: Comparison) -> str:
-    if not drawn(comparison):
-        return ""
-    return " ± standard error (seeds, draws of k-means); differences to the best with a 95 % interval"
+    return about + "\n\n" + "\n".join(lines)
 
 
 def _mean(comparison: Comparison, name: str) -> str:
     summary = comparison.summary(name)
     if summary is None:
         return "–"
-    error = f" ± {100 * summary.draw_se:.1f}" if drawn(comparison) and summary.seeds > 1 else ""
+    error = f" ± {100 * summary.draw_se:.1f}" if summary.seeds > 1 else ""
     return f"{100 * summary.value:.1f}{error}"
 
 
 def _interval(comparison: Comparison, name: str, best: str) -> str:
     difference = comparison.difference(name, best)
-    if difference is None or not drawn(comparison):
+    if difference is None:
         return ""
     return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 

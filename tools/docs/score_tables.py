@@ -188,11 +188,15 @@ def _shown(cell: Cell, bold: bool) -> str:
 def _error_of_mean(cells: Sequence[Cell | None]) -> str:
     """Standard errors of a mean over independent data sets."""
     summaries = [cell.summary for cell in cells if cell]
-    kinds = [[summary.draw_se for summary in summaries], [summary.text_se for summary in summaries]]
+    kinds: list[list[float | None]] = [
+        [summary.draw_se for summary in summaries],
+        [summary.text_se for summary in summaries],
+    ]
+    known = [[error for error in errors if error is not None] for errors in kinds]
     return "".join(
         f" ± {_percent(math.hypot(*errors) / len(errors))}"
-        for errors in kinds
-        if not any(error is None for error in errors)
+        for errors in known
+        if len(errors) == len(summaries)
     )
 
 

@@ -149,7 +149,7 @@ def main() -> None:
     if args.fresh:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)
-    base = Embedder.from_pretrained("mini").weights_hash[:12]
+    base = Embedder.from_pretrained("mini").backbone.weights_hash[:12]
     measure(Folders(data_folder(), args.adapted, args.work, base), args.seeds, args.steps)
 
 

@@ -1,8 +1,6 @@
 """Which source of pairs is better: training runs of the bundled model with equal budgets, one source each.
 
-    python tools/results/pair_sources.py              # writes results/pair_sources_60.json and a picture; resumable
-    python tools/results/pair_sources.py --steps 20   # results/pair_sources_20.json: what the recipe's own steps give
-    python tools/results/pair_sources.py --again      # results/pair_sources_again.json: the best with more seeds
+    python tools/results/pair_sources.py              # writes results/pair_sources.json and a picture; resumable
 
 Sources from public text (LASTWORD_DATA or ../shared/data), the bundled rewritings, and mixtures. The
 scores are those of development texts: the bundled development splits, and parts of public sets that the
@@ -35,21 +33,11 @@ from lastword.report.page import write_page
 PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
 TEXTS, DEVELOPMENT_TEXTS = 6000, 500
 STYLES = ("detail", "simple", "teacher", "metaphor", "question")
-SINGLE = ("dropout", "noise", "crop", "title_lead", "wikisplit", "sick", "stsb", "same_subject")
+SOURCES = (
+    "dropout", "noise", "crop", "title_lead", "wikisplit", "sick", "same_subject", "metaphor", "rewritings",
+    "detail+simple+teacher", "rewritings+crop", "rewritings+title_lead",
+)  # fmt: skip
 PUBLIC_SETS = ("stackoverflow_titles", "agnews", "twentynewsgroups_subject", "walmart_amazon_category")
-# The best of many is partly luck: it is measured again with the recipe's own pairs, with more seeds.
-AGAIN, AGAIN_SEEDS = ("detail+simple+teacher", "rewritings"), 6
-LOOK = "look"  # sources given by name: a result that is not stored
-MIXTURES = (
-    "detail+simple+teacher",
-    "detail+simple+teacher+question",
-    "rewritings+same_subject",
-    "rewritings+crop",
-    "rewritings+wikisplit",
-    "rewritings+title_lead",
-    "rewritings+noise",
-    "rewritings+same_subject+title_lead+wikisplit",
-)
 
 
 def write_table(path: Path, **columns: Sequence[str]) -> Path:
@@ -75,15 +63,14 @@ def write_sources(work: Path) -> None:
     subject_of = dict(zip(bundled["anchor"], bundled["subject"], strict=True))
     anchors = write_table(work / "anchors.parquet", text=list(subject_of), label=list(subject_of.values()))
     split = pq.read_schema(data / "pairs" / "wikisplit_pairs.parquet").names
-    scored = {"anchor_column": "sentence1", "positive_column": "sentence2", "score_column": "score"}
+    sick = Import("sentence1", "sentence2", score_column="score", min_score=4.0)
     methods: dict[str, tuple[Path, Method]] = {
         "dropout": (sentences, SameText()),
         "noise": (sentences, Noise()),
         "crop": (documents, Crop()),
         "title_lead": (data / "pairs" / "wiki_title_lead.parquet", Import("title", "lead")),
         "wikisplit": (data / "pairs" / "wikisplit_pairs.parquet", Import(split[0], split[1])),
-        "sick": (data / "pairs" / "sick.parquet", Import(**scored, min_score=4.0)),
-        "stsb": (data / "pairs" / "stsb_en.parquet", Import(**scored, min_score=4.0)),
+        "sick": (data / "pairs" / "sick.parquet", sick),
         "same_subject": (anchors, SameLabel(anchors, negatives=False)),
     }
     for name, (file, method) in methods.items():
@@ -105,40 +92,28 @@ def development() -> dict[str, tuple[list[str], list[str]]]:
     return sets
 
 
-def chosen(args: argparse.Namespace) -> tuple[Sequence[str], int, str]:
-    """Which sources, how many seeds, and the name of the result."""
-    if args.sources:
-        return args.sources, args.seeds, LOOK
-    if args.again:
-        return AGAIN, AGAIN_SEEDS, "again"
-    return (*SINGLE, "rewritings", *STYLES, *MIXTURES), args.seeds, str(args.steps)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "pair_sources")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=LEAST_STEPS)
-    parser.add_argument("--again", action="store_true", help="the best and the recipe's own, with more seeds")
     parser.add_argument("--sources", nargs="+", help="only these; nothing is stored")
     args = parser.parse_args()
     console.show_messages()
     args.work.mkdir(parents=True, exist_ok=True)
     write_sources(args.work)
-    names, seeds, kind = chosen(args)
+    names = args.sources or SOURCES
     files = ["+".join(str(args.work / f"{part}.parquet") for part in name.split("+")) for name in names]
     settings = {key: value for key, value in read_recipe("mini").items() if key not in ("pairs", "seed")}
     # No need to be small here; the gradients are the same.
-    settings |= {"steps": args.steps, "graph_gib": 2.0}
-    output = args.work / f"compared_{kind}"
+    settings |= {"steps": LEAST_STEPS, "graph_gib": 2.0}
+    output = args.work / "compared"
     shutil.rmtree(output, ignore_errors=True)
     comparison = compare_pairs(
-        read_sources(files), development(), output, seeds=seeds, resume=True, **settings
+        read_sources(files), development(), output, seeds=args.seeds, resume=True, **settings
     )
-    if kind != LOOK:
-        write_comparison(ROOT / "results" / f"pair_sources_{kind}.json", comparison)
-        if kind == str(LEAST_STEPS):
-            write_page(PICTURE, render(comparison))
+    if not args.sources:
+        write_comparison(ROOT / "results" / "pair_sources.json", comparison)
+        write_page(PICTURE, render(comparison))
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

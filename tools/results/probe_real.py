@@ -229,7 +229,7 @@ def main() -> None:
     if args.fresh:
         shutil.rmtree(args.work, ignore_errors=True)
     args.work.mkdir(parents=True, exist_ok=True)
-    base = Embedder.from_pretrained("mini").weights_hash[:12]
+    base = Embedder.from_pretrained("mini").backbone.weights_hash[:12]
     sets = {} if args.fresh else read(RESULTS, base)
     wanted = list(development())
     missing = [one for one in wanted if one[0] not in sets]

@@ -164,7 +164,7 @@ def measure(work: Path, seeds: int) -> None:
         peer = SentenceTransformerEncoder(folder)
         for dataset, file, options in tasks(data):
             cells.score(PEER, dataset, file, options, peer, model="all-MiniLM-L6-v2")
-    base = Embedder.from_pretrained("mini").weights_hash[:12]
+    base = Embedder.from_pretrained("mini").backbone.weights_hash[:12]
     cells.keep_only(base)
     for template in ("none", "ccw"):
         for pooling in ("mean", "lasttoken"):

@@ -81,7 +81,9 @@ def trials(data: Path) -> Iterator[Trial]:
     of_news = np.array(labels)
     news = unit(TfidfEncoder().fit(texts).encode(texts))
     few = {200: 40, 1000: 40, 3000: 20}
-    yield Trial("classification, agnews, TF-IDF", news, lambda *part: few_shot(*part, of_news), few)
+    yield Trial(
+        "classification, agnews, TF-IDF", news, lambda vectors, rows: few_shot(vectors, rows, of_news), few
+    )
     clusterings = {200: 40, 1000: 32, 3000: 12}
     texts, labels = labelled(data, "stackoverflow_titles", 12_000)
     of_titles = np.array(labels)
@@ -96,7 +98,10 @@ def trials(data: Path) -> Iterator[Trial]:
     vectors = unit(np.concatenate([words.encode(pairs[name]) for name in ("sentence1", "sentence2")], axis=1))
     golden = np.array([float(score) for score in pairs["score"]])
     yield Trial(
-        "sts, sick, TF-IDF", vectors, lambda *part: correlation(*part, golden), dict.fromkeys(SIZES, 200)
+        "sts, sick, TF-IDF",
+        vectors,
+        lambda vectors, rows: correlation(vectors, rows, golden),
+        dict.fromkeys(SIZES, 200),
     )
     texts, labels = labelled(data, "agnews", 6_000)
     news = unit(Embedder.from_pretrained("mini", template="none", pooling="mean").encode(texts))

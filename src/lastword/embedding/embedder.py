@@ -15,6 +15,7 @@ from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
 from lastword.embedding.encoding import encode_texts, stream_texts
+from lastword.embedding.gguf import parsed_once
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.loading import tokenizer_source
 from lastword.embedding.pipeline import Pipeline
@@ -107,13 +108,14 @@ class Embedder:
         stored = folders.read(source, revision)
         if stored:
             stored.require_supported(name, changes)
-        backbone = Backbone.load(
-            source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
-        )
-        backbone.name = backbone.stock.model_name = name
-        # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
-        strip = stored is None and keeps_normalizer(backbone.model.config)
-        tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)
+        with parsed_once(source):
+            backbone = Backbone.load(
+                source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
+            )
+            backbone.name = backbone.stock.model_name = name
+            # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
+            strip = stored is None and keeps_normalizer(backbone.model.config)
+            tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)
         if stored is None:
             _warn_of_special_tokens(tokenizer, spec, name)
             return cls(backbone, tokenizer, spec, Provenance(base=name, revision=revision))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from io import StringIO
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, modeling_gguf_pytorch_utils
 from transformers.utils import logging as transformers_logging
 
 from lastword.bundled import require_gguf
@@ -24,6 +26,7 @@ from lastword.files.run_folder import replace, require_absent
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load, however small
 
+_reading = threading.RLock()
 DTYPES = ("float32", "bfloat16", "float16")
 _CARD = """\
 # {name}
@@ -83,9 +86,9 @@ def convert(
     file = require_gguf(source)
     folder, arguments = model_arguments(file)
     try:
-        with quiet(file):
+        with parsed_once(file):
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), **arguments)
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
     except (OSError, ValueError, IndexError, RuntimeError, KeyError) as error:
         raise ModelError(f"{file} does not load: {reason(file, first_line(error))}") from error
     with file.open("rb") as stream:
@@ -133,13 +136,36 @@ def model_arguments(source: str | Path) -> tuple[str, dict[str, Any]]:
 
 
 @contextmanager
-def quiet(source: str | Path) -> Iterator[None]:
-    """Hide the progress bar that transformers shows for the tensors of a GGUF file."""
+def parsed_once(source: str | Path) -> Iterator[None]:
+    """Let transformers parse a GGUF file once inside the `with`, and show no progress bar.
+
+    Configuration, tokenizer and weights would each parse it, and the weights make a table of names for each module.
+    Another thread that loads a GGUF file waits.
+    """
     if find_gguf(source) is None:
         yield
         return
-    with redirect_stderr(StringIO()):
+    gguf = needed("gguf", "gguf", "reading GGUF files")
+    with _reading, ExitStack() as stack:
+        if isinstance(gguf.GGUFReader, type):  # else this is inside another `with`
+            for module, name, value in (
+                (gguf, "GGUFReader", cache(_plain_reader(gguf.GGUFReader))),
+                (gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
+                (modeling_gguf_pytorch_utils, "tqdm", lambda tensors, **_: tensors),
+            ):
+                stack.callback(setattr, module, name, getattr(module, name))
+                setattr(module, name, value)
         yield
+
+
+def _plain_reader(reader: Any) -> Any:
+    """A class of readers over a plain array: slices of a memory map, one for each token, cost ten times as much."""
+
+    class PlainReader(reader):  # type: ignore[misc]
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value.view(np.ndarray) if name == "data" else value)
+
+    return PlainReader
 
 
 def reason(source: str | Path, message: str) -> str:

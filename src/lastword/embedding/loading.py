@@ -18,7 +18,13 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from lastword.bundled import INSTALL_SMOLLM2, SMOLLM2_ON_HUB, check_model, model_source
 from lastword.console import info
-from lastword.embedding.gguf import model_arguments, quiet, reason, require_unquantized, source_arguments
+from lastword.embedding.gguf import (
+    model_arguments,
+    parsed_once,
+    reason,
+    require_unquantized,
+    source_arguments,
+)
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
 from lastword.errors import ModelError, first_line
@@ -108,7 +114,7 @@ def _load_base(
         quantized["quantization_config"] = quantization_config(quantize, precision)
         quantized["device_map"] = {"": device}
     try:
-        with quiet(name):
+        with parsed_once(name):
             model, report = AutoModel.from_pretrained(
                 source,
                 config=config,

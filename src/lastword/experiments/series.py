@@ -127,8 +127,9 @@ def _score_base(
     """Set → score of the model before training."""
     config = train_config(dict(settings))
     embedder = Embedder.from_pretrained(
-        config.model, template=config.template, pooling=config.pooling, device=device
-    )
+        config.model, template=config.template, pooling=config.pooling, layer=config.layer, dtype=config.dtype,
+        device=device, quantize=config.quantize,
+    )  # fmt: skip
     return {name: score.to_dict() for name, score in scores_of(embedder, development).items()}
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
-from lastword.bundled import model_source, require_known_weights
+from lastword.bundled import NO_CHAT_TEMPLATE, model_source, require_known_weights
 from lastword.console import progress
 from lastword.embedding.device import torch_device, torch_dtype
-from lastword.embedding.gguf import model_arguments, quiet, reason, source_arguments
+from lastword.embedding.gguf import model_arguments, parsed_once, reason, source_arguments
 from lastword.errors import ModelError, RequestError, first_line
 from lastword.pairs.generating.engine import TRUNCATED, Answer, Prompt
 
@@ -50,19 +50,17 @@ class LocalChat:
         try:
             source = model_source(self.model)
             require_known_weights(self.model)
-            folder, arguments = source_arguments(source)
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, **arguments)
-            folder, arguments = model_arguments(source)
-            with quiet(source):
+            with parsed_once(source):
+                folder, arguments = source_arguments(source)
+                self._tokenizer = AutoTokenizer.from_pretrained(folder, **arguments)
+                folder, arguments = model_arguments(source)
                 self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **arguments)
         except (OSError, ValueError, IndexError) as error:
             message = reason(self.model, first_line(error))
             raise ModelError(f"{self.model} does not load as a chat model: {message}") from error
         self._model = self._model.to(device).eval()
         if not self._tokenizer.chat_template:
-            raise ModelError(
-                f"{self.model} has no chat template: give an instruction-tuned model such as Qwen/Qwen3-0.6B"
-            )
+            raise ModelError(NO_CHAT_TEMPLATE.format(model=self.model))
         if self.max_tokens < 1 or self.batch_prompts < 1 or self.temperature < 0:
             raise RequestError(
                 f"max_tokens={self.max_tokens}, batch_prompts={self.batch_prompts}, temperature={self.temperature}: "
