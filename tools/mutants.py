@@ -117,8 +117,9 @@ def changes_of(module: str, mutated: MutatedFile) -> dict[str, tuple[str, str]]:
         function = name.rpartition("__mutmut_")[0]
         spans = [mutated.line_span_by_function_name[key] for key in (f"{function}__mutmut_orig", name)]
         old, new = (lines[span.start - 1 : span.end] for span in spans)
-        old = [line.replace(f"{function}__mutmut_orig", name) for line in old]
-        marked = list(ndiff(old, new))
+        plain = function.removeprefix("x_").rpartition("ǁ")[2]
+        old = [line.replace(f"{function}__mutmut_orig", plain) for line in old]
+        marked = list(ndiff(old, [line.replace(name, plain) for line in new]))
         removed, added = ("\n".join(d[1:].strip() for d in marked if d.startswith(sign)) for sign in "-+")
         changes[f"{module}.{name}"] = (removed, added)
     return changes
