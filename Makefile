@@ -60,6 +60,9 @@ results: .venv/.installed-dev  ## measure again the results that the documentati
 	$(BIN)/python tools/results/pair_sources.py
 	$(BIN)/python tools/results/attention_real.py
 	$(BIN)/lastword reproduce all --data-dir $${LASTWORD_DATA:-../shared/data} --output results/reproduction --overwrite
+	$(BIN)/lastword reproduce all --scale small --data-dir $${LASTWORD_DATA:-../shared/data} --max-texts 200 \
+		--output results/reproduction-small --resume --overwrite
+	$(BIN)/python tools/results/rewriting_real.py
 	$(BIN)/python tools/results/probe_real.py
 
 clean:  ## remove the environment and caches

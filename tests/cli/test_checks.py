@@ -42,6 +42,7 @@ VALID = {
     "probe": ["texts.csv", "--label-column", "label", "--output", "x"],
     "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
+    "embed": ["texts.csv", "--output", "x"],
     "evaluate": ["texts.csv", "--model", "mini"],
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
@@ -53,12 +54,14 @@ VALID = {
 UNWRITABLE = ["texts.csv/x.csv", "/proc/x.csv", f"{'n' * 250}.csv", f"{'n' * 300}/x.csv"]
 WRONG = {
     "file": ["nowhere.csv", "texts.bin", "empty.csv"],
+    "inputs": ["nowhere.csv", "texts.bin", "empty.csv", "*.nothing", "s9://bucket/texts.csv"],
     "data": ["nowhere.csv", "texts.bin", "empty.csv"],
     "text_column": ["body"],
     "label_column": ["body"],
     "anchor_column": ["body"],
     "positive_column": ["body"],
     "negative_column": ["body"],
+    "vector_column": ["label"],
     "score_column": ["body"],
     "evaluation_column": ["body"],
     "evaluation": ["nowhere.csv"],
@@ -121,6 +124,13 @@ FURTHER = {
         ],
         ["texts.csv", "--model", "mini", "--task", "classification", "--split", "train"],
         ["texts.csv", "--model", "mini", "--as-published", "negatives=micro"],
+    ],
+    "embed": [
+        ["texts.csv", "texts.csv", "--output", "x"],
+        ["texts.csv", "pairs.csv", "--output", "x"],
+        ["texts.csv", "--output", "x", "--update", "--overwrite"],
+        ["texts.csv", "--output", "existing", "--update"],
+        ["texts.csv", "--output", "x", "--model", "tfidf"],
     ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],

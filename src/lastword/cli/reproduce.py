@@ -57,7 +57,7 @@ TABLES = (
     metavar="NAME=FILE",
 )  # fmt: skip
 @shared("--encoding", "--delimiter", needs="pairs")
-@shared("--device")
+@shared("--dtype", "--device")
 @shared("--output", help="folder for the report", default=Path("lastword-reproduction"))
 @shared("--resume", "--overwrite", "--json")
 def reproduce(

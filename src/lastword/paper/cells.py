@@ -162,7 +162,7 @@ class CellRunner:
         if model not in self.loaded:
             self.loaded.clear()
             folder = self.folder.partial / "vectors" / _file_name(model)
-            self.loaded[model] = Untrained(model, folder, self.device)
+            self.loaded[model] = Untrained(model, folder, self.device, self.scale.settings.get("dtype"))
         return self.loaded[model]
 
     def peer(self, name: str, suite: Suite) -> Cell:
@@ -190,7 +190,8 @@ class CellRunner:
         folder = self.folder.partial / f"{name}.model"
         if not folder.exists():  # otherwise it was interrupted between training and scoring
             settings = read_recipe(row.recipe or self.scale.recipe)
-            settings |= ({} if row.recipe else self.scale.settings) | how
+            own = {"dtype"} if row.recipe else set(self.scale.settings)
+            settings |= {name: value for name, value in self.scale.settings.items() if name in own} | how
             assert row.source is not None
             settings |= {"noise": NOISES if row.noise else (), "pairs": [str(self.pairs.file(row.source))]}
             if row.template == "emotion":  # longer than the other templates
@@ -200,7 +201,10 @@ class CellRunner:
                 folder, scorer=scorer, base_scores=self.base_scores, resume=True, trackers="none", device=self.device,
                 **settings,
             )  # fmt: skip
-        scores = suite.score(Embedder.from_pretrained(folder, device=self.device), self._results)
+        scores = suite.score(
+            Embedder.from_pretrained(folder, device=self.device, dtype=self.scale.settings.get("dtype")),
+            self._results,
+        )
         shutil.rmtree(folder)
         return scores
 

@@ -26,32 +26,46 @@ _PASSES = 4  # forward passes that a step of training costs for each text: forwa
 
 
 def log_forecast(runner: CellRunner, suites: Mapping[str, Suite], runs: int) -> None:
-    """Say how long the cells without training and the training runs will take.
+    """Say how long the cells without training and the training runs of the first model will take.
 
     Args:
         runner: knows the cells; those that are finished cost nothing.
         suites: table → what it is scored on.
         runs: training runs that are left.
     """
-    by_kind = {suite.kind: suite for suite in suites.values()}
-    for (kind, model), ways in runner.untrained.items():
+    model = next(iter(runner.scale.models.values()))
+    speed = 0.0
+    for suite in {suite.kind: suite for suite in suites.values()}.values():
+        ways = runner.untrained.get((suite.kind, model), {})
         left = [way for name, way in ways.items() if not runner.finished(name)]
-        texts = by_kind[kind].known_texts()
-        if not left or not texts:
+        texts = suite.known_texts() if left or (runs and not speed) else []
+        if not texts:
             continue
         embedder = runner.base(model).embedder
-        speed, per_text = _speed(embedder, texts), _tokens(embedder, left, texts)
-        tokens, sets = per_text * len(texts), len(left) * len(by_kind[kind].names)
-        score_s = _seconds_to_score(embedder.dim, len(texts) // len(by_kind[kind].names))
-        info(
-            f"{kind}, {model}: {len(left)} cells before training, about {tokens:,.0f} tokens at {speed:,.0f} a second "
-            f"and {sets:,} clusterings of {score_s:.1f} s: about {duration(tokens / speed + sets * score_s)}"
-        )
-        if runs and model in runner.scale.models.values():
-            settings = {**read_recipe(runner.scale.recipe), **runner.scale.settings}
-            seen = settings["steps"] * settings["batch_pairs"] * 2 * settings["max_tokens"] / 2 * _PASSES
-            info(f"{runs} training runs: about {duration(seen / speed)} each")
-            runs = 0
+        speed = speed or _speed(embedder, texts)
+        if left:
+            info(f"{suite.kind}, {model}: {_cells(embedder, left, texts, speed, suite)}")
+    if runs and speed:
+        settings = {**read_recipe(runner.scale.recipe), **runner.scale.settings}
+        tokens = (
+            settings["steps"] * settings["batch_pairs"] * settings["max_tokens"]
+        )  # of two texts, half as long
+        info(f"{runs} training runs: about {duration(tokens * _PASSES / speed)} each, without scoring")
+
+
+def _cells(embedder: Embedder, left: Sequence[Way], texts: Sequence[str], speed: float, suite: Suite) -> str:
+    tokens, sets = _tokens(embedder, left, texts) * len(texts), len(suite.names)
+    clusterings = suite.kind in ("clustering", "eight")
+    most = (
+        "about" if clusterings else "at most"
+    )  # of the training texts, only those that are drawn are embedded
+    message = f"{len(left)} cells before training, {most} {tokens:,.0f} tokens at {speed:,.0f} a second"
+    seconds = tokens / speed
+    if clusterings:
+        of_one = _seconds_to_score(embedder.dim, len(texts) // sets)
+        seconds += len(left) * sets * of_one
+        message += f" and {len(left) * sets:,} clusterings of {of_one:.1f} s"
+    return f"{message}: {most} {duration(seconds)}"
 
 
 def _speed(embedder: Embedder, texts: Sequence[str]) -> float:

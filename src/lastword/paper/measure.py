@@ -158,9 +158,14 @@ class _Tables:
             return
         table = read_table(name)
         for paper_name, model in self._models(table).items():
-            for row in table.published.get(paper_name, table.rows):
+            for row in self._rows(table, paper_name):
                 for column in table.columns:
                     yield model, Row.parse(row), column, table.template
+
+    def _rows(self, table: Table, model: str) -> list[str]:
+        """Rows of a model: the paper's, or all of the table and those that the scale adds."""
+        added = (self.runner.scale.rows or {}).get(table.name, ())
+        return list(table.published.get(model) or (*table.rows, *added))
 
     def _models(self, table: Table) -> dict[str, str]:
         """Name in the table → model; where models of the paper are measured, those of other tables are left out."""
@@ -170,6 +175,8 @@ class _Tables:
         return {name: models[name] for name in models if name in measured or not measured}
 
     def _page(self, name: str, suite: Suite) -> Page:
+        if name not in (*SCORE_TABLES, "layers"):
+            self.runner.loaded.clear()  # these pages load models by themselves
         if name == "layers":
             return layers_page(self.runner, suite, self.layers)
         if name == "recipe":
@@ -206,7 +213,7 @@ class _Tables:
         for name, model in self._models(table).items():
             cells[name] = own = {
                 (row, column): self.runner.cell(model, Row.parse(row), column, suite, table.template)
-                for row in table.published.get(name, table.rows)
+                for row in self._rows(table, name)
                 for column in table.columns
             }
             scores = self.scores.setdefault(suite.kind, {}).setdefault(name, {})

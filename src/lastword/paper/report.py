@@ -129,7 +129,10 @@ def _scores(table: Table, cells: Mapping[str, Cells]) -> str:
     extra = ["chance", "AMI"] if table.metric == "v_measure" else ["chance"]
     ours = [heading for model in cells for heading in (f"{model}, here", *extra)]
     rows = [["", *(f"{name}, paper" for name in table.published), *ours]]
-    for name in [(row, column) for row in table.rows for column in table.columns]:
+    measured = dict.fromkeys(row for own in cells.values() for row, _ in own)
+    for name in [
+        (row, column) for row in {**dict.fromkeys(table.rows), **measured} for column in table.columns
+    ]:
         if any(name in own for own in cells.values()):
             figures = (table.figure(model, name) for model in table.published)
             printed = ["–" if figure is None else f"{figure:.1f}" for figure in figures]

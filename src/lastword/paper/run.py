@@ -60,7 +60,8 @@ def reproduce(
         resume: continue an interrupted reproduction with the same settings.
         overwrite: replace `output`.
         device: None is the best available one.
-        **settings: fields of `TrainConfig` that replace those of the scale's recipe.
+        **settings: fields of `TrainConfig` that replace those of the scale's recipe; None replaces nothing, and
+            `dtype` is the precision of models before training, too.
 
     Raises:
         RequestError, MissingFileError, ExistingOutputError: see the message.
@@ -84,7 +85,7 @@ def reproduce(
         if not file.is_file():
             raise MissingFileError(f"no file {file}: pass pairs={{{name!r}: …}} a file of pairs")
     record = json.loads(json.dumps({
-        **asdict(replace(plan, tables=None)), "data_dir": str(data) if data else None,
+        **asdict(replace(plan, tables=None, rows=None)), "data_dir": str(data) if data else None,
         "pairs": {name: str(file) for name, file in files.items()}, "peers": list(peers),
     }))  # fmt: skip
     folder = RunFolder(Path(output), "reproduction", resume, overwrite)
@@ -127,7 +128,8 @@ def _scale(
     if scale not in SCALES:
         raise RequestError(unknown_name("scale", scale, SCALES))
     plan = SCALES[scale]
-    changes: dict[str, Any] = {"settings": {**plan.settings, **settings}}
+    given = {name: value for name, value in settings.items() if value is not None}
+    changes: dict[str, Any] = {"settings": {**plan.settings, **given}}
     if models:
         names = {model: paper for paper, model in plan.models.items()}
         changes["models"] = {names.get(model, Path(model).name or model): model for model in models}

@@ -23,6 +23,7 @@ class Scale:
         max_texts: most texts of each set that is not an MTEB task; None is all.
         all_tasks: whether the paper's whole lists of MTEB tasks are scored, or those with local texts.
         tables: what "all" stands for, and all that can be asked for; None is every table.
+        rows: table → rows that the paper does not have.
         sizes: further models of the table that compares sizes.
         sets: files of the data folder to cluster besides MTEB's tasks, see `suites.FILES`; None is titles of
             Stack Overflow.
@@ -44,6 +45,7 @@ class Scale:
     max_texts: int | None = None
     all_tasks: bool = False
     tables: tuple[str, ...] | None = None
+    rows: dict[str, tuple[str, ...]] | None = None
     sizes: dict[str, str] | None = None
     sets: tuple[str, ...] | None = None
     sampled: bool | None = None
@@ -108,10 +110,11 @@ SCALES = {
             "dropout": 0.0,
         },
         seeds=1,
-        max_texts=1000,
+        max_texts=2000,
         tables=(
             "table3", "table4", "layers", "table5", "figure1", "table10", "table9", "table6", "recipe",
         ),
+        rows={"table6": ("none + wiki-translate", "none + wiki-translate + aug", "none + wiki-prompt")},
         sizes={"mini": "mini"},
         sets=(
             "stackoverflow_titles", "arxiv_s2s", "agnews", "twentynewsgroups_subject", "walmart_amazon_category",

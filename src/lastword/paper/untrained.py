@@ -38,11 +38,12 @@ class Untrained:
         model: name or folder.
         folder: for vectors that are computed before they are needed.
         device: None is the best available one.
+        dtype: None is the best precision that the device supports.
     """
 
-    def __init__(self, model: str, folder: Path, device: str | None) -> None:
+    def __init__(self, model: str, folder: Path, device: str | None, dtype: str | None = None) -> None:
         self.model, self.folder = model, folder
-        self.embedder = Embedder.from_pretrained(model, device=device)
+        self.embedder = Embedder.from_pretrained(model, device=device, dtype=dtype)
 
     @property
     def depth(self) -> int:

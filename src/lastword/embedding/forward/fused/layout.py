@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lastword.embedding.forward.tree import Tree
-from lastword.embedding.tokens import Batch
+from lastword.embedding.tokens import Batch, LowerStates
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Layout:
         own: (batch, seq) bool; True on the rows' own tokens.
         tree: suffixes after each row, or None.
         tree_start: index of the first node.
+        lower: states to begin with, in this order, or None.
     """
 
     ids: Tensor
@@ -71,6 +72,7 @@ class Layout:
     own: Tensor
     tree: Tree | None
     tree_start: int
+    lower: LowerStates | None
 
     @classmethod
     def of(cls, batch: Batch, tree: Tree | None = None) -> Layout:
@@ -97,6 +99,7 @@ class Layout:
             own=own,
             tree=tree,
             tree_start=sum(batch.lengths) - shared * (len(batch.lengths) - 1),
+            lower=batch.lower,
         )
 
     def ends(self, nodes: list[int]) -> Tensor:
