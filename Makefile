@@ -13,7 +13,7 @@ test: .venv/.installed-dev  ## the default tests, a few minutes on two cores
 test-slow: .venv/.installed-dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-mutants: .venv/.installed-dev  ## change the code in small ways, and see whether a test fails; an hour on two cores
+mutants: .venv/.installed-dev  ## change the code in small ways, and see whether a test fails; about an hour
 	$(BIN)/python tools/mutants.py
 
 check: .venv/.installed-dev  ## format, lint, types, layers, generated files
@@ -60,6 +60,9 @@ results: .venv/.installed-dev  ## measure again the results that the documentati
 	$(BIN)/python tools/results/pair_sources.py
 	$(BIN)/python tools/results/attention_real.py
 	$(BIN)/lastword reproduce all --data-dir $${LASTWORD_DATA:-../shared/data} --output results/reproduction --overwrite
+	$(BIN)/lastword reproduce all --scale small --data-dir $${LASTWORD_DATA:-../shared/data} --max-texts 200 \
+		--output results/reproduction-small --resume --overwrite
+	$(BIN)/python tools/results/rewriting_real.py
 	$(BIN)/python tools/results/probe_real.py
 
 clean:  ## remove the environment and caches

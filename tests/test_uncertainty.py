@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from lastword.errors import RequestError
 from lastword.uncertainty import (
@@ -107,9 +109,70 @@ def test_halves_are_half_the_texts_without_repeats_and_always_the_same() -> None
     assert all(np.array_equal(half, again) for half, again in zip(rows, halves(21), strict=True))
     assert all(len(half) == 5 for half in halves(21, most=5))
     assert halves(3) == []
+    assert [len(half) for half in halves(4)] == [2] * HALVES
+
+
+@pytest.mark.parametrize("most", [None, 15, 6])
+def test_replicates_are_values_on_the_halves_scaled_to_the_error_of_all_texts(most: int | None) -> None:
+    values = np.random.default_rng(0).normal(0.5, 0.2, 30)
+    plain = np.array([[values[rows].mean(), values[rows].max()] for rows in halves(30, most)])
+    factor = math.sqrt(6 / 24) if most == 6 else 1.0
+    expected = plain.mean() + factor * (plain - plain.mean())
+    replicates = resamples(lambda rows: [values[rows].mean(), values[rows].max()], 30, most=most)
+    assert replicates == tuple(tuple(row) for row in np.round(expected, 6).tolist())
 
 
 # --- differences ---
+
+WAVE = np.tile([-0.1, 0.0, 0.1], HALVES // 3)
+
+
+def half_interval(*parts: tuple[float, int]) -> float:
+    """Of a difference whose variance has parts with these degrees of freedom."""
+    return math.sqrt(sum(variance * float(t.ppf(0.975, df)) ** 2 for variance, df in parts))
+
+
+def made(value: float, *, starts: float = 0.0, texts: float = 0.0, draws: tuple[float, ...] = ()) -> Score:
+    """A score whose halves go up and down by `texts`, and whose two starts on each half are `starts` apart."""
+    rows = tuple((value + texts * x - starts / 2, value + texts * x + starts / 2) for x in WAVE.tolist())
+    return Score("m", value, draws, rows, 100, "s")
+
+
+def test_interval_of_a_difference_by_hand() -> None:
+    base = made(0.5)
+    texts = WAVE.var(ddof=1)
+    assert compare(made(0.6, texts=1), base).low == pytest.approx(0.1 - half_interval((texts, 23)))
+    assert compare(base, made(0.6, texts=1)).high == pytest.approx(-0.1 + half_interval((texts, 23)))
+    # Of the variance of two starts that are 0.1 apart, 0.005, their mean has half.
+    starts = texts - 0.85 * 0.005 / 2
+    assert compare(made(0.6, texts=1, starts=0.1), base).high == pytest.approx(
+        0.1 + half_interval((starts, 23))
+    )
+    assert made(0.6, texts=1, starts=0.1).text_se == pytest.approx(math.sqrt(texts - 0.005 / 2))
+    assert made(0.6, texts=1).text_se == pytest.approx(math.sqrt(texts))
+    assert made(0.6, starts=0.1).text_se == 0
+    both = compare(made(0.6, texts=1, draws=(0.5, 0.7)), made(0.5, draws=(0.5, 0.5)))
+    assert both.high == pytest.approx(0.1 + half_interval((texts, 23), (0.02 / 2, 1)))
+    assert both.value == pytest.approx(0.1)
+
+
+def test_training_seeds_count_with_their_own_degrees_of_freedom() -> None:
+    texts = WAVE.var(ddof=1)
+    two, one = [made(0.5, texts=1), made(0.7, texts=1)], [made(0.4)]
+    assert compare(two, one).value == pytest.approx(0.2)
+    assert compare(two, one).high == pytest.approx(0.2 + half_interval((texts, 23), (0.02 / 2, 1)))
+    three = [made(0.3), made(0.4), made(0.5)]
+    unpaired = half_interval((texts, 23), (0.02 / 2, 1), (0.01 / 3, 2))
+    assert compare(two, three).high == pytest.approx(0.2 + unpaired)
+    assert compare(three, two).low == pytest.approx(-0.2 - unpaired)
+    paired = half_interval((texts, 23), (0.02 / 2, 1))  # the differences are 0.1 and 0.3
+    assert compare(two, [made(0.4), made(0.4)]).high == pytest.approx(0.2 + paired)
+
+
+def test_a_value_that_takes_one_of_its_draws_has_their_whole_spread() -> None:
+    first = dataclasses.replace(made(0.6, draws=(0.5, 0.7)), mean_of=1)
+    second = dataclasses.replace(made(0.5, draws=(0.5, 0.5)), mean_of=1)
+    assert compare(first, second).high == pytest.approx(0.1 + half_interval((0.02, 1)))
 
 
 @pytest.mark.parametrize("n", [20, 200])
@@ -243,6 +306,47 @@ def test_a_mean_keeps_the_error_of_a_value_that_takes_one_of_its_draws() -> None
     assert combine(parts[:1] * 2).draw_se == pytest.approx(errors[0])
 
 
+def test_a_mean_of_scores_by_hand() -> None:
+    first = made(0.5, texts=1, draws=(0.4, 0.6))
+    second = dataclasses.replace(made(0.7, texts=1, starts=0.1, draws=(0.7, 0.9)), sample="other", n=50)
+    second = dataclasses.replace(second, chance=0.1, ami=0.3)
+    mean = combine([first, second])
+    assert (mean.metric, mean.value, mean.n, mean.mean_of) == ("m", 0.6, 150, None)
+    assert mean.draws == pytest.approx((0.55, 0.75))
+    assert np.array(mean.resamples) == pytest.approx((np.array(first.resamples) + second.resamples) / 2)
+    assert mean.sample == sample_hash(["s", "other"])
+    assert (mean.chance, mean.ami) == (None, None)
+    mean = combine([second, dataclasses.replace(second, chance=0.2, ami=0.5, n=70)])
+    assert (mean.chance, mean.ami) == pytest.approx((0.15, 0.4))
+    assert (mean.n, mean.sample) == (50, "other")
+
+
+def test_scores_with_one_start_and_with_several_are_combined_half_by_half() -> None:
+    several = made(0.5, texts=1, starts=0.1)
+    one = dataclasses.replace(several, resamples=tuple((0.3 + x,) for x in WAVE.tolist()))
+    expected = (np.array(several.resamples) + np.array(one.resamples)) / 2
+    assert np.array(combine([one, several]).resamples) == pytest.approx(expected)
+    assert combine([several, dataclasses.replace(several, resamples=())]).resamples == ()
+
+
+def test_draws_are_scaled_where_values_take_different_numbers_of_them() -> None:
+    all_draws = made(0.5, draws=(0.4, 0.5, 0.6, 0.5))
+    of_two = dataclasses.replace(all_draws, mean_of=2, draws=(0.3, 0.5, 0.5, 0.5))
+    mean = combine([all_draws, of_two])
+    # The variance of the second value is that of the mean of two draws: twice that of the mean of four.
+    scaled = np.array([0.45 + math.sqrt(2) * x for x in (-0.15, 0.05, 0.05, 0.05)])
+    assert mean.mean_of is None
+    assert mean.draws == pytest.approx(((scaled + np.array(all_draws.draws)) / 2).tolist())
+    none = dataclasses.replace(all_draws, draws=(), mean_of=1)
+    assert combine([none, dataclasses.replace(none, mean_of=2)]).draws == ()
+
+
+def test_scores_with_other_numbers_of_draws_are_not_combined() -> None:
+    with pytest.raises(RequestError) as caught:
+        combine([made(0.5, draws=(0.4, 0.6)), made(0.5, draws=(0.4, 0.5, 0.6))])
+    assert str(caught.value) == "scores of different protocols: they have different numbers of draws"
+
+
 def test_metrics_do_not_mix() -> None:
     with pytest.raises(RequestError, match=r"scores of \['a', 'b'\]: give those of one metric"):
         combine([Score(name, 0.5, (), (), 10, "s") for name in ("a", "b")])
@@ -257,6 +361,13 @@ def test_a_summary_has_the_spread_over_seeds_in_its_draw_error() -> None:
     assert summary.draw_se == pytest.approx(0.1 / math.sqrt(3))
     assert summary.text_se == pytest.approx(runs[0].text_se, abs=1e-5)
     assert summarize(runs[:1]).draw_se == 0.0
+    assert (summary.chance, summary.ami) == (None, None)
+    clustered = [
+        dataclasses.replace(run, chance=x, ami=2 * x) for run, x in zip(runs, (0.1, 0.2, 0.3), strict=True)
+    ]
+    assert (summarize(clustered).chance, summarize(clustered).ami) == pytest.approx((0.2, 0.4))
+    drawn = [made(0.5, draws=(0.4, 0.6)), made(0.7, draws=(0.6, 0.8))]
+    assert summarize(drawn).draw_se == pytest.approx(math.sqrt(0.02 / 2 + 0.02 / 2))
 
 
 def test_scores_survive_a_file() -> None:
@@ -264,6 +375,14 @@ def test_scores_survive_a_file() -> None:
     content = json.loads(json.dumps(score.to_dict()))
     assert Score.from_dict(content) == score
     assert content["text_se"] == score.text_se
+    assert content["draw_se"] == score.draw_se
+    assert content.keys() == {field.name for field in dataclasses.fields(Score)} | {"draw_se", "text_se"}
+    assert Difference(0.1, 0.05, 0.15).to_dict() == {
+        "value": 0.1,
+        "low": 0.05,
+        "high": 0.15,
+        "verdict": "better",
+    }
     assert Difference(0.1, -math.inf, math.inf).to_dict() == {
         "value": 0.1,
         "low": None,
@@ -286,6 +405,14 @@ def test_interval_of_a_mean_of_normal_values() -> None:
     assert (interval.low, interval.high) == pytest.approx(
         (values.mean() - margin, values.mean() + margin), rel=1e-4
     )
+
+
+def test_interval_of_a_mean_of_two_and_of_three_values() -> None:
+    pair = mean_interval(np.array([0.2, 0.4]))
+    assert (pair.low, pair.high) == pytest.approx((0.3 - 12.7062 * 0.1, 0.3 + 12.7062 * 0.1), rel=1e-5)
+    three = mean_interval(np.array([0.2, 0.3, 0.4]))
+    assert three.high - three.low == pytest.approx(2 * 4.30265 * 0.1 / math.sqrt(3), rel=1e-5)
+    assert three.to_dict() == {"mean": three.mean, "low": three.low, "high": three.high, "n": 3}
 
 
 def test_95_percent_of_the_intervals_of_a_mean_contain_the_true_mean() -> None:

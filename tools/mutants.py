@@ -1,69 +1,273 @@
 """Mutation tests: change the code in small ways with mutmut, and see which changes no test notices.
 
-    python tools/mutants.py                              a tenth of the mutants, within an hour on two cores
-    python tools/mutants.py 'lastword.training.loop*'    the mutants with these names
-    python tools/mutants.py '*'                          all of them
+    python tools/mutants.py                                a tenth of the mutants of each module
+    python tools/mutants.py lastword.training.losses       all mutants of a module, in minutes
+    python tools/mutants.py 'lastword.embedding.*'         all mutants of several modules
+    python tools/mutants.py lastword.training.losses.x_info_nce__mutmut_3
 
-Which files are changed, and which tests run, is configured in pyproject.toml. A mutant that survives is either a
-missing test or harmless; the harmless ones are in tests/mutants/survivors.toml with the reason. Exits with 1 if
-another one survives.
+Which modules are changed is configured in pyproject.toml, which tests run for each in `TESTS`. One process for each
+module collects the tests; each mutant runs, in a fork of it, the tests that reach the changed function, the fastest
+first, until one fails; tests of over two seconds are left out. A mutant that survives is either a missing test or
+harmless; the harmless ones are in tests/mutants/survivors.toml with the reason. Exits with 1 if another one survives.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
+import resource
+import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from difflib import ndiff
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+from mutmut.mutation.file_mutation import MutatedFile, mutate_file_contents
 
 ROOT = Path(__file__).parents[1]
+WORK = ROOT / "mutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
 SAMPLE = "*__mutmut_*3"
 """Mutants are numbered within each function: those whose number ends in 3."""
-STATUS = {
-    0: "survived",
-    1: "killed",
-    3: "killed",
-    33: "without a test",
-    36: "timed out",
-    37: "caught by mypy",
+SLOW = 2.0
+"""Tests that take more seconds than this on one core do not run."""
+
+TESTS = {
+    "lastword.embedding.adapters": "test_adapters test_merged_adapters",
+    "lastword.embedding.card": "test_folder",
+    "lastword.embedding.device": "test_backbone",
+    "lastword.embedding.embedder": "test_embedder test_prompts test_stream",
+    "lastword.embedding.encoding": "test_encoding test_stream",
+    "lastword.embedding.forward.float32": "forward/test_paths test_backbone",
+    "lastword.embedding.forward.path": "forward/test_paths",
+    "lastword.embedding.forward.stock": "forward/test_paths test_backbone",
+    "lastword.embedding.forward.tree": "forward/test_paths test_grid",
+    "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
+    "lastword.embedding.loading": "test_embedder test_backbone",
+    "lastword.embedding.pipeline": "test_embedder test_prompts",
+    "lastword.embedding.tokenizer": "test_tokens test_template",
+    "lastword.training.adapter": "test_targets test_wiring",
+    "lastword.training.loop": "test_objectives test_wiring",
+    "lastword.training.plan": "test_limits test_wiring",
+    "lastword.training.run": "test_wiring test_inputs",
+    "lastword.training.settings": "test_wiring",
 }
+"""Test files of a module, in the folder of its package; not listed are those of the module's own name."""
+
+
+def modules() -> dict[str, Path]:
+    """The modules that are changed, by name."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    paths = sorted((ROOT / "src").rglob("*.py"))
+    chosen = [path.relative_to(ROOT) for path in paths]
+    chosen = [path for path in chosen if any(fnmatch(str(path), p) for p in settings["only_mutate"])]
+    return {".".join(path.with_suffix("").parts[1:]): path for path in chosen if path.name != "__init__.py"}
+
+
+def tests_of(module: str) -> list[str]:
+    """Test files of a module."""
+    _, *packages, name = module.split(".")
+    names = next((files for pattern, files in TESTS.items() if fnmatch(module, pattern)), f"test_{name}")
+    return ["/".join(["tests", *packages[:1], f"{name}.py"]) for name in names.split()]
 
 
 def main(patterns: list[str]) -> int:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count() or 1), *patterns]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    exit_codes = {
-        name: code
-        for path in sorted((ROOT / "mutants").rglob("*.meta"))
-        for name, code in json.loads(path.read_text())["exit_code_by_key"].items()
-        if code is not None and any(fnmatch(name, pattern) for pattern in patterns)
+    chosen = {
+        name: path
+        for name, path in modules().items()
+        if not patterns or any(fnmatch(name, p) or p.startswith(f"{name}.") for p in patterns)
     }
-    counts = Counter(STATUS.get(code, "suspicious") for code in exit_codes.values())
-    print("\n" + ", ".join(f"{count:,} {status}" for status, count in counts.most_common()))
-    explained = {(entry["old"], entry["new"]) for entry in tomllib.loads(SURVIVORS.read_text())["survivor"]}
-    unexplained = 0
-    for name in (name for name, code in exit_codes.items() if code == 0):
-        old, new = change(name)
-        if (old, new) not in explained:
-            unexplained += 1
-            print(f"\n[[survivor]]  # {name}\nold = '''{old}'''\nnew = '''{new}'''\nreason = \"\"")
-    return int(unexplained > 0)
+    if not chosen:
+        raise SystemExit(f"no module matches {', '.join(patterns)}: there are {', '.join(modules())}")
+    shutil.rmtree(WORK, ignore_errors=True)
+    for folder in ("src", "tests", "tools"):
+        shutil.copytree(ROOT / folder, WORK / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", WORK)
+    (WORK / "tmp").mkdir()
+    changes: dict[str, tuple[str, str]] = {}
+    for module, path in chosen.items():
+        mutated = mutate_file_contents(str(path), (ROOT / path).read_text(encoding="utf-8"))
+        (WORK / path).write_text(mutated.code, encoding="utf-8")
+        changes |= changes_of(module, mutated)
+    wanted = [
+        name
+        for name in changes
+        if any(fnmatch(name, p) or name.startswith(f"{p}.") for p in patterns or [SAMPLE])
+    ]
+    with ThreadPoolExecutor(int(os.environ.get("MUTANTS_JOBS", os.cpu_count() or 1))) as pool:
+        results = list(pool.map(lambda module: run(module, wanted), chosen))
+    return report({name: status for result in results for name, status in result.items()}, changes)
 
 
-def change(name: str) -> tuple[str, str]:
-    """The lines that a mutant takes away and those that it puts in their place, without indentation."""
-    command = [sys.executable, "-m", "mutmut", "show", name]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    lines = [line for line in shown.splitlines() if not line.startswith(("---", "+++"))]
-    old, new = ("\n".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in ("-", "+"))
-    return old, new
+def changes_of(module: str, mutated: MutatedFile) -> dict[str, tuple[str, str]]:
+    """For each mutant the lines that it takes away and those that it puts in their place, without indentation."""
+    lines, changes = mutated.code.splitlines(), {}
+    for name in mutated.mutant_names:
+        function = name.rpartition("__mutmut_")[0]
+        spans = [mutated.line_span_by_function_name[key] for key in (f"{function}__mutmut_orig", name)]
+        old, new = (lines[span.start - 1 : span.end] for span in spans)
+        plain = function.removeprefix("x_").rpartition("ǁ")[2]
+        old = [line.replace(f"{function}__mutmut_orig", plain) for line in old]
+        marked = list(ndiff(old, [line.replace(name, plain) for line in new]))
+        removed, added = ("\n".join(d[1:].strip() for d in marked if d.startswith(sign)) for sign in "-+")
+        changes[f"{module}.{name}"] = (removed, added)
+    return changes
+
+
+def run(module: str, wanted: list[str]) -> dict[str, str]:
+    """Try the wanted mutants of a module in a process of its own."""
+    names = [name for name in wanted if name.rpartition(".")[0] == module]
+    if not names:
+        return {}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONPATH": str(WORK / "src"),
+    }
+    command = [sys.executable, str(Path(__file__).resolve()), "--module", module]
+    started = time.monotonic()
+    subprocess.run(command, cwd=WORK, env=environment, input="\n".join(names), text=True, check=True)
+    result: dict[str, str] = json.loads((WORK / f"{module}.json").read_text(encoding="utf-8"))
+    counts = ", ".join(f"{count:,} {status}" for status, count in Counter(result.values()).most_common())
+    print(f"{module}: {counts} ({time.monotonic() - started:.0f} s)", flush=True)
+    return result
+
+
+def report(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> int:
+    listed = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["survivor"]
+    explained = {(entry["old"], new) for entry in listed for new in entry["new"]}
+    unexplained = [
+        name for name, status in results.items() if status == "survived" and changes[name] not in explained
+    ]
+    for name in unexplained:
+        old, new = changes[name]
+        print(f"\n[[survivor]]  # {name}\nold = '''{old}'''\nnew = ['''{new}''']\nreason = \"\"")
+    for name, status in results.items():
+        if status == "no test":
+            print(f"no test: {name}: {changes[name]}")
+    counts = ", ".join(f"{count:,} {status}" for status, count in Counter(results.values()).most_common())
+    print(f"\n{counts}; {len(unexplained)} survivors are not in {SURVIVORS.relative_to(ROOT)}")
+    return int(bool(unexplained))
+
+
+class Mutants:
+    """A pytest plugin that runs the collected tests for each mutant instead of once."""
+
+    def __init__(self, module: str, names: list[str]) -> None:
+        self.module = module
+        self.names = names
+        self.results: dict[str, str] = {}
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        seconds, reached, imported = in_child(lambda: record(session))
+        for name in imported:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        tests = {item.nodeid: item for item in session.items}
+        for name in self.names:
+            function = name.rpartition("__mutmut_")[0]
+            hits = sorted((seconds[nodeid], nodeid) for nodeid in reached.get(function, []))
+            hits = [(took, nodeid) for took, nodeid in hits if took <= SLOW]
+            items = [tests[nodeid] for _, nodeid in hits]
+            self.results[name] = (
+                verdict(name, session, items, sum(took for took, _ in hits)) if items else "no test"
+            )
+            Path(f"{self.module}.json").write_text(json.dumps(self.results, indent=1), encoding="utf-8")
+        return True
+
+
+def record(session: pytest.Session) -> tuple[dict[str, float], dict[str, list[str]], list[str]]:
+    """CPU seconds of each test, the tests that reach each function, and the modules that they import."""
+    from mutmut.state import state
+
+    os.environ["MUTANT_UNDER_TEST"] = "stats"
+    present, seconds, reached = set(sys.modules), {}, {}
+    for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+        started = sum(os.times()[:4])
+        reports = runtestprotocol(item, nextitem=following, log=False)
+        seconds[item.nodeid] = sum(os.times()[:4]) - started
+        if failed := [report for report in reports if report.failed]:
+            raise SystemExit(f"{item.nodeid} fails without a mutant: {failed[0].longreprtext}")
+        for function in state()._stats:
+            reached.setdefault(function, []).append(item.nodeid)
+        state()._stats.clear()
+    return seconds, reached, [name for name in sys.modules if name not in present and "__main__" not in name]
+
+
+def in_child(call: Any) -> Any:
+    """What a function returns in a fork of this process, so that nothing of it stays in this one."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(reading)
+        with os.fdopen(writing, "w") as pipe:
+            try:
+                json.dump(call(), pipe)
+            except BaseException as error:
+                print(error, file=sys.stderr, flush=True)
+                os._exit(1)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        content = pipe.read()
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit("the tests fail without a mutant")
+    return json.loads(content)
+
+
+def verdict(name: str, session: pytest.Session, items: list[pytest.Item], seconds: float) -> str:
+    """Run tests with a mutant until one fails: "killed", "survived" or "timed out"."""
+    sys.stdout.flush()
+    if (child := os.fork()) == 0:
+        os.environ["MUTANT_UNDER_TEST"] = name
+        limit = int(5 * seconds + 10)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10 * limit)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        try:
+            for item, following in zip(items, [*items[1:], None], strict=True):
+                if any(report.failed for report in runtestprotocol(item, nextitem=following, log=False)):
+                    os._exit(1)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        timed_out = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL)
+        return "timed out" if timed_out else "killed"
+    return "killed" if os.WEXITSTATUS(status) else "survived"
+
+
+def run_module(module: str) -> int:
+    names = sys.stdin.read().split()
+    options = [
+        "-qq",
+        "--tb=native",
+        "-p",
+        "no:cacheprovider",
+        "--capture=no",
+        f"--basetemp={WORK / 'tmp' / module}",
+    ]
+    options += ["--rootdir=.", "-o", "tmp_path_retention_policy=failed"]
+    code = pytest.main([*options, *tests_of(module)], plugins=[Mutants(module, names)])
+    shutil.rmtree(WORK / "tmp" / module, ignore_errors=True)
+    return int(code not in (0, 5))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or [SAMPLE]))
+    if sys.argv[1:2] == ["--module"]:
+        sys.exit(run_module(sys.argv[2]))
+    sys.exit(main(sys.argv[1:]))

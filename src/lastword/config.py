@@ -24,6 +24,7 @@ CHOICES = {
 """Field → allowed values."""
 LIMITS: dict[str, tuple[float, float]] = {
     "layer": (1, 1000),
+    "adapt_layers": (1, 1000),
     "max_tokens": (1, 131_072),
     "steps": (1, 1_000_000),
     "batch_pairs": (2, 65_536),
@@ -71,6 +72,8 @@ class TrainConfig:
         alpha: scale of the LoRA update, 0.001 to 10,000; the update is multiplied by alpha / rank.
         dropout: share of the inputs of each adapter that is dropped in training, 0 to 0.99.
         noise: augmentations of the positives, drawn again at every step: delete, swap, characters.
+        adapt_layers: number of layers, counted from the last one kept, that get an adapter, 1 to 1,000. The layers
+            below are computed once for each text and not trained. All get one by default.
         projections: projections that get an adapter, whatever the model calls them: q, k, v, o, gate, up, down.
         patience: stop after so many checkpoints, 1 to 1,000, none of which is better than the last that was
             better, by the 95 % interval of the paired difference. By default all steps are done.
@@ -81,8 +84,9 @@ class TrainConfig:
             has the full weights with the adapter merged in.
         batch_tokens: padded tokens in one pass of the model, 1 to 10,000,000; bounds the memory and changes
             nothing else but which inputs dropout drops.
-        graph_gib: memory for activations in GiB, 0 to 10,000. Activations beyond it are computed twice
-            (GradCache); this changes the time and not the gradients.
+        graph_gib: memory for activations in GiB, 0 to 10,000; half of the memory that is free when training begins
+            by default. Activations beyond it are computed twice (GradCache): this changes the time and not the
+            gradients.
     """
 
     model: str = "mini"
@@ -105,6 +109,7 @@ class TrainConfig:
     rank: int = 64
     alpha: float = 64.0
     dropout: float = 0.05
+    adapt_layers: int | None = None
     noise: tuple[str, ...] = ()
     projections: tuple[str, ...] = ("q", "v", "o", "gate", "up", "down")
     patience: int | None = None
@@ -112,7 +117,7 @@ class TrainConfig:
     dtype: str | None = None
     quantize: str | None = None
     batch_tokens: int = 4096
-    graph_gib: float = 1.0
+    graph_gib: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse an invalid value, naming the field, the value and what is allowed."""
@@ -124,6 +129,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value not in names:
                 raise RequestError(unknown_name(name, value, names))
+        if self.layer and self.adapt_layers and self.adapt_layers > self.layer:
+            raise RequestError(f"adapt_layers={self.adapt_layers}, but layer={self.layer} keeps fewer")
         for projection in self.projections:
             if projection not in PROJECTIONS:
                 raise RequestError(unknown_name("projection", projection, PROJECTIONS))

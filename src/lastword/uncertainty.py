@@ -295,7 +295,7 @@ def resamples(
     rows_of = halves(n, most)
     if not rows_of:
         return ()
-    values, size = np.array([values_of(rows) for rows in rows_of], dtype=float), len(rows_of[0])
+    values, size = np.array([values_of(rows) for rows in rows_of]), len(rows_of[0])
     scaled = values.mean() + math.sqrt(size / (n - size)) * (values - values.mean())
     return tuple(tuple(round(float(value), 6) for value in row) for row in scaled)
 

@@ -42,6 +42,7 @@ VALID = {
     "probe": ["texts.csv", "--label-column", "label", "--output", "x"],
     "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
+    "embed": ["texts.csv", "--output", "x"],
     "evaluate": ["texts.csv", "--model", "mini"],
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
@@ -53,12 +54,14 @@ VALID = {
 UNWRITABLE = ["texts.csv/x.csv", "/proc/x.csv", f"{'n' * 250}.csv", f"{'n' * 300}/x.csv"]
 WRONG = {
     "file": ["nowhere.csv", "texts.bin", "empty.csv"],
+    "inputs": ["nowhere.csv", "texts.bin", "empty.csv", "*.nothing", "s9://bucket/texts.csv"],
     "data": ["nowhere.csv", "texts.bin", "empty.csv"],
     "text_column": ["body"],
     "label_column": ["body"],
     "anchor_column": ["body"],
     "positive_column": ["body"],
     "negative_column": ["body"],
+    "vector_column": ["label"],
     "score_column": ["body"],
     "evaluation_column": ["body"],
     "evaluation": ["nowhere.csv"],
@@ -123,6 +126,13 @@ FURTHER = {
         ["texts.csv", "--model", "mini", "--task", "classification", "--split", "train"],
         ["texts.csv", "--model", "mini", "--as-published", "negatives=micro"],
     ],
+    "embed": [
+        ["texts.csv", "texts.csv", "--output", "x"],
+        ["texts.csv", "pairs.csv", "--output", "x"],
+        ["texts.csv", "--output", "x", "--update", "--overwrite"],
+        ["texts.csv", "--output", "existing", "--update"],
+        ["texts.csv", "--output", "x", "--model", "tfidf"],
+    ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],
         ["paper-eight", "--model", "tfidf", "--pooling", "mean"],
@@ -139,11 +149,13 @@ FURTHER = {
     "probe": [
         ["texts.csv", "--samples-per-label", "4"],
         ["texts.csv", "--prefix", 'Text: "{text}"'],
+        ["texts.csv", "--layers", "3,9"],
         ["texts.csv", "--label-column", "label", "--split", "tset"],
     ],
     "pairs generate": [
         ["texts.csv", "--model", "m", "--request", "{}", "--output", "x.csv"],
         ["texts.csv", "--model", "nowhere", "--output", "x.csv"],
+        ["texts.csv", "--model", "mini", "--output", "x.csv"],
     ],
     "pairs crop": [["texts.csv", "--output", "x.csv", "--min-words", "9", "--max-words", "8"]],
     "pairs mine": [["pairs.csv", "--output", "x.csv", "--rank-from", "9", "--rank-to", "8"]],
@@ -162,6 +174,7 @@ FURTHER = {
         ["mini", "--set", "template=ccw,cww", "--output", "x"],
         ["mini", "--set", "model=mini,nowhere", "--output", "x"],
         ["mini", "--set", "rank=4,8", "--set", "rank=2", "--output", "x"],
+        ["mini", "--set", "layer=4,9", "--output", "x"],
     ],
     "explain": [
         ["texts.csv"],
@@ -170,12 +183,15 @@ FURTHER = {
     "reproduce": [
         ["table4", "--pairs", "nli", "--output", "x"],
         ["table4", "--pairs", "nil=pairs.csv", "--output", "x"],
+        ["table7", "--scale", "small", "--output", "x"],
     ],
     "cache prune": [[]],
     "train": [
         ["--output", "interrupted"],
         ["--pairs", "pairs.csv", "--split", "dev", "--output", "x"],
         ["--patience", "2", "--layer", "0", "--output", "x"],
+        ["--layer", "9", "--output", "x"],
+        ["--recipe", "deep.toml", "--output", "x"],
     ],
 }
 SCRIPT = """
@@ -206,6 +222,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.toml").write_text("steps =")
     (folder / "unknown-key.toml").write_text("stpes = 3")
     (folder / "wrong-value.toml").write_text("steps = 0")
+    (folder / "deep.toml").write_text("layer = 28")
     (folder / "model.gguf").write_bytes(b"GGUF" + (3).to_bytes(4, "little") + (1).to_bytes(8, "little") * 2)
     (folder / "existing").mkdir()
     (folder / "interrupted.partial").mkdir()

@@ -117,8 +117,8 @@ def test_descriptions_are_those_of_the_commands() -> None:
 def test_lists_of_names_are_those_of_the_library() -> None:
     from lastword.evaluation.local import TASKS
     from lastword.pairs import PRESETS
-    from lastword.paper.run import NAMES
     from lastword.paper.scales import SCALES
+    from lastword.paper.tables import PAGES
     from lastword.probing.measures import MEASURES
 
     def choices(path: str, name: str) -> object:
@@ -127,7 +127,7 @@ def test_lists_of_names_are_those_of_the_library() -> None:
     assert choices("lastword evaluate", "task").choices == TASKS  # type: ignore[attr-defined]
     assert choices("lastword pairs import", "preset").choices == tuple(PRESETS)  # type: ignore[attr-defined]
     assert choices("lastword pairs noise", "kinds").names == tuple(NOISES)  # type: ignore[attr-defined]
-    assert choices("lastword reproduce", "tables").choices == (*NAMES, "all")  # type: ignore[attr-defined]
+    assert choices("lastword reproduce", "tables").choices == (*PAGES, "all")  # type: ignore[attr-defined]
     assert set(choices("lastword reproduce", "scale").choices) == set(SCALES)  # type: ignore[attr-defined]
     assert all(name in help_of("lastword probe", 100) for name in MEASURES)
 

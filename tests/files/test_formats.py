@@ -244,7 +244,7 @@ def test_what_is_no_file(tmp_path: Path, refused: Refused) -> None:
         f"{tmp_path} is a folder: give one of its files, such as {tmp_path / 'b.jsonl.gz'}"
     )
     (tmp_path / "empty").mkdir()
-    assert "is a folder: give a .parquet, .csv" in refused(MissingFileError, read, tmp_path / "empty")
+    assert "is a folder: give a .parquet, .arrow" in refused(MissingFileError, read, tmp_path / "empty")
     for device in ("/dev/null", "/dev/zero"):
         assert refused(MissingFileError, read, Path(device)).startswith(
             f"{device} is a device or a pipe: give a"

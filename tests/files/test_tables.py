@@ -12,11 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from lastword.errors import MissingFileError, TableError
-from lastword.files.formats import BLOCK_ROWS, count_rows
+from lastword.files.formats import BLOCK_ROWS, STORED, count_rows
 from lastword.files.sources import FORMATS
-from lastword.files.tables import read_chunks, read_table, read_texts, require_columns
+from lastword.files.tables import read_chunks, read_texts, require_columns
+from lastword.files.typed import read_table
 
 Refused = Callable[..., str]
 Write = Callable[[str, Any], Path]
@@ -36,7 +38,7 @@ def write(tmp_path: Path) -> Write:
     def write(name: str, content: str | bytes | dict[str, Any]) -> Path:
         path = tmp_path / name
         if isinstance(content, dict):
-            pq.write_table(pa.table(content), path)
+            (pq.write_table if path.suffix == ".parquet" else feather.write_feather)(pa.table(content), path)
         else:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
@@ -62,6 +64,8 @@ def in_chunks(path: Path | str, size: int, **kinds: Any) -> dict[str, list[str]]
     [
         ("a.parquet", ROWS),
         ("dictionary.parquet", {name: pa.array(cells).dictionary_encode() for name, cells in ROWS.items()}),
+        ("a.arrow", ROWS),
+        ("dictionary.feather", {name: pa.array(cells).dictionary_encode() for name, cells in ROWS.items()}),
         ("a.csv", AS_CSV),
         ("a.CSV", AS_CSV),
         ("bom.csv", "\ufeff" + AS_CSV),
@@ -247,8 +251,8 @@ def test_drop_empty_drops_whole_rows(write: Write, refused: Refused) -> None:
 def test_missing_file(tmp_path: Path, refused: Refused) -> None:
     path = tmp_path / "none.csv"
     message = (
-        f"no file {path}: give a .parquet, .csv, .tsv, .jsonl, .json, .txt, .xlsx file that exists, or - for "
-        "standard input"
+        f"no file {path}: give a .parquet, .arrow, .feather, .csv, .tsv, .jsonl, .json, .txt, .xlsx file "
+        "that exists, or - for standard input"
     )
     for read in (read_table, lambda path: read_texts(path, ["text"])):
         assert refused(MissingFileError, read, path) == message
@@ -257,7 +261,7 @@ def test_missing_file(tmp_path: Path, refused: Refused) -> None:
 
 
 def test_unknown_suffixes(write: Write, refused: Refused) -> None:
-    formats = ".parquet, .csv, .tsv, .jsonl, .json, .txt, .xlsx, each also with .gz or .zst behind it"
+    formats = ".parquet, .arrow, .feather, .csv, .tsv, .jsonl, .json, .txt, .xlsx, each also with .gz or .zst behind it"
     for name, kind in (
         ("a.docx", ".docx"),
         ("a", "a file without a suffix"),
@@ -396,7 +400,7 @@ def test_memory_does_not_grow_with_the_file(write: Write, suffix: str) -> None:
     peaks = []
     for count in (5_000, 200_000):
         texts = [f"{row} text of some length, which is repeated {row} times" for row in range(count)]
-        content: Any = {"text": texts} if suffix == ".parquet" else "\n".join(texts)
+        content: Any = {"text": texts} if suffix in STORED else "\n".join(texts)
         if suffix in (".csv", ".tsv"):
             content = "text\n" + "\n".join(f'"{text}"' for text in texts)
         elif suffix.startswith(".json"):
@@ -412,7 +416,7 @@ def test_memory_does_not_grow_with_the_file(write: Write, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", [name for name in FORMATS if name != ".xlsx"])
 def test_rows_are_counted_for_the_progress_bar(write: Write, suffix: str) -> None:
     texts = [f"text {row}" for row in range(10)]
-    content: Any = {"text": texts} if suffix == ".parquet" else "\n".join(texts)
+    content: Any = {"text": texts} if suffix in STORED else "\n".join(texts)
     if suffix in (".csv", ".tsv"):
         content = "text\n" + content
     assert count_rows(write(f"a{suffix}", content)) == 10

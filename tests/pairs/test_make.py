@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import resource
 import signal
@@ -201,8 +202,8 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> No
     out = tmp_path / "out.parquet"
     missing = tmp_path / "none.csv"
     assert refused(MissingFileError, make_pairs, Noise(), missing, out) == (
-        f"no file {missing}: give a .parquet, .csv, .tsv, .jsonl, .json, .txt, .xlsx file that exists, or - for "
-        "standard input"
+        f"no file {missing}: give a .parquet, .arrow, .feather, .csv, .tsv, .jsonl, .json, .txt, .xlsx file "
+        "that exists, or - for standard input"
     )
     file = write(tmp_path / "texts.csv", texts(3))
     assert refused(TableError, make_pairs, Noise("txt"), file, out) == (
@@ -247,13 +248,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by_library", [False, True])
 def test_a_data_set_is_read_as_it_arrives(tmp_path: Path, refused: Refused, by_library: bool) -> None:
-    """A folder in place of a data set on the Hub; Arrow files are read by the library that reads the Hub."""
+    """A folder in place of a data set on the Hub; files of another kind are read by the library that reads the Hub."""
     (tmp_path / "set").mkdir()
     for split, rows in (("train", texts(30)), ("test", texts(5))):
         if by_library:
-            table = pa.table({"other": rows, "text": rows})
-            with pa.ipc.new_stream(str(tmp_path / "set" / f"{split}.arrow"), table.schema) as stream:
-                stream.write_table(table)
+            lines = [json.dumps({"other": text, "text": text}) for text in rows]
+            (tmp_path / "set" / f"{split}.ndjson").write_text("\n".join(lines))
         else:
             write(tmp_path / "set" / f"{split}.parquet", rows)
     name = f"hub:{tmp_path / 'set'}"

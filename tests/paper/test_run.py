@@ -168,9 +168,9 @@ def test_tables_share_their_cells_and_an_interrupted_run_takes_other_tables(
 
 
 def test_the_manifest_names_the_texts_of_mtebs_tasks(data: Path) -> None:
-    (hub,) = suite_of("emotion", None, all_tasks=True, max_texts=None).revisions().values()
+    (hub,) = suite_of("emotion", None, SCALES["paper"]).revisions().values()
     assert re.fullmatch(r"mteb/emotion@[0-9a-f]{40}", hub)
-    (local,) = suite_of("emotion", data, all_tasks=False, max_texts=None).revisions().values()
+    (local,) = suite_of("emotion", data, SCALES["mini"]).revisions().values()
     assert re.fullmatch(r"local-[0-9a-f]+", local)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lastword.evaluation.benchmark.names import PAPER_CLASSIFICATION, PAPER_CLUSTERING, PAPER_EIGHT
+from lastword.paper.scales import SCALES
 from lastword.paper.suites import TASKS, suite_of
 
 
@@ -38,7 +40,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_tasks_are_scored_whole_by_mtebs_code_and_files_are_sampled(data: Path, tmp_path: Path) -> None:
-    suite = suite_of("clustering", data, all_tasks=False, max_texts=30)
+    suite = suite_of("clustering", data, replace(SCALES["mini"], max_texts=30))
     assert suite is not None
     assert suite.tasks == ("MasakhaNEWSClusteringS2S", "SIB200ClusteringS2S")
     scores = suite.score(RandomVectors(), tmp_path / "results")
@@ -54,8 +56,37 @@ def test_tasks_are_scored_whole_by_mtebs_code_and_files_are_sampled(data: Path, 
     assert "at most 30 texts" in suite.description
 
 
+@pytest.mark.parametrize(("most", "whole"), [(60, True), (59, False)])
+def test_a_sampled_scale_scores_a_task_whole_only_if_it_is_small_enough(
+    data: Path, tmp_path: Path, most: int, whole: bool
+) -> None:
+    suite = suite_of("clustering", data, replace(SCALES["small"], max_texts=most))
+    assert suite is not None
+    tasks = ("MasakhaNEWSClusteringS2S", "SIB200ClusteringS2S")
+    assert suite.tasks == (tasks if whole else ())
+    assert suite.names[:2] == (list(tasks) if whole else ["MasakhaNEWS", "SIB-200"])
+    assert {score.n for score in suite.score(RandomVectors(), tmp_path / "results").values()} <= {60, most}
+    assert len(suite.known_texts()) == (180 if whole else 177)
+
+
+def test_a_sampled_classification_is_scored_on_few_of_its_test_texts(tmp_path: Path) -> None:
+    (tmp_path / "classification").mkdir()
+    rows = [
+        (f"{label} {i}", label, split)
+        for split in ("train", "test")
+        for i in range(40)
+        for label in ("joy", "fear")
+    ]
+    columns = dict(zip(("text", "label", "split"), map(list, zip(*rows, strict=True)), strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "classification" / "emotion.parquet")
+    suite = suite_of("emotion", tmp_path, replace(SCALES["small"], max_texts=12))
+    assert suite is not None
+    (score,) = suite.score(RandomVectors(), tmp_path / "results").values()
+    assert (score.n, score.metric) == (12, "accuracy")
+
+
 def test_the_paper_scale_has_the_papers_lists() -> None:
-    lists = {kind: suite_of(kind, None, all_tasks=True, max_texts=1000) for kind in TASKS}
+    lists = {kind: suite_of(kind, None, SCALES["paper"]) for kind in TASKS}
     assert lists["eight"].tasks == PAPER_EIGHT
     assert lists["clustering"].tasks == PAPER_CLUSTERING
     assert lists["classification"].tasks == PAPER_CLASSIFICATION
@@ -63,5 +94,5 @@ def test_the_paper_scale_has_the_papers_lists() -> None:
 
 
 def test_without_texts_there_are_only_the_bundled_ones(tmp_path: Path) -> None:
-    assert suite_of("clustering", None, all_tasks=False, max_texts=None).names == ["topics", "products"]
-    assert suite_of("classification", tmp_path, all_tasks=False, max_texts=None) is None
+    assert suite_of("clustering", None, SCALES["mini"]).names == ["topics", "products"]
+    assert suite_of("classification", tmp_path, SCALES["mini"]) is None

@@ -1,11 +1,26 @@
+"""Which texts a step has, and what is made of their vectors; checkpoints and learning rate of a step."""
+
 from __future__ import annotations
 
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lastword.augment import noisy
+from lastword.config import train_config
+from lastword.embedding import Embedder
+from lastword.errors import TableError
 from lastword.training.checkpoints import checkpoint_steps
 from lastword.training.loop import learning_rate_factor
-from lastword.training.objectives import step_rows
+from lastword.training.losses import Targets, info_nce
+from lastword.training.objectives import PairObjective, Standard, step_rows
+from lastword.training.pairs import Pairs, read_pairs
 
 
 @given(n=st.integers(2, 200), batch=st.integers(2, 64), seed=st.integers(0, 5))
@@ -51,3 +66,85 @@ def test_learning_rate_rises_then_follows_its_schedule() -> None:
     assert 0 < learning_rate_factor(99, 100, 10, "linear") < 0.02
     assert learning_rate_factor(99, 100, 10, "constant") == 1
     assert 0 < learning_rate_factor(99, 100, 10, "cosine") < 0.01
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "warmup", "schedule", "factor"),
+    [
+        (0, 10, 4, "linear", 1 / 5),
+        (3, 10, 4, "constant", 4 / 5),
+        (4, 10, 4, "linear", 1.0),
+        (7, 10, 4, "linear", 1 / 2),
+        (7, 10, 4, "cosine", 1 / 2),
+        (6, 10, 4, "cosine", (1 + math.cos(math.pi / 3)) / 2),
+        (9, 10, 4, "constant", 1.0),
+        (0, 10, 0, "linear", 1.0),
+        (5, 6, 10, "linear", 6 / 11),
+        (4, 4, 4, "linear", 1.0),
+    ],
+)
+def test_learning_rate_by_hand(step: int, steps: int, warmup: int, schedule: str, factor: float) -> None:
+    assert learning_rate_factor(step, steps, warmup, schedule) == pytest.approx(factor)
+
+
+WORDS = "one two three four five six seven eight nine ten"
+PAIRS = Pairs(["a a", "b b", "c c"], [f"{side} {WORDS}" for side in "pqr"], [[], ["x", "y"], ["z"]])
+
+
+def test_a_step_is_anchors_positives_and_hard_negatives() -> None:
+    step = PairObjective(PAIRS, train_config({"batch_pairs": 8, "temperature": 0.3})).step(0)
+    pairs = PAIRS.take(step_rows(3, 8, 0, seed=0))
+    hard = [text for texts in pairs.negatives for text in texts]
+    assert step.texts == pairs.anchors + pairs.positives + hard
+    assert [pairs.negatives[owner][0][0] for owner in step.owners[3:]] == [
+        "x" if text == "y" else text for text in hard
+    ]
+    assert step.owners[:3] == [0, 1, 2]
+    assert step.negatives == 5
+    assert step.targets.temperature == 0.3
+    assert step.targets.excluded is not None
+    assert step.targets.excluded.shape == (3, 6)
+    vectors = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    expected = info_nce(vectors[:3], vectors[3:], Targets(0.3))
+    assert step.loss_of(vectors) == pytest.approx(expected)
+
+
+def test_repeated_texts_are_excluded_before_the_noise() -> None:
+    pairs = Pairs(["a", "b"], ["one two", "one two"], [[], ["one two"]])
+    step = PairObjective(pairs, train_config({"batch_pairs": 2, "noise": "delete"})).step(0)
+    assert step.negatives == 0
+    assert set(step.texts[2:4]) <= {"one", "two"}, "hard negatives keep their words"
+    assert step.texts[4] == "one two"
+
+
+def test_noise_depends_on_seed_step_and_row() -> None:
+    config = train_config({"batch_pairs": 3, "noise": "delete", "seed": 5})
+    for number in (0, 1, 2):
+        pairs = PAIRS.take(step_rows(3, 3, number, seed=5))
+        expected = [
+            noisy(text, ("delete",), random.Random(f"5/{number}/{row}"))
+            for row, text in enumerate(pairs.positives)
+        ]
+        assert PairObjective(PAIRS, config).step(number).texts[3:6] == expected
+
+
+def test_the_standard_way_reads_pairs_and_makes_steps_of_them(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("anchor,positive\na,b\nc,\ne,f\n")
+    assert "empty" in refused(TableError, Standard().read, [path], drop_empty=False)
+    pairs = Standard().read([path], drop_empty=True)
+    assert pairs == read_pairs([path], drop_empty=True)
+    config = train_config({"batch_pairs": 2})
+    assert Standard().objective(pairs, config) == PairObjective(pairs, config)
+    assert Standard().record == {}
+
+
+def test_the_view_for_training_is_no_longer_than_the_model_allows(load: Callable[..., Embedder]) -> None:
+    embedder = load(max_tokens=50)
+    for max_tokens, expected in ((20, 20), (60, 50)):
+        stored, trained = Standard().views(embedder, max_tokens)
+        assert stored is embedder
+        assert trained.pipeline.max_tokens == expected
+        assert trained.backbone.model is embedder.backbone.model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder
 from lastword.training import HeldOutPairs, LastStep, train
 from lastword.training.pairs import Pairs
-from lastword.training.selection import Selection, checkpoints_since_better
+from lastword.training.selection import CheckpointScores, Selection, checkpoints_since_better
 from lastword.uncertainty import Score, compare, halves
 from tests.training.conftest import made_score, pair_columns
 
@@ -83,6 +84,81 @@ def test_the_highest_is_kept_and_the_indistinguishable_are_named() -> None:
     scores = {step: made_score(value, 0.01, step) for step, value in values.items()}
     assert Selection("made", 30, scores).indistinguishable == [20, 40]
     assert Selection("last step", 40, {}).indistinguishable == []
+
+
+def test_a_choice_as_plain_values() -> None:
+    scores = {step: made_score(value, 0.01, step) for step, value in {0: 0.2, 10: 0.4, 20: 0.395}.items()}
+    choice = Selection("made", 10, scores, stopped=20)
+    assert choice.score == 0.4
+    assert choice.gain == compare(scores[10], scores[0])
+    values = choice.to_dict()
+    assert values.pop("gain") == choice.gain.to_dict()
+    assert values == {
+        "criterion": "made",
+        "step": 10,
+        "score": 0.4,
+        "indistinguishable": [20],
+        "scores": {"0": 0.2, "10": 0.4, "20": 0.395},
+        "draw_se": {"0": 0.0, "10": 0.0, "20": 0.0},
+        "text_se": {str(step): score.text_se for step, score in scores.items()},
+        "stopped": 20,
+    }
+    last = Selection("last step", 40, {})
+    assert math.isnan(last.score)
+    assert last.gain is None
+    assert (last.to_dict()["score"], last.to_dict()["gain"], last.to_dict()["stopped"]) == (None, None, None)
+
+
+def test_the_highest_checkpoint_is_chosen_and_the_earliest_of_equal_ones(tmp_path: Path) -> None:
+    scores = CheckpointScores(AdapterSize(0), None, tmp_path / "scores.json")
+    assert scores.select([10, 20, 30], 30) == Selection("size of the adapter", 30, {})
+    scores.by_step = {step: made_score(value) for step, value in {0: 0.9, 10: 0.3, 20: 0.4, 30: 0.4}.items()}
+    assert scores.select([10, 20, 30], 30) == Selection("size of the adapter", 20, scores.by_step)
+    assert scores.select([10, 20, 30], 31).stopped == 30
+
+
+def test_patience_counts_checkpoints_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    scores = CheckpointScores(AdapterSize(0), 2, tmp_path / "scores.json")
+    scores.by_step = {step: made_score(0.5) for step in (20, 0, 10)}
+    assert scores.stalled
+    scores.by_step[20] = made_score(0.6)
+    assert not scores.stalled
+    scores.by_step = {0: made_score(0.5), 10: made_score(0.5)}
+    assert not scores.stalled
+    scores.patience = None
+    assert not scores.stalled
+
+
+def test_scores_are_kept_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    scores = CheckpointScores(AdapterSize(0), None, path)
+    scores.load()
+    assert scores.by_step == {}
+    scores.by_step = {0: made_score(0.2, 0.1), 10: made_score(0.3, 0.1)}
+    scores.save()
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+    assert path.read_text(encoding="utf-8").endswith("}\n")
+    again = CheckpointScores(AdapterSize(0), None, path)
+    again.load()
+    assert again.by_step == scores.by_step
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_model_is_scored_without_dropout_and_then_goes_on_as_before(
+    tmp_path: Path, load: Any, training: bool
+) -> None:
+    embedder = load()
+    embedder.backbone.model.train(training)
+    seen = []
+
+    class Looks(AdapterSize):
+        def __call__(self, embedder: Embedder) -> Score:
+            seen.append(embedder.backbone.model.training)
+            return super().__call__(embedder)
+
+    assert CheckpointScores(Looks(0), None, tmp_path / "s").measure(embedder) == made_score(0.0, 0.0, 1)
+    assert (seen, embedder.backbone.model.training) == ([False], training)
+    assert CheckpointScores(LastStep(), None, tmp_path / "s").measure(embedder) is None
 
 
 def test_a_flat_score_stops_the_training_and_is_written_down(tmp_path: Path, settings: Settings) -> None:
@@ -207,7 +283,10 @@ def test_held_out_pairs_are_the_replicates(load: Any) -> None:
     columns = pair_columns(20)
     pairs = Pairs(columns["anchor"], columns["positive"], [[]] * 20)
     embedder = load(template="ccw", pooling="lasttoken")
-    score = HeldOutPairs(pairs)(embedder)
+    scorer = HeldOutPairs(pairs)
+    assert scorer.criterion == "mean reciprocal rank on 20 held-out pairs"
+    score = scorer(embedder)
+    assert (score.metric, score.draws, score.n) == ("mrr", (), 20)
     anchors, positives = embedder.encode(pairs.anchors), embedder.encode(pairs.positives)
     reciprocal = []
     for i in range(20):
@@ -220,5 +299,9 @@ def test_held_out_pairs_are_the_replicates(load: Any) -> None:
     other = HeldOutPairs(pairs)(load(template="none", pooling="mean"))
     assert compare(other, score).value == pytest.approx(other.value - score.value)
     reordered = Pairs(pairs.anchors[::-1], pairs.positives[::-1], pairs.negatives)
+    swapped = Pairs(pairs.anchors, pairs.positives[::-1], pairs.negatives)
+    inputs = [HeldOutPairs(some).inputs for some in (pairs, reordered, swapped)]
+    assert [list(some) for some in inputs] == [["the held-out pairs"]] * 3
+    assert len({some["the held-out pairs"] for some in inputs}) == 3
     with pytest.raises(RequestError, match="scores of different texts"):
         compare(HeldOutPairs(reordered)(embedder), score)

@@ -230,7 +230,8 @@ def test_the_folder_describes_the_adapter_and_the_log_every_step(tmp_path: Path,
     assert len(facts.pop("sha256")) == 64
     projections = ["q", "v", "o", "gate", "up", "down"]
     modules = {f"{name}_proj": [name] for name in projections}
-    assert facts == {"kind": "lora", "rank": 4, "alpha": 8.0, "projections": projections, "modules": modules}
+    settings = {"kind": "lora", "rank": 4, "alpha": 8.0, "adapt_layers": None}
+    assert facts == {**settings, "projections": projections, "modules": modules}
     log = [
         json.loads(line) for line in (tmp_path / "out" / "training" / "log.jsonl").read_text().splitlines()
     ]

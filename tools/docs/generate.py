@@ -65,6 +65,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/reproduction.md", "reproduction"): lambda: reproduction_report(
         ROOT / "results" / "reproduction" / "report.md"
     ),
+    ("docs/reference/reproduction.md", "small"): lambda: reproduction_report(
+        ROOT / "results" / "reproduction-small" / "report.md", part=True
+    ),
     ("docs/reference/models.md", "supported"): lambda: supported_table(ROOT / "results" / "zoo.json"),
     ("docs/reference/models.md", "refused"): lambda: refused_table(ROOT / "results" / "zoo.json"),
     ("docs/reference/probe.md", "templates"): lambda: template_table(PROBE),

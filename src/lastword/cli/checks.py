@@ -172,7 +172,7 @@ def check_output(params: Mapping[str, Any]) -> None:
 
     if "overwrite" in params:
         resume = params.get("resume", True)  # a command that cannot resume replaces unfinished work
-        RunFolder(output, "run", resume, params["overwrite"]).check()
+        RunFolder(output, "run", resume, params["overwrite"], update=params.get("update", False)).check()
     else:
         require_writable(output / "file")
 

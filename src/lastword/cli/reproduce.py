@@ -14,24 +14,36 @@ from lastword.cli.options import shared
 from lastword.errors import RequestError
 from lastword.files.sources import TableFile
 
-TABLES = (*(f"table{number}" for number in range(3, 11)), "figure1", "defects", "all")
+TABLES = (
+    "table3", "table4", "layers", *(f"table{number}" for number in range(5, 11)), "figure1", "recipe", "defects",
+    "all",
+)  # fmt: skip
 
 
 @command(
-    "lastword reproduce table4 --output table4",
+    "lastword reproduce table4 layers --scale small --data-dir DATA --output small",
     "lastword reproduce table6 --scale paper --pairs nli=nli.parquet --data-dir DATA",
 )
 @click.argument(
     "tables", nargs=-1, required=True, type=Choice("table", TABLES), metavar="TABLE...",
-    help="table3 to table10, figure1, defects (what the defects of the paper's code cost), or all",
+    help="table3 to table10, figure1, layers (table4 by layer), recipe (the paper's own), defects (of the paper's "
+    "code), or all of the scale's",
 )  # fmt: skip
 @option(
-    "Runs", "--scale", "mini: the bundled model; paper: the paper's models and tasks", default="mini",
-    type=Choice("scale", ("mini", "paper")),
+    "Runs", "--scale", "mini: the bundled model; small: SmolLM2-135M; paper: the paper's models and tasks",
+    default="mini", type=Choice("scale", ("mini", "small", "paper")),
 )  # fmt: skip
 @option(
     "Runs", "--model models", "another model in place of the scale's; repeatable", multiple=True,
     type=options.TYPES["model"],
+)  # fmt: skip
+@option(
+    "Runs", "--size sizes", "a further model in table5, which compares sizes; repeatable", multiple=True,
+    type=options.TYPES["model"],
+)  # fmt: skip
+@option(
+    "Runs", "--layers", "hidden states of the page layers, such as 28,30  [default: the upper third]",
+    metavar="A,B,…",
 )  # fmt: skip
 @option(
     "Runs", "--peer peers", "a model to compare with in table8; repeatable", multiple=True,
@@ -45,7 +57,7 @@ TABLES = (*(f"table{number}" for number in range(3, 11)), "figure1", "defects", 
     metavar="NAME=FILE",
 )  # fmt: skip
 @shared("--encoding", "--delimiter", needs="pairs")
-@shared("--device")
+@shared("--dtype", "--device")
 @shared("--output", help="folder for the report", default=Path("lastword-reproduction"))
 @shared("--resume", "--overwrite", "--json")
 def reproduce(

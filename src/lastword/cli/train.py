@@ -18,7 +18,7 @@ GROUPS = {
     "Model": ("model", "template", "pooling", "layer", "max_tokens"),
     "Pairs": ("pairs", "encoding", "delimiter", "noise"),
     "Training": (),
-    "Adapter": ("rank", "alpha", "dropout", "projections"),
+    "Adapter": ("rank", "alpha", "dropout", "projections", "adapt_layers"),
     "Memory": ("dtype", "quantize", "batch_tokens", "graph_gib"),
 }
 

@@ -1,10 +1,15 @@
-"""Memory that would stay in use for nothing: freed pages, and matrix products compiled for shapes seen once."""
+"""Memory that is free, and memory that would stay in use for nothing: freed pages, products for shapes seen once."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import torch
 
 CACHED_PRIMITIVES = 256
 
@@ -32,3 +37,41 @@ def release_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
     if trim is not None:
         trim(0)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that this process may still use on a device, within the limits of its control groups (containers)."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return max(0, min([int(psutil.virtual_memory().available), *_free_in_groups()]))
+
+
+def _free_in_groups(
+    membership: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
+) -> Iterator[int]:
+    """What the limit of each control group leaves; pages of files that can be dropped are free.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, and cgroup-v1/memory.html.
+    """
+    lines = membership.read_text().splitlines() if membership.is_file() else []
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        if controllers not in ("", "memory"):
+            continue
+        root = mounted / controllers
+        limit, used, file = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            if controllers
+            else ("memory.max", "memory.current", "inactive_file")
+        )
+        inner = root / path.strip("/")
+        for group in (inner, *inner.parents):
+            if group.is_relative_to(root) and (group / limit).is_file():
+                most = (group / limit).read_text().strip()
+                if most != "max":
+                    statistics = dict(
+                        line.split() for line in (group / "memory.stat").read_text().splitlines()
+                    )
+                    yield int(most) - int((group / used).read_text()) + int(statistics.get(file, 0))

@@ -37,6 +37,19 @@ class Sequences:
 
 
 @dataclass(frozen=True)
+class LowerStates:
+    """Hidden states of a batch below some layers, computed before; a fused forward pass begins with them.
+
+    Attributes:
+        layer: their number, as in `ForwardPath.hidden`.
+        states: (tokens, dim), the shared tokens first and once, then the own tokens of each row.
+    """
+
+    layer: int
+    states: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """Sequences of one batch, padded on the right.
 
@@ -47,6 +60,7 @@ class Batch:
         text_mask: (batch, seq) bool; True on the text's own tokens.
         lengths: number of real tokens of each row.
         shared: number of leading ids that all rows have in common.
+        lower: states to begin with, or None.
     """
 
     rows: list[int]
@@ -55,11 +69,20 @@ class Batch:
     text_mask: Tensor
     lengths: list[int]
     shared: int = 0
+    lower: LowerStates | None = None
 
     @property
     def tokens(self) -> int:
         """Number of real tokens of all rows."""
         return sum(self.lengths)
+
+    def take(self, places: list[int]) -> Batch:
+        """Some of the rows, by their place in the batch."""
+        rows, lengths = [self.rows[i] for i in places], [self.lengths[i] for i in places]
+        ids, real, text = (
+            tensor[places, : max(lengths)] for tensor in (self.input_ids, self.attention_mask, self.text_mask)
+        )
+        return Batch(rows, ids, real, text, lengths, self.shared)
 
 
 def clean(text: str) -> str:

@@ -84,10 +84,10 @@ def run_chunks(
     try:
         with progress(description, count_rows(source), size) as advance:
             for number, chunk in enumerate(read_chunks(source, kinds, size, drop_empty=drop_empty)):
-                path = run.partial / f"part-{number:08d}.parquet"
+                path = part_path(run.partial, number)
                 if not path.exists():
-                    _write(path, *work(chunk), chunk)
-                parts.append(_read(path))
+                    write_part(path, *work(chunk), chunk.read, len(chunk.unusable))
+                parts.append(read_part(path))
                 advance(chunk.read)
     finally:
         if not run.interrupted:
@@ -95,15 +95,29 @@ def run_chunks(
     return parts
 
 
-def _write(path: Path, table: pa.Table, facts: dict[str, Any], chunk: Chunk) -> None:
-    """Write a part atomically."""
-    record = json_text({"rows": chunk.read, "unusable": len(chunk.unusable), "facts": facts})
+def part_path(folder: Path, number: int) -> Path:
+    """The file of the part with this number."""
+    return folder / f"part-{number:08d}.parquet"
+
+
+def write_part(path: Path, table: pa.Table, facts: dict[str, Any], rows: int, unusable: int) -> None:
+    """Write a part atomically; the metadata of the table are kept.
+
+    Args:
+        path: of the part.
+        table, facts: as from `Work`.
+        rows, unusable: as in `Part`.
+    """
+    record = json_text({"rows": rows, "unusable": unusable, "facts": facts})
+    metadata = {**(table.schema.metadata or {}), _FACTS: record.encode()}
+    words = [field.name for field in table.schema if not pa.types.is_fixed_size_list(field.type)]
     temporary = path.with_suffix(".tmp")
-    pa.parquet.write_table(table.replace_schema_metadata({_FACTS: record}), temporary)
+    pa.parquet.write_table(table.replace_schema_metadata(metadata), temporary, use_dictionary=words)
     temporary.replace(path)
 
 
-def _read(path: Path) -> Part:
+def read_part(path: Path) -> Part:
+    """What is known of a part; its table is read later."""
     metadata = pa.parquet.read_metadata(path)
     record = json.loads(metadata.metadata[_FACTS])
     return Part(path, record["rows"], record["unusable"], metadata.num_rows, record["facts"])

@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet
 
 from lastword.console import info_once
-from lastword.errors import TableError, first_line
+from lastword.errors import LastwordError, TableError, first_line
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
@@ -36,6 +38,10 @@ _NOT_PROSE = re.compile(
     re.IGNORECASE,
 )  # numbers, dates and truth values
 
+STORED = (".parquet", ".arrow", ".feather")
+"""Formats whose files have a schema."""
+_ARROW_FILE = b"ARROW1"
+StoredBatches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
 Part = tuple[Sequence[str], Callable[[str], list[object]]]
 """The columns that some consecutive rows have, and the cells of a column."""
 
@@ -45,15 +51,17 @@ class Columns:
     """Which columns to read.
 
     Attributes:
-        required: columns that the file must have; None reads all.
+        required: columns that the file must have.
         optional: columns to read if they exist.
         numbered: a column that may also be several, NAME_1, NAME_2 and so on; all that exist are read. Only
             `NEGATIVE` may be missing.
+        all: read all other columns too.
     """
 
-    required: Sequence[str] | None = None
+    required: Sequence[str] = ()
     optional: Sequence[str] = ()
     numbered: str = ""
+    all: bool = False
 
     @cached_property
     def _number(self) -> re.Pattern[str]:
@@ -66,7 +74,8 @@ class Columns:
             TableError: a missing or repeated column.
         """
         header, cells = part
-        chosen = {name: name for name in self.required or ()} | self.further(header)
+        chosen = (self.further(header) if self.all else {}) | {name: name for name in self.required}
+        chosen |= self.further(header)
         if TEXT in chosen and TEXT not in header:
             others = [name for name in header if name not in chosen]
             texts = [name for name in others if any(map(_is_prose, cells(name)))]
@@ -87,9 +96,7 @@ class Columns:
         return {
             name: name
             for name in header
-            if self.required is None
-            or name in self.optional
-            or (self.numbered and self._number.fullmatch(name))
+            if self.all or name in self.optional or (self.numbered and self._number.fullmatch(name))
         }
 
 
@@ -99,9 +106,9 @@ def read_blocks(source: Source, columns: Columns) -> Iterator[Block]:
     A JSON object without one of the keys has a null there; some object of the first block must have the key.
 
     Args:
-        source: Parquet, CSV, TSV, JSON lines, a JSON array, Excel, or text with one text a line (column `text`), each
-            also compressed (.gz, .zst); "-" for standard input; or `hub:OWNER/NAME[@SPLIT]`, a data set on the Hub
-            or in a folder.
+        source: Parquet, Arrow (Feather 2), CSV, TSV, JSON lines, a JSON array, Excel, or text with one text a line
+            (column `text`), the text formats also compressed (.gz, .zst); "-" for standard input; or
+            `hub:OWNER/NAME[@SPLIT]`, a data set on the Hub or in a folder.
         columns: which.
 
     Raises:
@@ -109,7 +116,7 @@ def read_blocks(source: Source, columns: Columns) -> Iterator[Block]:
         TableError: a missing or repeated column, no rows, or unreadable content; the message names the line.
     """
     file = table_file(source)
-    if stored := _hub_files(file):
+    if stored := hub_files(file):
         for path in stored:
             yield from read_blocks(path, columns)
         return
@@ -125,18 +132,37 @@ def read_blocks(source: Source, columns: Columns) -> Iterator[Block]:
         raise TableError(f"{file} has columns but no rows: it needs at least one row")
 
 
+def find_column(source: Source, name: str) -> str:
+    """The column that is read by a name: itself, or the only column of text where `TEXT` is missing.
+
+    Raises:
+        MissingFileError, TableError: as for `read_blocks`.
+    """
+    file, columns = table_file(source), Columns([name])
+    for stored in hub_files(file)[:1]:
+        return find_column(stored, name)
+    if file.format in STORED:
+        file.require()
+        with readable(file):
+            return columns.choose(file, _stored_header(file))[name]
+    for part in _parts(file, columns):
+        return columns.choose(file, part)[name]
+    raise TableError(f"{file} has no rows: it needs at least one row")
+
+
 def count_rows(source: Source) -> int:
     """Rows of a file, for progress: exact for Parquet, lines of other formats, 0 where it is unknown."""
     file = table_file(source)
     path = Path(file)
-    if not path.is_file() or file.compression or file.format == ".xlsx":
+    if file.compression or file.format == ".xlsx":
         return 0
-    if file.format == ".parquet":
+    if file.format in STORED:
         try:
-            rows: int = pa.parquet.read_metadata(path).num_rows
-        except pa.ArrowException:
+            return stored_table(file)[2]
+        except (pa.ArrowException, LastwordError, OSError):
             return 0  # the reader reports it
-        return rows
+    if not path.is_file():
+        return 0
     lines, last = 0, b""
     with path.open("rb") as opened:
         for part in iter(lambda: opened.read(1 << 20), b""):
@@ -150,36 +176,87 @@ def _parts(file: TableFile, columns: Columns) -> Iterator[Part]:
         return
     file.require()
     suffix = file.format
-    try:
-        if suffix == ".parquet":
-            yield from _parquet_parts(file, columns)
+    with readable(file):
+        if suffix in STORED:
+            yield from _stored_parts(file, columns)
         elif suffix == ".xlsx":
             yield from _table_parts(_sheet_rows(file))
         elif suffix in DEFAULTS:
-            yield from _csv_parts(file, suffix, columns.required or ())
+            yield from _csv_parts(file, suffix, columns.required)
         else:
             announce(file)
             with file.open_text() as text:
                 yield from _object_parts(_TEXT_FORMATS[suffix](text))
-    except (pa.ArrowException, MalformedError, OSError) as error:
-        raise TableError(f"{file} is not a readable {suffix} file: {first_line(error)}") from error
 
 
-def _parquet_parts(file: TableFile, columns: Columns) -> Iterator[Part]:
+@contextmanager
+def readable(file: TableFile) -> Iterator[None]:
+    """Name the file in an error about its content.
+
+    Raises:
+        TableError: see the message.
+    """
+    try:
+        yield
+    except (pa.ArrowException, MalformedError, OSError, UnicodeDecodeError) as error:
+        raise TableError(f"{file} is not a readable {file.format} file: {first_line(error)}") from error
+
+
+def stored_table(file: TableFile) -> tuple[pa.Schema, StoredBatches, int]:
+    """The schema of a Parquet or Arrow file, its batches of at most `BLOCK_ROWS` rows of some columns, and its rows.
+
+    Raises:
+        MalformedError, pyarrow.ArrowException: the content is of another kind, or damaged.
+    """
     if file.compression:
-        raise MalformedError("Parquet files are compressed inside: unpack it first")
-    parquet = pa.parquet.ParquetFile(Path(file))
-    header = parquet.schema_arrow.names
-    strings = [field.name for field in parquet.schema_arrow if _holds_strings(field.type)]
+        name = "Parquet" if file.format == ".parquet" else "Arrow"
+        raise MalformedError(f"{name} files are compressed inside: unpack it first")
+    source = file.stored()
+    if file.format == ".parquet":
+        parquet = pa.parquet.ParquetFile(source)
+        rows = parquet.metadata.num_rows
+        return parquet.schema_arrow, lambda names: parquet.iter_batches(BLOCK_ROWS, columns=names), rows
+
+    def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for batch in _arrow_batches(source)[1]:
+            chosen = batch.select(list(names))
+            yield from (chosen.slice(row, BLOCK_ROWS) for row in range(0, batch.num_rows, BLOCK_ROWS))
+
+    schema, whole = _arrow_batches(source)
+    return schema, batches, sum(batch.num_rows for batch in whole)
+
+
+def _arrow_batches(source: str | IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """A file, or a stream in a file as the library datasets writes them."""
+    content = pa.memory_map(source) if isinstance(source, str) else source
+    content.seek(0)
+    is_file = content.read(len(_ARROW_FILE)) == _ARROW_FILE
+    content.seek(0)
+    if not is_file:
+        stream = pa.ipc.open_stream(content)
+        return stream.schema, iter(stream)
+    file = pa.ipc.open_file(content)
+    return file.schema, (file.get_batch(number) for number in range(file.num_record_batches))
+
+
+def _stored_parts(file: TableFile, columns: Columns) -> Iterator[Part]:
+    names, first = header = _stored_header(file)
+    chosen = list(dict.fromkeys(columns.choose(file, header).values()))
+    for batch in stored_table(file)[1](chosen):
+        block: Block = batch.to_pydict()
+        yield names, lambda name, block=block: block[name] if name in block else first(name)  # type: ignore[misc]
+
+
+def _stored_header(file: TableFile) -> Part:
+    """The columns, and the first cells of those that hold strings."""
+    schema, batches, _ = stored_table(file)
+    strings = [field.name for field in schema if _holds_strings(field.type)]
 
     def first(name: str) -> list[object]:
-        batch = next(parquet.iter_batches(BLOCK_ROWS, columns=[name]), None) if name in strings else None
+        batch = next(batches([name]), None) if name in strings else None
         return batch.column(0).to_pylist() if batch else []
 
-    chosen = list(dict.fromkeys(columns.choose(file, (header, first)).values()))
-    for batch in parquet.iter_batches(BLOCK_ROWS, columns=chosen):
-        block: Block = batch.to_pydict()
-        yield header, lambda name, block=block: block[name] if name in block else first(name)  # type: ignore[misc]
+    return schema.names, first
 
 
 def _csv_parts(file: TableFile, suffix: str, asked: Sequence[str]) -> Iterator[Part]:
@@ -213,7 +290,7 @@ def _sheet_rows(file: TableFile) -> Iterator[Sequence[object]]:
     openpyxl = needed("openpyxl", "excel", "reading .xlsx files")
     try:
         with warnings.catch_warnings(action="ignore"):  # about styles
-            book = openpyxl.load_workbook(Path(file), read_only=True, data_only=True)
+            book = openpyxl.load_workbook(file.stored(), read_only=True, data_only=True)
         with closing(book):
             if len(book.sheetnames) > 1:
                 info_once(
@@ -238,7 +315,7 @@ def plain(cell: object) -> str:
     return str(cell)
 
 
-def _hub_files(file: TableFile) -> list[TableFile]:
+def hub_files(file: TableFile) -> list[TableFile]:
     """The files of a data set in a folder: the library would guess types, and turn texts into dates."""
     name, _, split = str(file.path).removeprefix(HUB).partition("@")
     if not str(file.path).startswith(HUB) or not Path(name).is_dir():

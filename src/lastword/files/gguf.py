@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from lastword.errors import ModelError
 
@@ -12,6 +13,8 @@ _MAGIC = b"GGUF"
 _HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, entries of metadata
 _VERSIONS = (2, 3)
 _PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
+_SCALARS = "BbHhIif?__Qqd"  # struct's letter of each type of value; 8 is a string and 9 an array
+_STRING, _ARRAY = 8, 9
 
 
 def find_gguf(path: str | Path) -> Path | None:
@@ -58,6 +61,51 @@ def check_gguf(file: Path) -> None:
         )
     if not tensors:
         raise ModelError(f"{file} has no weights: it is a vocabulary only")
+
+
+def gguf_fields(file: Path) -> dict[str, int | float | str]:
+    """The metadata of a GGUF file, such as "llama.block_count", without its lists.
+
+    Raises:
+        ModelError: it is not a whole GGUF model.
+    """
+    check_gguf(file)
+    fields: dict[str, int | float | str] = {}
+    with file.open("rb") as stream:
+        *_, entries = _HEADER.unpack(stream.read(_HEADER.size))
+        try:
+            for _ in range(entries):
+                name = _string(stream)
+                value = _value(stream, _number(stream, "I"))
+                if value is not None:
+                    fields[name] = value
+        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            raise ModelError(f"{file} is damaged: download it again") from error
+    return fields
+
+
+def _value(stream: BinaryIO, kind: int) -> int | float | str | None:
+    """A value; lists are skipped and give None."""
+    if kind == _STRING:
+        return _string(stream)
+    if kind != _ARRAY:
+        return _number(stream, _SCALARS[kind])
+    inner, count = _number(stream, "I"), int(_number(stream, "Q"))
+    if inner in (_STRING, _ARRAY):
+        for _ in range(count):
+            _value(stream, int(inner))
+    else:
+        stream.seek(count * struct.calcsize(_SCALARS[int(inner)]), 1)
+    return None
+
+
+def _number(stream: BinaryIO, letter: str) -> int:
+    value: int = struct.unpack(f"<{letter}", stream.read(struct.calcsize(letter)))[0]
+    return value
+
+
+def _string(stream: BinaryIO) -> str:
+    return stream.read(_number(stream, "Q")).decode("utf-8")
 
 
 def _magic(file: Path) -> bytes:

@@ -39,6 +39,7 @@ class RunFolder:
         evidence: pattern of the files in the folder that show that work was done; "" for a run that cannot be
             resumed and simply starts over.
         record: name of the file with the settings.
+        update: `output` may exist: the run begins with it, and replaces it when complete.
     """
 
     output: Path
@@ -47,6 +48,7 @@ class RunFolder:
     overwrite: bool = False
     evidence: str = SETTINGS
     record: str = SETTINGS
+    update: bool = False
 
     @property
     def partial(self) -> Path:
@@ -77,7 +79,7 @@ class RunFolder:
         )
 
     def _check_existing(self) -> None:
-        require_absent(self.output, self.overwrite)
+        require_absent(self.output, self.overwrite or self.update)
         if self.interrupted and not (self.resume or self.overwrite):
             raise ExistingOutputError(
                 f"{self.partial} has an interrupted {self.kind}: pass resume=True to continue it "

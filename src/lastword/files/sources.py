@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import codecs
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -17,18 +18,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from lastword.console import info_once
-from lastword.errors import MissingFileError, RequestError, TableError
+from lastword.errors import (
+    LastwordError,
+    MissingExtraError,
+    MissingFileError,
+    RequestError,
+    TableError,
+    first_line,
+)
+from lastword.extras import needed
 
 HUB = "hub:"  # prefix of a data set on the Hugging Face Hub
 STANDARD_INPUT = "-"
 SAMPLE_BYTES = 1 << 20
 """What detection looks at."""
-FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".json", ".txt", ".xlsx")
+FORMATS = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".jsonl", ".json", ".txt", ".xlsx")
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-_MAGIC = {b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx", b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+_MAGIC = {
+    b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x1f\x8b": ".gz",
+    b"\x28\xb5\x2f\xfd": ".zst",
+}  # fmt: skip
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
@@ -37,6 +49,7 @@ _ENCODINGS = (
     "cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1254",
     "cp1255", "cp1256", "mac_roman",
 )  # fmt: skip
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _ZEROS = 0.05  # least share of ASCII in a text in UTF-16
 _ENCODING_BYTES = 1 << 16  # of lines that are not ASCII
 
@@ -46,7 +59,8 @@ class TableFile:
     """A file, and how its text is written where detection does not find it out.
 
     Attributes:
-        path: a path, "-" for standard input, or `hub:OWNER/NAME[@SPLIT]`.
+        path: a path, "-" for standard input, `hub:OWNER/NAME[@SPLIT]`, or an address that fsspec opens, such as
+            `s3://bucket/file.parquet`.
         encoding: of a text file, such as "latin-1"; None detects it.
         delimiter: the character between the cells of a CSV or TSV file; None detects it.
     """
@@ -61,6 +75,11 @@ class TableFile:
 
     def __str__(self) -> str:
         return "standard input" if str(self.path) == STANDARD_INPUT else str(self.path)
+
+    @property
+    def remote(self) -> bool:
+        """Whether the path is an address for fsspec."""
+        return is_address(self.path)
 
     def __fspath__(self) -> str:
         return str(_standard_input() if str(self.path) == STANDARD_INPUT else self.path)
@@ -94,6 +113,9 @@ class TableFile:
             MissingFileError, TableError: see the message.
         """
         path, formats = Path(self), ", ".join(FORMATS)
+        if self.remote:
+            self._require_remote(formats)
+            return
         if path.is_dir():
             inside = sorted(file.name for file in path.iterdir() if TableFile(file).format in FORMATS)
             hint = f"one of its files, such as {path / inside[0]}" if inside else f"a {formats} file"
@@ -106,21 +128,40 @@ class TableFile:
             raise MissingFileError(
                 f"no file {self}: give a {formats} file that exists, or - for standard input"
             )
+        self._require_format(formats)
+        if path.stat().st_size == 0:
+            raise TableError(f"{self} is empty: it needs at least one row")
+
+    def _require_remote(self, formats: str) -> None:
+        self._require_format(formats)
+        with remote_errors(self):
+            found = filesystem_of(self.path)[0].isfile(str(self.path))
+        if not found:
+            raise MissingFileError(f"no file {self}: give the address of a {formats} file that exists")
+
+    def _require_format(self, formats: str) -> None:
         if self.format not in FORMATS:
             raise TableError(
                 f"{self}: cannot read {self.format or 'a file without a suffix'}; use {formats}, each also with "
                 f"{' or '.join(COMPRESSIONS)} behind it"
             )
-        if path.stat().st_size == 0:
-            raise TableError(f"{self} is empty: it needs at least one row")
+
+    def stored(self) -> str | IO[bytes]:
+        """The path of a local file; a remote one, opened."""
+        if not self.remote:
+            return str(Path(self))
+        with remote_errors(self):
+            filesystem, path = filesystem_of(self.path)
+            return cast(IO[bytes], filesystem.open(path, "rb"))
 
     def open_binary(self) -> IO[bytes]:
         """The content, decompressed."""
         if self.compression:
             import pyarrow as pa
 
-            return cast(IO[bytes], pa.input_stream(str(Path(self)), compression=self.compression))
-        return Path(self).open("rb")
+            return cast(IO[bytes], pa.input_stream(self.stored(), compression=self.compression))
+        stored = self.stored()
+        return Path(stored).open("rb") if isinstance(stored, str) else stored
 
     @contextmanager
     def open_text(self, newline: str | None = None) -> Iterator[IO[str]]:
@@ -179,6 +220,43 @@ class TableFile:
 
 
 Source = str | Path | TableFile
+
+
+def is_address(path: str | Path) -> bool:
+    """Whether a path is an address for fsspec, such as `s3://bucket/file.parquet`."""
+    return isinstance(path, str) and bool(_ADDRESS.match(path))
+
+
+def filesystem_of(address: str | Path) -> tuple[Any, str]:
+    """The fsspec file system of an address, and the path in it.
+
+    Raises:
+        MissingExtraError: fsspec, or what it needs for this kind of address, is not installed.
+        RequestError: an unknown kind of address.
+    """
+    fsspec = needed("fsspec", "remote", f"reading {address}")
+    try:
+        filesystem, path = fsspec.core.url_to_fs(str(address))
+    except ImportError as error:
+        raise MissingExtraError(
+            f"reading {address}: {first_line(error)}: pip install 'lastword[remote]'"
+        ) from error
+    except ValueError as error:
+        raise RequestError(f"{address}: {first_line(error)}") from error
+    return filesystem, path
+
+
+@contextmanager
+def remote_errors(source: object) -> Iterator[None]:
+    """Name the address in what a file system raises: a missing file, no permission, no connection."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingFileError(f"no file {source}: give one that exists") from error
+    except LastwordError:
+        raise
+    except Exception as error:  # the libraries of the stores have kinds of their own
+        raise TableError(f"{source} cannot be read: {first_line(error)}") from error
 
 
 def announce(file: TableFile, fact: str = "") -> None:

@@ -27,12 +27,9 @@ from decimal import Decimal
 from itertools import chain
 from typing import Literal, TypeGuard
 
-import pyarrow as pa
-import pyarrow.parquet
-
 from lastword.errors import TableError
 from lastword.files.formats import BLOCK_ROWS, Block, Columns, plain, read_blocks
-from lastword.files.sources import HUB, Source, table_file
+from lastword.files.sources import HUB, Source
 
 Kind = Literal["text", "label", "number", "blank", "negatives"]
 _SHOWN_ROWS, _SHOWN_VALUES = 5, 12
@@ -140,31 +137,6 @@ def read_texts(
     return data
 
 
-def read_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read columns with the types that they have in the file.
-
-    Args:
-        source: a file or data set, as for `lastword.files.formats.read_blocks`.
-        columns: their names; None reads all.
-
-    Raises:
-        MissingFileError, TableError: see the message.
-    """
-    cells: Block = {}
-    rows = 0
-    for block in read_blocks(source, Columns(columns)):
-        count = _rows(block)
-        for name in dict.fromkeys([*cells, *block]):
-            cells.setdefault(name, [None] * rows).extend(block.get(name, [None] * count))
-        rows += count
-    stored = table_file(source)
-    if stored.format == ".parquet":
-        schema = pa.parquet.read_schema(stored)
-        fields = [schema.field(name) for name in cells]
-        return pa.Table.from_pydict(cells, pa.schema(fields, schema.metadata))
-    return pa.table({name: _array(column) for name, column in cells.items()})
-
-
 def require_columns(source: Source, columns: Sequence[str]) -> None:
     """Refuse a file that is missing, unreadable or lacks a column; reads the first rows only.
 
@@ -185,20 +157,6 @@ def _columns(kinds: Mapping[str, Kind], optional: Sequence[str]) -> Columns:
 def _negatives(kinds: Mapping[str, Kind]) -> str:
     """The column of negatives; "" without one."""
     return next((name for name, kind in kinds.items() if kind == "negatives"), "")
-
-
-def _array(cells: list[object]) -> pa.Array:
-    """Cells of one type as they are, of several types as the text that they have in JSON."""
-    try:
-        return pa.array(cells)
-    except (pa.ArrowException, OverflowError):
-        texts = [
-            cell
-            if cell is None or isinstance(cell, str)
-            else json.dumps(cell, ensure_ascii=False, default=str)
-            for cell in cells
-        ]
-        return pa.array(texts, pa.string())
 
 
 def _kinds(names: Sequence[str], kind: Kind) -> dict[str, Kind]:
@@ -225,7 +183,7 @@ def _chunks(
             parsed[name] = [] if name == negatives else [_PARSERS[kind](cell) for cell in cells]
             for row in chosen:
                 if (texts_of if name == negatives else parsed[name])[row] is None:
-                    unusable.setdefault(start + row, (name, _reason(cells[row], kind)))
+                    unusable.setdefault(start + row, (name, unusable_reason(cells[row], kind)))
         rows = [row for row in chosen if start + row not in unusable]
         columns = {
             name: [str(cells[row]) for row in rows] for name, cells in parsed.items() if name != negatives
@@ -274,13 +232,14 @@ def _is_text(cell: object) -> TypeGuard[str]:
         return False
 
 
-def _parse_text(cell: object) -> str | None:
+def usable_text(cell: object) -> str | None:
+    """The text of a cell; None for one that is blank or no text."""
     return cell if _is_text(cell) and cell.strip() else None
 
 
 def _parse_label(cell: object) -> str | None:
     if isinstance(cell, str) or not isinstance(cell, _SCALARS):
-        return _parse_text(cell)
+        return usable_text(cell)
     return None if isinstance(cell, float) and not math.isfinite(cell) else plain(cell)
 
 
@@ -329,12 +288,12 @@ _JSON_LIST = re.compile(r'\s*\[\s*".*"\s*\]\s*', re.DOTALL)
 _PYTHON_LIST = re.compile(r"\s*\[\s*'.*'\s*\]\s*", re.DOTALL)  # as pandas writes lists to CSV
 _SCALARS = (bool, int, float, Decimal, datetime.date, datetime.time, datetime.timedelta)
 _PARSERS: dict[Kind, Callable[[object], str | None]] = {
-    "text": _parse_text, "label": _parse_label, "number": _parse_number, "blank": _parse_blank,
+    "text": usable_text, "label": _parse_label, "number": _parse_number, "blank": _parse_blank,
 }  # fmt: skip
 _NOT_A_NUMBER = "not a number"
 
 
-def _reason(cell: object, kind: Kind) -> str:
+def unusable_reason(cell: object, kind: Kind) -> str:
     """Why a cell is unusable."""
     if cell is None:
         return "null"

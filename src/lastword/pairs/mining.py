@@ -15,7 +15,8 @@ from lastword.console import info, load_libraries
 from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import RunFolder
 from lastword.files.sources import Source
-from lastword.files.tables import read_table, require_columns
+from lastword.files.tables import require_columns
+from lastword.files.typed import read_table
 from lastword.pairs.record import require_suffix, write_tables
 
 if TYPE_CHECKING:

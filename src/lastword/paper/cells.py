@@ -20,6 +20,7 @@ from lastword.files.run_folder import RunFolder
 from lastword.paper.pairs import PairSources
 from lastword.paper.scales import Scale
 from lastword.paper.suites import Suite
+from lastword.paper.untrained import Untrained, Way
 from lastword.training import train
 from lastword.uncertainty import Score, Summary, combine, summarize
 
@@ -36,11 +37,13 @@ class Row:
         template: name of a template, or "emotion" for the table's own.
         source: of the pairs that it is trained on, or None.
         noise: whether the positives are augmented with noise.
+        recipe: that it is trained by; None is the scale's, with its settings.
     """
 
     template: str
     source: str | None = None
     noise: bool = False
+    recipe: str | None = None
 
     @classmethod
     def parse(cls, name: str) -> Row:
@@ -93,6 +96,9 @@ class CellRunner:
         pairs: by name.
         device: None is the best available one.
         base_scores: development scores of models before training; see `train`.
+        untrained: kind of suite and model → the cells without training that are asked for, by name: a pass of
+            the model serves them all.
+        loaded: the model of the latest of these cells.
     """
 
     folder: RunFolder
@@ -100,12 +106,16 @@ class CellRunner:
     pairs: PairSources
     device: str | None = None
     base_scores: dict[str, Score] = field(default_factory=dict)
+    untrained: dict[tuple[str, str], dict[str, Way]] = field(default_factory=dict)
+    loaded: dict[str, Untrained] = field(default_factory=dict)
 
     @property
     def _results(self) -> Path:  # of finished MTEB tasks
         return self.folder.partial / "results"
 
-    def cell(self, model: str, row: Row, column: str, suite: Suite, template: str = "") -> Cell | None:
+    def cell(
+        self, model: str, row: Row, column: str, suite: Suite, template: str = "", layer: int | None = None
+    ) -> Cell | None:
         """Measure a cell, or read it if it is finished; None if its pairs are missing.
 
         Args:
@@ -114,27 +124,51 @@ class CellRunner:
             column: "mean", "last" or "eos".
             suite: what it is scored on.
             template: that of the rows "emotion".
+            layer: that is pooled, of a row without training; None is the last.
         """
-        if row.source and not self.pairs.has(row.source):
+        if not row.source:
+            name = self.announce(model, row, column, suite.kind, template, layer)
+            return Cell((self._once(name, partial(self._score_untrained, name, model, suite)),))
+        if not self.pairs.has(row.source):
             return None
-        used = template if row.template == "emotion" else row.template
-        seeds = range(self.scale.seeds if row.source else 1)
-        return Cell(tuple(self._run(model, row, used, POOLING[column], suite, seed) for seed in seeds))
+        how = {"model": model, "template": _template(row, template), "pooling": POOLING[column]}
+        runs = []
+        for seed, name in enumerate(self.run_names(model, row, column, suite.kind)):
+            work = partial(self._score_trained, name, row, {**how, "seed": seed}, suite)
+            runs.append(self._once(name, work))
+        return Cell(tuple(runs))
+
+    def run_names(self, model: str, row: Row, column: str, kind: str) -> list[str]:
+        """The names of the training runs of a cell, one for each seed."""
+        parts = [_name(kind, model, row, column), str(row.source), *(["noise"] if row.noise else [])]
+        parts += [row.recipe] if row.recipe else []
+        return ["-".join([*parts, str(seed)]) for seed in range(self.scale.seeds)]
+
+    def finished(self, name: str) -> bool:
+        """Whether a cell or training run was measured already."""
+        return (self.folder.partial / f"{name}.json").exists()
+
+    def announce(
+        self, model: str, row: Row, column: str, kind: str, template: str = "", layer: int | None = None
+    ) -> str:
+        """The name of a cell without training, which is measured later: passes for other cells serve it, too."""
+        name = _name(kind, model, row, column) + ("" if layer is None else f"-layer{layer}")
+        way = Way(_template(row, template), POOLING[column], layer)
+        self.untrained.setdefault((kind, model), {}).setdefault(name, way)
+        return name
+
+    def base(self, model: str) -> Untrained:
+        """A base model, which stays loaded until another is needed."""
+        if model not in self.loaded:
+            self.loaded.clear()
+            folder = self.folder.partial / "vectors" / _file_name(model)
+            self.loaded[model] = Untrained(model, folder, self.device, self.scale.settings.get("dtype"))
+        return self.loaded[model]
 
     def peer(self, name: str, suite: Suite) -> Cell:
         """Score a model to compare with, such as "tfidf"."""
         work = partial(suite.score, name, self._results)
         return Cell((self._once(f"{suite.kind}-{_file_name(name)}", work),))
-
-    def _run(
-        self, model: str, row: Row, template: str, pooling: str, suite: Suite, seed: int
-    ) -> dict[str, Score]:
-        name = "-".join([suite.kind, _file_name(model), row.template, pooling])
-        if row.source:
-            name += f"-{row.source}{'-noise' if row.noise else ''}-{seed}"
-        settings = {"model": model, "template": template, "pooling": pooling, "seed": seed}
-        folder = self.folder.partial / f"{name}.model"
-        return self._once(name, partial(self._score, folder, row, settings, suite))
 
     def _once(self, name: str, work: Callable[[], dict[str, Score]]) -> dict[str, Score]:
         """Task → score, computed or read from the folder."""
@@ -145,13 +179,20 @@ class CellRunner:
         info(f"{name}: {100 * fmean(score.value for score in scores.values()):.1f}")
         return scores
 
-    def _score(self, folder: Path, row: Row, settings: dict[str, Any], suite: Suite) -> dict[str, Score]:
-        """Scores of a model, trained first if its row says so. The bundled development texts choose its checkpoint."""
-        if not row.source:
-            model, how = settings["model"], {name: settings[name] for name in ("template", "pooling")}
-            return suite.score(Embedder.from_pretrained(model, **how, device=self.device), self._results)
+    def _score_untrained(self, name: str, model: str, suite: Suite) -> dict[str, Score]:
+        ways = self.untrained[suite.kind, model]
+        later = [way for other, way in ways.items() if other != name and not self.finished(other)]
+        return suite.score(self.base(model).encoder([ways[name], *later]), self._results)
+
+    def _score_trained(self, name: str, row: Row, how: dict[str, Any], suite: Suite) -> dict[str, Score]:
+        """Scores of a model that is trained first. The bundled development texts choose its checkpoint."""
+        self.loaded.clear()
+        folder = self.folder.partial / f"{name}.model"
         if not folder.exists():  # otherwise it was interrupted between training and scoring
-            settings = {**read_recipe(self.scale.recipe), **self.scale.settings, **settings}
+            settings = read_recipe(row.recipe or self.scale.recipe)
+            own = {"dtype"} if row.recipe else set(self.scale.settings)
+            settings |= {name: value for name, value in self.scale.settings.items() if name in own} | how
+            assert row.source is not None
             settings |= {"noise": NOISES if row.noise else (), "pairs": [str(self.pairs.file(row.source))]}
             if row.template == "emotion":  # longer than the other templates
                 settings["max_tokens"] = max(settings["max_tokens"], EMOTION_TOKENS)
@@ -160,9 +201,20 @@ class CellRunner:
                 folder, scorer=scorer, base_scores=self.base_scores, resume=True, trackers="none", device=self.device,
                 **settings,
             )  # fmt: skip
-        scores = suite.score(Embedder.from_pretrained(folder, device=self.device), self._results)
+        scores = suite.score(
+            Embedder.from_pretrained(folder, device=self.device, dtype=self.scale.settings.get("dtype")),
+            self._results,
+        )
         shutil.rmtree(folder)
         return scores
+
+
+def _template(row: Row, of_the_table: str) -> str:
+    return of_the_table if row.template == "emotion" else row.template
+
+
+def _name(kind: str, model: str, row: Row, column: str) -> str:
+    return "-".join([kind, _file_name(model), row.template, POOLING[column]])
 
 
 def _file_name(model: str) -> str:

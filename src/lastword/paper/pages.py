@@ -1,19 +1,15 @@
-"""The pages of the tables that are no grid of rows and poolings: Table 7, Table 8 and Figure 1."""
+"""The pages of the tables that are no grid of rows and poolings: Table 7, Table 8 and the paper's recipe."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from statistics import fmean
 from typing import Any
 
 from lastword.config import read_recipe
-from lastword.embedding import Embedder
 from lastword.experiments import Comparison, sweep
 from lastword.experiments.combinations import UNCHANGED, shown
-from lastword.explanation.words import english_stop_words, marked_tokens
 from lastword.paper.cells import Cell, CellRunner, Row
 from lastword.paper.report import (
     Page,
@@ -27,16 +23,17 @@ from lastword.paper.report import (
 from lastword.paper.suites import Suite
 from lastword.paper.tables import published
 from lastword.report.table import percent, with_interval
-from lastword.training import LastStep, train
 from lastword.uncertainty import compare
 
 PAPER_NAMES = {"batch_pairs": "batch_size"}
 """Our name of a setting → the paper's, where it has another."""
 ADAPTED = Row.parse("CCW + wiki-prompt")
 """What Table 8 compares with other models."""
-FIGURE_WORDS = ("man", "driving", "car")
-OVER_TRAINED = 10  # times the recipe's steps; the paper's over-trained panel has 20 to 200 times as many
-PANELS = {"before training": "prompt_only", "trained": "after_100_steps", "over-trained": "after_20000_steps"}
+PAPER_RECIPE = "trained by the paper's recipe"
+RECIPE_SETTINGS = (
+    "steps", "batch_pairs", "temperature", "learning_rate", "warmup_steps", "schedule", "rank", "alpha", "dropout",
+    "max_tokens",
+)  # fmt: skip
 
 
 def settings_page(runner: CellRunner) -> Page:
@@ -168,61 +165,38 @@ def _against_peers(ours: Mapping[str, Cell], others: Mapping[str, Cell]) -> str:
     return markdown_table(rows, text_columns=(0, 2))
 
 
-def figure_page(runner: CellRunner) -> Page:
-    """Figure 1: attention of the last token in the paper's sentence, before training, after it and long after it."""
-    paper, scale = published()["figure1"], runner.scale
-    model = next(iter(scale.models.values()))
-    trained = int({**read_recipe(scale.recipe), **scale.settings}["steps"])
-    steps = {"before training": 0, "trained": trained, "over-trained": OVER_TRAINED * trained}
-    panels = {}
-    for name, count in steps.items():
-        work = partial(_attention, runner, model, count, paper["sentence"])
-        panels[name] = runner.folder.once(f"figure1-{count}", work)
-    counts = ", ".join(f"{name}: {count} steps" for name, count in steps.items() if count)
-    notes = [f"Model: {model}; {counts}. Content words: {', '.join(FIGURE_WORDS)}.", paper["note"]]
-    body = "\n\n".join([_content_share(panels), _token_table(panels), bullet_list(notes)])
-    records = [
-        {"table": "figure1", "model": model, "row": name, "column": token, "score": round(100 * weight, 3)}
-        for name, rows in panels.items()
-        for token, weight, _ in rows
+def recipe_page(runner: CellRunner, suite: Suite) -> Page:
+    """The paper's own recipe, beside the scale's: what Tables 6 and 8 are trained by."""
+    scale, (name, model) = runner.scale, next(iter(runner.scale.models.items()))
+    rows = {
+        "before training": Row("ccw"),
+        "trained by the scale's recipe": ADAPTED,
+        PAPER_RECIPE: replace(ADAPTED, recipe="paper"),
+    }
+    cells = {}
+    for title, row in rows.items():
+        cell = runner.cell(model, row, "last", suite)
+        assert cell is not None  # there always are pairs of wiki-prompt
+        cells[title] = cell
+    table = [
+        [f"{name}, CCW, last token", "V-measure", "chance", "AMI", "difference to the paper's recipe [95 %]"]
     ]
-    return Page("figure1", paper["title"], body, records, {"notes": notes, "panels": panels})
+    for title, cell in cells.items():
+        against = compare(cell.scores, cells[PAPER_RECIPE].scores) if title != PAPER_RECIPE else None
+        table.append([title, *score_columns(cell.summary), with_interval(against, missing="")])
+    notes = [
+        f"Scored on {suite.description}. Pairs: {runner.pairs.describe('wiki-prompt')}. Runs: {scale.seeds}.",
+        f"The paper's recipe: {_settings(read_recipe('paper'))}.",
+        f"The recipe of the other tables: {_settings({**read_recipe(scale.recipe), **scale.settings})}.",
+    ]
+    records = [
+        {"table": "recipe", "model": model, "row": title, "column": "last", **summary_record(cell.summary)}
+        for title, cell in cells.items()
+    ]
+    facts = {"notes": notes, "scores": {title: cell.to_list() for title, cell in cells.items()}}
+    body = "\n\n".join([markdown_table(table), bullet_list(notes)])
+    return Page("recipe", "the paper's own, measured", body, records, facts)
 
 
-def _attention(runner: CellRunner, model: str, steps: int, sentence: str) -> list[tuple[str, float, bool]]:
-    """Attention of the last token over the sentence after this many steps, see `_weights`."""
-    if not steps:
-        embedder = Embedder.from_pretrained(model, template="ccw", pooling="lasttoken", device=runner.device)
-        return _weights(embedder, sentence)
-    folder = runner.folder.partial / f"figure1-{steps}.model"
-    if not folder.exists():
-        settings = {**read_recipe(runner.scale.recipe), **runner.scale.settings, "model": model}
-        settings |= {"template": "ccw", "pooling": "lasttoken", "steps": steps, "seed": 0}
-        train(folder, scorer=LastStep(), resume=True, trackers="none", device=runner.device, **settings)
-    weights = _weights(Embedder.from_pretrained(folder, device=runner.device), sentence)
-    shutil.rmtree(folder)
-    return weights
-
-
-def _weights(embedder: Embedder, sentence: str) -> list[tuple[str, float, bool]]:
-    """Token, weight, and whether it belongs to a content word; without begin-of-text, as in the paper."""
-    tokens = marked_tokens(embedder, sentence, english_stop_words())
-    return [(token.token.strip(), token.weight, token.content) for token in tokens if token.part != "bos"]
-
-
-def _content_share(panels: Mapping[str, list[tuple[str, float, bool]]]) -> str:
-    paper = published()["figure1"]
-    rows = [["attention on the content words", "paper", "here"]]
-    for name, panel in PANELS.items():
-        weights = zip(paper["tokens"], paper["published"][panel], strict=True)
-        printed = sum(weight for token, weight in weights if token in FIGURE_WORDS)
-        ours = sum(weight for _, weight, content in panels[name] if content)
-        rows.append([name, f"{100 * printed:.1f} %", f"{100 * ours:.1f} %"])
-    return markdown_table(rows)
-
-
-def _token_table(panels: Mapping[str, list[tuple[str, float, bool]]]) -> str:
-    """Our tokens with their weights; they are not the paper's, whose tokenizer is another."""
-    tokens = zip(*(panels[name] for name in PANELS), strict=True)
-    rows = [[f"`{row[0][0]}`", *(f"{100 * weight:.2f} %" for _, weight, _ in row)] for row in tokens]
-    return markdown_table([["token", *PANELS], *rows])
+def _settings(recipe: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {recipe[name]}" for name in RECIPE_SETTINGS if name in recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lastword.paper.claims import Cells, Verdict, count
@@ -30,8 +30,13 @@ class Page:
     @property
     def markdown(self) -> str:
         """Heading and body."""
-        name = self.name.replace("table", "Table ").replace("figure", "Figure ").replace("defects", "Defects")
-        return f"## {name}: {self.title}\n\n{self.body}"
+        name = self.name.replace("table", "Table ").replace("figure", "Figure ")
+        return f"## {name[0].upper()}{name[1:]}: {self.title}\n\n{self.body}"
+
+    def with_note(self, note: str) -> Page:
+        """The same page with another note, after those in which its body ends."""
+        notes = [*self.facts.get("notes", ()), note]
+        return replace(self, body=f"{self.body}\n{bullet_list([note])}", facts={**self.facts, "notes": notes})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -124,7 +129,10 @@ def _scores(table: Table, cells: Mapping[str, Cells]) -> str:
     extra = ["chance", "AMI"] if table.metric == "v_measure" else ["chance"]
     ours = [heading for model in cells for heading in (f"{model}, here", *extra)]
     rows = [["", *(f"{name}, paper" for name in table.published), *ours]]
-    for name in [(row, column) for row in table.rows for column in table.columns]:
+    measured = dict.fromkeys(row for own in cells.values() for row, _ in own)
+    for name in [
+        (row, column) for row in {**dict.fromkeys(table.rows), **measured} for column in table.columns
+    ]:
         if any(name in own for own in cells.values()):
             figures = (table.figure(model, name) for model in table.published)
             printed = ["–" if figure is None else f"{figure:.1f}" for figure in figures]

@@ -8,18 +8,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lastword.bundled import PATHS
+from lastword.bundled import PATHS, check_layer, check_model
 from lastword.config import read_recipe, train_config
 from lastword.console import load_libraries
 from lastword.errors import MissingFileError, RequestError, unknown_name
 from lastword.files.run_folder import RunFolder, fingerprint
 from lastword.paper.scales import PAIR_SOURCES, SCALES, Scale
-from lastword.paper.tables import TABLES
+from lastword.paper.tables import PAGES
+from lastword.probing.choices import layer_words
 
 if TYPE_CHECKING:
     from lastword.paper.measure import Reproduction
-
-NAMES = (*TABLES, "defects")
 
 
 def reproduce(
@@ -28,6 +27,8 @@ def reproduce(
     *,
     scale: str = "mini",
     models: Sequence[str] = (),
+    sizes: Sequence[str] = (),
+    layers: str | Sequence[int] = (),
     data_dir: str | Path | None = None,
     pairs: Mapping[str, str | Path] | None = None,
     peers: Sequence[str] = ("tfidf",),
@@ -41,26 +42,39 @@ def reproduce(
     """Measure tables of arXiv:2507.22729 and judge their claims.
 
     Args:
-        tables: "table3" … "table10", "figure1", "defects" (what the defects of the paper's code cost), or "all".
+        tables: "table3" … "table10", "figure1", "layers" (Table 4 with layers as a third axis), "recipe" (the
+            paper's own recipe), "defects" (what the defects of the paper's code cost), or "all" of the scale's.
         output: folder for `report.md`, `cells.csv` and `reproduction.json`; unfinished work is in
             `OUTPUT.partial`.
-        scale: "mini" (the bundled model on local texts) or "paper" (the paper's models on its MTEB tasks).
+        scale: "mini" (the bundled model on local texts), "small" (SmolLM2-135M, likewise) or "paper" (the paper's
+            models on its MTEB tasks).
         models: other models in place of the scale's.
+        sizes: further models of Table 5, which compares sizes.
+        layers: hidden states of the page "layers", in the order of measuring; none are the upper third.
         data_dir: folder of public texts and pairs; without it bundled texts are used where that is possible.
         pairs: the paper's name of a source ("nli", "wiki-translate", "wiki-prompt", "labels") → file of pairs.
         peers: models that Table 8 compares with ours, as `evaluate` knows them.
         seeds: training runs of each row; None is the scale's number.
-        max_texts: most texts of each local set that is not an MTEB task; None is the scale's number.
+        max_texts: most texts of each local set that is not an MTEB task, at scale "small" of every set; None is
+            the scale's number.
         resume: continue an interrupted reproduction with the same settings.
         overwrite: replace `output`.
         device: None is the best available one.
-        **settings: fields of `TrainConfig` that replace those of the scale's recipe.
+        **settings: fields of `TrainConfig` that replace those of the scale's recipe; None replaces nothing, and
+            `dtype` is the precision of models before training, too.
 
     Raises:
         RequestError, MissingFileError, ExistingOutputError: see the message.
     """
-    chosen = _chosen(tables)
-    plan = _scale(scale, models, seeds, max_texts, settings)
+    plan = _scale(scale, models, sizes, seeds, max_texts, settings)
+    chosen = _chosen(tables, plan)
+    for model in (*plan.models.values(), *(plan.sizes or {}).values()):
+        check_model(model)
+    numbers = [int(word) if word.isdecimal() else -1 for word in layer_words(layers or ())]
+    for number in numbers:
+        if number < 0:
+            raise RequestError(f"layers={layers!r}: give numbers separated by commas, such as 28,30")
+        check_layer(next(iter(plan.models.values())), number)
     data = Path(data_dir) if data_dir else None
     if data and not data.is_dir():
         raise MissingFileError(f"no folder {data}: pass data_dir= a folder of texts, or leave it out")
@@ -71,43 +85,58 @@ def reproduce(
         if not file.is_file():
             raise MissingFileError(f"no file {file}: pass pairs={{{name!r}: …}} a file of pairs")
     record = json.loads(json.dumps({
-        **asdict(plan), "data_dir": str(data) if data else None,
+        **asdict(replace(plan, tables=None, rows=None)), "data_dir": str(data) if data else None,
         "pairs": {name: str(file) for name, file in files.items()}, "peers": list(peers),
     }))  # fmt: skip
     folder = RunFolder(Path(output), "reproduction", resume, overwrite)
     folder.check()
-    sources: list[str | Path] = [*plan.models.values(), *peers, *files.values(), *([data] if data else [])]
+    models = [*plan.models.values(), *(plan.sizes or {}).values()]
+    sources: list[str | Path] = [*models, *peers, *files.values(), *([data] if data else [])]
     inputs = {str(source): fingerprint(PATHS.get(str(source), source)) for source in sources}
     folder.require(record, inputs)
 
     load_libraries("lastword.paper.measure")  # imports torch: a wrong request is refused without it
     from lastword.paper.measure import measure
 
-    return measure(folder, record, inputs, chosen, plan, data, files, list(peers), device)
+    return measure(folder, record, inputs, chosen, plan, data, files, list(peers), numbers, device)
 
 
-def _chosen(tables: str | Sequence[str]) -> list[str]:
+def _chosen(tables: str | Sequence[str], scale: Scale) -> list[str]:
     names = [tables] if isinstance(tables, str) else list(tables)
     if names == ["all"]:
-        return list(NAMES)
+        return list(scale.tables or PAGES)
     for name in names:
-        if name not in NAMES:
-            raise RequestError(unknown_name("table", name, (*NAMES, "all")))
+        if name not in PAGES:
+            raise RequestError(unknown_name("table", name, (*PAGES, "all")))
+        if scale.tables and name not in scale.tables:
+            raise RequestError(
+                f"{name} is not measured at scale {scale.name!r}: give {', '.join(scale.tables)}, or all"
+            )
     if not names:
-        raise RequestError(f"no table: give one or several of {', '.join(NAMES)}, or all")
+        raise RequestError(f"no table: give one or several of {', '.join(PAGES)}, or all")
     return list(dict.fromkeys(names))
 
 
 def _scale(
-    scale: str, models: Sequence[str], seeds: int | None, max_texts: int | None, settings: dict[str, Any]
+    scale: str,
+    models: Sequence[str],
+    sizes: Sequence[str],
+    seeds: int | None,
+    max_texts: int | None,
+    settings: dict[str, Any],
 ) -> Scale:
     if scale not in SCALES:
         raise RequestError(unknown_name("scale", scale, SCALES))
     plan = SCALES[scale]
-    changes: dict[str, Any] = {"settings": {**plan.settings, **settings}}
+    given = {name: value for name, value in settings.items() if value is not None}
+    changes: dict[str, Any] = {"settings": {**plan.settings, **given}}
     if models:
         names = {model: paper for paper, model in plan.models.items()}
         changes["models"] = {names.get(model, Path(model).name or model): model for model in models}
+        if changes["models"] != plan.models:
+            changes["note"] = None  # it is about the scale's own
+    if sizes:
+        changes["sizes"] = {**(plan.sizes or {}), **{Path(model).name or model: model for model in sizes}}
     for name, value, least in (("seeds", seeds, 1), ("max_texts", max_texts, 2)):
         if value is not None:
             if value < least:

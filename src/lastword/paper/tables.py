@@ -57,6 +57,11 @@ class Table:
     template: str = ""
 
     @property
+    def of_sizes(self) -> bool:
+        """Whether it compares models of several sizes."""
+        return any(claim.every_size for claim in self.claims)
+
+    @property
     def rows(self) -> list[str]:
         """All rows of all models, in the paper's order."""
         return list(dict.fromkeys(row for rows in self.published.values() for row in rows))
@@ -86,7 +91,11 @@ def published() -> dict[str, dict[str, Any]]:
     return tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))
 
 
-TABLES = tuple(published())
+PAGES = (
+    "table3", "table4", "layers", "table5", "table6", "table7", "table8", "table9", "table10", "figure1", "recipe",
+    "defects",
+)  # fmt: skip
+"""What can be measured, in the order of the report: the paper's tables and figure, and what is added to them."""
 SCORE_TABLES = ("table3", "table4", "table5", "table6", "table9", "table10")
 """The tables whose rows are ways to make an embedder and whose columns are poolings."""
 

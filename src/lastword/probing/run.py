@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastword.bundled import check_layer
 from lastword.console import info, warn
 from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder, hash_of, write_json
@@ -114,7 +115,9 @@ def probe(
     rank_by = ranking(rank_by, labelled)
     names = measure_names(scores, labelled, rank_by)
     layers = ("all" if labelled else "last") if layers is None else layers
-    layer_words(layers)
+    for word in layer_words(layers):
+        if word.isdecimal() and isinstance(model, str | Path):
+            check_layer(model, int(word))
     chosen_templates, chosen_poolings = read_templates(templates, suffixes, prefix), read_poolings(poolings)
 
     names, few_shot = _measurable(names, texts, samples_per_label, seed)

@@ -17,18 +17,24 @@ from torch import Tensor, nn
 from lastword.config import PROJECTIONS, TrainConfig
 from lastword.console import warn
 from lastword.embedding.adapters import WEIGHTS, saved_name
+from lastword.embedding.stack import layer_stack
 from lastword.embedding.weights import hash_tensors
-from lastword.errors import ModelError, first_line
+from lastword.errors import ModelError, RequestError, first_line
 from lastword.training.targets import Targets, adapted, find_targets, linear_names, taken_for_experts
 
 
-def lora_config(config: TrainConfig, modules: Iterable[str], *, transposed: bool = False) -> peft.LoraConfig:
+def lora_config(
+    config: TrainConfig, model: Any, modules: Iterable[str], *, transposed: bool = False
+) -> peft.LoraConfig:
     """Settings of the adapter, as peft has them."""
+    layers = _adapted_layers(model, config)
     return peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=list(modules),
+        layers_to_transform=layers and layers[1],
+        layers_pattern=layers and layers[0],
         fan_in_fan_out=transposed,
         task_type="FEATURE_EXTRACTION",
         base_model_name_or_path=config.model,
@@ -46,7 +52,7 @@ def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
     """
     torch.manual_seed(config.seed)
     targets = find_targets(model, config.projections)
-    settings = lora_config(config, targets.modules, transposed=targets.transposed)
+    settings = lora_config(config, model, targets.modules, transposed=targets.transposed)
     try:
         lost = taken_for_experts(settings, model)
         settings.target_modules = set(targets.modules) - lost
@@ -67,6 +73,39 @@ def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
             parameter.data = parameter.data.float()
             trainable.append(parameter)
     return trainable
+
+
+def layers_below(model: Any, config: TrainConfig) -> int:
+    """Number of layers below the adapted ones.
+
+    Raises:
+        RequestError: the model has fewer layers than `adapt_layers`.
+    """
+    depth: int = model.config.get_text_config().num_hidden_layers
+    if config.adapt_layers is None:
+        return 0
+    if config.adapt_layers > depth:
+        raise RequestError(
+            f"adapt_layers={config.adapt_layers}: {config.model} has {depth} layers"
+            f"{f' with layer={config.layer}' if config.layer else ''}; give at most {depth}"
+        )
+    return depth - config.adapt_layers
+
+
+def _adapted_layers(model: Any, config: TrainConfig) -> tuple[str, list[int]] | None:
+    """Name of the list of layers and the numbers of those that get an adapter; None for all layers.
+
+    Raises:
+        RequestError, ModelError: there are fewer layers, or no list of them.
+    """
+    below, stack = layers_below(model, config), layer_stack(model)
+    if not below:
+        return None
+    if stack is None:
+        kind = model.config.model_type
+        raise ModelError(f"a {kind} model has no list of its layers: leave adapt_layers out")
+    path = next(path for path, module in model.named_modules() if module is stack)
+    return path.rpartition(".")[2], list(range(below, len(stack)))
 
 
 def _warn(targets: Targets, lost: set[str], config: TrainConfig) -> None:
@@ -103,11 +142,11 @@ def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
     }
     (folder / WEIGHTS).write_bytes(save(renamed))
     transposed = any(getattr(module, "fan_in_fan_out", False) for module in model.modules())
-    lora_config(config, adapted(model), transposed=transposed).save_pretrained(str(folder))
+    lora_config(config, model, adapted(model), transposed=transposed).save_pretrained(str(folder))
 
 
 def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
-    """The adapter's entry in `lastword.json`: the modules that have one, and the projections that these compute."""
+    """The adapter's entry in `lastword.json`: the modules that have one, and what these compute."""
     modules = adapted(model)
     return {
         "kind": "lora",
@@ -115,5 +154,6 @@ def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
         "alpha": config.alpha,
         "projections": [part for part in PROJECTIONS if any(part in parts for parts in modules.values())],
         "modules": modules,
+        "adapt_layers": config.adapt_layers,
         "sha256": hash_tensors(adapter_weights(model)),
     }

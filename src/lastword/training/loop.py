@@ -17,17 +17,21 @@ from torch import Tensor, nn
 from lastword.config import TrainConfig
 from lastword.console import progress, warn
 from lastword.embedding import Embedder
-from lastword.embedding.memory import release_memory
+from lastword.embedding.memory import free_bytes, release_memory
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.tokens import Batch
 from lastword.errors import DivergenceError, WorkError
 from lastword.files.plain_json import json_text
 from lastword.training import gradcache
 from lastword.training.checkpoints import Checkpoints, checkpoint_steps
+from lastword.training.lower import LowerLayers
 from lastword.training.objectives import Objective
 from lastword.training.selection import CheckpointScores
 
 _ADVICE = "lower learning_rate or use dtype float32; the checkpoints so far are kept"
+_FREE_SHARE = (
+    0.5  # of the free memory, for activations; the backward pass needs more, and other processes too
+)
 T = TypeVar("T")
 
 
@@ -42,6 +46,8 @@ class Loop:
         folder: folder of checkpoints and log.
         accelerator: device, precision, processes and trackers.
         parameters: the trainable ones.
+        lower: computes the states below the adapted layers; None where all layers are adapted, or where the model
+            cannot begin in its middle.
     """
 
     pipeline: Pipeline
@@ -50,6 +56,7 @@ class Loop:
     folder: Path
     accelerator: Accelerator
     parameters: list[nn.Parameter]
+    lower: LowerLayers | None = None
     checkpoints: Checkpoints = field(init=False)
     memory: gradcache.StepMemory = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
@@ -59,7 +66,9 @@ class Loop:
         """Make the optimizer; peft stores adapter weights in float32, so no gradient scaler is needed."""
         config = self.config
         self.checkpoints = Checkpoints(self.folder)
-        self.memory = gradcache.StepMemory(config.graph_gib * 2**30)
+        gib = config.graph_gib
+        free = _FREE_SHARE * free_bytes(self.pipeline.backbone.device)
+        self.memory = gradcache.StepMemory(free if gib is None else gib * 2**30)
         self.batch_tokens = config.batch_tokens
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -74,7 +83,7 @@ class Loop:
         """
         model, saved = self.pipeline.backbone.model, set(checkpoint_steps(self.config.steps))
         first = self.checkpoints.resume(model, self.optimizer)
-        self._score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
+        self.score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
         model.train()
         with progress("training", self.config.steps) as advance, self.checkpoints.log.open("a") as log:
             advance(first)
@@ -87,10 +96,21 @@ class Loop:
                 if number + 1 in saved:
                     if self.accelerator.is_main_process:
                         self.checkpoints.save(number + 1, model, self.optimizer, self.config)
-                    self._score(scores, embedder, number + 1)
+                    self.score(scores, embedder, number + 1)
                 release_memory()
                 advance(1)
         model.eval()
+
+    def score(self, scores: CheckpointScores, embedder: Embedder, step: int) -> None:
+        """Score the model after a step; all processes use the score of the first, so that they stop together."""
+        if step in scores.by_step:
+            return
+        first = self.accelerator.is_main_process
+        (score,) = broadcast_object_list([scores.measure(embedder) if first else None])
+        if score is not None:
+            scores.by_step[step] = score
+            if first:
+                scores.save()
 
     def step(self, number: int) -> dict[str, Any]:
         """One optimizer step, counted from 0."""
@@ -120,6 +140,8 @@ class Loop:
                 raise
         self.batch_tokens = max(1, self.batch_tokens // 2)
         self.memory.limit_bytes = 0
+        if self.lower:
+            self.lower.clear()
         warn(f"out of memory: continuing with batch_tokens={self.batch_tokens} and GradCache")
         self.optimizer.zero_grad(set_to_none=True)
         return work()
@@ -131,24 +153,17 @@ class Loop:
 
     def parts(self, texts: Sequence[str]) -> list[Batch]:
         """The texts as padded batches within the token budget."""
-        return list(self.pipeline.batches(self.pipeline.tokenize(texts), self.batch_tokens))
+        parts = self.pipeline.batches(self.pipeline.tokenize(texts), self.batch_tokens)
+        if self.lower is None:
+            return list(parts)
+        with self.accelerator.autocast():
+            return [self.lower.attached(part) for part in parts]
 
     def _logged_step(self, number: int) -> dict[str, Any]:
         started = time.perf_counter()
         facts = self.step(number)
         self.accelerator.log({key: facts[key] for key in ("loss", "grad_norm", "lr")}, step=number + 1)
         return facts | {"seconds": round(time.perf_counter() - started, 3)}
-
-    def _score(self, scores: CheckpointScores, embedder: Embedder, step: int) -> None:
-        """Score the model after a step; all processes use the score of the first, so that they stop together."""
-        if step in scores.by_step:
-            return
-        first = self.accelerator.is_main_process
-        (score,) = broadcast_object_list([scores.measure(embedder) if first else None])
-        if score is not None:
-            scores.by_step[step] = score
-            if first:
-                scores.save()
 
     def _add_gradients(self, number: int) -> float:
         """Add the gradients of one step to the adapter, summed over processes; return the loss."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
@@ -25,14 +26,17 @@ from lastword.config import TrainConfig, train_config
 from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
+from lastword.embedding.backbone import Backbone
 from lastword.embedding.device import preferred_device
 from lastword.embedding.folder import require_savable
+from lastword.embedding.memory import free_bytes
 from lastword.errors import DivergenceError, RequestError, TableError
 from lastword.files.run_folder import RunFolder, fingerprint, hash_of, write_json
 from lastword.files.sources import TableFile
 from lastword.training import adapter
 from lastword.training.checkpoints import OPTIMIZER
 from lastword.training.loop import Loop
+from lastword.training.lower import LowerLayers
 from lastword.training.objectives import Objective, Standard, Variant
 from lastword.training.pairs import Pairs, hold_out
 from lastword.training.plan import Plan, make_plan
@@ -52,6 +56,7 @@ RECIPE = "recipe.json"
 _OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
 _CHECKED_STEPS = 8
+_LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
 _SOME_TEXT = "a man is driving a car"
 _HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
@@ -155,17 +160,22 @@ def train(
         embedder, in_training = variant.views(loaded, config.max_tokens)
         require_savable(embedder.pipeline)
         parameters = adapter.add_adapter(embedder.backbone.model, config)
-        loop = Loop(in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters)
+        lower = _lower_layers(config, embedder.backbone, len(objective))
+        loop = Loop(
+            in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters, lower
+        )
         folder.require(recipe, inputs)  # all processes: the others would wait for the first forever
         if first:
             folder.prepare(recipe, inputs)
         accelerator.wait_for_everyone()
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
-            plan = loop.within_memory(lambda: make_plan(loop))
+            _score_base(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
+            plan = loop.within_memory(lambda: make_plan(loop, scores.seconds))
             if first:
                 plan.log()
-            selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
+            loop.run(scores, embedder)
+        selection = scores.select([step for step, _ in loop.checkpoints.all()], config.steps)
         accelerator.end_training()
         losses = loop.checkpoints.losses()
         accelerator.wait_for_everyone()  # all have read what writing the model deletes
@@ -284,29 +294,45 @@ def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, 
     return accelerator
 
 
+def _lower_layers(config: TrainConfig, backbone: Backbone, pairs: int) -> LowerLayers | None:
+    """The layers below the adapted ones, if there are any and the model can go on from their states."""
+    below = adapter.layers_below(backbone.model, config)
+    if not below:
+        return None
+    if backbone.fused is None:
+        info(f"the {below} layers below the adapted ones run at every step: {config.model} has no fused path")
+        return None
+    again = config.steps * config.batch_pairs > pairs
+    limit = _LOWER_SHARE * free_bytes(torch.device("cpu")) if again else 0
+    bytes_per_token = backbone.dim * backbone.dtype.itemsize
+    return LowerLayers(backbone.fused, below, limit, bytes_per_token, keep_at=2 if config.noise else 1)
+
+
 def _attention(embedder: Embedder) -> str:
     """Eager on a CPU, where the backward pass of the fused kernel is slower at the length of a sentence."""
     backbone = embedder.backbone
     return "eager" if backbone.device.type == "cpu" else backbone.implementation
 
 
-def _train(
+def _score_base(
     loop: Loop,
     scores: CheckpointScores,
     embedder: Embedder,
     base_scores: dict[str, Score],
     recipe: dict[str, Any],
-) -> Selection:
-    """Run the loop; the score of the base model is shared with other runs."""
+) -> None:
+    """Score the model before training, unless an interrupted run or another one of the series did."""
+    if isinstance(scores.scorer, LastStep):
+        return
     training_only = vars(loop.config).keys() - _OF_THE_BASE
     base = json.dumps({name: value for name, value in recipe.items() if name not in training_only})
-    if base in base_scores and 0 not in scores.by_step and not isinstance(scores.scorer, LastStep):
+    if base in base_scores and 0 not in scores.by_step:
         scores.by_step[0] = base_scores[base]
         scores.save()  # a run resumed in another process does not have it otherwise
-    loop.run(scores, embedder)
+    if not loop.checkpoints.all():
+        loop.score(scores, embedder, 0)
     if 0 in scores.by_step:
         base_scores[base] = scores.by_step[0]
-    return scores.select([step for step, _ in loop.checkpoints.all()], loop.config.steps)
 
 
 def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpoint: Path) -> Embedder:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,11 +150,13 @@ class CheckpointScores:
         patience: stop after so many checkpoints that are not better; None never stops.
         path: the file.
         by_step: step → score; step 0 is the model before training.
+        seconds: time of the latest score; 0 before the first.
     """
 
     def __init__(self, scorer: Scorer | LastStep, patience: int | None, path: Path) -> None:
         self.scorer, self.patience, self.path = scorer, patience, path
         self.by_step: dict[int, Score] = {}
+        self.seconds = 0.0
 
     def load(self) -> None:
         """Read the scores of an interrupted run, if it had any.
@@ -176,12 +179,13 @@ class CheckpointScores:
         if isinstance(self.scorer, LastStep):
             return None
         model = embedder.backbone.model
-        was_training = model.training
+        was_training, started = model.training, time.perf_counter()
         model.eval()
         backbone = embedder.backbone
         with backbone.attention(backbone.implementation):  # as it is loaded, whatever training computes with
             score = self.scorer(embedder)
         model.train(was_training)
+        self.seconds = time.perf_counter() - started
         return score
 
     def save(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lastword.augment import checked_noises
-from lastword.bundled import PATHS, check_model
+from lastword.bundled import PATHS, check_layer, check_model
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Template
@@ -18,6 +18,7 @@ def check_settings(config: TrainConfig) -> None:
         RequestError, TemplateError, ModelError, MissingFileError, TableError: see the message.
     """
     check_model(config.model)
+    check_layer(config.model, config.layer)
     Template.parse(config.template)
     Pooling.parse(config.pooling)
     checked_noises(config.noise)

@@ -83,7 +83,8 @@ def find_targets(model: Any, projections: Sequence[str]) -> Targets:
 def adapted(model: Any) -> dict[str, list[str]]:
     """Name of each kind of module that has an adapter → the projections that it computes."""
     linear = _linear(model)
-    paths = [path for path, module in linear.items() if isinstance(module, BaseTunerLayer)]
+    kinds = {_kind(path) for path, module in linear.items() if isinstance(module, BaseTunerLayer)}
+    paths = [path for path in linear if _kind(path) in kinds]  # in the layers without an adapter, too
     computes = {
         name: {part for path in paths if _ends(path, name) for part in _computed_by(path)}
         for name in short_names(paths, [path for path, _ in model.named_modules()])
@@ -113,6 +114,11 @@ def short_names(paths: Sequence[str], of: Iterable[str]) -> tuple[str, ...]:
         ends = (".".join(path.split(".")[-count:]) for count in (1, 2))
         names.add(next((end for end in ends if not any(_ends(other, end) for other in others)), path))
     return tuple(sorted(names))
+
+
+def _kind(path: str) -> str:
+    """The path of a module without the numbers of layers."""
+    return ".".join("#" if part.isdigit() else part for part in path.split("."))
 
 
 def _ends(path: str, end: str) -> bool:

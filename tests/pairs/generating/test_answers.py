@@ -46,7 +46,7 @@ def test_cleaning(answer: str, text: str) -> None:
         ("", "empty answer"),
         ("...", "empty answer"),
         ("I'm sorry, but I can't help with that.", "refusal"),
-        ("As an AI language model, I have no rivers.", "refusal"),
+        ("As an AI language model, I have no rivers.", "the assistant speaks of itself"),
         ("the river was so low in August, that nobody could row on it", "the text itself"),
         ("Rewrite the following sentence with more detail: the water fell.", "echo of the instruction"),
         ("rowing " * 300, "far longer than the text"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastword.bundled import check_model
+from lastword.bundled import check_model, require_chat_template
 from lastword.cli.checks import FILE, Finite
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
@@ -78,6 +78,7 @@ def generate(
     fields = _fields(request)
     if not endpoint:
         check_model(model)
+        require_chat_template(model)
     elif not endpoint.startswith(("http://", "https://")):
         raise RequestError(f"--endpoint {endpoint!r}: give an address such as http://localhost:8000/v1")
     check(settings["file"], settings["output"], [text_column])

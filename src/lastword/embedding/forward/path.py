@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lastword.embedding.forward.tree import Tree
 from lastword.embedding.spec import Norm
-from lastword.embedding.tokens import Batch
+from lastword.embedding.tokens import Batch, LowerStates
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,10 @@ class ForwardPath(Protocol):
 
 
 class BranchingPath(ForwardPath, Protocol):
-    """A causal path that computes several suffixes behind one text without repeating the text."""
+    """A causal path that computes several suffixes behind one text without repeating the text.
+
+    It begins with `Batch.lower` where a batch has these states, which must be of a layer below those asked for.
+    """
 
     def branches(
         self, batch: Batch, tree: Tree, layers: Sequence[int], norm: Norm
@@ -65,3 +68,6 @@ class BranchingPath(ForwardPath, Protocol):
 
     def branch_ends(self, batch: Batch, tree: Tree, nodes: list[int], norm: Norm) -> Tensor:
         """States of the last layer at each row's last token and at these nodes, (batch, 1 + nodes, dim)."""
+
+    def lower(self, batch: Batch, layer: int) -> LowerStates:
+        """Hidden states of a layer, from which this path can go on."""

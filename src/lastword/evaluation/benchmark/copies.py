@@ -16,7 +16,7 @@ from typing import Any
 from lastword.errors import TableError
 from lastword.evaluation.benchmark.hub import missing_data
 from lastword.files.sources import FORMATS
-from lastword.files.tables import read_table
+from lastword.files.typed import read_table
 
 Rows = dict[str, tuple[list[str], list[int]]]
 """Split → texts and coded labels."""

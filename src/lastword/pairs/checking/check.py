@@ -16,7 +16,8 @@ from lastword.encoder import TextEncoder
 from lastword.errors import MissingExtraError, RequestError, unknown_name
 from lastword.files.formats import BLOCK_ROWS, NEGATIVE
 from lastword.files.sources import Source, TableFile, table_file
-from lastword.files.tables import Kind, read_chunks, read_table
+from lastword.files.tables import Kind, read_chunks
+from lastword.files.typed import read_table
 from lastword.pairs.checking.near_duplicates import leaked, repeated
 from lastword.pairs.checking.rules import CLEANED, LEAKED, REMOVED, REPEATED, RULES, Rule, words
 from lastword.pairs.checking.similarity import TRIVIAL, Similarity, similarity

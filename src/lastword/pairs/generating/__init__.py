@@ -1,4 +1,4 @@
-"""TEXT → REWRITING by a language model; in data order: instructions, engine, chat, endpoint, answers, rewriting.
+"""TEXT → REWRITING by a language model; data order: instructions, engine, chat, endpoint, asides, answers, rewriting.
 
 `LocalChat` is imported from chat.py, which imports torch.
 """

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from lastword.extras import needed
+from lastword.pairs.generating.asides import aside
 
 _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot|system|user)\s*(?::|\n)\s*", re.IGNORECASE)
 _MARKS = re.compile(r"<\|[^|>\n]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
@@ -22,11 +23,6 @@ _PREAMBLE = re.compile(
     r"|metaphor|question)\b[^\n:]{0,40}"
     r"|(?:the )?(?:rewritten|paraphrased|simplified|rephrased) (?:sentence|text|version)(?: is| would be)?"
     r"|rewritten|rewrite|paraphrase|explanation|metaphor|question|sure|certainly)\s*:\s+",
-    re.IGNORECASE,
-)
-_REFUSAL = re.compile(
-    r"^(?:i(?:'|’)?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:no|'|’)t (?:help|assist|do|fulfil|provide|rewrite)"
-    r"|i(?:'|’)m (?:unable|not able)|i am (?:unable|not able)|as an ai\b|as a language model\b|unfortunately, i can)",
     re.IGNORECASE,
 )
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "„": "“", "`": "`"}
@@ -56,8 +52,8 @@ def problem(answer: str, text: str, instruction: str) -> str:
     """Why a cleaned answer is not a rewriting of the text; "" if it is."""
     if not any(character.isalnum() for character in answer):
         return "empty answer"
-    if _REFUSAL.match(answer):
-        return "refusal"
+    if spoken := aside(answer, text):
+        return spoken
     if _folded(answer) == _folded(text):
         return "the text itself"
     if echoes(answer, instruction):

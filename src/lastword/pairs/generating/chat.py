@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
-from lastword.bundled import model_source, require_known_weights
+from lastword.bundled import NO_CHAT_TEMPLATE, model_source, require_known_weights
 from lastword.console import progress
 from lastword.embedding.device import torch_device, torch_dtype
 from lastword.embedding.gguf import model_arguments, parsed_once, reason, source_arguments
@@ -60,9 +60,7 @@ class LocalChat:
             raise ModelError(f"{self.model} does not load as a chat model: {message}") from error
         self._model = self._model.to(device).eval()
         if not self._tokenizer.chat_template:
-            raise ModelError(
-                f"{self.model} has no chat template: give an instruction-tuned model such as Qwen/Qwen3-0.6B"
-            )
+            raise ModelError(NO_CHAT_TEMPLATE.format(model=self.model))
         if self.max_tokens < 1 or self.batch_prompts < 1 or self.temperature < 0:
             raise RequestError(
                 f"max_tokens={self.max_tokens}, batch_prompts={self.batch_prompts}, temperature={self.temperature}: "

@@ -14,14 +14,16 @@ from lastword.embedding.forward.fused.layout import Layout
 Rotation = tuple[Tensor, Tensor]
 
 
-def hidden_states(blocks: Blocks, layout: Layout, until: int) -> Iterator[Tensor]:
-    """Yield the residual stream before layer 0, 1, … `until`, each (tokens, dim)."""
-    x = blocks.embed(layout.ids)
+def hidden_states(blocks: Blocks, layout: Layout, until: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield (layer, residual stream (tokens, dim) before it), from the states to begin with or layer 0 to `until`."""
+    first = layout.lower.layer if layout.lower else 0
+    x = layout.lower.states if layout.lower else blocks.embed(layout.ids)
     turns = rotations(blocks, layout, x)
-    yield x
-    for block in blocks.layers[:until]:
+    yield first, x
+    for layer in range(first, until):
+        block = blocks.layers[layer]
         x = layer_output(block, x, layout, turns[block.rotary])
-        yield x
+        yield layer + 1, x
 
 
 def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
@@ -32,7 +34,7 @@ def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
     Returns:
         (rows, 1 + nodes, dim)
     """
-    for x in hidden_states(blocks, layout, len(blocks.layers) - 1):
+    for _, x in hidden_states(blocks, layout, len(blocks.layers) - 1):
         before = x
     block, at = blocks.layers[-1], layout.ends(nodes)
     q, k, v = _queries_keys_values(block, before, rotations(blocks, layout, before)[block.rotary])

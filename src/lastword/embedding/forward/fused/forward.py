@@ -15,7 +15,7 @@ from lastword.embedding.forward.path import Guarantees
 from lastword.embedding.forward.stock import StockForward
 from lastword.embedding.forward.tree import Tree
 from lastword.embedding.spec import Norm
-from lastword.embedding.tokens import Batch
+from lastword.embedding.tokens import Batch, LowerStates
 
 
 class FusedForward:
@@ -82,8 +82,13 @@ class FusedForward:
         """See `BranchingPath.branch_ends`."""
         return self._ends(Layout.of(batch, tree), nodes, norm)
 
+    def lower(self, batch: Batch, layer: int) -> LowerStates:
+        """See `BranchingPath.lower`."""
+        *_, (_, states) = hidden_states(self.blocks, Layout.of(batch), layer)
+        return LowerStates(layer, states)
+
     def _states(self, layout: Layout, layers: Sequence[int], norm: Norm) -> Iterator[tuple[int, Tensor]]:
-        for layer, states in enumerate(hidden_states(self.blocks, layout, max(layers))):
+        for layer, states in hidden_states(self.blocks, layout, max(layers)):
             if layer in layers:
                 yield layer, self.blocks.norm(states) if norm == "post" else states
 

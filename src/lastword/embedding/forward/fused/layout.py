@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lastword.embedding.forward.tree import Tree
-from lastword.embedding.tokens import Batch
+from lastword.embedding.tokens import Batch, LowerStates
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Layout:
         own: (batch, seq) bool; True on the rows' own tokens.
         tree: suffixes after each row, or None.
         tree_start: index of the first node.
+        lower: states to begin with, in this order, or None.
     """
 
     ids: Tensor
@@ -71,6 +72,7 @@ class Layout:
     own: Tensor
     tree: Tree | None
     tree_start: int
+    lower: LowerStates | None
 
     @classmethod
     def of(cls, batch: Batch, tree: Tree | None = None) -> Layout:
@@ -85,9 +87,11 @@ class Layout:
         lengths = torch.tensor(batch.lengths, device=device)
         ends = lengths.sub(shared).cumsum(0) + shared
         if tree is not None:
-            nodes, depths = torch.tensor([tree.ids, tree.depths], dtype=torch.long, device=device)
+            nodes, depths, limits = torch.tensor(
+                [tree.ids, tree.depths, tree.limits], dtype=torch.long, device=device
+            )
             ids.append(nodes.repeat(len(lengths)))
-            positions.append((lengths[:, None] + depths).flatten())
+            positions.append((lengths[:, None].minimum(limits) + depths).flatten())
         return cls(
             ids=torch.cat(ids),
             positions=torch.cat(positions),
@@ -97,6 +101,7 @@ class Layout:
             own=own,
             tree=tree,
             tree_start=sum(batch.lengths) - shared * (len(batch.lengths) - 1),
+            lower=batch.lower,
         )
 
     def ends(self, nodes: list[int]) -> Tensor:

@@ -1,0 +1,56 @@
+"""`lastword embed`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lastword.cli import options
+from lastword.cli.checks import TABLE, Choice
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.files.sources import TableFile
+
+VECTORS = "Vectors"
+VECTOR_DTYPES = ("float32", "float16", "int8", "binary")
+
+
+@command(
+    "lastword embed tickets.csv --text-column message --model adapted --output vectors",
+    "lastword embed 'data/*.parquet' --model adapted --vector-dtype int8 --output vectors --resume",
+)
+@click.argument(
+    "inputs", metavar="INPUT…", type=TABLE, nargs=-1, required=True,
+    help="Parquet, Arrow, CSV, TSV, JSON, Excel, plain lines; patterns; -; s3://…, hf://datasets/…; topics, products",
+)  # fmt: skip
+@shared("--text-column", "--encoding", "--delimiter")
+@options.models(
+    default="mini", required=False, help="mini, sentence-transformers:NAME, or name or folder of a decoder"
+)
+@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
+@option(VECTORS, "--vector-column", "column to add", default="vector")
+@option(
+    VECTORS, "--vector-dtype", "how vectors are stored; binary keeps the signs", default="float32",
+    type=Choice("vector_dtype", VECTOR_DTYPES),
+)  # fmt: skip
+@option(
+    VECTORS, "--truncate-dim", "keep only the first dimensions, scaled to length 1 again",
+    type=click.IntRange(1, 100_000),
+)  # fmt: skip
+@shared("--output", help="folder to write: Parquet files with all columns, _manifest.json", required=True)
+@option(options.OUTPUT, "--update", "embed only texts that the existing output does not have", is_flag=True)
+@shared("--resume", help="continue an interrupted run; texts embedded before are not embedded again")
+@shared("--overwrite", "--json")
+def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None:
+    """Embed the texts of files of any size, and write vectors and rows to a folder.
+
+    Memory does not grow with the files. Rows without a usable text are listed in _rejected.jsonl. Readers of Parquet
+    take the folder as one table; lastword.Store reads the vectors.
+    """
+    from lastword.corpus.embed import check_request, embed_corpus
+    from lastword.corpus.texts import Corpus
+
+    check_request(settings["model"], settings["vector_dtype"], settings["update"], settings["overwrite"])
+    Corpus.find(inputs, settings["text_column"], settings["vector_column"])
+    print_result(embed_corpus(inputs, **settings), as_json)

@@ -1,0 +1,291 @@
+"""The verb: texts of files of any size → vectors in a store; in constant memory, resumable, incremental."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lastword.console import info, progress, warn
+from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate
+from lastword.corpus.layouts import REJECTED_ENDING, finished
+from lastword.corpus.reuse import Earlier, parts_as_store
+from lastword.corpus.store import FORMAT, MANIFEST, REJECTED, Store
+from lastword.corpus.texts import CHUNK_BYTES, CHUNK_ROWS, Corpus
+from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
+from lastword.encoder import TextEncoder
+from lastword.encoders.by_name import load_encoder, with_batches
+from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
+from lastword.files.chunk_run import PARTS, Part, part_path, read_part, write_part
+from lastword.files.plain_json import json_text
+from lastword.files.run_folder import INPUTS, RunFolder, fingerprint, hash_of, write_json
+from lastword.files.sources import Source
+
+_CLIPPED = 0.01  # share of numbers beyond the range of int8 that is worth a warning
+_FORMAT = "vectors.json"  # in the run folder: how vectors are stored
+_INTERRUPTED = "interrupted"  # in the run folder: parts made of other inputs, whose vectors are reused
+
+
+@dataclass(frozen=True)
+class EmbedResult:
+    """A store and how it came about.
+
+    Attributes:
+        output: the folder.
+        rows: rows of the store.
+        rejected: reason → rows without a vector; they are listed in `_rejected.jsonl`.
+        embedded: texts that went through the model; equal texts of a shard go once.
+        reused: rows whose vector was there before.
+        dim: dimensions of a vector.
+        vector_dtype: how it is stored.
+        seconds: time of this call, without that of an interrupted run before it.
+    """
+
+    output: Path
+    rows: int
+    rejected: dict[str, int]
+    embedded: int
+    reused: int
+    dim: int
+    vector_dtype: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return vars(self) | {"output": str(self.output), "seconds": round(self.seconds, 2)}
+
+
+def embed_corpus(
+    inputs: Source | Sequence[Source],
+    output: str | Path,
+    model: str | Path | TextEncoder = "mini",
+    *,
+    text_column: str = "text",
+    vector_column: str = "vector",
+    vector_dtype: str = "float32",
+    truncate_dim: int | None = None,
+    template: str | None = None,
+    pooling: str | None = None,
+    batch_tokens: int | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    update: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> EmbedResult:
+    """Embed the texts of files of any size, and write vectors and rows to a folder.
+
+    The files are read in chunks, and each chunk's vectors are stored in `OUTPUT.partial` when they are done. So
+    memory does not grow with the files, and an interrupted run resumes and ends with the same output.
+
+    Args:
+        inputs: a file or several, as `lastword.files.formats` reads them; patterns such as `data/*.parquet`; addresses
+            such as `s3://bucket/file.parquet` (`pip install 'lastword[remote]'`) and `hf://datasets/OWNER/NAME`.
+        output: folder to write: Parquet shards with all columns and the vectors, `_manifest.json`, and
+            `_rejected.jsonl` if rows have no usable text.
+        model: name or folder of a decoder, "sentence-transformers:NAME", or an object with `encode` and `identity`.
+        text_column: column of the texts.
+        vector_column: column of the vectors, which the files must not have.
+        vector_dtype: "float32", "float16", "int8" (a range for each dimension is in the manifest) or "binary" (signs).
+        truncate_dim: keep only the first dimensions, and scale to length 1 again.
+        template: of a base model; None takes the folder's own, or none.
+        pooling: of a base model; None takes the folder's own, or mean.
+        batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
+        dtype: precision of the model, "float32" or "bfloat16"; None is the best that the device supports.
+        device: None is the best available.
+        update: take the vectors of texts that `output` has already from there, and embed only the others.
+        resume: continue an interrupted run of the same settings. If the files have changed since, the vectors of
+            texts that they still have are reused.
+        overwrite: replace `output`, and discard an interrupted run.
+
+    Raises:
+        ExistingOutputError: `output` exists, is being written, or has an interrupted run.
+        RequestError: an interrupted run had other settings; an unknown value.
+        MissingFileError, TableError, ModelError: see the message.
+        WorkError: a file was changed while it was read.
+    """
+    started, output = time.monotonic(), Path(output)
+    check_request(model, vector_dtype, update, overwrite)
+    run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
+    run.check()
+    corpus = Corpus.find(inputs, text_column, vector_column)
+    with run.lock():
+        before = _updated_store(output) if update else None
+        corpus.require_readable()
+        inputs_now = corpus.fingerprints()
+        encoder = with_batches(
+            load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device), batch_tokens
+        )
+        stored = {
+            "text_column": corpus.text_column, "vector_column": vector_column, "vector_dtype": vector_dtype,
+            "truncate_dim": truncate_dim,
+        }  # fmt: skip
+        name = getattr(encoder, "name", None) or encoder.identity
+        model_facts = {"name": name, "identity": encoder.identity, "role": ROLE}
+        if before:
+            _require_same(before, encoder, stored)
+        settings = {
+            "model": encoder.identity, "role": ROLE, **stored,
+            "chunk": [CHUNK_ROWS, CHUNK_BYTES], "update": fingerprint(before.folder / MANIFEST) if before else None,
+        }  # fmt: skip
+        reading = {
+            "reading": hash_of([[str(file.path), file.encoding, file.delimiter] for file in corpus.files])
+        }
+        try:
+            _prepare(run, settings, inputs_now | reading)
+            vectors, first = _vector_format(run, corpus, encoder, before, vector_dtype, truncate_dim)
+            earlier = _earlier(
+                run, before, {"vectors": {"column": vector_column, **vectors.to_dict()}, **stored}
+            )
+            parts = _run(corpus, ChunkEncoder(encoder, vectors, vector_column, first, earlier), run)
+        finally:
+            if not run.interrupted:
+                run.discard()
+        counts = _counts(parts)
+        manifest = {
+            "format": FORMAT, "model": model_facts, **stored, "vectors": {"column": vector_column, **vectors.to_dict()},
+            "rows": counts["rows"], "counts": counts, "inputs": inputs_now,
+        }  # fmt: skip
+        run.finish(finished(run.partial, parts, manifest))
+    _report(output, counts, vectors.dim)
+    return EmbedResult(
+        output, counts["rows"], counts["rejected"], counts["embedded"], counts["reused"], vectors.dim, vector_dtype,
+        time.monotonic() - started,
+    )  # fmt: skip
+
+
+def check_request(model: str | Path | TextEncoder, vector_dtype: str, update: bool, overwrite: bool) -> None:
+    """Refuse what cannot work, before anything is loaded.
+
+    Raises:
+        RequestError: see the message.
+    """
+    if vector_dtype not in VECTOR_DTYPES:
+        raise RequestError(unknown_name("vector_dtype", vector_dtype, VECTOR_DTYPES))
+    if str(model) == "tfidf":
+        raise RequestError(
+            "model='tfidf' has to see all texts at once: give a decoder or sentence-transformers:NAME"
+        )
+    if update and overwrite:
+        raise RequestError("update=True keeps vectors that overwrite=True would discard: give one of them")
+
+
+def _updated_store(output: Path) -> Store | None:
+    """The store that an update begins with; None without one."""
+    if not output.exists():
+        return None
+    if not (output / MANIFEST).is_file():
+        raise ExistingOutputError(f"{output} exists and is no store: choose another path for update=True")
+    return Store.open(output)
+
+
+def _require_same(store: Store, encoder: TextEncoder, stored: dict[str, Any]) -> None:
+    """Refuse to mix vectors of two models, or of two formats, in one store."""
+    store.require_model(encoder)
+    for key, value in stored.items():
+        if store.manifest[key] != value:
+            raise ModelError(
+                f"{store.folder} was made with {key}={store.manifest[key]!r}, not {value!r}: pass the same for an "
+                "update, or choose another path"
+            )
+
+
+def _prepare(run: RunFolder, settings: dict[str, Any], inputs: dict[str, str]) -> None:
+    """Make the run folder ready; parts of inputs that have changed since are put aside."""
+    run.prepare(settings)
+    if not (run.resume and run.interrupted):
+        write_json(run.partial / INPUTS, inputs)
+        return
+    before = json.loads((run.partial / INPUTS).read_text(encoding="utf-8"))
+    if before == inputs:
+        return
+    aside = run.partial / _INTERRUPTED
+    aside.mkdir(exist_ok=True)
+    info("the files have changed since the interrupted run: vectors of texts that they still have are reused")
+    for part in sorted(run.partial.glob(PARTS)):
+        part.rename(part_path(aside, len(list(aside.iterdir()))))
+    write_json(run.partial / INPUTS, inputs)
+
+
+def _vector_format(
+    run: RunFolder,
+    corpus: Corpus,
+    encoder: TextEncoder,
+    before: Store | None,
+    dtype: str,
+    truncate_dim: int | None,
+) -> tuple[VectorFormat, Encoded | None]:
+    """How vectors are stored, decided once for a run and all its updates."""
+    path = run.partial / _FORMAT
+    if path.exists():
+        return VectorFormat.from_dict(json.loads(path.read_text(encoding="utf-8"))), None
+    vectors, first = (
+        (before.vector_format, None) if before else calibrate(corpus, encoder, dtype, truncate_dim)
+    )
+    write_json(path, vectors.to_dict())
+    return vectors, first
+
+
+def _earlier(run: RunFolder, before: Store | None, like: dict[str, Any]) -> Earlier | None:
+    """The vectors that are there already: of the store that is updated, and of a run with other inputs."""
+    aside = run.partial / _INTERRUPTED
+    parts = [(path.name, read_part(path).results) for path in sorted(aside.glob(PARTS))]
+    stores = ([before] if before else []) + ([parts_as_store(aside, parts, like)] if parts else [])
+    return Earlier(run.partial / f"index-{len(parts)}", stores) if stores else None
+
+
+def _run(corpus: Corpus, encode: ChunkEncoder, run: RunFolder) -> list[Part]:
+    """Embed every chunk that has no part yet; returns all parts in order."""
+    folder = run.partial
+    if done := sum(1 for _ in folder.glob(PARTS)):
+        info(f"resuming after {done:,} shards")
+    parts = []
+    with progress("embedding", corpus.count(), CHUNK_ROWS) as advance:
+        for rows in corpus.chunks():
+            path = part_path(folder, rows.number)
+            if not path.exists():
+                _write(path, encode(rows))
+            parts.append(read_part(path))
+            advance(rows.read)
+    return parts
+
+
+def _write(path: Path, shard: Shard) -> None:
+    """Write a part; its rejected rows come first, since the part shows that both are there."""
+    rows = shard.rows
+    if rows.rejected:
+        lines = [json_text(vars(rejected)) for rejected in rows.rejected]
+        text = "".join(f"{line}\n" for line in lines)
+        path.with_suffix(REJECTED_ENDING).write_text(text, encoding="utf-8")
+    write_part(path, shard.table, shard.facts, rows.read, len(rows.rejected))
+
+
+def _counts(parts: Sequence[Part]) -> dict[str, Any]:
+    rejected: Counter[str] = Counter()
+    for part in parts:
+        rejected.update(part.facts["rejected"])
+    sums = {key: sum(part.facts[key] for part in parts) for key in ("embedded", "reused", "clipped")}
+    rows = sum(part.results for part in parts)
+    return {
+        "read": sum(part.rows for part in parts),
+        "rows": rows,
+        "rejected": dict(rejected.most_common()),
+        **sums,
+    }
+
+
+def _report(output: Path, counts: dict[str, Any], dim: int) -> None:
+    info(
+        f"{output}: {counts['rows']:,} rows, {counts['embedded']:,} texts embedded, {counts['reused']:,} rows reused"
+    )
+    for reason, count in counts["rejected"].items():
+        info(f"  {count:,} rows without a vector: {reason} ({output / REJECTED})")
+    if counts["clipped"] > _CLIPPED * counts["rows"] * dim:
+        warn(
+            f"{counts['clipped'] / (counts['rows'] * dim):.1%} of the numbers are beyond the range of the first "
+            f"{WINDOW:,} texts and clipped: mix the texts, or use vector_dtype='float16'"
+        )

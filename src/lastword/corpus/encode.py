@@ -1,0 +1,165 @@
+"""A chunk of rows → a shard: each distinct text once, the same table for the same rows wherever it runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lastword.corpus.reuse import Earlier
+from lastword.corpus.texts import Corpus, Rows, require_new
+from lastword.corpus.vectors import VectorFormat
+from lastword.encoder import TextEncoder, encode_distinct
+from lastword.errors import RequestError, TableError, WorkError
+from lastword.files.plain_json import json_text
+from lastword.geometry import unit
+
+ROLE = "document"
+WINDOW = 4096
+"""Texts that the model gets together; the first ones of a corpus decide the range of int8."""
+_METADATA = b"lastword.vectors"  # key in the metadata of a shard
+_MOST_REFUSED = 100  # texts of a window
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A window of texts.
+
+    Attributes:
+        texts: n distinct texts.
+        vectors: (m, dim) float32, of those that the model took.
+        refused: the n - m others, each with the reason.
+    """
+
+    texts: list[str]
+    vectors: np.ndarray
+    refused: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a chunk became.
+
+    Attributes:
+        rows: the chunk, without the texts that the model refused.
+        table: its columns and the vectors.
+        facts: counts, JSON values.
+    """
+
+    rows: Rows
+    table: pa.Table
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChunkEncoder:
+    """Rows → a shard.
+
+    Attributes:
+        encoder: the model.
+        vectors: how vectors are stored.
+        column: name of their column.
+        first: the first window of the corpus, which need not be encoded again.
+        earlier: texts that have a vector.
+    """
+
+    encoder: TextEncoder
+    vectors: VectorFormat
+    column: str
+    first: Encoded | None = None
+    earlier: Earlier | None = None
+
+    def __call__(self, rows: Rows) -> Shard:
+        """Encode a chunk."""
+        require_new(rows.table, self.column, "the input")
+        texts = list(dict.fromkeys(rows.texts))
+        stored = self.earlier.find(texts) if self.earlier else {}
+        known, refused, clipped = set(stored), dict[str, str](), 0
+        for window in self._windows([text for text in texts if text not in known]):
+            refused |= window.refused
+            vectors = shortened(window.vectors, self.vectors.dim)
+            clipped += self.vectors.clipped(vectors)
+            taken = [text for text in window.texts if text not in window.refused]
+            stored |= dict(zip(taken, self.vectors.store(vectors), strict=True))
+        rows = rows.without(
+            {row: refused[text] for row, text in enumerate(rows.texts) if text in refused} if refused else {}
+        )
+        column = np.empty((len(rows.texts), self.vectors.width), self.vectors.stored_dtype)
+        for row, text in enumerate(rows.texts):
+            column[row] = stored[text]
+        table = rows.table.append_column(self.column, self.vectors.column(column))
+        facts = {
+            "embedded": len(texts) - len(known) - len(refused), "clipped": clipped,
+            "reused": sum(text in known for text in rows.texts),
+            "rejected": dict(Counter(rejected.reason for rejected in rows.rejected)),
+        }  # fmt: skip
+        metadata = {_METADATA: json_text(self.vectors.to_dict()).encode()}
+        return Shard(rows, table.replace_schema_metadata(metadata), facts)
+
+    def _windows(self, texts: list[str]) -> Iterator[Encoded]:
+        for start in range(0, len(texts), WINDOW):
+            window = texts[start : start + WINDOW]
+            same = self.first and self.first.texts == window
+            yield self.first if same and self.first else encode_window(self.encoder, window)
+
+
+def encode_window(encoder: TextEncoder, texts: list[str]) -> Encoded:
+    """Embed distinct texts; those that the model refuses, such as one without a token, are found by halving.
+
+    Raises:
+        RequestError, WorkError: it refuses many.
+    """
+    refused: dict[str, str] = {}
+
+    def encode(part: Sequence[str]) -> list[np.ndarray]:
+        try:
+            return [np.asarray(encode_distinct(encoder, part, ROLE), np.float32)]
+        except (RequestError, WorkError) as error:
+            if len(part) > 1:
+                half = len(part) // 2
+                return encode(part[:half]) + encode(part[half:])
+            refused[part[0]] = "no token" if isinstance(error, RequestError) else "no finite vector"
+            if len(refused) > _MOST_REFUSED:
+                raise
+            return []
+
+    parts = encode(texts)
+    return Encoded(texts, np.concatenate(parts) if parts else np.empty((0, 0), np.float32), refused)
+
+
+def shortened(vectors: np.ndarray, dim: int) -> np.ndarray:
+    """The first dimensions, scaled to length 1; vectors of `dim` dimensions are unchanged."""
+    if not len(vectors):
+        return np.empty((0, dim), np.float32)
+    return vectors if vectors.shape[1] == dim else unit(vectors[:, :dim])
+
+
+def calibrate(
+    corpus: Corpus, encoder: TextEncoder, dtype: str, truncate_dim: int | None
+) -> tuple[VectorFormat, Encoded]:
+    """The format of the vectors, and the first window of texts, which decide it.
+
+    Raises:
+        RequestError: vectors have fewer dimensions than `truncate_dim`.
+        TableError: no row has a usable text.
+    """
+    reasons: Counter[str] = Counter()
+    for rows in corpus.chunks():
+        reasons.update(rejected.reason for rejected in rows.rejected)
+        window = list(dict.fromkeys(rows.texts))[:WINDOW]
+        encoded = encode_window(encoder, window) if window else None
+        if encoded and len(encoded.vectors):
+            dim = encoded.vectors.shape[1]
+            if truncate_dim is not None and not 1 <= truncate_dim <= dim:
+                raise RequestError(
+                    f"truncate_dim={truncate_dim}: vectors have {dim} dimensions; use 1 … {dim}"
+                )
+            vectors = shortened(encoded.vectors, truncate_dim or dim)
+            return VectorFormat.calibrated(dtype, vectors), encoded
+        reasons.update(encoded.refused.values() if encoded else ())
+    counted = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
+    raise TableError(f"no row of the input has a usable text in {corpus.text_column!r}: {counted}")

@@ -1,0 +1,174 @@
+"""A store: the vectors of a corpus, and its rows, in a folder with a manifest; opened by whatever uses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from lastword.corpus.vectors import VectorFormat
+from lastword.encoder import TextEncoder
+from lastword.errors import MissingFileError, ModelError, RequestError
+
+# Readers of folders of Parquet files leave out names that begin with "_".
+MANIFEST, REJECTED = "_manifest.json", "_rejected.jsonl"
+FORMAT = 1
+"""Version of the layout."""
+_SHARDS_IN_MEMORY = 4
+
+
+@dataclass(frozen=True)
+class Store:
+    """Vectors and rows of a corpus.
+
+    Attributes:
+        folder: where it is.
+        manifest: what is known of it, JSON values: `model` (name, identity), `vectors` (column, dtype, dim,
+            calibration), `text_column`, `columns`, `rows`, `shards` (file and rows of each), `inputs` (file →
+            fingerprint), `counts`.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path, model: TextEncoder | None = None) -> Store:
+        """Open a store.
+
+        Args:
+            folder: what `embed_corpus` wrote.
+            model: refuse a store whose vectors are of another model.
+
+        Raises:
+            MissingFileError: no such folder, or no store.
+            ModelError: the vectors are of another model.
+        """
+        path = Path(folder) / MANIFEST
+        if not path.is_file():
+            found = "has no manifest" if Path(folder).is_dir() else "does not exist"
+            raise MissingFileError(f"{folder} {found}: give a folder that `lastword embed` wrote")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] > FORMAT:
+            raise RequestError(
+                f"{folder} was written by a newer lastword (format {manifest['format']}, this one knows {FORMAT}): "
+                "update lastword"
+            )
+        store = cls(Path(folder), manifest)
+        if model is not None:
+            store.require_model(model)
+        return store
+
+    def require_model(self, model: TextEncoder) -> None:
+        """Refuse a model that did not make the vectors.
+
+        Raises:
+            ModelError: see the message.
+        """
+        if self.identity != model.identity:
+            name = getattr(model, "name", None) or model.identity
+            settings = "the same model with other settings" if name == self.model else f"not {name}"
+            raise ModelError(
+                f"{self.folder} has vectors of {self.model} ({self.identity[:12]}), {settings} "
+                f"({model.identity[:12]}); give the model and settings that it was made with"
+            )
+
+    def __len__(self) -> int:
+        return int(self.manifest["rows"])
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self.manifest["model"]["name"])
+
+    @property
+    def identity(self) -> str:
+        """Identity of the model."""
+        return str(self.manifest["model"]["identity"])
+
+    @property
+    def text_column(self) -> str:
+        """Column of the texts."""
+        return str(self.manifest["text_column"])
+
+    @property
+    def vector_column(self) -> str:
+        """Column of the vectors."""
+        return str(self.manifest["vectors"]["column"])
+
+    @cached_property
+    def vector_format(self) -> VectorFormat:
+        """How the vectors are stored."""
+        return VectorFormat.from_dict(self.manifest["vectors"])
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns but that of the vectors."""
+        return list(self.manifest["columns"])
+
+    def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows, a shard at a time, in the order of the inputs.
+
+        Args:
+            columns: which; None is all, the vectors included.
+        """
+        for number in range(len(self.manifest["shards"])):
+            yield self.shard(number, columns)
+
+    def shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of one shard."""
+        path = self.folder / self.manifest["shards"][number]["file"]
+        return pa.parquet.read_table(path, columns=None if columns is None else list(columns))
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows; `columns` None is all but the vectors."""
+        return pa.concat_tables(self.shards(self.columns if columns is None else columns))
+
+    def vectors(self) -> Iterator[np.ndarray]:
+        """Yield (n, dim) float32, a shard at a time, in constant memory."""
+        for table in self.shards([self.vector_column]):
+            yield self.vector_format.restore(self.stored(table))
+
+    def matrix(self) -> np.ndarray:
+        """All vectors, (rows, dim) float32, in memory."""
+        return np.concatenate(list(self.vectors()))
+
+    def stored(self, table: pa.Table) -> np.ndarray:
+        """The vectors of a table of rows as they are stored, (n, width)."""
+        return self.vector_format.from_column(table[self.vector_column])
+
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows by their numbers, from 0; fast for those of few shards.
+
+        Args:
+            rows: n numbers, in any order.
+            columns: which; None is all.
+        """
+        rows = np.asarray(rows, np.int64)
+        shard_of = np.searchsorted(self._ends, rows, side="right")
+        chosen = [int(shard) for shard in np.unique(shard_of)]
+        tables, order = [], []
+        for shard in chosen:
+            (at,) = (shard_of == shard).nonzero()
+            start = 0 if shard == 0 else int(self._ends[shard - 1])
+            tables.append(
+                self._recent(shard, None if columns is None else tuple(columns)).take(rows[at] - start)
+            )
+            order.append(at)
+        back = np.empty(len(rows), np.int64)
+        back[np.concatenate(order)] = np.arange(len(rows))
+        return pa.concat_tables(tables).take(back)
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum([shard["rows"] for shard in self.manifest["shards"]])
+
+    @cached_property
+    def _recent(self) -> Any:
+        return lru_cache(_SHARDS_IN_MEMORY)(self.shard)

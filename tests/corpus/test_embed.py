@@ -1,0 +1,434 @@
+"""A corpus becomes a store: every row with its columns and vector, in order, whatever happens on the way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import feather
+
+from lastword import Store, embed_corpus
+from lastword.corpus import texts as texts_module
+from lastword.embedding import Embedder
+from lastword.errors import (
+    ExistingOutputError,
+    MissingFileError,
+    ModelError,
+    RequestError,
+    TableError,
+    WorkError,
+)
+from tests.corpus.hashing import HashEncoder
+
+Refused = Callable[..., str]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Chunks of few rows, so that few rows make several shards."""
+    monkeypatch.setattr(texts_module, "CHUNK_ROWS", 10)
+    return 10
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "texts.csv", range(35))
+
+
+def write_rows(path: Path, numbers: Any) -> Path:
+    path.write_text("text,number\n" + "".join(f"text of row {n},{n}\n" for n in numbers))
+    return path
+
+
+def vectors_of(texts: list[str], identity: str = "hash-1") -> np.ndarray:
+    return HashEncoder(identity).encode(texts)
+
+
+def assert_complete(folder: Path, texts: list[str]) -> None:
+    """Each text once, in order, with its own vector."""
+    store = Store.open(folder)
+    assert store.table(["text"])["text"].to_pylist() == texts
+    assert np.array_equal(store.matrix(), vectors_of(texts))
+
+
+def test_vectors_are_those_of_the_embedder(load: Callable[..., Embedder], tmp_path: Path) -> None:
+    """With the prompt for documents, in the order of the rows, and beside all columns with their types."""
+    embedder = load(prompts={"document": "a text: "})
+    table = pa.table({
+        "id": pa.array([7, 8, 9], pa.int16()), "text": ["a cat", "the river was low", "a cat"],
+        "tags": [["x"], [], None], "when": pa.array([1, None, 3], pa.timestamp("ns", "UTC")),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "in.parquet")
+    result = embed_corpus(tmp_path / "in.parquet", tmp_path / "out", embedder)
+    assert (result.rows, result.embedded, result.dim) == (3, 2, 32)
+    store = Store.open(tmp_path / "out", embedder)
+    assert store.table().equals(table)
+    np.testing.assert_allclose(store.matrix(), embedder.encode_document(table["text"].to_pylist()), atol=1e-6)
+    whole = pq.read_table(tmp_path / "out")
+    assert whole.schema.field("vector").type == pa.list_(pa.float32(), 32)
+    assert whole.num_rows == len(store) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["a.parquet", "a.arrow", "a.feather", "a.csv", "a.tsv", "a.jsonl", "a.csv.gz", "a.txt"]
+)
+def test_every_format_gives_the_same_store(tmp_path: Path, name: str, small_chunks: int) -> None:
+    texts, path = [f"text {n}" for n in range(25)], tmp_path / name
+    if name.endswith((".arrow", ".feather")):
+        feather.write_feather(pa.table({"text": texts}), path)
+    elif name.endswith(".parquet"):
+        pq.write_table(pa.table({"text": texts}), path)
+    else:
+        lines = [json.dumps({"text": text}) if "json" in name else text for text in texts]
+        content = "\n".join([*(["text"] if "sv" in name else []), *lines]).encode()
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    embed_corpus(path, tmp_path / "out", HashEncoder())
+    assert_complete(tmp_path / "out", texts)
+    assert [shard["rows"] for shard in Store.open(tmp_path / "out").manifest["shards"]] == [10, 10, 5]
+
+
+def test_several_files_patterns_and_addresses(tmp_path: Path, small_chunks: int) -> None:
+    import fsspec
+
+    for part in range(3):
+        write_rows(tmp_path / f"part-{part}.csv", range(part * 7, part * 7 + 7))
+    texts = [f"text of row {n}" for n in range(21)]
+    for inputs in (
+        str(tmp_path / "part-*.csv"), [tmp_path / f"part-{part}.csv" for part in range(3)],
+        [str(tmp_path / "**" / "part-[01].csv"), tmp_path / "part-2.csv"], f"file://{tmp_path}/part-?.csv",
+    ):  # fmt: skip
+        embed_corpus(inputs, tmp_path / "out", HashEncoder(), overwrite=True)
+        assert_complete(tmp_path / "out", texts)
+    memory = fsspec.filesystem("memory")
+    for part in range(3):
+        memory.pipe(f"/bucket/part-{part}.csv", (tmp_path / f"part-{part}.csv").read_bytes())
+    embed_corpus("memory://bucket/*.csv", tmp_path / "out", HashEncoder(), overwrite=True)
+    assert_complete(tmp_path / "out", texts)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "width", "tolerance"),
+    [("float32", 16, 0), ("float16", 16, 1e-3), ("int8", 16, 6e-3), ("binary", 2, None)],
+)
+def test_vectors_are_read_back_in_every_format(
+    tmp_path: Path, csv: Path, dtype: str, width: int, tolerance: float | None
+) -> None:
+    embed_corpus(csv, tmp_path / "out", HashEncoder(), vector_dtype=dtype)
+    store, expected = Store.open(tmp_path / "out"), vectors_of([f"text of row {n}" for n in range(35)])
+    kind = pa.uint8() if dtype == "binary" else pa.from_numpy_dtype(np.dtype(dtype))
+    assert pq.read_table(tmp_path / "out").schema.field("vector").type == pa.list_(kind, width)
+    if tolerance is None:
+        assert np.array_equal(store.matrix() > 0, expected > 0)
+        assert np.allclose(np.linalg.norm(store.matrix(), axis=1), 1)
+    else:
+        np.testing.assert_allclose(store.matrix(), expected, atol=tolerance)
+
+
+def test_int8_is_that_of_sentence_transformers(tmp_path: Path, csv: Path) -> None:
+    from sentence_transformers.util.quantization import quantize_embeddings
+
+    embed_corpus(csv, tmp_path / "out", HashEncoder(), vector_dtype="int8")
+    store, vectors = Store.open(tmp_path / "out"), vectors_of([f"text of row {n}" for n in range(35)])
+    theirs = quantize_embeddings(
+        vectors, "int8", ranges=np.array([store.vector_format.low, store.vector_format.high])
+    )
+    ours = store.stored(store.shard(0))
+    assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1, "they truncate, we round"
+    embed_corpus(csv, tmp_path / "bits", HashEncoder(), vector_dtype="binary")
+    bits = Store.open(tmp_path / "bits")
+    assert np.array_equal(bits.stored(bits.shard(0)), quantize_embeddings(vectors, "ubinary"))
+
+
+def test_truncated_vectors_have_length_1(tmp_path: Path, csv: Path, refused: Refused) -> None:
+    embed_corpus(csv, tmp_path / "out", HashEncoder(), truncate_dim=5)
+    matrix, full = Store.open(tmp_path / "out").matrix(), vectors_of([f"text of row {n}" for n in range(35)])
+    np.testing.assert_allclose(
+        matrix, full[:, :5] / np.linalg.norm(full[:, :5], axis=1, keepdims=True), atol=1e-6
+    )
+    message = refused(RequestError, embed_corpus, csv, tmp_path / "no", HashEncoder(), truncate_dim=17)
+    assert message == "truncate_dim=17: vectors have 16 dimensions; use 1 … 16"
+    assert not (tmp_path / "no.partial").exists()
+
+
+def test_rows_without_a_usable_text_are_listed(tmp_path: Path, small_chunks: int) -> None:
+    cells: list[Any] = [
+        "a",
+        "",
+        "b",
+        None,
+        5,
+        " ",
+        "tokenless",
+        ["x"],
+        "diverging",
+        "c",
+        "\ud83d",
+        "d",
+        "tokenless",
+    ]
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps({"text": cell, "n": n}) + "\n" for n, cell in enumerate(cells)))
+    result = embed_corpus(path, tmp_path / "out", HashEncoder())
+    assert_complete(tmp_path / "out", ["a", "b", "c", "d"])
+    listed = [json.loads(line) for line in (tmp_path / "out" / "_rejected.jsonl").read_text().splitlines()]
+    assert {row["row"]: row["reason"] for row in listed} == {
+        1: "empty", 3: "null", 4: "int", 5: "empty", 6: "no token", 7: "list", 8: "no finite vector",
+        10: "half a character", 12: "no token",
+    }  # fmt: skip
+    assert {row["file"] for row in listed} == {str(path)}
+    assert result.rejected == {
+        "empty": 2, "no token": 2, "null": 1, "int": 1, "list": 1, "no finite vector": 1, "half a character": 1
+    }  # fmt: skip
+
+
+def test_texts_of_parquet_that_are_no_utf8(tmp_path: Path) -> None:
+    cells = pa.array([b"good", b"bad \xff byte", b"fine"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": cells}), tmp_path / "in.parquet")
+    embed_corpus(tmp_path / "in.parquet", tmp_path / "out", HashEncoder())
+    assert_complete(tmp_path / "out", ["good", "fine"])
+    assert '"row": 1, "reason": "not UTF-8 at byte 4"' in (tmp_path / "out" / "_rejected.jsonl").read_text()
+
+
+def test_bytes_that_are_no_text_are_found_before_the_model_is_asked(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes("größe\n".encode() * 500_000 + b"gr\xf6\xdfe\n")
+    encoder = HashEncoder()
+    message = refused(TableError, embed_corpus, path, tmp_path / "out", encoder)
+    assert message.startswith(f"{path}, line 500001: byte 0xf6 is not utf-8; pass encoding=")
+    assert not encoder.encoded
+
+
+def test_equal_texts_are_embedded_once(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("same\nother\n" * 20_000)
+    encoder = HashEncoder()
+    result = embed_corpus(tmp_path / "in.txt", tmp_path / "out", encoder)
+    assert_complete(tmp_path / "out", ["same", "other"] * 20_000)
+    assert result.embedded == 6, "two in each of three shards"
+    assert encoder.encoded == ["same", "other"]
+
+
+def test_columns_that_differ(tmp_path: Path, refused: Refused, said: list[str], small_chunks: int) -> None:
+    """A missing column is null, numbers and texts become text; a file without texts is refused."""
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "a{n}", "x": {n}}}\n' for n in range(12)))
+    (tmp_path / "b.jsonl").write_text('{"text": "b", "x": 0.5, "y": "new"}\n' * 9)
+    (tmp_path / "c.jsonl").write_text('{"text": "c", "x": "seven", "y": "new"}\n')
+    paths = [tmp_path / f"{name}.jsonl" for name in "abc"]
+    embed_corpus(paths, tmp_path / "out", HashEncoder())
+    store = Store.open(tmp_path / "out")
+    assert store.columns == ["text", "x", "y"]
+    rows = store.table().to_pylist()
+    assert rows[3] == {"text": "a3", "x": "3", "y": None}
+    assert rows[12] == {"text": "b", "x": "0.5", "y": "new"}
+    assert rows[21] == {"text": "c", "x": "seven", "y": "new"}
+    assert said[0] == f"{paths[1]} and {paths[0]} do not have the same columns (y): missing cells are null"
+    assert pq.read_table(tmp_path / "out").num_rows == 22, "all shards have the same columns"
+    write_rows(tmp_path / "d.csv", range(3)).write_text("body,title\na b c,d e f\n")
+    message = refused(TableError, embed_corpus, [*paths, tmp_path / "d.csv"], tmp_path / "no", HashEncoder())
+    assert message == f"{tmp_path / 'd.csv'} has no column 'text'; its columns are: body, title"
+
+
+def test_an_interrupted_run_resumes(tmp_path: Path, csv: Path, refused: Refused, small_chunks: int) -> None:
+    class Stops(HashEncoder):
+        def encode(self, texts: Any, /) -> np.ndarray:
+            if "text of row 25" in texts:
+                raise KeyboardInterrupt
+            return super().encode(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_corpus(csv, tmp_path / "out", Stops())
+    assert refused(ExistingOutputError, embed_corpus, csv, tmp_path / "out", HashEncoder()).endswith(
+        "has an interrupted run: pass resume=True to continue it or overwrite=True to start over"
+    )
+    message = refused(RequestError, embed_corpus, csv, tmp_path / "out", HashEncoder("hash-2"), resume=True)
+    assert message.startswith("resume=True: model was 'hash-1' and is now 'hash-2'")
+    encoder = HashEncoder()
+    embed_corpus(csv, tmp_path / "out", encoder, resume=True)
+    assert encoder.encoded == [f"text of row {n}" for n in range(20, 35)]
+    assert_complete(tmp_path / "out", [f"text of row {n}" for n in range(35)])
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_a_run_resumes_with_corrected_files(tmp_path: Path, small_chunks: int) -> None:
+    """What is wrong in row 1500 is mended; what was embedded until there is not embedded again."""
+    path = tmp_path / "in.csv"
+    lines = [f"text of row {n},{n}" for n in range(1600)]
+    path.write_text("\n".join(["text,number", *lines[:1500], "one,cell,too many", *lines[1501:]]))
+    for _ in range(2):
+        with pytest.raises(TableError, match=r"line 1502 has 3 cells"):
+            embed_corpus(path, tmp_path / "out", HashEncoder(), resume=True)
+    path.write_text("\n".join(["text,number", "a new row,0", *lines]))
+    encoder = HashEncoder()
+    result = embed_corpus(path, tmp_path / "out", encoder, resume=True)
+    assert encoder.encoded == ["a new row", *(f"text of row {n}" for n in range(1020, 1600))]
+    assert (result.embedded, result.reused) == (581, 1020)
+    assert_complete(tmp_path / "out", ["a new row", *(f"text of row {n}" for n in range(1600))])
+
+
+def test_an_update_embeds_new_and_changed_texts_only(tmp_path: Path, csv: Path, small_chunks: int) -> None:
+    embed_corpus(csv, tmp_path / "out", HashEncoder(), vector_dtype="int8", update=True)
+    stored = Store.open(tmp_path / "out").matrix()
+    numbers = [100, *range(5), 101, *range(6, 35), *range(35, 50)]
+    write_rows(csv, numbers)
+    encoder = HashEncoder()
+    result = embed_corpus(csv, tmp_path / "out", encoder, vector_dtype="int8", update=True)
+    assert encoder.encoded == [f"text of row {n}" for n in (100, 101, *range(35, 50))]
+    assert (result.embedded, result.reused) == (17, 34)
+    store = Store.open(tmp_path / "out")
+    assert store.table(["number"])["number"].to_pylist() == [str(n) for n in numbers]
+    assert np.array_equal(store.matrix()[1:6], stored[:5])
+    assert np.array_equal(store.matrix()[7:36], stored[6:])
+    np.testing.assert_allclose(
+        store.matrix()[1:6], vectors_of([f"text of row {n}" for n in range(5)]), atol=6e-3
+    )
+
+
+def test_an_update_of_another_model_is_refused(tmp_path: Path, csv: Path, refused: Refused) -> None:
+    out = tmp_path / "out"
+    embed_corpus(csv, out, HashEncoder())
+    settings = {"update": True, "truncate_dim": 8}
+    assert refused(ModelError, embed_corpus, csv, out, HashEncoder("other"), update=True) == (
+        f"{out} has vectors of hashing (hash-1), the same model with other settings (other); give the model and "
+        "settings that it was made with"
+    )
+    assert refused(ModelError, embed_corpus, csv, out, HashEncoder(), **settings) == (
+        f"{out} was made with truncate_dim=None, not 8: pass the same for an update, or choose another path"
+    )
+    assert refused(ModelError, Store.open, out, HashEncoder("other")).startswith(
+        f"{out} has vectors of hashing"
+    )
+    assert refused(RequestError, embed_corpus, csv, out, HashEncoder(), update=True, overwrite=True) == (
+        "update=True keeps vectors that overwrite=True would discard: give one of them"
+    )
+    assert_complete(out, [f"text of row {n}" for n in range(35)])
+
+
+def test_a_file_that_changes_meanwhile(
+    tmp_path: Path, csv: Path, refused: Refused, small_chunks: int
+) -> None:
+    class Appends(HashEncoder):
+        def encode(self, texts: Any, /) -> np.ndarray:
+            with csv.open("a") as file:
+                file.write("one more,1\n")
+            return super().encode(texts)
+
+    write_rows(csv, range(5000))
+    message = refused(WorkError, embed_corpus, csv, tmp_path / "out", Appends())
+    assert (
+        message == f"{csv} was changed while it was read: start again with resume=True when nothing writes it"
+    )
+    embed_corpus(csv, tmp_path / "out", HashEncoder(), resume=True)
+    added = len(csv.read_text().splitlines()) - 5001
+    assert_complete(tmp_path / "out", [f"text of row {n}" for n in range(5000)] + ["one more"] * added)
+
+
+def test_inputs_that_cannot_be_embedded(tmp_path: Path, csv: Path, refused: Refused) -> None:
+    def message(kind: type[Exception], *inputs: Any, **settings: Any) -> str:
+        return refused(kind, embed_corpus, inputs, tmp_path / "out", HashEncoder(), **settings)
+
+    (tmp_path / "blank.txt").write_text("\n \n")
+    assert message(TableError, tmp_path / "blank.txt") == (
+        "no row of the input has a usable text in 'text': empty (2)"
+    )
+    assert message(MissingFileError, f"{tmp_path}/*.none") == (
+        f"no file matches {tmp_path}/*.none: give a pattern of files that exist"
+    )
+    assert message(RequestError, csv, csv) == (
+        f"{csv} is given twice: its rows would be embedded twice; give it once"
+    )
+    assert message(RequestError) == "no input: give at least one file"
+    assert message(TableError, csv, vector_column="number") == (
+        f"{csv} has a column 'number': name that of the vectors otherwise, vector_column=…"
+    )
+    assert message(RequestError, csv, vector_dtype="int4").startswith("unknown vector_dtype 'int4'")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.txt", "texts.csv"]
+
+
+def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from lastword import embed_corpus;"
+        "from tests.corpus.hashing import HashEncoder; embed_corpus('-', sys.argv[1], HashEncoder())"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out"), str(ROOT)], input=b"one\ntwo\n", check=True
+    )
+    assert_complete(tmp_path / "out", ["one", "two"])
+
+
+RUN = """
+import sys, time
+sys.path.insert(0, sys.argv[3])
+from lastword.corpus import texts
+from lastword.corpus.embed import embed_corpus
+from tests.corpus.hashing import HashEncoder
+texts.CHUNK_ROWS = 40
+class Slow(HashEncoder):
+    def encode(self, texts):
+        time.sleep(0.003)
+        return super().encode(texts)
+print("started", flush=True)
+result = embed_corpus(sys.argv[1], sys.argv[2], Slow(), resume=True, update=True, vector_dtype="int8")
+print(result.rows, next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def test_ten_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    rng, folder = random.Random(5), tmp_path / "out.partial"
+    cells = [f"text {n}" if n % 37 else "" for n in range(4000)]
+    path = tmp_path / "in.csv"
+    path.write_text("text,n\n" + "".join(f"{cell},{n}\n" for n, cell in enumerate(cells)))
+    kills, parts = 0, 0
+    for _ in range(10):
+        child = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(path), str(tmp_path / "out"), str(ROOT)], stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        wanted = parts + rng.randint(0, 9)
+        while len(list(folder.glob("part-*.parquet"))) < wanted and child.poll() is None:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.05))
+        child.send_signal(signal.SIGKILL)
+        kills += child.wait() == -signal.SIGKILL
+        child.stdout.close()
+        parts = len(list(folder.glob("part-*.parquet")))
+    assert kills == 10
+    assert parts < 100, "all were killed while they worked"
+    subprocess.run([sys.executable, "-c", RUN, str(path), str(tmp_path / "out"), str(ROOT)], check=True)
+    subprocess.run([sys.executable, "-c", RUN, str(path), str(tmp_path / "whole"), str(ROOT)], check=True)
+    killed, whole = Store.open(tmp_path / "out"), Store.open(tmp_path / "whole")
+    assert killed.table().equals(whole.table())
+    assert killed.table(["n"])["n"].to_pylist() == [str(n) for n in range(4000) if n % 37]
+    assert np.array_equal(killed.matrix(), whole.matrix())
+    assert (tmp_path / "out" / "_rejected.jsonl").read_bytes() == (
+        tmp_path / "whole" / "_rejected.jsonl"
+    ).read_bytes()
+    assert killed.manifest == whole.manifest
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+    """Ten times the rows take about the same memory, in processes of their own."""
+    peaks = []
+    code = RUN.replace("texts.CHUNK_ROWS = 40", "").replace("time.sleep(0.003)", "")
+    for count in (20_000, 200_000):
+        path = write_rows(tmp_path / f"{count}.csv", range(count))
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(path), str(tmp_path / f"out{count}"), str(ROOT)],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        rows, peak = run.stdout.split()[1:]
+        assert int(rows) == count
+        peaks.append(int(peak) / 1024)
+    assert peaks[1] < peaks[0] + 60, peaks

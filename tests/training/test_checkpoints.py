@@ -1,0 +1,76 @@
+"""The folder of checkpoints: what is written, and what a resumed run finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lastword.config import train_config
+from lastword.embedding import Embedder
+from lastword.training.adapter import adapter_weights, add_adapter
+from lastword.training.checkpoints import Checkpoints, checkpoint_steps
+
+CONFIG = train_config({"rank": 2, "alpha": 4.0})
+
+
+@pytest.fixture
+def model(load: Callable[..., Embedder]) -> nn.Module:
+    model: nn.Module = load().backbone.model
+    add_adapter(model, CONFIG)
+    return model
+
+
+def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.1)
+
+
+def _train(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    for parameter in optimizer.param_groups[0]["params"]:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    return adapter_weights(model)
+
+
+def test_the_latest_checkpoint_is_loaded_with_its_optimizer(tmp_path: Path, model: nn.Module) -> None:
+    checkpoints, optimizer = Checkpoints(tmp_path), _optimizer(model)
+    weights = {}
+    for step in (10, 20):
+        weights[step] = _train(model, optimizer)
+        checkpoints.save(step, model, optimizer, CONFIG)
+    assert checkpoints.all() == [(step, tmp_path / f"step-{step:06d}") for step in (10, 20)]
+    assert [(path / "optimizer.pt").exists() for _, path in checkpoints.all()] == [False, True]
+    assert not list(tmp_path.glob(".*")), "nothing half-written is left"
+    _train(model, optimizer)
+    (tmp_path / "step-000030").mkdir()  # one that was killed before its optimizer was written
+    checkpoints.log.write_text(
+        "".join(json.dumps({"step": step, "loss": step / 10}) + "\n" for step in range(1, 23))
+    )
+    with checkpoints.log.open("a") as log:
+        log.write('{"step": 5, "lo')
+    again = _optimizer(model)
+    assert checkpoints.resume(model, again) == 20
+    assert all(torch.equal(weight, weights[20][name]) for name, weight in adapter_weights(model).items())
+    assert again.state_dict()["state"][0]["step"] == 2
+    assert checkpoints.losses() == [step / 10 for step in range(1, 21)]
+
+
+def test_a_run_without_a_checkpoint_begins_with_an_empty_log(tmp_path: Path, model: nn.Module) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.resume(model, _optimizer(model)) == 0
+    assert not checkpoints.log.exists()
+    checkpoints.log.write_text('{"step": 1, "loss": 0.5}\n')
+    assert checkpoints.resume(model, _optimizer(model)) == 0
+    assert checkpoints.losses() == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "last"),
+    [(1, [1]), (10, [10]), (11, [10, 11]), (1000, [750, 1000]), (1001, [1000, 1001]), (1600, [1500, 1600])],
+)
+def test_the_last_step_is_always_saved_once(steps: int, last: list[int]) -> None:
+    assert checkpoint_steps(steps)[-2:] == last
