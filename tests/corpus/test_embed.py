@@ -240,6 +240,47 @@ def test_columns_that_differ(tmp_path: Path, refused: Refused, said: list[str], 
     assert message == f"{tmp_path / 'd.csv'} has no column 'text'; its columns are: body, title"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8", "binary"])
+@pytest.mark.parametrize("layout", ["parquet", "arrow", "npy", "lance"])
+def test_every_layout_has_the_same_rows(
+    tmp_path: Path, csv: Path, layout: str, dtype: str, small_chunks: int
+) -> None:
+    if layout == "lance":
+        pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lastword[lance]'")
+    out, plain = tmp_path / "out", tmp_path / "plain"
+    embed_corpus(csv, out, HashEncoder(), layout=layout, vector_dtype=dtype)
+    embed_corpus(csv, plain, HashEncoder(), vector_dtype=dtype)
+    store, expected = Store.open(out), Store.open(plain)
+    assert store.table().equals(expected.table())
+    assert np.array_equal(store.matrix(), expected.matrix())
+    assert [len(vectors) for vectors in store.vectors()] == [10, 10, 10, 5]
+    rows = np.array([33, 2, 2, 17])
+    assert store.take(rows).select(["text", "vector"]).equals(expected.take(rows).select(["text", "vector"]))
+    write_rows(csv, [*range(5, 35), 99])
+    encoder = HashEncoder()
+    embed_corpus(csv, out, encoder, layout=layout, vector_dtype=dtype, update=True)
+    assert encoder.encoded == ["text of row 99"]
+    assert np.array_equal(Store.open(out).matrix()[:30], expected.matrix()[5:])
+
+
+def test_files_of_the_layouts(tmp_path: Path, csv: Path) -> None:
+    embed_corpus(csv, tmp_path / "npy", HashEncoder(), layout="npy")
+    matrix = Store.open(tmp_path / "npy").matrix()
+    assert isinstance(matrix, np.memmap)
+    assert np.array_equal(np.load(tmp_path / "npy" / "vectors.npy"), matrix)
+    assert pq.read_table(tmp_path / "npy" / "rows.parquet").column_names == ["text", "number"]
+    embed_corpus(csv, tmp_path / "arrow", HashEncoder(), layout="arrow")
+    assert feather.read_table(tmp_path / "arrow" / "shard-00000000.arrow").num_rows == 35
+
+
+def test_a_lance_table_is_searched(tmp_path: Path, csv: Path) -> None:
+    lancedb = pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lastword[lance]'")
+    embed_corpus(csv, tmp_path / "out", HashEncoder(), layout="lance")
+    table = lancedb.connect(tmp_path / "out").open_table("rows")
+    query = vectors_of(["text of row 7"])[0]
+    assert table.search(query).limit(1).to_list()[0]["number"] == "7"
+
+
 def test_an_interrupted_run_resumes(tmp_path: Path, csv: Path, refused: Refused, small_chunks: int) -> None:
     class Stops(HashEncoder):
         def encode(self, texts: Any, /) -> np.ndarray:

@@ -123,6 +123,11 @@ class Corpus:
         """The column of the texts in the table of each chunk."""
         return self.columns[0]
 
+    @property
+    def reading(self) -> list[list[str | None]]:
+        """The files, and how they are read."""
+        return [[str(file.path), file.encoding, file.delimiter] for file in self.files]
+
     def require_readable(self) -> None:
         """Read text files to their end, so that bytes that are no text do not stop the work halfway.
 
