@@ -18,7 +18,7 @@ from lastword.corpus.layouts import LAYOUTS
 from lastword.corpus.on_ray import WorkerSetup, ray_shards
 from lastword.corpus.reuse import Earlier, parts_as_store
 from lastword.corpus.store import FORMAT, MANIFEST, REJECTED, Store
-from lastword.corpus.texts import CHUNK_BYTES, CHUNK_ROWS, Corpus
+from lastword.corpus.texts import CHUNK_ROWS, Corpus
 from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
@@ -143,7 +143,7 @@ def embed_corpus(
         if before:
             _require_same(before, encoder, stored)
         settings = {
-            "model": encoder.identity, "role": ROLE, **stored, "chunk": [CHUNK_ROWS, CHUNK_BYTES],
+            "model": encoder.identity, "role": ROLE, **stored, "chunk": [corpus.chunk_rows, corpus.chunk_bytes],
             "update": fingerprint(before.folder / MANIFEST) if before else None,
         }  # fmt: skip
         try:

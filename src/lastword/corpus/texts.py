@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,10 +88,13 @@ class Corpus:
     Attributes:
         files: in the order of the rows.
         columns: the column of the texts in each.
+        chunk_rows, chunk_bytes: limits of a chunk.
     """
 
     files: tuple[TableFile, ...]
     columns: tuple[str, ...]
+    chunk_rows: int = field(default_factory=lambda: CHUNK_ROWS)
+    chunk_bytes: int = field(default_factory=lambda: CHUNK_BYTES)
 
     @classmethod
     def find(cls, inputs: Source | Sequence[Source], text_column: str, new_column: str = "") -> Corpus:
@@ -164,10 +167,10 @@ class Corpus:
         for block in self._blocks():
             rest: _Block | None = block
             while rest is not None:
-                part, rest = rest.cut(CHUNK_ROWS - rows)
+                part, rest = rest.cut(self.chunk_rows - rows)
                 held.append(part)
                 rows, size = rows + len(part.cells), size + part.table.nbytes
-                if rows == CHUNK_ROWS or size > CHUNK_BYTES:
+                if rows == self.chunk_rows or size > self.chunk_bytes:
                     yield _chunk(number, held, self.text_column)
                     held, number, rows, size = [], number + 1, 0, 0
         if held:
