@@ -27,28 +27,10 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "embed_scaling.json"
 TEXTS = (10_000, 100_000, 1_000_000)
 WORKER_TEXTS = 4_000
-WORDS = [
-    "river",
-    "price",
-    "house",
-    "garden",
-    "letter",
-    "engine",
-    "winter",
-    "market",
-    "paper",
-    "stone",
-    "bread",
-    "window",
-    "music",
-    "doctor",
-    "train",
-    "village",
-    "island",
-    "copper",
-    "school",
-    "bridge",
-]
+WORDS = (
+    "river", "price", "house", "garden", "letter", "engine", "winter", "market", "paper", "stone", "bread", "window",
+    "music", "doctor", "train", "village", "island", "copper", "school", "bridge",
+)  # fmt: skip
 RUN = """
 import json, sys, time
 import lastword
