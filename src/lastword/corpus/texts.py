@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -164,7 +165,7 @@ class Corpus:
         """
         held: list[_Block] = []
         number = rows = size = 0
-        for block in self._blocks():
+        for block in chain.from_iterable(block.pieces(self.chunk_bytes) for block in self._blocks()):
             rest: _Block | None = block
             while rest is not None:
                 part, rest = rest.cut(self.chunk_rows - rows)
@@ -202,6 +203,14 @@ class _Block:
     start: int
     table: pa.Table
     cells: Cells
+
+    def pieces(self, most_bytes: int) -> Iterator[_Block]:
+        """The block, or its halves where it is larger, and so on."""
+        if self.table.nbytes <= most_bytes or len(self.cells) == 1:
+            yield self
+        else:
+            for half in self.cut(len(self.cells) // 2):
+                yield from half.pieces(most_bytes) if half else ()
 
     def cut(self, rows: int) -> tuple[_Block, _Block | None]:
         """The first rows, and the others."""
