@@ -55,7 +55,6 @@ TESTS = {
     "lastword.embedding.forward.tree": "forward/test_paths test_grid",
     "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
     "lastword.embedding.loading": "test_embedder test_backbone",
-    "lastword.embedding.pipeline": "test_embedder test_prompts",
     "lastword.embedding.tokenizer": "test_tokens test_template",
     "lastword.training.adapter": "test_targets test_wiring",
     "lastword.training.loop": "test_objectives test_wiring",
