@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import transformers
 
@@ -100,3 +101,15 @@ def test_the_appended_token_is_for_the_poolings_that_need_it(load: Load) -> None
     assert without.sum(1).tolist() == [length - 1 for length in batch.lengths]
     assert not (without & ~whole).any()
     assert [bool(without[row, length - 1]) for row, length in enumerate(batch.lengths)] == [False, False]
+
+
+@pytest.mark.parametrize("pooling", ["eos", "mean"])
+def test_states_before_the_final_norm_are_pooled_where_they_are_asked_for(load: Load, pooling: str) -> None:
+    pipeline = load(pooling=pooling).pipeline
+    (batch,) = pipeline.batches(pipeline.tokenize(["the river", "a car and a cat"]))
+    vectors = {norm: pipeline.variant(norm=norm).vectors(batch) for norm in ("pre", "post")}
+    for norm in ("pre", "post"):
+        ((_, hidden),) = pipeline.backbone.hidden(batch, [2], norm)
+        expected = Pooling(pooling)(hidden, batch.attention_mask)
+        torch.testing.assert_close(vectors[norm], expected, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(vectors["pre"], vectors["post"], atol=0.1)
