@@ -331,10 +331,10 @@ def test_scores_with_one_start_and_with_several_are_combined_half_by_half() -> N
 
 def test_draws_are_scaled_where_values_take_different_numbers_of_them() -> None:
     all_draws = made(0.5, draws=(0.4, 0.5, 0.6, 0.5))
-    single = dataclasses.replace(all_draws, mean_of=1, draws=(0.3, 0.5, 0.5, 0.5))
-    mean = combine([all_draws, single])
-    # The value of the second is spread as one draw: twice as wide as the mean of its four.
-    scaled = np.array([0.45 + 2 * x for x in (-0.15, 0.05, 0.05, 0.05)])
+    of_two = dataclasses.replace(all_draws, mean_of=2, draws=(0.3, 0.5, 0.5, 0.5))
+    mean = combine([all_draws, of_two])
+    # The variance of the second value is that of the mean of two draws: twice that of the mean of four.
+    scaled = np.array([0.45 + math.sqrt(2) * x for x in (-0.15, 0.05, 0.05, 0.05)])
     assert mean.mean_of is None
     assert mean.draws == pytest.approx(((scaled + np.array(all_draws.draws)) / 2).tolist())
     none = dataclasses.replace(all_draws, draws=(), mean_of=1)

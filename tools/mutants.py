@@ -57,10 +57,8 @@ TESTS = {
     "lastword.embedding.loading": "test_embedder test_backbone",
     "lastword.embedding.pipeline": "test_embedder test_prompts",
     "lastword.embedding.tokenizer": "test_tokens test_template",
-    "lastword.embedding.weights": "test_stack test_folder",
     "lastword.training.adapter": "test_targets test_wiring",
     "lastword.training.loop": "test_objectives test_wiring",
-    "lastword.training.objectives": "test_objectives test_wiring",
     "lastword.training.plan": "test_limits test_wiring",
     "lastword.training.run": "test_wiring test_inputs",
     "lastword.training.settings": "test_wiring",
@@ -119,8 +117,9 @@ def changes_of(module: str, mutated: MutatedFile) -> dict[str, tuple[str, str]]:
         function = name.rpartition("__mutmut_")[0]
         spans = [mutated.line_span_by_function_name[key] for key in (f"{function}__mutmut_orig", name)]
         old, new = (lines[span.start - 1 : span.end] for span in spans)
-        old = [line.replace(f"{function}__mutmut_orig", name) for line in old]
-        marked = list(ndiff(old, new))
+        plain = function.removeprefix("x_").rpartition("ǁ")[2]
+        old = [line.replace(f"{function}__mutmut_orig", plain) for line in old]
+        marked = list(ndiff(old, [line.replace(name, plain) for line in new]))
         removed, added = ("\n".join(d[1:].strip() for d in marked if d.startswith(sign)) for sign in "-+")
         changes[f"{module}.{name}"] = (removed, added)
     return changes

@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+
+from lastword.embedding.memory import _free_in_groups, free_bytes
 
 # Forty shapes that never come again, as batches of forty numbers of tokens are; prints the growth in MiB.
 WORK = """
@@ -36,3 +40,51 @@ def test_products_of_shapes_gone_by_are_not_kept() -> None:
     if all_kept < 8:
         pytest.skip("this processor compiles no products of its own for bfloat16")
     assert bounded < 0.8 * all_kept
+
+
+def groups(root: Path, files: dict[str, dict[str, str]]) -> Path:
+    for group, contents in files.items():
+        (root / group).mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (root / group / name).write_text(content + "\n")
+    return root
+
+
+def version_2(limit: str, used: int, file: int = 0) -> dict[str, str]:
+    return {"memory.max": limit, "memory.current": str(used), "memory.stat": f"anon 1\ninactive_file {file}"}
+
+
+def version_1(limit: int, used: int, file: int) -> dict[str, str]:
+    return {
+        "memory.limit_in_bytes": str(limit), "memory.usage_in_bytes": str(used),
+        "memory.stat": f"inactive_file 1\ntotal_inactive_file {file}",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "free"),
+    [
+        ("0::/", {".": version_2("1000", 300, 50)}, [750]),
+        ("0::/a/b", {"a/b": version_2("max", 10), "a": version_2("800", 500)}, [300]),  # an outer group limits
+        ("0::/gone", {".": version_2("1000", 300)}, [700]),  # the path of the host, inside a container
+        ("4:memory:/docker/x", {"memory/docker/x": version_1(900, 100, 20), "memory": version_1(2**63, 5, 0)},
+         [820, 2**63 - 5]),
+        ("3:cpu:/", {".": version_2("1", 1)}, []),
+        ("0::/", {}, []),
+    ],
+)  # fmt: skip
+def test_the_limits_of_control_groups_are_read(
+    tmp_path: Path, line: str, files: dict[str, dict[str, str]], free: list[int]
+) -> None:
+    (tmp_path / "membership").write_text(f"7:cpuset:/\n{line}\n")
+    mounted = groups(tmp_path / "mounted", files)
+    assert list(_free_in_groups(tmp_path / "membership", mounted)) == free
+    assert list(_free_in_groups(tmp_path / "absent", mounted)) == []
+
+
+def test_free_memory_is_less_after_some_is_taken() -> None:
+    device = torch.device("cpu")
+    before = free_bytes(device)
+    taken = torch.ones(2**28 // 4)
+    assert 0 < free_bytes(device) < before
+    assert taken.sum() > 0

@@ -69,3 +69,77 @@ def test_checking_a_request_does_not_load_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_depends_on_the_model_is_filled_in(refused: Refused) -> None:
+    assert EmbedderSpec().fitted(4, 100, "m") == EmbedderSpec(max_tokens=99)
+    assert (
+        EmbedderSpec().fitted(4, 513, "m").max_tokens == EmbedderSpec().fitted(4, 9000, "m").max_tokens == 512
+    )
+    assert EmbedderSpec(max_tokens=100).fitted(4, 100, "m").max_tokens == 100
+    assert [EmbedderSpec(layer=layer).fitted(4, 9, "m").layer for layer in (None, 0, 3, 4)] == [
+        None,
+        0,
+        3,
+        None,
+    ]
+    assert refused(RequestError, EmbedderSpec(max_tokens=101).fitted, 4, 100, "tiny") == (
+        "max_tokens=101: tiny has 100 positions; use at most that many"
+    )
+    for layer in (-1, 5):
+        message = refused(RequestError, EmbedderSpec(layer=layer).fitted, 4, 100, "tiny")
+        assert message == f"layer={layer}: this model has hidden states 0 … 4"
+
+
+def test_sequences_are_shortened_to_the_positions_of_a_model() -> None:
+    assert EmbedderSpec().shortened(70).max_tokens == 70
+    assert EmbedderSpec(max_tokens=60).shortened(70).max_tokens == 60
+    assert EmbedderSpec(max_tokens=80).shortened(70) == EmbedderSpec(max_tokens=70)
+
+
+def test_differences_are_named_with_both_values() -> None:
+    plain = EmbedderSpec(max_tokens=512)
+    assert plain.differences(plain) == []
+    assert plain.differences(SPEC) == [
+        "template 'ccw' (bos=False) instead of 'none'",
+        "pooling 'eos' instead of 'mean'",
+        "layer 3 instead of the last",
+        "norm 'pre' instead of 'post'",
+        "max_tokens 60 instead of 512",
+        "normalize False instead of True",
+    ]
+    template = replace(Template.parse("a {text}", eos=True, boundary="string"), bos=True)
+    assert plain.differences(replace(plain, template=template)) == [
+        "template 'a {text}' (bos=True, eos=True, boundary=string) instead of 'none'"
+    ]
+    assert SPEC.differences(replace(SPEC, prompts={})) == ["prompts {} instead of {'query': 'search: '}"]
+    assert replace(plain, prompts={"query": ""}).differences(plain) == []
+
+
+def test_plain_values_hold_everything() -> None:
+    values = SPEC.to_dict()
+    assert values == {
+        "template": {
+            "name": "ccw",
+            "prefix": 'This sentence: "',
+            "suffix": '" belongs to the following cluster:',
+            "bos": False,
+            "eos": False,
+            "boundary": "ids",
+        },
+        "pooling": "eos",
+        "layer": 3,
+        "norm": "pre",
+        "max_tokens": 60,
+        "normalize": False,
+        "prompts": {"query": "search: "},
+    }
+    del values["prompts"]
+    assert EmbedderSpec.from_dict({**values, "more": 1}) == replace(SPEC, layer=None, prompts={})
+
+
+def test_identity_does_not_depend_on_the_order_of_prompts() -> None:
+    prompts = {"query": "q", "document": "d"}
+    other = dict(reversed(prompts.items()))
+    assert EmbedderSpec(prompts=prompts).identity == EmbedderSpec(prompts=other).identity
+    assert EmbedderSpec(prompts={"query": "", "document": "d"}).identity != EmbedderSpec().identity

@@ -99,6 +99,7 @@ def test_begin_of_text_where_the_tokenizer_adds_it(
     plain = tuple(llama.hf('This sentence: "', add_special_tokens=False)["input_ids"])
     assert compiled.prefix_ids == ((llama.bos_id, *plain) if begins else plain)
     assert compiled.bos is begins
+    assert compiled.template == Template.parse("ccw", bos=bos)
 
 
 @pytest.mark.parametrize(("bos", "begins"), [(None, False), (True, True), (False, False)])

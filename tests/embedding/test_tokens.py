@@ -241,11 +241,30 @@ def test_groups_hold_every_row_once_within_the_budget(lengths: list[int], batch_
         assert len(group) == 1 or len(group) * max(lengths[row] for row in group) <= batch_tokens
 
 
+def test_groups_by_hand() -> None:
+    assert list(group_by_length([3, 1, 2, 3], 6)) == [[0, 3], [2, 1]]
+    assert list(group_by_length([5, 1, 1, 0], 2)) == [[0], [1, 2], [3]]
+    assert list(group_by_length([0, 0, 0], 2)) == [[0, 1], [2]]
+
+
+def test_rows_are_named_by_their_numbers(llama: TextTokenizer, refused: Refused) -> None:
+    bare = Template.parse("none", bos=False).compile(llama, 64)
+    message = refused(RequestError, tokenize, ["a", ""], bare, llama, [7, 9])
+    assert message == "text 9 is empty and template 'none' adds no token to it"
+
+
+def test_the_prefix_is_shared_where_ids_are_joined(llama: TextTokenizer) -> None:
+    for boundary, shared in (("ids", True), ("string", False)):
+        compiled = Template.parse("sum", boundary=boundary).compile(llama, 64)
+        assert tokenize(["a", "b"], compiled, llama).shared == (len(compiled.prefix_ids) if shared else 0)
+
+
 def test_pad() -> None:
-    sequences = Sequences(ids=[[5, 6, 7], [8], [5, 9]], spans=[(1, 3), (0, 1), (1, 1)], truncated=0)
+    sequences = Sequences(ids=[[5, 6, 7], [8], [5, 9]], spans=[(1, 3), (0, 1), (1, 1)], truncated=0, shared=1)
     batch = pad(sequences, [2, 0], pad_id=1, device=torch.device("cpu"))
     assert batch.rows == [2, 0]
     assert batch.input_ids.tolist() == [[5, 9, 1], [5, 6, 7]]
     assert batch.input_ids.dtype == torch.int64
+    assert (batch.lengths, batch.tokens, batch.shared) == ([2, 3], 5, 1)
     assert batch.attention_mask.tolist() == [[True, True, False], [True, True, True]]
     assert batch.text_mask.tolist() == [[False, False, False], [False, True, True]]

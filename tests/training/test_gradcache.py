@@ -131,3 +131,36 @@ def test_nothing_is_stored_before_memory_is_measured(load: Load) -> None:
     embedder, _ = adapted(load)
     parts = list(embedder.pipeline.batches(embedder.pipeline.tokenize(pair_columns(12)["anchor"]), 100))
     assert StepMemory(limit_bytes=1e12).stored(parts) == 0
+
+
+def test_memory_of_a_token_is_what_autograd_saves_once_for_each_storage(load: Load) -> None:
+    pipeline = load().pipeline
+    (part,) = pipeline.batches(pipeline.tokenize(["a car", "the river was low"]), 100)
+    values = torch.ones(10, requires_grad=True)
+    memory = StepMemory(limit_bytes=1.0)
+    memory.measure(lambda part: values * values, part)
+    assert memory.bytes_per_token == pytest.approx(40 / part.tokens)
+    memory.measure(lambda part: values.exp() * values, part)
+    assert memory.bytes_per_token == pytest.approx(40 / part.tokens), "the first time only"
+
+
+def test_steps_and_parts_drop_different_inputs(load: Load) -> None:
+    pipeline = load().pipeline
+    parts = list(pipeline.batches(pipeline.tokenize(["a car"] * 3), 3))
+    assert len(parts) == 3
+    weight = torch.ones(1000, requires_grad=True)
+
+    def dropped(seed: int) -> list[tuple[float, ...]]:
+        """What each part drops, as both passes have it."""
+        masks: dict[int, set[tuple[float, ...]]] = {}
+
+        def embed(part: Batch) -> Tensor:
+            mask = torch.nn.functional.dropout(weight, 0.5)
+            masks.setdefault(part.rows[0], set()).add(tuple(mask.tolist()))
+            return mask[None]
+
+        backward(embed, parts, lambda vectors: vectors.sum(), seed, StepMemory(0.0, 1.0))
+        return [*(mask for row in sorted(masks) for mask in masks[row])]
+
+    assert len({mask for seed in (0, 1, 2) for mask in dropped(seed)}) == 9
+    assert dropped(1) == dropped(1)

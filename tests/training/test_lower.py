@@ -76,7 +76,7 @@ def test_gradients_are_those_of_the_plain_way(
     assert path is not None
     assert below == 1
     plain = gradients(embedder, parts_of(embedder), parameters, limit)
-    lower = LowerLayers(path, below, 1e9)
+    lower = LowerLayers(path, below, 1e9, 128)
     for _ in range(2):  # computed, then kept
         begun = gradients(embedder, parts_of(embedder, lower), parameters, limit)
         scale = max(float(gradient.abs().max()) for gradient in plain)
@@ -91,7 +91,7 @@ def test_vectors_do_not_depend_on_what_is_kept(
     load: Load, llama_folder: Path, template: str, boundary: str
 ) -> None:
     embedder, _, below = adapted(load, llama_folder, template=template, boundary=boundary)
-    lower = LowerLayers(embedder.backbone.fused, below, 1e9)  # type: ignore[arg-type]
+    lower = LowerLayers(embedder.backbone.fused, below, 1e9, 128)  # type: ignore[arg-type]
     for texts in (TEXTS[:5], TEXTS[:1], TEXTS[3:9], [TEXTS[20], "x " * 80], ["x", TEXTS[4]]):
         for plain, begun in zip(
             parts_of(embedder, None, texts), parts_of(embedder, lower, texts), strict=True
@@ -114,13 +114,13 @@ def test_a_text_is_computed_once_within_the_memory(load: Load, llama_folder: Pat
             counts.append(lower.computed_tokens)
         return [after - before for before, after in itertools.pairwise(counts)]
 
-    (tokens,) = computed(LowerLayers(path, below, 0), 1)
-    assert computed(LowerLayers(path, below, 1e9), 3) == [tokens, 0, 0]
-    assert computed(LowerLayers(path, below, 1e9, keep_at=2), 4) == [tokens, tokens, 0, 0]
-    assert computed(LowerLayers(path, below, 0), 2) == [tokens, tokens]
-    first, *later = computed(LowerLayers(path, below, 30_000), 3)
+    (tokens,) = computed(LowerLayers(path, below, 0, 128), 1)
+    assert computed(LowerLayers(path, below, 1e9, 128), 3) == [tokens, 0, 0]
+    assert computed(LowerLayers(path, below, 1e9, 128, keep_at=2), 4) == [tokens, tokens, 0, 0]
+    assert computed(LowerLayers(path, below, 0, 128), 2) == [tokens, tokens]
+    first, *later = computed(LowerLayers(path, below, 30_000, 128), 3)
     assert first == tokens > later[0] == later[1] > 0, "some are kept, and stay"
-    lower = LowerLayers(path, below, 1e9)
+    lower = LowerLayers(path, below, 1e9, 128)
     computed(lower, 1)
     lower.clear()
     before = lower.computed_tokens

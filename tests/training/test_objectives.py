@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from lastword.augment import noisy
 from lastword.config import train_config
 from lastword.embedding import Embedder
+from lastword.errors import TableError
 from lastword.training.checkpoints import checkpoint_steps
 from lastword.training.loop import learning_rate_factor
 from lastword.training.losses import Targets, info_nce
 from lastword.training.objectives import PairObjective, Standard, step_rows
-from lastword.training.pairs import Pairs
+from lastword.training.pairs import Pairs, read_pairs
 
 
 @given(n=st.integers(2, 200), batch=st.integers(2, 64), seed=st.integers(0, 5))
@@ -85,7 +87,8 @@ def test_learning_rate_by_hand(step: int, steps: int, warmup: int, schedule: str
     assert learning_rate_factor(step, steps, warmup, schedule) == pytest.approx(factor)
 
 
-PAIRS = Pairs(["a a", "b b", "c c"], ["p p p", "q q q", "r r r"], [[], ["x", "y"], ["z"]])
+WORDS = "one two three four five six seven eight nine ten"
+PAIRS = Pairs(["a a", "b b", "c c"], [f"{side} {WORDS}" for side in "pqr"], [[], ["x", "y"], ["z"]])
 
 
 def test_a_step_is_anchors_positives_and_hard_negatives() -> None:
@@ -123,6 +126,19 @@ def test_noise_depends_on_seed_step_and_row() -> None:
             for row, text in enumerate(pairs.positives)
         ]
         assert PairObjective(PAIRS, config).step(number).texts[3:6] == expected
+
+
+def test_the_standard_way_reads_pairs_and_makes_steps_of_them(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("anchor,positive\na,b\nc,\ne,f\n")
+    assert "empty" in refused(TableError, Standard().read, [path], drop_empty=False)
+    pairs = Standard().read([path], drop_empty=True)
+    assert pairs == read_pairs([path], drop_empty=True)
+    config = train_config({"batch_pairs": 2})
+    assert Standard().objective(pairs, config) == PairObjective(pairs, config)
+    assert Standard().record == {}
 
 
 def test_the_view_for_training_is_no_longer_than_the_model_allows(load: Callable[..., Embedder]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lastword.bundled import PATHS
 from lastword.errors import TableError
 from lastword.training.pairs import Pairs, hold_out, read_pairs
 
@@ -34,6 +35,18 @@ def test_files_are_read_in_order_and_rows_are_taken_with_their_negatives(tmp_pat
 def test_the_first_line_is_a_pair_where_it_is_asked_for(tmp_path: Path) -> None:
     path = _csv(tmp_path / "1.csv", "a,b")
     assert read_pairs([path], header_rows=True) == Pairs(["anchor", "a"], ["positive", "b"], [[], []])
+
+
+def test_pairs_with_an_empty_side_are_refused_unless_they_are_to_be_dropped(
+    tmp_path: Path, refused: Refused
+) -> None:
+    path = _csv(tmp_path / "1.csv", "a,b", "c,", "e,f")
+    assert "empty" in refused(TableError, read_pairs, [path])
+    assert read_pairs([path], drop_empty=True).anchors == ["a", "e"]
+
+
+def test_the_bundled_pairs_have_a_name() -> None:
+    assert read_pairs(["pairs"]) == read_pairs([PATHS["pairs"]])
 
 
 def test_fewer_than_two_pairs_are_refused(tmp_path: Path, refused: Refused) -> None:

@@ -83,7 +83,7 @@ class Loop:
         """
         model, saved = self.pipeline.backbone.model, set(checkpoint_steps(self.config.steps))
         first = self.checkpoints.resume(model, self.optimizer)
-        self._score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
+        self.score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
         model.train()
         with progress("training", self.config.steps) as advance, self.checkpoints.log.open("a") as log:
             advance(first)
@@ -96,10 +96,21 @@ class Loop:
                 if number + 1 in saved:
                     if self.accelerator.is_main_process:
                         self.checkpoints.save(number + 1, model, self.optimizer, self.config)
-                    self._score(scores, embedder, number + 1)
+                    self.score(scores, embedder, number + 1)
                 release_memory()
                 advance(1)
         model.eval()
+
+    def score(self, scores: CheckpointScores, embedder: Embedder, step: int) -> None:
+        """Score the model after a step; all processes use the score of the first, so that they stop together."""
+        if step in scores.by_step:
+            return
+        first = self.accelerator.is_main_process
+        (score,) = broadcast_object_list([scores.measure(embedder) if first else None])
+        if score is not None:
+            scores.by_step[step] = score
+            if first:
+                scores.save()
 
     def step(self, number: int) -> dict[str, Any]:
         """One optimizer step, counted from 0."""
@@ -153,17 +164,6 @@ class Loop:
         facts = self.step(number)
         self.accelerator.log({key: facts[key] for key in ("loss", "grad_norm", "lr")}, step=number + 1)
         return facts | {"seconds": round(time.perf_counter() - started, 3)}
-
-    def _score(self, scores: CheckpointScores, embedder: Embedder, step: int) -> None:
-        """Score the model after a step; all processes use the score of the first, so that they stop together."""
-        if step in scores.by_step:
-            return
-        first = self.accelerator.is_main_process
-        (score,) = broadcast_object_list([scores.measure(embedder) if first else None])
-        if score is not None:
-            scores.by_step[step] = score
-            if first:
-                scores.save()
 
     def _add_gradients(self, number: int) -> float:
         """Add the gradients of one step to the adapter, summed over processes; return the loss."""

@@ -23,6 +23,7 @@ class LowerLayers:
         path: forward path that can begin with them.
         layer: number of layers below the adapted ones.
         limit_bytes: memory for kept states; those of further texts are computed at every step.
+        bytes_per_token: memory of the states of a token.
         keep_at: a text's states are kept when it comes for this time: 2 where many texts come once.
         computed_tokens: number of tokens whose states were computed so far.
     """
@@ -30,6 +31,7 @@ class LowerLayers:
     path: BranchingPath
     layer: int
     limit_bytes: float
+    bytes_per_token: int
     keep_at: int = 1
     computed_tokens: int = 0
     _kept: dict[Ids, Tensor] = field(default_factory=dict)
@@ -54,6 +56,17 @@ class LowerLayers:
         device = batch.input_ids.device
         parts = [part.to(device) for part in (self._shared, *states) if part is not None]
         return replace(batch, lower=LowerStates(self.layer, torch.cat(parts)))
+
+    def computed_share(self, epochs: float, tokens: float) -> float:
+        """Share of the tokens of all epochs whose states are computed, not kept from an earlier step.
+
+        Args:
+            epochs: how often each pair is trained on.
+            tokens: of an epoch.
+        """
+        kept = self.limit_bytes / (tokens * self.bytes_per_token)
+        come_again = 1 / self.keep_at  # of augmented pairs, the anchors
+        return 1 - min(kept, come_again) * max(0.0, 1 - self.keep_at / epochs)
 
     def clear(self) -> None:
         """Keep nothing from now on."""

@@ -40,7 +40,15 @@ from lastword.training.lower import LowerLayers
 from lastword.training.objectives import Objective, Standard, Variant
 from lastword.training.pairs import Pairs, hold_out
 from lastword.training.plan import Plan, make_plan
-from lastword.training.selection import SCORES, CheckpointScores, HeldOutPairs, LastStep, Scorer, Selection
+from lastword.training.selection import (
+    CHOICE,
+    SCORES,
+    CheckpointScores,
+    HeldOutPairs,
+    LastStep,
+    Scorer,
+    Selection,
+)
 from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
@@ -162,10 +170,12 @@ def train(
         accelerator.wait_for_everyone()
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
-            plan = loop.within_memory(lambda: make_plan(loop))
+            _score_base(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
+            plan = loop.within_memory(lambda: make_plan(loop, scores.seconds))
             if first:
                 plan.log()
-            selection = _train(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
+            loop.run(scores, embedder)
+        selection = scores.select([step for step, _ in loop.checkpoints.all()], config.steps)
         accelerator.end_training()
         losses = loop.checkpoints.losses()
         accelerator.wait_for_everyone()  # all have read what writing the model deletes
@@ -206,7 +216,7 @@ class _RunFolder(RunFolder):
         record = model / "training"
         # The optimizer stays in the partial folder: a run that is killed from here on must not restart.
         shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(OPTIMIZER))
-        write_json(record / "choice.json", selection.to_dict())
+        write_json(record / CHOICE, selection.to_dict())
         shutil.copy(self.partial / RECIPE, record / RECIPE)
         if self.trackers.exists():
             shutil.copytree(self.trackers, record / "trackers")
@@ -294,7 +304,8 @@ def _lower_layers(config: TrainConfig, backbone: Backbone, pairs: int) -> LowerL
         return None
     again = config.steps * config.batch_pairs > pairs
     limit = _LOWER_SHARE * free_bytes(torch.device("cpu")) if again else 0
-    return LowerLayers(backbone.fused, below, limit, keep_at=2 if config.noise else 1)
+    bytes_per_token = backbone.dim * backbone.dtype.itemsize
+    return LowerLayers(backbone.fused, below, limit, bytes_per_token, keep_at=2 if config.noise else 1)
 
 
 def _attention(embedder: Embedder) -> str:
@@ -303,23 +314,25 @@ def _attention(embedder: Embedder) -> str:
     return "eager" if backbone.device.type == "cpu" else backbone.implementation
 
 
-def _train(
+def _score_base(
     loop: Loop,
     scores: CheckpointScores,
     embedder: Embedder,
     base_scores: dict[str, Score],
     recipe: dict[str, Any],
-) -> Selection:
-    """Run the loop; the score of the base model is shared with other runs."""
+) -> None:
+    """Score the model before training, unless an interrupted run or another one of the series did."""
+    if isinstance(scores.scorer, LastStep):
+        return
     training_only = vars(loop.config).keys() - _OF_THE_BASE
     base = json.dumps({name: value for name, value in recipe.items() if name not in training_only})
-    if base in base_scores and 0 not in scores.by_step and not isinstance(scores.scorer, LastStep):
+    if base in base_scores and 0 not in scores.by_step:
         scores.by_step[0] = base_scores[base]
         scores.save()  # a run resumed in another process does not have it otherwise
-    loop.run(scores, embedder)
+    if not loop.checkpoints.all():
+        loop.score(scores, embedder, 0)
     if 0 in scores.by_step:
         base_scores[base] = scores.by_step[0]
-    return scores.select([step for step, _ in loop.checkpoints.all()], loop.config.steps)
 
 
 def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpoint: Path) -> Embedder:

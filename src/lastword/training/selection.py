@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from lastword.files.run_folder import hash_of
 from lastword.training.pairs import Pairs
 from lastword.uncertainty import Difference, Score, compare, resamples, sample_hash
 
-SCORES = "scores.json"
+CHOICE, SCORES = "choice.json", "scores.json"
 
 
 class Scorer(Protocol):
@@ -114,6 +115,16 @@ class Selection:
             if kept and step not in (0, self.step) and compare(kept, score).verdict == "not distinguishable"
         ]
 
+    @classmethod
+    def read(cls, record: Path) -> Selection:
+        """What the folder `training` of an adapted model says; scores with their replicates."""
+        choice = json.loads((record / CHOICE).read_text(encoding="utf-8"))
+        scores = {}
+        if choice["scores"]:
+            content = json.loads((record / SCORES).read_text(encoding="utf-8"))["scores"]
+            scores = {int(step): Score.from_dict(score) for step, score in content.items()}
+        return cls(choice["criterion"], choice["step"], scores, choice["stopped"])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them; the replicates of the scores are left to scores.json."""
         by_step = {
@@ -139,11 +150,13 @@ class CheckpointScores:
         patience: stop after so many checkpoints that are not better; None never stops.
         path: the file.
         by_step: step → score; step 0 is the model before training.
+        seconds: time of the latest score; 0 before the first.
     """
 
     def __init__(self, scorer: Scorer | LastStep, patience: int | None, path: Path) -> None:
         self.scorer, self.patience, self.path = scorer, patience, path
         self.by_step: dict[int, Score] = {}
+        self.seconds = 0.0
 
     def load(self) -> None:
         """Read the scores of an interrupted run, if it had any.
@@ -166,12 +179,13 @@ class CheckpointScores:
         if isinstance(self.scorer, LastStep):
             return None
         model = embedder.backbone.model
-        was_training = model.training
+        was_training, started = model.training, time.perf_counter()
         model.eval()
         backbone = embedder.backbone
         with backbone.attention(backbone.implementation):  # as it is loaded, whatever training computes with
             score = self.scorer(embedder)
         model.train(was_training)
+        self.seconds = time.perf_counter() - started
         return score
 
     def save(self) -> None:

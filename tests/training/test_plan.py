@@ -1,0 +1,111 @@
+"""The forecast of a run: what it adds up, and what a run then does."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lastword.embedding import Embedder
+from lastword.errors import DivergenceError
+from lastword.training import LastStep, train
+from lastword.training.lower import LowerLayers
+from lastword.training.plan import TokenSeconds
+from lastword.uncertainty import Score
+from tests.training.conftest import made_score
+
+
+def test_a_step_has_a_forward_pass_more_where_activations_are_not_stored() -> None:
+    seconds = TokenSeconds(forward=0.3, both=1.0)
+    assert seconds.of_step(1000, stored_share=1.0) == pytest.approx(1000)
+    assert seconds.of_step(1000, stored_share=0.0) == pytest.approx(1300)
+    assert seconds.of_step(1000, stored_share=0.5) == pytest.approx(1150)
+
+
+def test_lower_layers_add_what_is_not_kept() -> None:
+    seconds = TokenSeconds(forward=0.3, both=1.0, lower=2.0)
+    assert seconds.of_step(10, 1.0, lower_share=0.0) == pytest.approx(10)
+    assert seconds.of_step(10, 1.0, lower_share=0.25) == pytest.approx(15)
+    assert seconds.of_step(10, 0.0, lower_share=1.0) == pytest.approx(33)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "tokens_kept", "keep_at", "share"),
+    [
+        (1, 0, 1, 1.0),  # nothing comes again
+        (4, 100, 1, 0.25),  # all is kept: one epoch of four
+        (4, 50, 1, 0.625),  # half is kept
+        (4, 10**9, 1, 0.25),
+        (4, 100, 2, 0.75),  # augmented: half of the texts come again, and are computed twice
+        (4, 25, 2, 0.875),
+        (1.5, 100, 2, 1.0),
+        (0.3, 0, 1, 1.0),
+    ],
+)
+def test_what_is_kept_is_not_computed(epochs: float, tokens_kept: int, keep_at: int, share: float) -> None:
+    lower = LowerLayers(None, 1, limit_bytes=8 * tokens_kept, bytes_per_token=8, keep_at=keep_at)  # type: ignore[arg-type]
+    assert lower.computed_share(epochs, 100) == pytest.approx(share)
+
+
+class SlowScorer:
+    criterion = "slow"
+    inputs: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, embedder: Embedder) -> Score:
+        time.sleep(0.5)
+        self.calls += 1
+        return made_score(0.1 * self.calls, 0.01)
+
+
+def test_scoring_of_the_checkpoints_is_in_the_forecast(tmp_path: Path, settings: dict[str, Any]) -> None:
+    slow = train(tmp_path / "slow", scorer=SlowScorer(), **settings)
+    quick = train(tmp_path / "quick", scorer=LastStep(), **settings)
+    assert slow.selection.scores.keys() == {0, 10, 12}, "two scores after the forecast"
+    assert 1.0 <= slow.plan.seconds <= 1.0 + max(1.0, 5 * quick.plan.seconds)
+
+
+def test_a_resumed_run_forecasts_the_steps_that_are_left(
+    tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*_: object) -> TokenSeconds:
+        return TokenSeconds(0.0, 1.0)
+
+    monkeypatch.setattr("lastword.training.plan._timed", measured)
+    whole = train(tmp_path / "whole", scorer=LastStep(), **settings)
+    assert whole.plan.seconds == pytest.approx(12 * whole.plan.tokens_per_step, rel=0.01)
+    broken = {**settings, "steps": 12, "learning_rate": 1e-2}
+    out = tmp_path / "out"
+
+    class Stops(SlowScorer):
+        def __call__(self, embedder: Embedder) -> Score:
+            if self.calls == 1:
+                raise DivergenceError("stopped")
+            return super().__call__(embedder)
+
+    with pytest.raises(DivergenceError, match="stopped"):
+        train(out, scorer=Stops(), **broken)
+    assert (tmp_path / "out.partial" / "checkpoints" / "step-000010").is_dir()
+    resumed = train(out, scorer=SlowScorer(), resume=True, **broken)
+    assert resumed.plan.seconds == pytest.approx(2 * resumed.plan.tokens_per_step, rel=0.01)
+    shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("graph_gib", [None, 0.5])
+def test_the_memory_for_activations_is_given_or_half_of_what_is_free(
+    tmp_path: Path,
+    settings: dict[str, Any],
+    graph_gib: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("lastword.training.loop.free_bytes", lambda device: 6 * 2**30)
+    caplog.set_level("INFO", "lastword")
+    result = train(tmp_path / "out", scorer=LastStep(), graph_gib=graph_gib, **{**settings, "steps": 1})
+    assert result.plan.graph_gib == (graph_gib or 3.0)
+    assert f"activations stored, at most {graph_gib or 3.0} GiB" in caplog.text
