@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastword.embedding import Embedder
+from lastword.embedding.forward.fused.forward import FusedForward
+from lastword.embedding.forward.stock import StockForward
 from lastword.embedding.forward.tree import Tree
 from lastword.embedding.grid import GridPoint
+from lastword.embedding.tokens import Batch
 from lastword.errors import RequestError, TemplateError
 
 Load = Callable[..., Embedder]
@@ -105,3 +109,73 @@ def test_nothing_shared_between_calls_of_different_length(load: Load, llama_fold
     embedder = load(max_tokens=40)
     for point, vectors in embedder.encode_grid(TEXTS, ["eol", "ccw"], ["lasttoken"]).items():
         np.testing.assert_allclose(vectors, _alone(embedder, TEXTS, point), atol=1e-5)
+
+
+LONG = "A long text goes on and is cut where it ends, and some more words come after it. " * 8
+PARTS = ("", ':"', ":", '" means in one long word or two:', '" means in one line, and after that:')
+SHARED = [f'see "{{text}}{part}' for part in PARTS]  # begin alike, and leave texts of different lengths
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, sizes: list[int]) -> None:
+    """Note the number of rows of every pass."""
+    call = getattr(owner, name)
+
+    def count(self: object, batch: Batch, *args: object) -> object:
+        sizes.append(len(batch.lengths))
+        return call(self, batch, *args)
+
+    monkeypatch.setattr(owner, name, count)
+
+
+@pytest.mark.parametrize(
+    ("texts", "passes"),
+    [
+        (["a cat", "the river was low"], 1),
+        ([LONG, LONG + "x", "b " + LONG], 1),  # every template truncates them
+        ([LONG, "a cat"], 2),
+        ([" ".join(LONG.split()[:count]) for count in (14, 15, 16, 17, 18, 19, 20)], 2),  # some templates do
+    ],
+)
+@pytest.mark.parametrize("poolings", [["lasttoken"], ["mean", "lasttoken", "eos", "mean:text"]])
+def test_templates_and_layers_share_a_pass_over_truncated_texts_too(
+    texts: list[str], passes: int, poolings: list[str], load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, sizes = load(max_tokens=60), list[int]()
+    layers = [2] if len(poolings) == 1 else [0, 1, 2]
+    budgets = {embedder.variant(template=name).pipeline.compiled.budget for name in SHARED}
+    assert len(budgets) > 1
+    expected = {
+        point: _alone(embedder, texts, point)
+        for point in embedder.encode_grid(["a"], SHARED, poolings, layers)
+    }
+    for name in ("branches", "branch_ends", "hidden", "last"):
+        counted(monkeypatch, FusedForward, name, sizes)
+    grid = embedder.encode_grid(texts, SHARED, poolings, layers)
+    assert len(sizes) <= passes, "a pass for each template or layer"
+    assert sum(sizes) == len(texts)
+    for point, vectors in grid.items():
+        np.testing.assert_allclose(vectors, expected[point], atol=1e-5, err_msg=str(point))
+
+
+@pytest.mark.parametrize("texts", [["a cat", "the river was low"], [LONG, "b " + LONG]])
+def test_the_stock_path_runs_once_for_each_template(
+    texts: list[str], load: Load, gpt2_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, sizes = load(gpt2_folder, max_tokens=60), list[int]()
+    counted(monkeypatch, StockForward, "hidden", sizes)
+    embedder.encode_grid(texts, SHARED, ["mean", "lasttoken", "eos"], [0, 1, 2])
+    assert sizes == [2] * len(SHARED)
+
+
+def test_truncated_texts_are_counted_once(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    load(max_tokens=60).encode_grid([LONG, "a cat", LONG], SHARED, ["mean"])
+    assert [record.message for record in caplog.records] == ["1 of 2 texts were truncated to 60 tokens"]
+
+
+def test_a_node_sees_as_much_of_a_row_as_its_template_leaves() -> None:
+    tree = Tree.of([[1, 2], [1, 2, 3], [4]], [5, 3, 5])
+    assert (tree.ids, tree.limits) == ([1, 2, 1, 2, 3, 4], [5, 5, 3, 3, 3, 5])
+    sees = tree.sees(4, torch.device("cpu"))
+    assert sees.shape == (6, 10)
+    assert sees[:, :4].sum(1).tolist() == [4, 4, 3, 3, 3, 4]
+    assert sees[4, 4:].tolist() == [False, False, True, True, True, False]

@@ -1,7 +1,9 @@
 """Every combination of templates, poolings and layers, from shared work.
 
 Templates with one prefix share its states and the text's; each suffix then costs its own few tokens, and
-suffixes that begin alike share those too. All poolings and layers are read from the same pass.
+suffixes that begin alike share those too. A text that is too long is computed to the length that the shortest
+template leaves, and each suffix follows where its own template truncates it. All poolings and layers are read from
+the same pass.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lastword.console import progress
+from lastword.console import progress, warn
 from lastword.embedding.encoding import encode_texts, finite
 from lastword.embedding.forward.path import BranchingPath
 from lastword.embedding.forward.tree import Tree
@@ -77,23 +79,29 @@ def encode_grid(
     }
     path = pipeline.backbone.fused
     longest = path.guarantees.max_tokens if path else 0
+    truncated: set[int] = set()
     with progress("embedding", len(unique) * len(axes.templates)) as advance:
         ids = pipeline.tokenizer.text_ids([clean(text) for text in unique])
         for family in families(pipeline, axes):
             shared = [row for row, text in enumerate(ids) if family.fits(len(text), longest)]
-            for batch in _batches(pipeline, family, ids, shared, batch_tokens):
-                with torch.inference_mode():
-                    for point, pooled in _pooled(pipeline, family, batch, axes):
-                        grid[point][batch.rows] = finite(
-                            pipeline, pooled, [unique[row] for row in batch.rows]
-                        )
-                advance(len(batch.rows) * len(family.templates))
+            long = [row for row in shared if family.truncates(len(ids[row]))]
+            truncated.update(long)
+            for tree, rows in ((family.tree, sorted(set(shared) - set(long))), (family.truncating, long)):
+                for batch in _batches(pipeline, family, tree, ids, rows, batch_tokens):
+                    with torch.inference_mode():
+                        for point, pooled in _pooled(pipeline, family, tree, batch, axes):
+                            grid[point][batch.rows] = finite(
+                                pipeline, pooled, [unique[row] for row in batch.rows]
+                            )
+                    advance(len(batch.rows) * len(family.templates))
             alone = sorted(set(range(len(unique))) - set(shared))
             for point, vectors in _separately(
                 pipeline, family, [unique[row] for row in alone], axes, batch_tokens
             ):
                 grid[point][alone] = vectors
             advance(len(alone) * len(family.templates))
+    if truncated:
+        warn(f"{len(truncated)} of {len(unique)} texts were truncated to {pipeline.max_tokens} tokens")
     row_of = {text: row for row, text in enumerate(unique)}
     rows = [row_of[text] for text in texts]
     return {point: vectors[rows] for point, vectors in grid.items()}
@@ -107,12 +115,14 @@ class Family:
         templates: as given.
         compiled: the same, with an end-of-text token where a pooling needs one.
         tree: their suffixes.
+        truncating: the same, each after as many tokens as its template leaves of a longer text.
         appended: whether the last id of each suffix is there only for the poolings that need it.
     """
 
     templates: list[Template]
     compiled: list[CompiledTemplate]
     tree: Tree
+    truncating: Tree
     appended: list[bool]
 
     @property
@@ -123,13 +133,15 @@ class Family:
     def fits(self, tokens: int, longest: int) -> bool:
         """Whether a text of so many tokens can be computed once for all suffixes.
 
-        No template may truncate it, its tokens must not depend on the template, and no sequence may be longer
-        than the path allows.
+        Its tokens must not depend on the template, and no sequence may be longer than the path allows.
         """
         if self.templates[0].boundary == "string" or tokens == 0:
             return False
-        whole = tokens <= min(compiled.budget for compiled in self.compiled)
-        return whole and tokens + max(compiled.length for compiled in self.compiled) <= longest
+        return all(min(tokens, each.budget) + each.length <= longest for each in self.compiled)
+
+    def truncates(self, tokens: int) -> bool:
+        """Whether a template truncates a text of so many tokens."""
+        return any(tokens > each.budget for each in self.compiled)
 
 
 def families(pipeline: Pipeline, axes: GridAxes) -> Iterator[Family]:
@@ -142,20 +154,29 @@ def families(pipeline: Pipeline, axes: GridAxes) -> Iterator[Family]:
         groups.setdefault(key, []).append((template, compiled))
     for members in groups.values():
         templates, compiled_templates = [list(part) for part in zip(*members, strict=True)]
+        suffixes = [compiled.suffix_ids for compiled in compiled_templates]
+        limits = [len(compiled.prefix_ids) + compiled.budget for compiled in compiled_templates]
         yield Family(
             templates,
             compiled_templates,
-            Tree.of([compiled.suffix_ids for compiled in compiled_templates]),
+            Tree.of(suffixes),
+            Tree.of(suffixes, limits),
             [append and not template.eos for template in templates],
         )
 
 
 def _batches(
-    pipeline: Pipeline, family: Family, ids: list[list[int]], rows: list[int], batch_tokens: int | None
+    pipeline: Pipeline,
+    family: Family,
+    tree: Tree,
+    ids: list[list[int]],
+    rows: list[int],
+    batch_tokens: int | None,
 ) -> Iterator[Batch]:
     """Padded batches of prefix and text; the tokens of the suffixes count towards the size."""
-    start, suffix_tokens = len(family.prefix), len(family.tree)
-    wrapped = [[*family.prefix, *ids[row]] for row in rows]
+    start, suffix_tokens = len(family.prefix), len(tree)
+    longest = max(compiled.budget for compiled in family.compiled)
+    wrapped = [[*family.prefix, *ids[row][:longest]] for row in rows]
     spans = [(start, len(sequence)) for sequence in wrapped]
     sequences = Sequences(wrapped, spans, truncated=0, shared=start)
     lengths = [len(sequence) + suffix_tokens for sequence in wrapped]
@@ -165,54 +186,63 @@ def _batches(
 
 
 def _pooled(
-    pipeline: Pipeline, family: Family, batch: Batch, axes: GridAxes
+    pipeline: Pipeline, family: Family, tree: Tree, batch: Batch, axes: GridAxes
 ) -> Iterator[tuple[GridPoint, Tensor]]:
     path, norm, last = pipeline.backbone.fused, pipeline.spec.norm, pipeline.backbone.layers
     assert path is not None  # see `Family.fits`
     if all(pooling.reads_last for pooling in axes.poolings) and set(axes.layers) == {last}:
-        yield from _pooled_ends(pipeline, family, path, batch, axes.poolings)
+        yield from _pooled_ends(pipeline, family, tree, path, batch, axes.poolings)
         return
-    for layer, text, nodes in path.branches(batch, family.tree, axes.layers, norm):
-        for template, suffix, appended in zip(
-            family.templates, family.tree.paths, family.appended, strict=True
+    for layer, text, nodes in path.branches(batch, tree, axes.layers, norm):
+        for template, compiled, suffix, appended in zip(
+            family.templates, family.compiled, tree.paths, family.appended, strict=True
         ):
             hidden = torch.cat([text, nodes[:, suffix]], dim=1)
-            whole = _with_suffix(batch, len(suffix))
+            whole = _with_suffix(batch, len(family.prefix) + compiled.budget, len(suffix))
             for pooling in axes.poolings:
                 mask = pooling_mask(whole, pooling, appended)
                 yield GridPoint(label(template), pooling.spec, layer), pooling(hidden, mask)
 
 
 def _pooled_ends(
-    pipeline: Pipeline, family: Family, path: BranchingPath, batch: Batch, poolings: Sequence[Pooling]
+    pipeline: Pipeline,
+    family: Family,
+    tree: Tree,
+    path: BranchingPath,
+    batch: Batch,
+    poolings: Sequence[Pooling],
 ) -> Iterator[tuple[GridPoint, Tensor]]:
     """Poolings of single tokens over the last layer, which then computes no others."""
     node_of: dict[GridPoint, int | None] = {}
-    for template, suffix, appended in zip(family.templates, family.tree.paths, family.appended, strict=True):
+    for template, suffix, appended in zip(family.templates, tree.paths, family.appended, strict=True):
         for pooling in poolings:
             read = suffix[:-1] if appended and not pooling.needs_eos else suffix
             point = GridPoint(label(template), pooling.spec, pipeline.backbone.layers)
-            node_of[point] = read[-1] if read else None  # None is the text's own last token
+            # None is the text's own last token. Where no suffix is read, no template leaves more of the text.
+            node_of[point] = read[-1] if read else None
     nodes = sorted({node for node in node_of.values() if node is not None})
-    states = path.branch_ends(batch, family.tree, nodes, pipeline.spec.norm).float()
+    states = path.branch_ends(batch, tree, nodes, pipeline.spec.norm).float()
     for point, node in node_of.items():
         yield point, states[:, 0 if node is None else 1 + nodes.index(node)]
 
 
-def _with_suffix(batch: Batch, tokens: int) -> Batch:
-    """The masks of texts (padded) and a suffix after the padding."""
+def _with_suffix(batch: Batch, limit: int, tokens: int) -> Batch:
+    """The masks of texts (padded), of which `limit` tokens count at most, and of a suffix after the padding."""
     ones = batch.attention_mask.new_ones(len(batch.rows), tokens)
+    seen = torch.arange(batch.attention_mask.shape[1], device=ones.device) < limit
     return replace(
         batch,
-        attention_mask=torch.cat([batch.attention_mask, ones], dim=1),
-        text_mask=torch.cat([batch.text_mask, ~ones], dim=1),
+        attention_mask=torch.cat([batch.attention_mask & seen, ones], dim=1),
+        text_mask=torch.cat([batch.text_mask & seen, ~ones], dim=1),
     )
 
 
 def _separately(
     pipeline: Pipeline, family: Family, texts: list[str], axes: GridAxes, batch_tokens: int | None
 ) -> Iterator[tuple[GridPoint, np.ndarray]]:
-    """One encoding for each template: for texts that a template truncates, and models without a branching path."""
+    """One pass for each template, of all layers and poolings: for models without a branching path, empty texts, and
+    texts that are tokenized with their template.
+    """
     if not texts:
         return
     for template in family.templates:

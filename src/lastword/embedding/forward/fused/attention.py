@@ -51,14 +51,14 @@ def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> 
 
 
 def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
-    """Each node attends to its whole row and to its ancestors in the tree."""
-    mixed, sees = [], tree.sees(q.shared.device)
+    """Each node attends to its row, or the part of it that its limit leaves, and to its ancestors in the tree."""
+    mixed = []
     for number, segment in enumerate(layout.segments):
         keys, values = (
             torch.cat([_keys_of_row(states, number, segment.rows), states.nodes[number]], dim=1)
             for states in (k, v)
         )
-        mask = torch.cat([sees.new_ones(len(tree), layout.shared + segment.length), sees], dim=1)
+        mask = tree.sees(layout.shared + segment.length, q.shared.device)
         mixed.append(
             _attention(q.nodes[number], keys, values, scale, additive(mask, q.shared.dtype)).flatten(0, 1)
         )
@@ -78,10 +78,10 @@ def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int
         if tree is not None and nodes:
             k = torch.cat([k, keys.nodes[number]], dim=1)
             v = torch.cat([v, values.nodes[number]], dim=1)
-            sees = tree.sees(q.device)[nodes]
-            sees = torch.cat([sees.new_zeros(1, len(tree)), sees])
-            sees = torch.cat([sees.new_ones(len(sees), layout.shared + segment.length), sees], dim=1)
-            mask = additive(sees, q.dtype)
+            length = layout.shared + segment.length
+            sees = tree.sees(length, q.device)[nodes]
+            last = torch.arange(sees.shape[1], device=q.device)[None] < length
+            mask = additive(torch.cat([last, sees]), q.dtype)
         mixed.append(_attention(query, k, v, scale, mask))
     return torch.cat(mixed)
 

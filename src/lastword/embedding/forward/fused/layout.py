@@ -87,9 +87,11 @@ class Layout:
         lengths = torch.tensor(batch.lengths, device=device)
         ends = lengths.sub(shared).cumsum(0) + shared
         if tree is not None:
-            nodes, depths = torch.tensor([tree.ids, tree.depths], dtype=torch.long, device=device)
+            nodes, depths, limits = torch.tensor(
+                [tree.ids, tree.depths, tree.limits], dtype=torch.long, device=device
+            )
             ids.append(nodes.repeat(len(lengths)))
-            positions.append((lengths[:, None] + depths).flatten())
+            positions.append((lengths[:, None].minimum(limits) + depths).flatten())
         return cls(
             ids=torch.cat(ids),
             positions=torch.cat(positions),
