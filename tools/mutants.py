@@ -57,7 +57,7 @@ TESTS = {
     "lastword.embedding.loading": "test_embedder test_backbone",
     "lastword.embedding.tokenizer": "test_tokens test_template",
     "lastword.training.adapter": "test_targets test_wiring",
-    "lastword.training.loop": "test_objectives test_wiring",
+    "lastword.training.loop": "test_loop test_objectives test_wiring test_train",
     "lastword.training.plan": "test_limits test_wiring",
     "lastword.training.run": "test_wiring test_inputs",
     "lastword.training.settings": "test_wiring",
