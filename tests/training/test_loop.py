@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 import torch
 
 from lastword.embedding import Embedder
+from lastword.errors import DivergenceError
 from lastword.training import LastStep
 from lastword.training.selection import CheckpointScores
 from tests.training.test_selection import AdapterSize
-from tests.training.test_wiring import loop_of
+from tests.training.test_wiring import Flat, loop_of
 
 Load = Callable[..., Embedder]
 
@@ -91,3 +93,22 @@ def test_other_errors_are_raised_at_once(load: Load, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         loop.within_memory(work)
     assert calls == [loop.config.batch_tokens] == [loop.batch_tokens]
+
+
+class NoNumber(Flat):
+    """A step whose loss is not a number."""
+
+    def loss_of(self, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors.sum() * math.nan
+
+
+def test_a_loss_that_is_no_number_is_shown_with_texts_of_the_step(
+    load: Load, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    loop = loop_of(load, tmp_path)
+    loop.objective = NoNumber(("a car " * 20, "the river", "a house", "a cat"))
+    message = refused(DivergenceError, loop.step, 2)
+    assert message == (
+        f"loss is nan at step 3 (all vectors are finite; texts of the step: {('a car ' * 10)!r}; 'the river'; 'a house'): "
+        "lower learning_rate or use dtype float32; the checkpoints so far are kept"
+    )
