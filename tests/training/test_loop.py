@@ -109,6 +109,7 @@ def test_a_loss_that_is_no_number_is_shown_with_texts_of_the_step(
     loop.objective = NoNumber(("a car " * 20, "the river", "a house", "a cat"))
     message = refused(DivergenceError, loop.step, 2)
     assert message == (
-        f"loss is nan at step 3 (all vectors are finite; texts of the step: {('a car ' * 10)!r}; 'the river'; 'a house'): "
+        f"loss is nan at step 3 (all vectors are finite; texts of the step: {'a car ' * 10!r}; 'the river'; "
+        "'a house'): "
         "lower learning_rate or use dtype float32; the checkpoints so far are kept"
     )
