@@ -174,8 +174,8 @@ def size(folder: Path) -> int:
 
 
 def machine() -> dict[str, Any]:
-    sys.path.insert(0, str(ROOT))
-    from bench.rounds import machine as facts_of_machine
+    sys.path.insert(0, str(ROOT / "bench"))
+    from rounds import machine as facts_of_machine
 
     facts: dict[str, Any] = facts_of_machine()
     return facts
