@@ -182,13 +182,26 @@ def read_recipe(name_or_path: str | Path) -> dict[str, Any]:
     """Read a TOML recipe: one flat table of `TrainConfig` fields, without its table `[sweep]`.
 
     Args:
-        name_or_path: "mini", "paper", or a file.
+        name_or_path: "mini", "small", "paper", or a file.
 
     Raises:
         MissingFileError: no such file.
         RequestError: not TOML.
     """
     return {key: value for key, value in _read_toml(name_or_path).items() if key != SWEEP}
+
+
+def recipe_for(model: str) -> str:
+    """Name of the recipe in the package that adapts a model.
+
+    Raises:
+        RequestError: there is none.
+    """
+    recipes = {read_recipe(path).get("model"): path.stem for path in sorted(_RECIPES.glob("*.toml"))}
+    if model not in recipes:
+        known = ", ".join(str(name) for name in recipes if name)
+        raise RequestError(f"model {model!r} has no recipe in the package; those that have one: {known}")
+    return recipes[model]
 
 
 def read_sweep(name_or_path: str | Path) -> dict[str, Any]:

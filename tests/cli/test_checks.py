@@ -96,6 +96,7 @@ ANY_TEXT = {
 }  # fmt: skip
 """Any text is a value: names of somebody else's models, texts, and folders that are made when needed."""
 FURTHER = {
+    "demo": [["--model", "Qwen/Qwen3-0.6B"]],
     "evaluate": [
         ["texts.csv", "--model", "mini", "--task", "sts", "--text-column", "text"],
         [

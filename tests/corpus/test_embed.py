@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -240,6 +241,47 @@ def test_columns_that_differ(tmp_path: Path, refused: Refused, said: list[str], 
     assert message == f"{tmp_path / 'd.csv'} has no column 'text'; its columns are: body, title"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8", "binary"])
+@pytest.mark.parametrize("layout", ["parquet", "arrow", "npy", "lance"])
+def test_every_layout_has_the_same_rows(
+    tmp_path: Path, csv: Path, layout: str, dtype: str, small_chunks: int
+) -> None:
+    if layout == "lance":
+        pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lastword[lance]'")
+    out, plain = tmp_path / "out", tmp_path / "plain"
+    embed_corpus(csv, out, HashEncoder(), layout=layout, vector_dtype=dtype)
+    embed_corpus(csv, plain, HashEncoder(), vector_dtype=dtype)
+    store, expected = Store.open(out), Store.open(plain)
+    assert store.table().equals(expected.table())
+    assert np.array_equal(store.matrix(), expected.matrix())
+    assert [len(vectors) for vectors in store.vectors()] == [10, 10, 10, 5]
+    rows = np.array([33, 2, 2, 17])
+    assert store.take(rows).select(["text", "vector"]).equals(expected.take(rows).select(["text", "vector"]))
+    write_rows(csv, [*range(5, 35), 99])
+    encoder = HashEncoder()
+    embed_corpus(csv, out, encoder, layout=layout, vector_dtype=dtype, update=True)
+    assert encoder.encoded == ["text of row 99"]
+    assert np.array_equal(Store.open(out).matrix()[:30], expected.matrix()[5:])
+
+
+def test_files_of_the_layouts(tmp_path: Path, csv: Path) -> None:
+    embed_corpus(csv, tmp_path / "npy", HashEncoder(), layout="npy")
+    matrix = Store.open(tmp_path / "npy").matrix()
+    assert isinstance(matrix, np.memmap)
+    assert np.array_equal(np.load(tmp_path / "npy" / "vectors.npy"), matrix)
+    assert pq.read_table(tmp_path / "npy" / "rows.parquet").column_names == ["text", "number"]
+    embed_corpus(csv, tmp_path / "arrow", HashEncoder(), layout="arrow")
+    assert feather.read_table(tmp_path / "arrow" / "shard-00000000.arrow").num_rows == 35
+
+
+def test_a_lance_table_is_searched(tmp_path: Path, csv: Path) -> None:
+    lancedb = pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lastword[lance]'")
+    embed_corpus(csv, tmp_path / "out", HashEncoder(), layout="lance")
+    table = lancedb.connect(tmp_path / "out").open_table("rows")
+    query = vectors_of(["text of row 7"])[0]
+    assert table.search(query).limit(1).to_list()[0]["number"] == "7"
+
+
 def test_an_interrupted_run_resumes(tmp_path: Path, csv: Path, refused: Refused, small_chunks: int) -> None:
     class Stops(HashEncoder):
         def encode(self, texts: Any, /) -> np.ndarray:
@@ -432,3 +474,78 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
         assert int(rows) == count
         peaks.append(int(peak) / 1024)
     assert peaks[1] < peaks[0] + 60, peaks
+
+
+def test_a_full_disk_keeps_what_is_done(tmp_path: Path, small_chunks: int) -> None:
+    """A limit of the size of a file in place of a full disk: the third shard is larger."""
+    path = tmp_path / "in.txt"
+    texts = [
+        f"text {n}" if n < 20 else f"text {n} " + random.Random(n).randbytes(20_000).hex() for n in range(30)
+    ]
+    path.write_text("\n".join(texts))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="errno 27") as full:
+            embed_corpus(path, tmp_path / "out", HashEncoder())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert full.value.errno == 27, "which the command line explains"
+    encoder = HashEncoder()
+    embed_corpus(path, tmp_path / "out", encoder, resume=True)
+    assert encoder.encoded == texts[20:]
+    assert_complete(tmp_path / "out", texts)
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path, csv: Path, refused: Refused) -> None:
+    encoder = HashEncoder()
+    assert refused(RequestError, embed_corpus, csv, "/proc/out", encoder).startswith(
+        "cannot write /proc/out: "
+    )
+    assert refused(RequestError, embed_corpus, csv, csv / "out", encoder).startswith(
+        f"cannot write {csv / 'out'}: "
+    )
+    (tmp_path / "folder").mkdir()
+    assert refused(ExistingOutputError, embed_corpus, csv, tmp_path / "folder", encoder).startswith(
+        f"{tmp_path / 'folder'} exists: choose another path"
+    )
+    assert refused(ExistingOutputError, embed_corpus, csv, tmp_path / "folder", encoder, update=True) == (
+        f"{tmp_path / 'folder'} exists and is no store: choose another path for update=True"
+    )
+    assert refused(MissingFileError, Store.open, tmp_path / "folder") == (
+        f"{tmp_path / 'folder'} has no manifest: give a folder that `lastword embed` wrote"
+    )
+    assert not encoder.encoded
+
+
+def test_long_texts_make_short_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts_module, "CHUNK_BYTES", 1 << 20)
+    texts = [f"{n} " + "long " * 30_000 for n in range(20)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet", row_group_size=2)
+    embed_corpus(tmp_path / "in.parquet", tmp_path / "out", HashEncoder())
+    assert_complete(tmp_path / "out", texts)
+    assert max(shard["rows"] for shard in Store.open(tmp_path / "out").manifest["shards"]) <= 14
+
+
+def test_the_command(tmp_path: Path, llama_folder: Path) -> None:
+    from click.testing import CliRunner
+
+    from lastword.cli import main
+
+    (tmp_path / "in.csv").write_text("message,n\nthe river was low,1\n,2\na cat,3\n")
+    arguments = [
+        "embed", str(tmp_path / "in.csv"), "--text-column", "message", "--model", str(llama_folder), "--vector-dtype",
+        "float16", "--truncate-dim", "8", "--format", "npy", "--output", str(tmp_path / "out"), "--json",
+    ]  # fmt: skip
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) | {"seconds": 0} == {
+        "output": str(tmp_path / "out"), "rows": 2, "rejected": {"empty": 1}, "embedded": 2, "reused": 0, "dim": 8,
+        "vector_dtype": "float16", "seconds": 0,
+    }  # fmt: skip
+    assert f"1 rows without a vector: empty ({tmp_path / 'out' / '_rejected.jsonl'})" in done.stderr
+    assert np.load(tmp_path / "out" / "vectors.npy").shape == (2, 8)
+    again = CliRunner().invoke(main, [*arguments, "--update"])
+    assert json.loads(again.stdout)["reused"] == 2
+    assert CliRunner().invoke(main, arguments).exit_code == 2

@@ -46,6 +46,7 @@ def result(*rows: ScoreRow, **changes: Any) -> DemoResult:
         "model": "mini",
         "template": "ccw",
         "pooling": "lasttoken",
+        "layer": None,
         "steps": 10,
         "pairs": 2400,
         "seconds": 200.0,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ model = "mini"
 pairs = ["pairs"]
 template = "ccw"
 pooling = "lasttoken"
+layer = 3
 max_tokens = 32
 steps = 2
 batch_pairs = 8
@@ -61,19 +64,21 @@ def result(output: Path, few_repetitions: None) -> DemoResult:
 
 
 def test_every_setting_is_scored_on_both_sets(result: DemoResult) -> None:
-    settings = {(row.dataset, row.model, row.template, row.pooling): row for row in result.scores}
+    settings = {(row.dataset, row.model, row.template, row.pooling, row.layer): row for row in result.scores}
+    assert len(settings) == len(result.scores)
     assert set(settings) == {
-        (dataset, model, template, pooling)
+        (dataset, *setting)
         for dataset in ("topics", "products")
-        for model, template, pooling in [
+        for setting in [
             *(
-                ("zero-shot", template, pooling)
+                ("zero-shot", template, pooling, layer)
                 for template in ("none", "ccw")
                 for pooling in ("mean", "lasttoken", "eos")
+                for layer in (None, 3)
             ),
-            ("adapted", "ccw", "mean"),
-            ("adapted", "ccw", "lasttoken"),
-            ("tfidf", None, None),
+            ("adapted", "ccw", "mean", 3),
+            ("adapted", "ccw", "lasttoken", 3),
+            ("tfidf", None, None, None),
         ]
     }
     assert {row.scores[0].n for row in result.scores} == {TEXTS}
@@ -103,12 +108,13 @@ def test_scores_can_be_recomputed_from_the_file(result: DemoResult, output: Path
     for row, stored in zip(rows, content["scores"], strict=True):
         assert stored["v_measure"] == np.mean([seed["value"] for seed in stored["seeds"]])
         assert row.summary.value == stored["v_measure"]
-    by_setting = {(row.dataset, row.model, row.template, row.pooling): row for row in rows}
+    by_setting = {(row.dataset, row.model, row.template, row.pooling, row.layer): row for row in rows}
     assert len(content["comparisons"]) == 4
     for comparison in content["comparisons"]:
         first, second = (
             by_setting[
-                comparison["dataset"], *(comparison[side][key] for key in ("model", "template", "pooling"))
+                comparison["dataset"],
+                *(comparison[side][key] for key in ("model", "template", "pooling", "layer")),
             ]
             for side in ("first", "second")
         )
@@ -130,11 +136,35 @@ def test_the_output_has_the_report_the_scores_and_the_model(result: DemoResult, 
     assert result.attention.before != result.attention.after
 
 
+def test_an_interrupted_demo_repeats_nothing(
+    result: DemoResult, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"seeds": 1, "recipe": output.with_name("small.toml"), "max_texts": TEXTS}
+    module = importlib.import_module("lastword.demonstration.demo")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "flat_map", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            demo(tmp_path / "demo", **settings)
+    with pytest.raises(ExistingOutputError, match="resume=True"):
+        demo(tmp_path / "demo", **settings)
+    monkeypatch.setattr(module, "train", interrupt)
+    monkeypatch.setattr(module, "zero_shot_rows", interrupt)
+    resumed = demo(tmp_path / "demo", **settings, resume=True)
+    assert [run.losses for run in resumed.runs] == [result.runs[0].losses]
+    assert [row.to_dict() for row in resumed.scores if row.model != "adapted"] == [
+        row.to_dict() for row in result.scores if row.model != "adapted"
+    ]
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_the_summary_names_every_setting_and_the_files(result: DemoResult, output: Path) -> None:
     text = demo_summary(result)
-    titles = "  model      template  pooling    V-measure  ± draws  ± texts  chance   AMI"
+    titles = "  model      template  pooling    layer  V-measure  ± draws  ± texts  chance   AMI"
     assert text.splitlines()[:2] == ["topics, test split", titles]
-    assert text.count("zero-shot  none") == 6
+    assert text.count("zero-shot  none") == 12
     assert "On topics the adapted model is" in text
     assert text.endswith(f"{output}: report.html, scores.json and the adapted model in model/")
 

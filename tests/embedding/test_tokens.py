@@ -76,9 +76,9 @@ def test_outer_white_space_is_no_part_of_a_text(tokenizer: TextTokenizer) -> Non
 def test_a_megabyte_is_cut_and_the_suffix_stays(tokenizer: TextTokenizer) -> None:
     for boundary in ("ids", "string"):
         compiled = Template.parse("ccw", boundary=boundary).compile(tokenizer, 100)
-        started = time.perf_counter()
+        started = time.process_time()
         sequences = tokenize(["short", MEGABYTE], compiled, tokenizer)
-        assert time.perf_counter() - started < 10
+        assert time.process_time() - started < 10
         assert sequences.truncated == 1
         assert 98 <= len(sequences.ids[1]) <= 100
         decoded = tokenizer.hf.decode(sequences.ids[1], skip_special_tokens=True)

@@ -2,11 +2,10 @@
 
     python tools/results/attention_real.py          # writes results/attention.json and a picture; repeat it to resume
 
-Two kinds of training runs of the bundled model: those that `real_texts.py` reports (100 steps on a mixture of pairs,
-several seeds; trained here if they do not exist), and one by the recipe `mini`, on the bundled pairs, for five times
-its steps at a constant learning rate. For each checkpoint: the attention of the last token over a sample of real
-public texts (LASTWORD_DATA or ../shared/data), and the V-measure on the development splits of the bundled topics and
-products that the run recorded.
+Two kinds of training runs of the bundled model: 100 steps on a mixture of the bundled pairs with public ones, several
+seeds, and one by the recipe `mini`, on the bundled pairs, for five times its steps at a constant learning rate. For
+each checkpoint: the attention of the last token over a sample of real public texts (LASTWORD_DATA or ../shared/data),
+and the V-measure on the development splits of the bundled topics and products that the run recorded.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from real_texts import ROOT, adapt, bundled_development, data_folder
+from real_texts import ROOT, bundled_development, data_folder
 
 from lastword import Embedder, console, explain, train
+from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.explanation.picture import render_picture
 from lastword.files.tables import read_texts
@@ -55,10 +55,9 @@ FIGURE = {
 
 @dataclass(frozen=True)
 class Folders:
-    """Public texts, the training runs of `real_texts.py`, the work of this script; and the hash of the base model."""
+    """Public texts, the work of this script; and the hash of the base model."""
 
     data: Path
-    adapted: Path
     work: Path
     base: str
 
@@ -83,6 +82,23 @@ def write_sample(data: Path, target: Path) -> Path:
     return target
 
 
+def write_pairs(data: Path, target: Path, most: int = 6000) -> None:
+    """Equal parts of two wordings of a sentence, of title and lead, and the bundled rewritings."""
+    split = pq.read_table(data / "pairs" / "wikisplit_pairs.parquet")
+    lead = pq.read_table(data / "pairs" / "wiki_title_lead.parquet")
+    bundled = read_texts(path_of("pairs"), ["anchor", "positive"])
+    sources = [
+        list(zip(*(split.column(i).to_pylist() for i in (0, 1)), strict=True)),
+        list(zip(lead["title"].to_pylist(), lead["lead"].to_pylist(), strict=True)),
+        list(zip(bundled["anchor"], bundled["positive"], strict=True)),
+    ]
+    rng = random.Random(0)
+    pairs = [pair for source in sources for pair in rng.sample(source, min(most // 3, len(source)))]
+    rng.shuffle(pairs)
+    anchors, positives = zip(*pairs, strict=True)
+    pq.write_table(pa.table({"anchor": anchors, "positive": positives}), target)
+
+
 def training_runs(steps: int, seeds: int) -> list[tuple[str, int]]:
     """Kind and seed of every training run."""
     return [(MIXTURE, seed) for seed in range(seeds)] + [(f"recipe mini, {steps} steps", 0)]
@@ -90,11 +106,16 @@ def training_runs(steps: int, seeds: int) -> list[tuple[str, int]]:
 
 def trained(kind: str, seed: int, steps: int, folders: Folders) -> Path:
     """The folder of a training run, which is started if it does not exist."""
+    recipe, mixture = read_recipe("mini"), folders.work / "pairs.parquet"
     if kind == MIXTURE:
-        return adapt(folders.data, folders.adapted / folders.base, seed, mixed=True)
-    output = folders.work / f"{folders.base}-{steps}"
+        output = folders.work / f"{folders.base}-mixture-{seed}"
+        settings = {**recipe, "pairs": [str(mixture)], "steps": 100, "max_tokens": 160, "seed": seed}
+    else:
+        output = folders.work / f"{folders.base}-{steps}"
+        settings = {**recipe, "steps": steps, "schedule": "constant", "graph_gib": 2.0}
     if not output.exists():
-        settings = {**read_recipe("mini"), "steps": steps, "schedule": "constant", "graph_gib": 2.0}
+        if kind == MIXTURE:
+            write_pairs(folders.data, mixture)
         train(output, scorer=bundled_development(), resume=True, trackers="none", **settings)
     return output
 
@@ -138,19 +159,16 @@ def measure(folders: Folders, seeds: int, steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "attention_real")
-    parser.add_argument(
-        "--adapted", type=Path, default=ROOT / "runs" / "real_texts", help="as in real_texts.py"
-    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=100, help="of the long run")
-    parser.add_argument("--fresh", action="store_true", help="discard all results, repeat the long run")
+    parser.add_argument("--fresh", action="store_true", help="discard all results and models")
     args = parser.parse_args()
     console.show_messages()
     if args.fresh:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)
     base = Embedder.from_pretrained("mini").backbone.weights_hash[:12]
-    measure(Folders(data_folder(), args.adapted, args.work, base), args.seeds, args.steps)
+    measure(Folders(data_folder(), args.work, base), args.seeds, args.steps)
 
 
 if __name__ == "__main__":

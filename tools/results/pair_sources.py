@@ -33,10 +33,7 @@ from lastword.report.page import write_page
 PICTURE = ROOT / "docs" / "assets" / "pair_sources.svg"
 TEXTS, DEVELOPMENT_TEXTS = 6000, 500
 STYLES = ("detail", "simple", "teacher", "metaphor", "question")
-SOURCES = (
-    "dropout", "noise", "crop", "title_lead", "wikisplit", "sick", "same_subject", "metaphor", "rewritings",
-    "detail+simple+teacher", "rewritings+crop", "rewritings+title_lead",
-)  # fmt: skip
+SOURCES = ("dropout", "noise", "crop", "title_lead", "rewritings", "detail+simple+teacher")
 PUBLIC_SETS = ("stackoverflow_titles", "agnews", "twentynewsgroups_subject", "walmart_amazon_category")
 
 

@@ -1,10 +1,9 @@
-"""Measure the bundled model on real public text: as it is, adapted, and beside the baselines.
+"""The bundled model and SmolLM2-135M on real public text: as they are, adapted, and beside the baselines.
 
     python tools/results/real_texts.py            # writes results/real_texts.json; call again to resume
 
 The texts are found through LASTWORD_DATA or in ../shared/data. Every score is written as soon as it is known, under
-a key that changes with the model, so a second call computes only what is missing. Two adaptations: the recipe
-`mini` on the bundled pairs, and 100 steps on a mixture of them with public ones. Checkpoints are chosen on the
+a key that changes with the model, so a second call computes only what is missing. Checkpoints are chosen on the
 development splits of the bundled topics and products, not on the texts that are reported.
 """
 
@@ -19,9 +18,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
@@ -39,6 +35,19 @@ CLUSTERING = {
     "masakhanews_eng": {"split": "test"}, "twentynewsgroups_subject": {}, "walmart_amazon_category": {},
 }  # fmt: skip
 CLASSIFICATION = {"banking77": {}, "emotion": {"samples_per_label": 16}}
+TITLES = {"mini": ("zero-shot", "adapted"), "small": ("SmolLM2 zero-shot", "SmolLM2 adapted")}
+ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
+    "mini": [
+        {"template": template, "pooling": pooling}
+        for template in ("none", "ccw")
+        for pooling in ("mean", "lasttoken")
+    ],
+    "small": [
+        {"template": "none", "pooling": "mean", "layer": 28},
+        {"template": "ccw", "pooling": "lasttoken", "layer": 28},
+    ],
+}
+"""Recipe → settings without training."""
 PEER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -64,34 +73,15 @@ def unreported(name: str, most: int, seed: int) -> tuple[list[str], list[str]]:
     return [columns["text"][row] for row in rows], [columns[label][row] for row in rows]
 
 
-def write_pairs(data: Path, target: Path, most: int = 6000) -> None:
-    """Equal parts of two wordings of a sentence, of title and lead, and the bundled rewritings."""
-    split = pq.read_table(data / "pairs" / "wikisplit_pairs.parquet")
-    lead = pq.read_table(data / "pairs" / "wiki_title_lead.parquet")
-    bundled = read_texts(path_of("pairs"), ["anchor", "positive"])
-    sources = [
-        list(zip(*(split.column(i).to_pylist() for i in (0, 1)), strict=True)),
-        list(zip(lead["title"].to_pylist(), lead["lead"].to_pylist(), strict=True)),
-        list(zip(bundled["anchor"], bundled["positive"], strict=True)),
-    ]
-    rng = random.Random(0)
-    pairs = [pair for source in sources for pair in rng.sample(source, min(most // 3, len(source)))]
-    rng.shuffle(pairs)
-    anchors, positives = zip(*pairs, strict=True)
-    pq.write_table(pa.table({"anchor": anchors, "positive": positives}), target)
-
-
-def adapt(data: Path, work: Path, seed: int, mixed: bool) -> Path:
+def adapt(work: Path, recipe: str, seed: int) -> Path:
     """Train one seed unless its folder exists; returns the folder of the adapted model."""
-    out, mixture = work / f"{'mixture' if mixed else 'bundled'}-{seed}", work / "pairs.parquet"
-    if out.exists():
-        return out
-    work.mkdir(parents=True, exist_ok=True)
-    settings = {**read_recipe("mini"), "seed": seed}
-    if mixed:
-        write_pairs(data, mixture)
-        settings |= {"pairs": [str(mixture)], "steps": 100, "max_tokens": 160}
-    train(out, scorer=bundled_development(), resume=True, trackers="none", **settings)
+    out = work / f"{recipe}-{seed}"
+    if not out.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        scorer = (
+            bundled_development() if recipe == "mini" else None
+        )  # None: by pairs held out, which is cheaper
+        train(out, scorer=scorer, resume=True, trackers="none", **{**read_recipe(recipe), "seed": seed})
     return out
 
 
@@ -120,9 +110,9 @@ class Cells:
         self.rows: list[dict[str, Any]] = [row for row in rows if isinstance(row["score"], dict)]
         self.tasks: dict[str, LocalTask] = {}
 
-    def keep_only(self, base: str) -> None:
-        """Drop the scores of an earlier bundled model."""
-        self.rows = [row for row in self.rows if row.get("base") in (None, base)]
+    def keep_only(self, bases: set[str]) -> None:
+        """Drop the scores of earlier models."""
+        self.rows = [row for row in self.rows if row.get("base") in (None, *bases)]
 
     def score(
         self, key: str, dataset: str, file: str, options: dict[str, Any], encoder: Any, **names: Any
@@ -156,7 +146,7 @@ def minilm_folder() -> str | None:
     return str(found[0].parent) if found else None
 
 
-def measure(work: Path, seeds: int) -> None:
+def measure(work: Path, seeds: dict[str, int]) -> None:
     data, cells = data_folder(), Cells(RESULTS)
     for dataset, file, options in tasks(data):
         cells.score("tfidf", dataset, file, options, TfidfEncoder(), model="TF-IDF")
@@ -164,18 +154,27 @@ def measure(work: Path, seeds: int) -> None:
         peer = SentenceTransformerEncoder(folder)
         for dataset, file, options in tasks(data):
             cells.score(PEER, dataset, file, options, peer, model="all-MiniLM-L6-v2")
-    base = Embedder.from_pretrained("mini").backbone.weights_hash[:12]
-    cells.keep_only(base)
-    for template in ("none", "ccw"):
-        for pooling in ("mean", "lasttoken"):
-            embedder = Embedder.from_pretrained("mini", template=template, pooling=pooling)
+    models = {recipe: read_recipe(recipe)["model"] for recipe in seeds}
+    bases = {
+        recipe: Embedder.from_pretrained(model).backbone.weights_hash[:12] for recipe, model in models.items()
+    }
+    cells.keep_only(set(bases.values()))
+    for recipe, model in models.items():
+        zero_shot, adapted = TITLES[recipe]
+        for settings in ZERO_SHOT[recipe]:
+            embedder = Embedder.from_pretrained(model, **settings)
             for dataset, file, options in tasks(data):
-                names = {"model": "zero-shot", "template": template, "pooling": pooling, "base": base}
+                names = {"model": zero_shot, **settings, "base": bases[recipe]}
                 cells.score(embedder.identity, dataset, file, options, embedder, **names)
-    for model, mixed in (("adapted, bundled pairs", False), ("adapted, mixture", True)):
-        for seed in range(seeds):
-            embedder = Embedder.from_pretrained(adapt(data, work / base, seed, mixed))
-            names = {"model": model, "template": "ccw", "pooling": "lasttoken", "seed": seed, "base": base}
+        for seed in range(seeds[recipe]):
+            embedder = Embedder.from_pretrained(adapt(work / bases[recipe], recipe, seed))
+            names = {
+                "model": adapted,
+                "template": "ccw",
+                "pooling": "lasttoken",
+                "seed": seed,
+                "base": bases[recipe],
+            }
             for dataset, file, options in tasks(data):
                 cells.score(embedder.identity, dataset, file, options, embedder, **names)
 
@@ -185,14 +184,15 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=ROOT / "runs" / "real_texts", help="folder of the adapted models"
     )
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="training runs of the bundled model")
+    parser.add_argument("--small-seeds", type=int, default=1, help="training runs of SmolLM2")
     parser.add_argument("--fresh", action="store_true", help="delete all earlier scores and models")
     args = parser.parse_args()
     console.show_messages()
     if args.fresh:
         RESULTS.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)
-    measure(args.work, args.seeds)
+    measure(args.work, {"mini": args.seeds, "small": args.small_seeds})
 
 
 if __name__ == "__main__":

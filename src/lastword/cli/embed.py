@@ -12,7 +12,8 @@ from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.files.sources import TableFile
 
-VECTORS = "Vectors"
+VECTORS, MACHINES = "Vectors", "Machines"
+LAYOUTS = ("parquet", "arrow", "npy", "lance")
 VECTOR_DTYPES = ("float32", "float16", "int8", "binary")
 
 
@@ -38,7 +39,20 @@ VECTOR_DTYPES = ("float32", "float16", "int8", "binary")
     VECTORS, "--truncate-dim", "keep only the first dimensions, scaled to length 1 again",
     type=click.IntRange(1, 100_000),
 )  # fmt: skip
-@shared("--output", help="folder to write: Parquet files with all columns, _manifest.json", required=True)
+@option(
+    MACHINES, "--engine", "ray embeds with several processes or machines", default="local",
+    type=Choice("engine", ("local", "ray")),
+)  # fmt: skip
+@option(
+    MACHINES, "--workers", "of Ray: processes with the model  [default: one for each GPU, or 2]",
+    type=click.IntRange(1, 10_000),
+)  # fmt: skip
+@option(MACHINES, "--ray-address", "of a Ray cluster, such as auto  [default: workers on this machine]")
+@shared("--output", help="folder to write: all columns and vectors, and _manifest.json", required=True)
+@option(
+    options.OUTPUT, "--format layout", "of the files; npy has the other columns as Parquet, lance is a LanceDB table",
+    default="parquet", type=Choice("format", LAYOUTS),
+)  # fmt: skip
 @option(options.OUTPUT, "--update", "embed only texts that the existing output does not have", is_flag=True)
 @shared("--resume", help="continue an interrupted run; texts embedded before are not embedded again")
 @shared("--overwrite", "--json")
@@ -48,9 +62,12 @@ def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None
     Memory does not grow with the files. Rows without a usable text are listed in _rejected.jsonl. Readers of Parquet
     take the folder as one table; lastword.Store reads the vectors.
     """
-    from lastword.corpus.embed import check_request, embed_corpus
+    from lastword.corpus.embed import check_machines, check_request, embed_corpus
     from lastword.corpus.texts import Corpus
 
-    check_request(settings["model"], settings["vector_dtype"], settings["update"], settings["overwrite"])
+    check_request(
+        **{name: settings[name] for name in ("model", "vector_dtype", "layout", "update", "overwrite")}
+    )
+    check_machines(settings["engine"], settings["workers"], settings["ray_address"])
     Corpus.find(inputs, settings["text_column"], settings["vector_column"])
     print_result(embed_corpus(inputs, **settings), as_json)

@@ -16,7 +16,7 @@ from lastword.cli.command import Group
 from lastword.errors import LastwordError
 
 COMMANDS = {
-    "demo": "Adapt the bundled model on the bundled pairs, and score it before and after.",
+    "demo": "Adapt a model on the bundled pairs, and score it before and after.",
     "pairs": "Make, check and compare positive pairs: two texts that mean the same.",
     "probe": "Find out which template, pooling and layer of a model suit your texts.",
     "train": "Adapt a decoder to embed, by contrastive LoRA training on pairs.",

@@ -1,1 +1,2 @@
-"""TEXTS OF ANY NUMBER → STORE: files in data order: texts, vectors, store, reuse, encode, layouts, embed."""
+"""TEXTS OF ANY NUMBER → STORE: files in data order: texts, vectors, layouts, store, reuse, encode,
+finish, embed."""

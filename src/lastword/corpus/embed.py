@@ -5,26 +5,31 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lastword.console import info, progress, warn
-from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate
-from lastword.corpus.layouts import REJECTED_ENDING, finished
+from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate, local_shards
+from lastword.corpus.finish import REJECTED_ENDING, finished
+from lastword.corpus.layouts import LAYOUTS
+from lastword.corpus.on_ray import WorkerSetup, ray_shards
 from lastword.corpus.reuse import Earlier, parts_as_store
 from lastword.corpus.store import FORMAT, MANIFEST, REJECTED, Store
-from lastword.corpus.texts import CHUNK_BYTES, CHUNK_ROWS, Corpus
+from lastword.corpus.texts import CHUNK_ROWS, Corpus
 from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
+from lastword.extras import needed
 from lastword.files.chunk_run import PARTS, Part, part_path, read_part, write_part
 from lastword.files.plain_json import json_text
 from lastword.files.run_folder import INPUTS, RunFolder, fingerprint, hash_of, write_json
 from lastword.files.sources import Source
 
+ENGINES = ("local", "ray")
 _CLIPPED = 0.01  # share of numbers beyond the range of int8 that is worth a warning
 _FORMAT = "vectors.json"  # in the run folder: how vectors are stored
 _INTERRUPTED = "interrupted"  # in the run folder: parts made of other inputs, whose vectors are reused
@@ -68,11 +73,15 @@ def embed_corpus(
     vector_column: str = "vector",
     vector_dtype: str = "float32",
     truncate_dim: int | None = None,
+    layout: str = "parquet",
     template: str | None = None,
     pooling: str | None = None,
     batch_tokens: int | None = None,
     dtype: str | None = None,
     device: str | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    ray_address: str | None = None,
     update: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -92,11 +101,18 @@ def embed_corpus(
         vector_column: column of the vectors, which the files must not have.
         vector_dtype: "float32", "float16", "int8" (a range for each dimension is in the manifest) or "binary" (signs).
         truncate_dim: keep only the first dimensions, and scale to length 1 again.
+        layout: format of the shards: "parquet", "arrow", "npy" (vectors.npy, and the columns in rows.parquet) or
+            "lance" (a LanceDB table; `pip install 'lastword[lance]'`).
         template: of a base model; None takes the folder's own, or none.
         pooling: of a base model; None takes the folder's own, or mean.
         batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
         dtype: precision of the model, "float32" or "bfloat16"; None is the best that the device supports.
         device: None is the best available.
+        engine: "local", or "ray" for processes on this machine or a cluster (`pip install 'lastword[ray]'`); the rows
+            and their order are the same.
+        workers: of Ray, processes with the model; None is one for each GPU, or two.
+        ray_address: of a Ray cluster whose machines have lastword, the model and, for `update`, the output; None starts
+            the workers on this machine.
         update: take the vectors of texts that `output` has already from there, and embed only the others.
         resume: continue an interrupted run of the same settings. If the files have changed since, the vectors of
             texts that they still have are reused.
@@ -109,48 +125,49 @@ def embed_corpus(
         WorkError: a file was changed while it was read.
     """
     started, output = time.monotonic(), Path(output)
-    check_request(model, vector_dtype, update, overwrite)
+    check_request(model, vector_dtype, layout, update, overwrite)
+    check_machines(engine, workers, ray_address)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
     run.check()
     corpus = Corpus.find(inputs, text_column, vector_column)
+    stored = {
+        "text_column": corpus.text_column, "vector_column": vector_column, "vector_dtype": vector_dtype,
+        "truncate_dim": truncate_dim, "layout": layout,
+    }  # fmt: skip
+    load = partial(_load, model, batch_tokens, template=template, pooling=pooling, dtype=dtype, device=device)
     with run.lock():
         before = _updated_store(output) if update else None
         corpus.require_readable()
         inputs_now = corpus.fingerprints()
-        encoder = with_batches(
-            load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device), batch_tokens
-        )
-        stored = {
-            "text_column": corpus.text_column, "vector_column": vector_column, "vector_dtype": vector_dtype,
-            "truncate_dim": truncate_dim,
-        }  # fmt: skip
-        name = getattr(encoder, "name", None) or encoder.identity
-        model_facts = {"name": name, "identity": encoder.identity, "role": ROLE}
+        encoder = load()
         if before:
             _require_same(before, encoder, stored)
         settings = {
-            "model": encoder.identity, "role": ROLE, **stored,
-            "chunk": [CHUNK_ROWS, CHUNK_BYTES], "update": fingerprint(before.folder / MANIFEST) if before else None,
+            "model": encoder.identity, "role": ROLE, **stored, "chunk": [corpus.chunk_rows, corpus.chunk_bytes],
+            "update": fingerprint(before.folder / MANIFEST) if before else None,
         }  # fmt: skip
-        reading = {
-            "reading": hash_of([[str(file.path), file.encoding, file.delimiter] for file in corpus.files])
-        }
         try:
-            _prepare(run, settings, inputs_now | reading)
+            _prepare(run, settings, inputs_now | {"reading": hash_of(corpus.reading)})
             vectors, first = _vector_format(run, corpus, encoder, before, vector_dtype, truncate_dim)
-            earlier = _earlier(
-                run, before, {"vectors": {"column": vector_column, **vectors.to_dict()}, **stored}
-            )
-            parts = _run(corpus, ChunkEncoder(encoder, vectors, vector_column, first, earlier), run)
+            manifest = {
+                "format": FORMAT, "model": {"name": _name(encoder), "identity": encoder.identity, "role": ROLE},
+                **stored, "vectors": {"column": vector_column, **vectors.to_dict()}, "inputs": inputs_now,
+            }  # fmt: skip
+            earlier = _earlier(run, before, manifest)
+            done = frozenset(int(path.stem.removeprefix("part-")) for path in run.partial.glob(PARTS))
+            if engine == "ray":
+                setup = WorkerSetup(load, encoder.identity, vectors, vector_column, earlier)
+                shards = ray_shards(corpus, setup, done, workers, ray_address)
+            else:
+                shards = local_shards(
+                    corpus, ChunkEncoder(encoder, vectors, vector_column, first, earlier), done
+                )
+            parts = _run(corpus.count(), shards, run.partial)
         finally:
             if not run.interrupted:
                 run.discard()
         counts = _counts(parts)
-        manifest = {
-            "format": FORMAT, "model": model_facts, **stored, "vectors": {"column": vector_column, **vectors.to_dict()},
-            "rows": counts["rows"], "counts": counts, "inputs": inputs_now,
-        }  # fmt: skip
-        run.finish(finished(run.partial, parts, manifest))
+        run.finish(finished(run.partial, parts, manifest | {"rows": counts["rows"], "counts": counts}))
     _report(output, counts, vectors.dim)
     return EmbedResult(
         output, counts["rows"], counts["rejected"], counts["embedded"], counts["reused"], vectors.dim, vector_dtype,
@@ -158,7 +175,17 @@ def embed_corpus(
     )  # fmt: skip
 
 
-def check_request(model: str | Path | TextEncoder, vector_dtype: str, update: bool, overwrite: bool) -> None:
+def _load(model: str | Path | TextEncoder, batch_tokens: int | None, **settings: str | None) -> TextEncoder:
+    return with_batches(load_encoder(model, **settings), batch_tokens)
+
+
+def _name(encoder: TextEncoder) -> str:
+    return getattr(encoder, "name", None) or encoder.identity
+
+
+def check_request(
+    model: str | Path | TextEncoder, vector_dtype: str, layout: str, update: bool, overwrite: bool
+) -> None:
     """Refuse what cannot work, before anything is loaded.
 
     Raises:
@@ -166,12 +193,31 @@ def check_request(model: str | Path | TextEncoder, vector_dtype: str, update: bo
     """
     if vector_dtype not in VECTOR_DTYPES:
         raise RequestError(unknown_name("vector_dtype", vector_dtype, VECTOR_DTYPES))
+    if layout not in LAYOUTS:
+        raise RequestError(unknown_name("layout", layout, LAYOUTS))
+    LAYOUTS[layout].require()
     if str(model) == "tfidf":
         raise RequestError(
             "model='tfidf' has to see all texts at once: give a decoder or sentence-transformers:NAME"
         )
     if update and overwrite:
         raise RequestError("update=True keeps vectors that overwrite=True would discard: give one of them")
+
+
+def check_machines(engine: str, workers: int | None, ray_address: str | None) -> None:
+    """Refuse an unknown engine, one that is not installed, and settings of another engine.
+
+    Raises:
+        RequestError, MissingExtraError: see the message.
+    """
+    if engine not in ENGINES:
+        raise RequestError(unknown_name("engine", engine, ENGINES))
+    if engine == "ray":
+        needed("ray", "ray", "engine='ray'")
+        return
+    for name, value in {"workers": workers, "ray_address": ray_address}.items():
+        if value is not None:
+            raise RequestError(f"{name}={value!r} is for engine='ray': give both, or leave it out")
 
 
 def _updated_store(output: Path) -> Store | None:
@@ -238,30 +284,26 @@ def _earlier(run: RunFolder, before: Store | None, like: dict[str, Any]) -> Earl
     return Earlier(run.partial / f"index-{len(parts)}", stores) if stores else None
 
 
-def _run(corpus: Corpus, encode: ChunkEncoder, run: RunFolder) -> list[Part]:
-    """Embed every chunk that has no part yet; returns all parts in order."""
-    folder = run.partial
-    if done := sum(1 for _ in folder.glob(PARTS)):
-        info(f"resuming after {done:,} shards")
-    parts = []
-    with progress("embedding", corpus.count(), CHUNK_ROWS) as advance:
-        for rows in corpus.chunks():
-            path = part_path(folder, rows.number)
-            if not path.exists():
-                _write(path, encode(rows))
-            parts.append(read_part(path))
-            advance(rows.read)
-    return parts
+def _run(total: int, shards: Iterator[Shard], folder: Path) -> list[Part]:
+    """Store every shard when it is made; returns all parts in order, those of the interrupted run included."""
+    before = [read_part(path) for path in folder.glob(PARTS)]
+    if before:
+        info(f"resuming after {len(before):,} shards")
+    with progress("embedding", total, CHUNK_ROWS) as advance:
+        advance(sum(part.rows for part in before))
+        for shard in shards:
+            _write(part_path(folder, shard.number), shard)
+            advance(shard.read)
+    return [read_part(path) for path in sorted(folder.glob(PARTS))]
 
 
 def _write(path: Path, shard: Shard) -> None:
     """Write a part; its rejected rows come first, since the part shows that both are there."""
-    rows = shard.rows
-    if rows.rejected:
-        lines = [json_text(vars(rejected)) for rejected in rows.rejected]
+    if shard.rejected:
+        lines = [json_text(vars(rejected)) for rejected in shard.rejected]
         text = "".join(f"{line}\n" for line in lines)
         path.with_suffix(REJECTED_ENDING).write_text(text, encoding="utf-8")
-    write_part(path, shard.table, shard.facts, rows.read, len(rows.rejected))
+    write_part(path, shard.table, shard.facts, shard.read, len(shard.rejected))
 
 
 def _counts(parts: Sequence[Part]) -> dict[str, Any]:

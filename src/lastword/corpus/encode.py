@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from lastword.corpus.reuse import Earlier
-from lastword.corpus.texts import Corpus, Rows, require_new
+from lastword.corpus.texts import Corpus, Rejected, Rows, require_new
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder, encode_distinct
 from lastword.errors import RequestError, TableError, WorkError
@@ -45,12 +46,16 @@ class Shard:
     """What a chunk became.
 
     Attributes:
-        rows: the chunk, without the texts that the model refused.
-        table: its columns and the vectors.
+        number: of the chunk.
+        read: rows of the chunk.
+        rejected: those without a vector.
+        table: the columns and vectors of the others.
         facts: counts, JSON values.
     """
 
-    rows: Rows
+    number: int
+    read: int
+    rejected: list[Rejected]
     table: pa.Table
     facts: dict[str, Any]
 
@@ -98,13 +103,24 @@ class ChunkEncoder:
             "rejected": dict(Counter(rejected.reason for rejected in rows.rejected)),
         }  # fmt: skip
         metadata = {_METADATA: json_text(self.vectors.to_dict()).encode()}
-        return Shard(rows, table.replace_schema_metadata(metadata), facts)
+        return Shard(rows.number, rows.read, rows.rejected, table.replace_schema_metadata(metadata), facts)
 
     def _windows(self, texts: list[str]) -> Iterator[Encoded]:
         for start in range(0, len(texts), WINDOW):
             window = texts[start : start + WINDOW]
             same = self.first and self.first.texts == window
             yield self.first if same and self.first else encode_window(self.encoder, window)
+
+
+def local_shards(corpus: Corpus, encode: ChunkEncoder, done: frozenset[int]) -> Iterator[Shard]:
+    """Encode the chunks that are not done, in this process; the next one is read meanwhile."""
+    chunks = corpus.chunks()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        reading = thread.submit(next, chunks, None)
+        while (rows := reading.result()) is not None:
+            reading = thread.submit(next, chunks, None)
+            if rows.number not in done:
+                yield encode(rows)
 
 
 def encode_window(encoder: TextEncoder, texts: list[str]) -> Encoded:

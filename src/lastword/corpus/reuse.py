@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Earlier:
     """
 
     def __init__(self, folder: Path, stores: Sequence[Store]) -> None:
-        self.stores = tuple(stores)
+        self.folder, self.stores = folder, tuple(stores)
         self._starts = np.cumsum([0, *(len(store) for store in stores)])
         self._buckets = max(1, -(-int(self._starts[-1]) // _BUCKET_ROWS))
         if not folder.exists():
@@ -35,6 +36,9 @@ class Earlier:
             else np.empty(0, _ENTRY)
             for bucket in range(self._buckets)
         ]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Earlier, (self.folder, self.stores)
 
     def find(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Text → its vector as it is stored, (width,), for those of n texts that a store has."""
@@ -99,4 +103,6 @@ def parts_as_store(folder: Path, parts: Sequence[tuple[str, int]], like: dict[st
         like: `vectors` and `text_column` of a manifest.
     """
     shards = [{"file": name, "rows": rows} for name, rows in parts if rows]
-    return Store(folder, {**like, "rows": sum(rows for _, rows in parts), "shards": shards})
+    return Store(
+        folder, {**like, "layout": "parquet", "rows": sum(rows for _, rows in parts), "shards": shards}
+    )

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
+from lastword.corpus.layouts import LAYOUTS, VECTORS
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder
 from lastword.errors import MissingFileError, ModelError, RequestError
@@ -31,8 +31,8 @@ class Store:
     Attributes:
         folder: where it is.
         manifest: what is known of it, JSON values: `model` (name, identity), `vectors` (column, dtype, dim,
-            calibration), `text_column`, `columns`, `rows`, `shards` (file and rows of each), `inputs` (file →
-            fingerprint), `counts`.
+            calibration), `text_column`, `layout`, `columns`, `rows`, `shards` (file and rows of each), `inputs`
+            (file → fingerprint), `counts`.
     """
 
     folder: Path
@@ -79,6 +79,9 @@ class Store:
                 f"({model.identity[:12]}); give the model and settings that it was made with"
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:  # without what is cached
+        return Store, (self.folder, self.manifest)
+
     def __len__(self) -> int:
         return int(self.manifest["rows"])
 
@@ -123,8 +126,8 @@ class Store:
 
     def shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one shard."""
-        path = self.folder / self.manifest["shards"][number]["file"]
-        return pa.parquet.read_table(path, columns=None if columns is None else list(columns))
+        layout = LAYOUTS[self.manifest["layout"]]
+        return layout.read(self.folder, self.manifest["shards"][number], columns, self.vector_column)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows; `columns` None is all but the vectors."""
@@ -136,8 +139,16 @@ class Store:
             yield self.vector_format.restore(self.stored(table))
 
     def matrix(self) -> np.ndarray:
-        """All vectors, (rows, dim) float32, in memory."""
-        return np.concatenate(list(self.vectors()))
+        """All vectors, (rows, dim) float32: a memory map of a store in `.npy` with float32, else in memory."""
+        if (self.folder / VECTORS).exists() and self.vector_format.dtype == "float32":
+            mapped: np.ndarray = np.load(self.folder / VECTORS, mmap_mode="r")
+            return mapped
+        matrix = np.empty((len(self), self.vector_format.dim), np.float32)
+        start = 0
+        for vectors in self.vectors():
+            matrix[start : start + len(vectors)] = vectors
+            start += len(vectors)
+        return matrix
 
     def stored(self, table: pa.Table) -> np.ndarray:
         """The vectors of a table of rows as they are stored, (n, width)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,10 +89,13 @@ class Corpus:
     Attributes:
         files: in the order of the rows.
         columns: the column of the texts in each.
+        chunk_rows, chunk_bytes: limits of a chunk.
     """
 
     files: tuple[TableFile, ...]
     columns: tuple[str, ...]
+    chunk_rows: int = field(default_factory=lambda: CHUNK_ROWS)
+    chunk_bytes: int = field(default_factory=lambda: CHUNK_BYTES)
 
     @classmethod
     def find(cls, inputs: Source | Sequence[Source], text_column: str, new_column: str = "") -> Corpus:
@@ -122,6 +126,11 @@ class Corpus:
     def text_column(self) -> str:
         """The column of the texts in the table of each chunk."""
         return self.columns[0]
+
+    @property
+    def reading(self) -> list[list[str | None]]:
+        """The files, and how they are read."""
+        return [[str(file.path), file.encoding, file.delimiter] for file in self.files]
 
     def require_readable(self) -> None:
         """Read text files to their end, so that bytes that are no text do not stop the work halfway.
@@ -156,13 +165,13 @@ class Corpus:
         """
         held: list[_Block] = []
         number = rows = size = 0
-        for block in self._blocks():
+        for block in chain.from_iterable(block.pieces(self.chunk_bytes) for block in self._blocks()):
             rest: _Block | None = block
             while rest is not None:
-                part, rest = rest.cut(CHUNK_ROWS - rows)
+                part, rest = rest.cut(self.chunk_rows - rows)
                 held.append(part)
                 rows, size = rows + len(part.cells), size + part.table.nbytes
-                if rows == CHUNK_ROWS or size > CHUNK_BYTES:
+                if rows == self.chunk_rows or size > self.chunk_bytes:
                     yield _chunk(number, held, self.text_column)
                     held, number, rows, size = [], number + 1, 0, 0
         if held:
@@ -194,6 +203,14 @@ class _Block:
     start: int
     table: pa.Table
     cells: Cells
+
+    def pieces(self, most_bytes: int) -> Iterator[_Block]:
+        """The block, or its halves where it is larger, and so on."""
+        if self.table.nbytes <= most_bytes or len(self.cells) == 1:
+            yield self
+        else:
+            for half in self.cut(len(self.cells) // 2):
+                yield from half.pieces(most_bytes) if half else ()
 
     def cut(self, rows: int) -> tuple[_Block, _Block | None]:
         """The first rows, and the others."""

@@ -1,18 +1,20 @@
-"""The verb: score the bundled model, adapt it on the bundled pairs, score it again, and write a report."""
+"""The verb: score a model, adapt it on the bundled pairs, score it again, and write a report."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import resource
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace as replace_fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lastword.bundled import path_of
-from lastword.config import read_recipe
+from lastword.bundled import check_model, path_of
+from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
 from lastword.console import info
 from lastword.demonstration.flat_map import flat_map
 from lastword.demonstration.report import render
@@ -25,7 +27,9 @@ from lastword.explanation import token_attention
 from lastword.files.inputs import LabelledTexts
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.report.page import write_page
-from lastword.training import TrainResult, train
+from lastword.training import Selection, Standard, train
+from lastword.training.checkpoints import Checkpoints
+from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
 SETS = ("topics", "products")
@@ -39,20 +43,24 @@ _PACKAGES = ("lastword", "torch", "transformers", "peft", "mteb", "scikit-learn"
 def demo(
     output: str | Path = "lastword-demo",
     *,
-    seeds: int = 3,
-    recipe: str | Path = "mini",
+    model: str = "mini",
+    seeds: int | None = None,
+    recipe: str | Path | None = None,
     max_texts: int | None = None,
+    resume: bool = False,
     overwrite: bool = False,
 ) -> DemoResult:
-    """Adapt the bundled model on the bundled pairs; score it before and after on topics and products.
+    """Adapt a model on the bundled pairs; score it before and after on the bundled topics and products.
 
     Writes `output` with the adapted model (of the first seed) in `model/`, `scores.json` and `report.html`.
 
     Args:
         output: folder to write.
-        seeds: number of training runs; their spread is part of the error.
-        recipe: settings of the training runs, by name or file.
+        model: "mini" (two minutes on two cores) or "smollm2" (half an hour).
+        seeds: number of training runs; their spread is part of the error. None is 3 of "mini" and 1 of "smollm2".
+        recipe: settings of the training runs, by name or file; replaces those for `model`.
         max_texts: score on a fixed sample of at most this many texts of each set; None uses all.
+        resume: continue an interrupted demo with the same settings.
         overwrite: replace `output`.
 
     Returns:
@@ -60,44 +68,52 @@ def demo(
 
     Raises:
         ExistingOutputError: `output` exists.
-        RequestError: `seeds` or `max_texts` is less than 1, or the recipe is invalid.
+        RequestError: an unknown model, `seeds` or `max_texts` is less than 1, or the recipe is invalid.
+        MissingFileError: the weights of the model are not there.
     """
     started, output = time.perf_counter(), Path(output)
-    if seeds < 1:
+    recipe = recipe or recipe_for(model)
+    if seeds is not None and seeds < 1:
         raise RequestError(f"seeds={seeds}: give 1 or more")
-    folder = RunFolder(output, "demo", overwrite=overwrite, evidence="")
+    seeds = seeds or (3 if model == "mini" else 1)
+    folder = RunFolder(output, "demo", resume, overwrite)
     folder.check()
     settings = read_recipe(recipe)
+    config = train_config(settings)
+    check_model(config.model)
+    check_settings(config)
     test, development = (_read(split, max_texts) for split in ("test", "dev"))
-    with folder.open(settings) as partial:
-        info(f"1 of 3  scoring {settings['model']} as it is, and TF-IDF")
-        rows = zero_shot_rows(settings["model"], test) + tfidf_rows(test)
-        info(f"2 of 3  {seeds} training runs")
-        runs = _train(partial, settings, development, seeds)
+    with folder.open({**settings, "max_texts": max_texts}) as work:
+        info(f"1 of 3  scoring {config.model} as it is, and TF-IDF")
+        rows = _rows(folder, "zero-shot", partial(zero_shot_rows, config, test)) + tfidf_rows(test)
+        info("2 of 3  " + ("1 training run" if seeds == 1 else f"{seeds} training runs"))
+        models = _train(work, settings, development, seeds)
         info("3 of 3  scoring the adapted models and writing the report")
-        rows += adapted_rows(runs, settings["template"], test)
-        finished = partial / "finished"
+        rows += _rows(folder, f"adapted-{seeds}", partial(adapted_rows, models, config, test))
+        finished = work / "finished"
+        shutil.rmtree(finished, ignore_errors=True)
         finished.mkdir()
-        runs[0].output.rename(finished / "model")
+        shutil.copytree(models[0], finished / "model")
 
         result = DemoResult(
             output=output,
-            model=settings["model"],
-            template=settings["template"],
-            pooling=settings["pooling"],
-            steps=settings["steps"],
-            pairs=runs[0].plan.pairs,
+            model=config.model,
+            template=config.template,
+            pooling=config.pooling,
+            layer=config.layer,
+            steps=config.steps,
+            pairs=len(Standard().read(list(config.pairs), drop_empty=False)),
             seconds=round(time.perf_counter() - started, 1),
             peak_memory_mb=peak_memory_mb(),
             versions={name: importlib.metadata.version(name) for name in _PACKAGES},
             scores=rows,
-            runs=[TrainingRun(seed, run.losses, run.selection) for seed, run in enumerate(runs)],
+            runs=[_training_run(seed, model) for seed, model in enumerate(models)],
         )
         zero_shot = [
             comparison for comparison in result.comparisons if comparison.second.model == "zero-shot"
         ]
         improved = max(zero_shot, key=lambda comparison: comparison.difference.value).first.dataset
-        text_map, attention = _before_and_after(finished / "model", settings, improved, test[improved])
+        text_map, attention = _before_and_after(models[0], config, improved, test[improved])
         result = replace_fields(result, text_map=text_map, attention=attention)
         write_page(finished / "report.html", render(result))
         write_json(finished / "scores.json", result.to_dict())
@@ -105,15 +121,15 @@ def demo(
     return result
 
 
-def zero_shot_rows(model: str, test: dict[str, LabelledTexts]) -> list[ScoreRow]:
-    """Score the base model with every template and pooling; all poolings of a template from one pass."""
-    rows, base = [], Embedder.from_pretrained(model)
-    for template in ZERO_SHOT_TEMPLATES:
-        embedder = base.variant(template=template)
-        for name, data in test.items():
-            for pooling, vectors in embedder.encode_poolings(data.texts, ZERO_SHOT_POOLINGS).items():
-                score = vectors_cluster_score(vectors, data.labels)
-                rows.append(ScoreRow(name, "test", "zero-shot", template, pooling, (score,)))
+def zero_shot_rows(config: TrainConfig, test: dict[str, LabelledTexts]) -> list[ScoreRow]:
+    """Score the base model with every template, pooling and layer: the last, and the one that is trained."""
+    rows, base = [], Embedder.from_pretrained(config.model)
+    layers = {layer or base.backbone.layers: layer for layer in (None, config.layer)}
+    for name, data in test.items():
+        grid = base.encode_grid(data.texts, ZERO_SHOT_TEMPLATES, ZERO_SHOT_POOLINGS, list(layers))
+        for point, vectors in grid.items():
+            score, layer = vectors_cluster_score(vectors, data.labels), layers[point.layer]
+            rows.append(ScoreRow(name, "test", "zero-shot", point.template, point.pooling, (score,), layer))
     return rows
 
 
@@ -126,17 +142,17 @@ def tfidf_rows(test: dict[str, LabelledTexts]) -> list[ScoreRow]:
 
 
 def adapted_rows(
-    runs: Sequence[TrainResult], template: str, test: dict[str, LabelledTexts]
+    models: Sequence[Path], config: TrainConfig, test: dict[str, LabelledTexts]
 ) -> list[ScoreRow]:
     """Score the model of every seed; a row has the scores of all seeds."""
     scores: dict[tuple[str, str], list[Score]] = {}
-    for run in runs:
-        embedder = Embedder.from_pretrained(run.output)
+    for model in models:
+        embedder = Embedder.from_pretrained(model)
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ADAPTED_POOLINGS).items():
                 scores.setdefault((name, pooling), []).append(vectors_cluster_score(vectors, data.labels))
     return [
-        ScoreRow(name, "test", "adapted", template, pooling, tuple(of_seeds))
+        ScoreRow(name, "test", "adapted", config.template, pooling, tuple(of_seeds), config.layer)
         for (name, pooling), of_seeds in scores.items()
     ]
 
@@ -149,21 +165,39 @@ def peak_memory_mb() -> int:
 
 def _train(
     folder: Path, settings: dict[str, Any], development: dict[str, LabelledTexts], seeds: int
-) -> list[TrainResult]:
-    """One run for each seed; the model before training is scored once for all."""
+) -> list[Path]:
+    """The adapted model of each seed; the model before training is scored once for all."""
     sets = {f"{name} (dev)": (data.texts, data.labels) for name, data in development.items()}
     scorer = ClusterScorer(sets)
     base_scores: dict[str, Score] = {}
-    options: dict[str, Any] = {"scorer": scorer, "base_scores": base_scores, "trackers": "none"}
-    return [train(folder / f"seed-{seed}", **options, **settings | {"seed": seed}) for seed in range(seeds)]
+    models = [folder / f"seed-{seed}" for seed in range(seeds)]
+    for seed, model in enumerate(models):
+        if not model.exists():
+            train(
+                model, scorer=scorer, base_scores=base_scores, resume=True, trackers="none",
+                **settings | {"seed": seed},
+            )  # fmt: skip
+    return models
+
+
+def _training_run(seed: int, model: Path) -> TrainingRun:
+    record = model / "training"
+    return TrainingRun(seed, Checkpoints(record).losses(), Selection.read(record))
+
+
+def _rows(folder: RunFolder, name: str, work: Callable[[], list[ScoreRow]]) -> list[ScoreRow]:
+    """The rows that `work` gives; a resumed demo reads them."""
+    return [ScoreRow.from_dict(row) for row in folder.once(name, lambda: [row.to_dict() for row in work()])]
 
 
 def _before_and_after(
-    adapted: Path, settings: dict[str, Any], dataset: str, data: LabelledTexts
+    adapted: Path, config: TrainConfig, dataset: str, data: LabelledTexts
 ) -> tuple[TextMap, AttentionPair]:
     """Maps of the texts, and attention in one sentence, of the base model and the adapted model."""
-    template, pooling = settings["template"], settings["pooling"]
-    before = Embedder.from_pretrained(settings["model"], template=template, pooling=pooling)
+    template, pooling = config.template, config.pooling
+    before = Embedder.from_pretrained(
+        config.model, template=template, pooling=pooling, layer=config.layer
+    ).cut()
     after = Embedder.from_pretrained(adapted)
     text_map = TextMap(
         name=f"{dataset}, test split",

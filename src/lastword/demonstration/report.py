@@ -71,7 +71,7 @@ def _head(result: DemoResult) -> Markup:
     """Title, findings and the facts of the run."""
     wording = [tag("q", TEMPLATES[result.template], class_="wording")] if result.template in TEMPLATES else []
     facts: dict[str, str] = {
-        "Pooling": result.pooling,
+        "Pooling": result.pooling + (f", layer {result.layer}" if result.layer else ""),
         "Steps": f"{result.steps:,}",
         "Pairs": f"{result.pairs:,}",
         "Time": duration(result.seconds),

@@ -27,6 +27,7 @@ class ScoreRow:
         template: None for TF-IDF.
         pooling: None for TF-IDF.
         scores: V-measure, one score for each training seed; one for models that are not trained.
+        layer: layer that is pooled; None for the last, and for TF-IDF.
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class ScoreRow:
     template: str | None
     pooling: str | None
     scores: tuple[Score, ...]
+    layer: int | None = None
 
     @cached_property
     def summary(self) -> Summary:
@@ -43,12 +45,13 @@ class ScoreRow:
 
     @property
     def setting(self) -> str:
-        """Template and pooling, as far as the model has them."""
-        return ", ".join(part for part in (self.template, self.pooling) if part)
+        """Template, pooling and layer, as far as they say something."""
+        layer = f"layer {self.layer}" if self.layer else None
+        return ", ".join(part for part in (self.template, self.pooling, layer) if part)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible values; `from_dict` reads them."""
-        summary, facts = self.summary, ("dataset", "split", "model", "template", "pooling")
+        summary, facts = self.summary, ("dataset", "split", "model", "template", "pooling", "layer")
         return {
             **{name: getattr(self, name) for name in facts},
             "v_measure": summary.value,
@@ -62,7 +65,8 @@ class ScoreRow:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ScoreRow:
         """Read the output of `to_dict`."""
-        facts = {name: content[name] for name in ("dataset", "split", "model", "template", "pooling")}
+        names = ("dataset", "split", "model", "template", "pooling", "layer")
+        facts = {name: content[name] for name in names}
         return cls(**facts, scores=tuple(map(Score.from_dict, content["seeds"])))
 
 
@@ -81,7 +85,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible values."""
         sides = {
-            side: {"model": row.model, "template": row.template, "pooling": row.pooling}
+            side: {name: getattr(row, name) for name in ("model", "template", "pooling", "layer")}
             for side, row in (("first", self.first), ("second", self.second))
         }
         facts = {"dataset": self.first.dataset, "split": self.first.split}
@@ -142,6 +146,7 @@ class DemoResult:
         model: name of the base model.
         template: template of the training runs, a name or a string with `{text}`.
         pooling: pooling of the training runs.
+        layer: layer that they keep the model up to; None keeps all.
         steps: optimizer steps of each run.
         pairs: number of training pairs.
         seconds: time of the whole demo.
@@ -157,6 +162,7 @@ class DemoResult:
     model: str
     template: str
     pooling: str
+    layer: int | None
     steps: int
     pairs: int
     seconds: float
@@ -174,9 +180,9 @@ class DemoResult:
         The adapted model is scored as it was trained, not by its best row; the best zero-shot setting is
         selected on the test set itself. Both favour zero-shot.
         """
-        pairs, as_trained = [], ("adapted", self.template, self.pooling)
+        pairs, as_trained = [], ("adapted", self.template, self.pooling, self.layer)
         for rows in rows_by_dataset(self.scores).values():
-            settings = {(row.model, row.template, row.pooling): row for row in rows}
+            settings = {(row.model, row.template, row.pooling, row.layer): row for row in rows}
             adapted = settings.get(as_trained)
             for model in ("zero-shot", "tfidf"):
                 best = next((row for row in rows if row.model == model), None)
@@ -186,7 +192,7 @@ class DemoResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of scores.json: everything but the map and the attention."""
-        facts = ("model", "template", "pooling", "steps", "pairs", "seconds", "peak_memory_mb")
+        facts = ("model", "template", "pooling", "layer", "steps", "pairs", "seconds", "peak_memory_mb")
         return {
             "output": str(self.output),
             **{name: getattr(self, name) for name in facts},
@@ -207,18 +213,21 @@ def rows_by_dataset(rows: Iterable[ScoreRow]) -> dict[str, list[ScoreRow]]:
 
 def scores_table(rows: Iterable[ScoreRow]) -> str:
     """Text for a terminal: one block for each data set, best score first."""
-    titles = ("model", "template", "pooling", "V-measure", "± draws", "± texts", "chance", "AMI")
+    rows = list(rows)
+    layers = ["layer"] if any(row.layer for row in rows) else []
+    titles = ("model", "template", "pooling", *layers, "V-measure", "± draws", "± texts", "chance", "AMI")
     blocks = []
     for name, ranked in rows_by_dataset(rows).items():
-        cells = [titles, *(_cells(row) for row in ranked)]
+        cells = [titles, *(_cells(row, bool(layers)) for row in ranked)]
         blocks.append(f"{name}\n{aligned(cells, indent='  ')}")
     return "\n\n".join(blocks)
 
 
-def _cells(row: ScoreRow) -> tuple[str, ...]:
+def _cells(row: ScoreRow, with_layer: bool) -> tuple[str, ...]:
     summary = row.summary
     values = (summary.value, summary.draw_se, summary.text_se, summary.chance, summary.ami)
-    return (row.model, row.template or "", row.pooling or "", *map(points, values))
+    layer = [str(row.layer or "last") if row.template else ""] if with_layer else []
+    return (row.model, row.template or "", row.pooling or "", *layer, *map(points, values))
 
 
 def points(value: float | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from lastword.experiments.picture import render
 from lastword.files.run_folder import RunFolder, fingerprint, write_json
 from lastword.files.sources import Source
 from lastword.report.page import write_page
-from lastword.training import LastStep, Scorer, Variant, train
+from lastword.training import LastStep, Scorer, Selection, Variant, train
 from lastword.uncertainty import Score
 
 EncoderOf = Callable[[Embedder], TextEncoder]
@@ -159,7 +158,7 @@ def _train_and_score(
             shutil.rmtree(model.with_name(f"{model.name}.partial"))
             facts = {**run.facts, "diverged": str(error)}
             return [TrainingRun(run.name, run.seed, None, {}, facts).to_dict()]
-    step = json.loads((model / "training" / "choice.json").read_text(encoding="utf-8"))["step"]
+    step = Selection.read(model / "training").step
     embedder = Embedder.from_pretrained(model, device=device)
     encoders: dict[str, TextEncoder] = {run.name: embedder}
     encoders |= {name: encoder_of(embedder) for name, encoder_of in run.encoders.items()}

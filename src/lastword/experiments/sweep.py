@@ -41,7 +41,7 @@ def sweep(
     So the score of the best settings is optimistic: report another one, on test texts.
 
     Args:
-        recipe: "mini", "paper" or a TOML file; its table `[sweep]`, if there is one, has values to try.
+        recipe: "mini", "small", "paper" or a TOML file; its table `[sweep]`, if there is one, has values to try.
         output: folder for `sweep.json` and `sweep.svg`; unfinished work is in `OUTPUT.partial`.
         values: setting → values to try, as a list or as a string "0.05,0.1"; replaces those of the table.
             With `trials`, "1e-5..1e-3" draws uniformly in the logarithm. A single value replaces the recipe's.

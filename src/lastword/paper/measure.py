@@ -209,13 +209,16 @@ class _Tables:
         return score_page(table, cells, verdicts, notes)
 
     def _cells(self, table: Table, suite: Suite) -> dict[str, Cells]:
+        """Model → row and column → cell; those that a claim compares are measured first."""
         cells = dict[str, Cells]()
         for name, model in self._models(table).items():
-            cells[name] = own = {
+            places = [(row, column) for row in self._rows(table, name) for column in table.columns]
+            in_claims = [place for claim in table.claims for place in (claim.better, claim.worse)]
+            measured = {
                 (row, column): self.runner.cell(model, Row.parse(row), column, suite, table.template)
-                for row in self._rows(table, name)
-                for column in table.columns
+                for row, column in sorted(places, key=lambda place: place not in in_claims)
             }
+            cells[name] = own = {place: measured[place] for place in places}
             scores = self.scores.setdefault(suite.kind, {}).setdefault(name, {})
             scores |= {", ".join(place): cell.to_list() for place, cell in own.items() if cell}
         return cells

@@ -40,7 +40,15 @@ from lastword.training.lower import LowerLayers
 from lastword.training.objectives import Objective, Standard, Variant
 from lastword.training.pairs import Pairs, hold_out
 from lastword.training.plan import Plan, make_plan
-from lastword.training.selection import SCORES, CheckpointScores, HeldOutPairs, LastStep, Scorer, Selection
+from lastword.training.selection import (
+    CHOICE,
+    SCORES,
+    CheckpointScores,
+    HeldOutPairs,
+    LastStep,
+    Scorer,
+    Selection,
+)
 from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
@@ -208,7 +216,7 @@ class _RunFolder(RunFolder):
         record = model / "training"
         # The optimizer stays in the partial folder: a run that is killed from here on must not restart.
         shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(OPTIMIZER))
-        write_json(record / "choice.json", selection.to_dict())
+        write_json(record / CHOICE, selection.to_dict())
         shutil.copy(self.partial / RECIPE, record / RECIPE)
         if self.trackers.exists():
             shutil.copytree(self.trackers, record / "trackers")

@@ -23,7 +23,7 @@ from lastword.files.run_folder import hash_of
 from lastword.training.pairs import Pairs
 from lastword.uncertainty import Difference, Score, compare, resamples, sample_hash
 
-SCORES = "scores.json"
+CHOICE, SCORES = "choice.json", "scores.json"
 
 
 class Scorer(Protocol):
@@ -114,6 +114,16 @@ class Selection:
             for step, score in sorted(self.scores.items())
             if kept and step not in (0, self.step) and compare(kept, score).verdict == "not distinguishable"
         ]
+
+    @classmethod
+    def read(cls, record: Path) -> Selection:
+        """What the folder `training` of an adapted model says; scores with their replicates."""
+        choice = json.loads((record / CHOICE).read_text(encoding="utf-8"))
+        scores = {}
+        if choice["scores"]:
+            content = json.loads((record / SCORES).read_text(encoding="utf-8"))["scores"]
+            scores = {int(step): Score.from_dict(score) for step, score in content.items()}
+        return cls(choice["criterion"], choice["step"], scores, choice["stopped"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them; the replicates of the scores are left to scores.json."""
