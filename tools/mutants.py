@@ -55,10 +55,9 @@ TESTS = {
     "lastword.embedding.forward.tree": "forward/test_paths test_grid",
     "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
     "lastword.embedding.loading": "test_embedder test_backbone",
-    "lastword.embedding.pipeline": "test_embedder test_prompts",
-    "lastword.embedding.tokenizer": "test_tokens test_template",
+    "lastword.embedding.tokenizer": "test_tokenizer test_tokens test_template",
     "lastword.training.adapter": "test_targets test_wiring",
-    "lastword.training.loop": "test_objectives test_wiring",
+    "lastword.training.loop": "test_loop test_objectives test_wiring test_train",
     "lastword.training.plan": "test_limits test_wiring",
     "lastword.training.run": "test_wiring test_inputs",
     "lastword.training.settings": "test_wiring",
@@ -137,7 +136,8 @@ def run(module: str, wanted: list[str]) -> dict[str, str]:
     }
     command = [sys.executable, str(Path(__file__).resolve()), "--module", module]
     started = time.monotonic()
-    subprocess.run(command, cwd=WORK, env=environment, input="\n".join(names), text=True, check=True)
+    if subprocess.run(command, cwd=WORK, env=environment, input="\n".join(names), text=True).returncode:
+        raise SystemExit(f"{module}: its tests fail without a mutant, see above")
     result: dict[str, str] = json.loads((WORK / f"{module}.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count:,} {status}" for status, count in Counter(result.values()).most_common())
     print(f"{module}: {counts} ({time.monotonic() - started:.0f} s)", flush=True)
@@ -221,7 +221,7 @@ def in_child(call: Any) -> Any:
     with os.fdopen(reading) as pipe:
         content = pipe.read()
     if os.waitpid(child, 0)[1]:
-        raise SystemExit("the tests fail without a mutant")
+        pytest.exit("the tests fail without a mutant", 1)
     return json.loads(content)
 
 

@@ -60,6 +60,18 @@ def test_a_placed_adapter_is_what_peft_makes_of_the_folder(
     assert not any(parameter.requires_grad for parameter in embedder.backbone.model.parameters())
 
 
+def test_a_placed_adapter_is_float32_in_a_model_that_is_not(stored: Callable[..., Path], load: Load) -> None:
+    folder, model = stored("one", 1), load(dtype="bfloat16").backbone.model
+    attach_adapter(model, folder)
+    saved = load_file(folder / "adapter_model.safetensors")
+    placed = {name: p for name, p in model.named_parameters() if ".lora_" in name}
+    assert len(placed) == len(saved)
+    for name, parameter in placed.items():
+        assert parameter.dtype == torch.float32
+        assert torch.equal(parameter, saved[f"base_model.model.{name.replace('.default.', '.')}"])
+    assert model.embed_tokens.weight.dtype == torch.bfloat16
+
+
 def test_swapping_leaves_nothing_of_the_one_before(stored: Callable[..., Path], load: Load) -> None:
     one, other = stored("one", 1), stored("other", 2)
     fresh = load(template="ccw", pooling="lasttoken")

@@ -127,3 +127,9 @@ KNOWN = "Known: mean, lasttoken, eos, max, weightedmean, cls"
 )
 def test_names_that_are_no_pooling(refused: Refused, given: str, message: str) -> None:
     assert refused(RequestError, Pooling.parse, given) == message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pooling_is_called_with_states_and_mask(name: str) -> None:
+    hidden, mask = _states(2, 3, 4), torch.tensor([[True, True, False], [False, True, True]])
+    torch.testing.assert_close(Pooling(name)(hidden, mask), POOLINGS[name].pool(hidden, mask))

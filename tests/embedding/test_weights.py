@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lastword.config import TrainConfig
 from lastword.embedding import Embedder
 from lastword.embedding.weights import cut_layers, hash_tensors, merged_weights, write_weights
+from lastword.training.adapter import add_adapter
 
 Load = Callable[..., Embedder]
 TENSORS = {"b": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "a": torch.tensor([5, 6])}
@@ -75,3 +78,39 @@ def test_lists_of_a_configuration_that_do_not_name_layers_are_not_cut(load: Load
     assert {name: getattr(model.config, name) for name in lists} == {
         "layer_types": ["full_attention"], "indexer_types": [1], "limits": [0, 1], "layer_ids": [1, 2, 3],
     }  # fmt: skip
+
+
+def test_the_product_of_an_adapter_is_added_to_the_weight_under_it(load: Load) -> None:
+    model = load().backbone.model
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    for parameter in add_adapter(model, TrainConfig(rank=2, alpha=6.0, projections=("q",))):
+        parameter.data = torch.randn(
+            parameter.shape, generator=torch.Generator().manual_seed(parameter.shape[0])
+        )
+    weights, module = merged_weights(model), model.layers[1].self_attn.q_proj
+    assert weights.keys() == before.keys()
+    product = 6.0 / 2 * module.lora_B["default"].weight @ module.lora_A["default"].weight
+    name = "layers.1.self_attn.q_proj.weight"
+    torch.testing.assert_close(weights[name], before[name] + product.detach())
+    changed = {name for name, weight in weights.items() if not torch.equal(weight, before[name])}
+    assert changed == {f"layers.{i}.self_attn.q_proj.weight" for i in (0, 1)}
+    assert not any(weight.requires_grad for weight in weights.values())
+
+
+@pytest.mark.parametrize("scaling", [{"rope_type": "default"}, {"rope_type": "linear", "factor": 2.0}])
+def test_rotary_settings_are_written_for_old_readers_too(
+    load: Load, tmp_path: Path, scaling: dict[str, Any]
+) -> None:
+    model = load().backbone.model
+    model.config.rope_parameters = {"rope_theta": 500.0, **scaling}
+    write_weights(model, tmp_path, torch.float32)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["rope_parameters"] == {"rope_theta": 500.0, **scaling}
+    assert config["rope_theta"] == 500.0
+    assert config.get("rope_scaling") == (scaling if scaling["rope_type"] == "linear" else None)
+
+
+def test_a_model_without_rotary_settings_gets_none(load: Load, gpt2_folder: Path, tmp_path: Path) -> None:
+    write_weights(load(gpt2_folder).backbone.model, tmp_path, torch.float32)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert not [name for name in config if "rope" in name]

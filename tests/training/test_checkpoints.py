@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import nn
 
 from lastword.config import train_config
 from lastword.embedding import Embedder
-from lastword.training.adapter import adapter_weights, add_adapter
+from lastword.training.adapter import adapter_weights, add_adapter, save_adapter
 from lastword.training.checkpoints import Checkpoints, checkpoint_steps
 
 CONFIG = train_config({"rank": 2, "alpha": 4.0})
@@ -39,11 +40,11 @@ def _train(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torc
 def test_the_latest_checkpoint_is_loaded_with_its_optimizer(tmp_path: Path, model: nn.Module) -> None:
     checkpoints, optimizer = Checkpoints(tmp_path), _optimizer(model)
     weights = {}
-    for step in (10, 20):
+    for step in (10, 15, 20):
         weights[step] = _train(model, optimizer)
         checkpoints.save(step, model, optimizer, CONFIG)
-    assert checkpoints.all() == [(step, tmp_path / f"step-{step:06d}") for step in (10, 20)]
-    assert [(path / "optimizer.pt").exists() for _, path in checkpoints.all()] == [False, True]
+    assert checkpoints.all() == [(step, tmp_path / f"step-{step:06d}") for step in (10, 15, 20)]
+    assert [(path / "optimizer.pt").exists() for _, path in checkpoints.all()] == [False, False, True]
     assert not list(tmp_path.glob(".*")), "nothing half-written is left"
     _train(model, optimizer)
     (tmp_path / "step-000030").mkdir()  # one that was killed before its optimizer was written
@@ -55,8 +56,16 @@ def test_the_latest_checkpoint_is_loaded_with_its_optimizer(tmp_path: Path, mode
     again = _optimizer(model)
     assert checkpoints.resume(model, again) == 20
     assert all(torch.equal(weight, weights[20][name]) for name, weight in adapter_weights(model).items())
-    assert again.state_dict()["state"][0]["step"] == 2
+    assert again.state_dict()["state"][0]["step"] == 3
     assert checkpoints.losses() == [step / 10 for step in range(1, 21)]
+
+
+def test_an_optimizer_that_is_code_is_not_run(tmp_path: Path, model: nn.Module) -> None:
+    (tmp_path / "step-000010").mkdir()
+    save_adapter(model, tmp_path / "step-000010", CONFIG)
+    torch.save({"state": {}, "param_groups": tmp_path}, tmp_path / "step-000010" / "optimizer.pt")
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        Checkpoints(tmp_path).resume(model, _optimizer(model))
 
 
 def test_a_run_without_a_checkpoint_begins_with_an_empty_log(tmp_path: Path, model: nn.Module) -> None:
@@ -74,3 +83,25 @@ def test_a_run_without_a_checkpoint_begins_with_an_empty_log(tmp_path: Path, mod
 )
 def test_the_last_step_is_always_saved_once(steps: int, last: list[int]) -> None:
     assert checkpoint_steps(steps)[-2:] == last
+
+
+def test_checkpoints_are_dense_at_first_and_end_with_the_last_step() -> None:
+    assert checkpoint_steps(5) == [5]
+    assert checkpoint_steps(60) == [10, 20, 40, 60]
+    assert checkpoint_steps(2200) == [
+        10,
+        20,
+        40,
+        60,
+        100,
+        150,
+        200,
+        300,
+        400,
+        500,
+        750,
+        1000,
+        1500,
+        2000,
+        2200,
+    ]

@@ -1,4 +1,4 @@
-"""Which texts a step has, and what is made of their vectors; checkpoints and learning rate of a step."""
+"""Which texts a step has, and what is made of their vectors, and the learning rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from lastword.augment import noisy
 from lastword.config import train_config
 from lastword.embedding import Embedder
 from lastword.errors import TableError
-from lastword.training.checkpoints import checkpoint_steps
 from lastword.training.loop import learning_rate_factor
 from lastword.training.losses import Targets, info_nce
 from lastword.training.objectives import PairObjective, Standard, step_rows
@@ -36,28 +35,6 @@ def test_epochs_and_seeds_differ() -> None:
     assert first == step_rows(100, 100, 0, seed=0)
     assert first != step_rows(100, 100, 1, seed=0)
     assert first != step_rows(100, 100, 0, seed=1)
-
-
-def test_checkpoints_are_dense_at_first_and_end_with_the_last_step() -> None:
-    assert checkpoint_steps(5) == [5]
-    assert checkpoint_steps(60) == [10, 20, 40, 60]
-    assert checkpoint_steps(2200) == [
-        10,
-        20,
-        40,
-        60,
-        100,
-        150,
-        200,
-        300,
-        400,
-        500,
-        750,
-        1000,
-        1500,
-        2000,
-        2200,
-    ]
 
 
 def test_learning_rate_rises_then_follows_its_schedule() -> None:

@@ -144,7 +144,7 @@ def test_scores_are_kept_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_model_is_scored_without_dropout_and_then_goes_on_as_before(
+def test_a_model_is_scored_as_it_is_loaded_and_then_goes_on_as_before(
     tmp_path: Path, load: Any, training: bool
 ) -> None:
     embedder = load()
@@ -153,11 +153,17 @@ def test_a_model_is_scored_without_dropout_and_then_goes_on_as_before(
 
     class Looks(AdapterSize):
         def __call__(self, embedder: Embedder) -> Score:
-            seen.append(embedder.backbone.model.training)
+            seen.append(
+                (embedder.backbone.model.training, embedder.backbone.model.config._attn_implementation)
+            )
             return super().__call__(embedder)
 
-    assert CheckpointScores(Looks(0), None, tmp_path / "s").measure(embedder) == made_score(0.0, 0.0, 1)
-    assert (seen, embedder.backbone.model.training) == ([False], training)
+    scores = CheckpointScores(Looks(0), None, tmp_path / "s")
+    assert scores.seconds == 0
+    with embedder.backbone.attention("eager"):
+        assert scores.measure(embedder) == made_score(0.0, 0.0, 1)
+    assert (seen, embedder.backbone.model.training) == ([(False, "sdpa")], training)
+    assert 0 < scores.seconds < 60
     assert CheckpointScores(LastStep(), None, tmp_path / "s").measure(embedder) is None
 
 
@@ -296,6 +302,7 @@ def test_held_out_pairs_are_the_replicates(load: Any) -> None:
     assert score.value == pytest.approx(mean, abs=1e-6)
     for rows, (value,) in zip(halves(20), score.resamples, strict=True):
         assert value == pytest.approx(sum(reciprocal[row] for row in rows) / 10, abs=1e-5)
+    assert scorer(load(template="ccw", pooling="lasttoken", normalize=False)) == score
     other = HeldOutPairs(pairs)(load(template="none", pooling="mean"))
     assert compare(other, score).value == pytest.approx(other.value - score.value)
     reordered = Pairs(pairs.anchors[::-1], pairs.positives[::-1], pairs.negatives)
