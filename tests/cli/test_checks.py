@@ -62,6 +62,7 @@ WRONG = {
     "positive_column": ["body"],
     "negative_column": ["body"],
     "vector_column": ["label"],
+    "ray_address": ["auto"],  # without --engine ray
     "score_column": ["body"],
     "evaluation_column": ["body"],
     "evaluation": ["nowhere.csv"],
@@ -132,6 +133,7 @@ FURTHER = {
         ["texts.csv", "--output", "x", "--update", "--overwrite"],
         ["texts.csv", "--output", "existing", "--update"],
         ["texts.csv", "--output", "x", "--model", "tfidf"],
+        ["texts.csv", "--output", "x", "--workers", "2"],
     ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],

@@ -268,3 +268,33 @@ def test_pad() -> None:
     assert (batch.lengths, batch.tokens, batch.shared) == ([2, 3], 5, 1)
     assert batch.attention_mask.tolist() == [[True, True, False], [True, True, True]]
     assert batch.text_mask.tolist() == [[False, False, False], [False, True, True]]
+
+
+@pytest.mark.parametrize(
+    "unit", ["the river was low, ", "東京 Größe 🚀", "x" * 40 + " ", "no-spaces-at-all,", " \n\t a"]
+)
+def test_a_very_long_text_has_the_ids_of_its_beginning(
+    tokenizer: TextTokenizer, unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = Template.parse("ccw").compile(tokenizer, 60)
+    many = [unit * 400, "short", " " * 3000 + unit * 200, unit * 300 + "the end"]
+    whole = tokenize(many, compiled, tokenizer)
+    monkeypatch.setattr("lastword.embedding.tokens._LONG_TEXT", 1000)
+    assert tokenize(many, compiled, tokenizer) == whole
+
+
+def test_a_very_long_text_is_not_tokenized_to_its_end(llama: TextTokenizer) -> None:
+    class Counting(TextTokenizer):
+        characters = 0
+
+        def text_ids(self, texts: list[str]) -> list[list[int]]:
+            self.characters += sum(map(len, texts))
+            return super().text_ids(texts)
+
+    counting = Counting(llama.hf)
+    sequences = tokenize(
+        ["the river was low " * 500_000], Template.parse("none").compile(counting, 60), counting
+    )
+    assert counting.characters < 2_000_000
+    assert sequences.truncated == 1
+    assert len(sequences.ids[0]) == 60

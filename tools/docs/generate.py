@@ -24,6 +24,7 @@ from pair_tables import issue_table, language_table, source_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
+from scaling_tables import scaling_tables
 from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
 
@@ -52,6 +53,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
     ("docs/how-to/run-a-benchmark.md", "copies"): copies_table,
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
+    ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
+        ROOT / "results" / "embed_scaling.json"
+    ),
     ("docs/reference/pairs.md", "issues"): lambda: issue_table(ROOT / "results" / "pair_issues.json"),
     ("docs/reference/pairs.md", "languages"): lambda: language_table(ROOT / "results" / "languages.json"),
     ("docs/reference/pairs.md", "sources"): lambda: source_table(ROOT / "results" / "pair_sources.json"),

@@ -1,11 +1,12 @@
 """What `lastword embed` costs: memory and time by the number of texts, tokens per second by workers, bytes of a store.
 
-    python tools/results/embed_scaling.py            # writes results/embed_scaling.json; an hour on two idle cores
-    python tools/results/embed_scaling.py memory     # only this part: memory, formats, workers
+    python tools/results/embed_scaling.py            # writes results/embed_scaling.json; minutes on two idle cores
+    python tools/results/embed_scaling.py memory     # only this part: memory, formats, pipeline, workers
 
 - memory: a decoder of one tiny layer, so that reading and writing matter, for 10,000 to 1,000,000 texts; the peak of
   the process.
-- formats: bytes of a stored vector, and how far cosines move, for each type of vectors.
+- formats: bytes of a stored vector and the neighbours that it keeps, for each type of vectors.
+- pipeline: rows per second with vectors that cost nothing, of 256 dimensions: what reading and writing allow.
 - workers: real tokens per second of the bundled model, by this process and by one and two workers on Ray.
 
 Every measurement is a process of its own. A part that is measured already is measured again.
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ WORDS = (
 RUN = """
 import json, sys, time
 import lastword
-inputs, output, model, settings = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+inputs, output, model, settings = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
 if model != "mini":
     settings["dtype"] = "float32"
 began = time.perf_counter()
@@ -46,7 +48,7 @@ print(json.dumps({"seconds": time.perf_counter() - began, "peak_mib": peak, "row
 
 def main(parts: list[str]) -> None:
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    measures = {"memory": memory, "formats": formats, "workers": workers}
+    measures = {"memory": memory, "formats": formats, "pipeline": pipeline, "workers": workers}
     with tempfile.TemporaryDirectory() as folder:
         for part in parts or measures:
             content[part] = measures[part](Path(folder))
@@ -61,7 +63,7 @@ def memory(folder: Path) -> list[dict[str, float]]:
     model, rows = tiny_decoder(folder / "tiny"), []
     for count in TEXTS:
         file = write_texts(folder / "texts.csv", count)
-        facts = embed(file, folder / "out", str(model))
+        facts = embed([file], folder / "out", str(model))
         rows.append(
             {"texts": count, **facts, "store_bytes": size(folder / "out"), "input_bytes": file.stat().st_size}
         )
@@ -70,25 +72,49 @@ def memory(folder: Path) -> list[dict[str, float]]:
 
 
 def formats(folder: Path) -> list[dict[str, Any]]:
+    """Of the bundled texts: how many of the ten nearest texts stay the same."""
     import numpy as np
 
     from lastword import Store
+    from lastword.bundled import path_of
+    from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
 
-    file, rows, exact = write_texts(folder / "texts.csv", 4_000), [], np.empty(0)
-    for dtype in ("float32", "float16", "int8", "binary"):
-        embed(file, folder / "out", "mini", vector_dtype=dtype)
-        store = Store.open(folder / "out")
-        matrix = store.matrix()[:1000]
-        cosines = matrix @ matrix.T
-        exact = exact if exact.size else cosines
-        nearest = [set(np.argsort(-row)[:11]) for row in cosines]
-        true = [set(np.argsort(-row)[:11]) for row in exact]
+    embed([path_of("topics"), path_of("products")], folder / "out", "mini")
+    vectors, rows = Store.open(folder / "out").matrix(), []
+
+    def nearest(matrix: np.ndarray) -> list[set[int]]:
+        return [set(row[:11]) for row in np.argsort(-(matrix @ matrix.T), axis=1)]
+
+    exact = nearest(vectors)
+    for dtype in VECTOR_DTYPES:
+        stored = VectorFormat.calibrated(dtype, vectors)
+        found = nearest(stored.restore(stored.store(vectors)))
         rows.append({
-            "dtype": dtype, "bytes": store.vector_format.width * store.vector_format.stored_dtype.itemsize,
-            "largest_change_of_a_cosine": float(np.abs(cosines - exact).max()),
-            "shared_of_ten_neighbours": float(np.mean([len(a & b) - 1 for a, b in zip(nearest, true, strict=True)])),
+            "dtype": dtype, "dim": stored.dim, "bytes": stored.width * stored.stored_dtype.itemsize,
+            "texts": len(vectors),
+            "shared_of_ten_neighbours": float(np.mean([len(a & b) - 1 for a, b in zip(found, exact, strict=True)])),
         })  # fmt: skip
     return rows
+
+
+def pipeline(folder: Path) -> dict[str, float]:
+    import numpy as np
+
+    from lastword import embed_corpus
+
+    class Random:
+        identity = "random"
+        vectors = np.random.default_rng(0).standard_normal((16_384, 256)).astype(np.float32)
+
+        def encode(self, texts: Sequence[str], /) -> np.ndarray:
+            return self.vectors[: len(texts)]
+
+    count = 200_000
+    file = write_texts(folder / "texts.csv", count)
+    began = time.perf_counter()
+    embed_corpus(file, folder / "out", Random(), overwrite=True)
+    seconds = time.perf_counter() - began
+    return {"rows": count, "dim": 256, "seconds": seconds, "rows_per_s": count / seconds}
 
 
 def workers(folder: Path) -> list[dict[str, Any]]:
@@ -96,19 +122,20 @@ def workers(folder: Path) -> list[dict[str, Any]]:
 
     from lastword.bundled import path_of
 
-    file, rows = write_texts(folder / "texts.csv", WORKER_TEXTS * 4), []
+    file, rows = write_texts(folder / "texts.csv", WORKER_TEXTS), []
     tokenizer = AutoTokenizer.from_pretrained(path_of("mini"))
     tokens = sum(len(ids) for ids in tokenizer(file.read_text().splitlines()[1:])["input_ids"])
     for engine, count in (("local", None), ("ray", 1), ("ray", 2)):
         settings = {"engine": engine, **({"workers": count} if count else {})}
-        facts = embed(file, folder / "out", "mini", **settings)
+        facts = embed([file], folder / "out", "mini", **settings)
         rows.append({"engine": engine, "workers": count or 1, "tokens": tokens, **facts,
                      "tokens_per_s": tokens / facts["seconds"]})  # fmt: skip
     return rows
 
 
-def embed(file: Path, output: Path, model: str, **settings: Any) -> dict[str, float]:
-    command = [sys.executable, "-c", RUN, str(file), str(output), model, json.dumps(settings)]
+def embed(inputs: list[Path], output: Path, model: str, **settings: Any) -> dict[str, float]:
+    paths = json.dumps([str(path) for path in inputs])
+    command = [sys.executable, "-c", RUN, paths, str(output), model, json.dumps(settings)]
     facts: dict[str, float] = json.loads(
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
     )

@@ -15,6 +15,9 @@ from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import RequestError
 
+_LONG_TEXT = 1 << 20  # characters
+_MARGIN = 64  # tokens
+
 
 @dataclass(frozen=True)
 class Sequences:
@@ -135,11 +138,23 @@ def tokenize(
 def _tokenize_parts(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
     start, budget = len(compiled.prefix_ids), compiled.budget
     rows, spans, truncated = [], [], 0
-    for ids in tokenizer.text_ids(texts):
+    for ids in _text_ids(texts, budget, tokenizer):
         rows.append([*compiled.prefix_ids, *ids[:budget], *compiled.suffix_ids])
         spans.append((start, start + min(len(ids), budget)))
         truncated += len(ids) > budget
     return Sequences(rows, spans, truncated, shared=start)
+
+
+def _text_ids(texts: list[str], budget: int, tokenizer: TextTokenizer) -> list[list[int]]:
+    """Ids of whole texts, or of the first part of a very long one, which may have megabytes: it is truncated anyway.
+
+    The part has far more tokens than are kept, so that none of those depends on what follows it.
+    """
+    ids = tokenizer.text_ids([text[:_LONG_TEXT] for text in texts])
+    for row, text in enumerate(texts):
+        if len(text) > _LONG_TEXT and len(ids[row]) < 2 * budget + _MARGIN:
+            (ids[row],) = tokenizer.text_ids([text])
+    return ids
 
 
 def _tokenize_formatted(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
