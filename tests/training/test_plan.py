@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from lastword.embedding import Embedder
+from lastword.embedding.forward.fused.decoder import layer_output
 from lastword.errors import DivergenceError
 from lastword.training import LastStep, train
 from lastword.training.lower import LowerLayers
-from lastword.training.plan import TokenSeconds
+from lastword.training.plan import TokenSeconds, _timed
 from lastword.uncertainty import Score
 from tests.training.conftest import made_score
 
@@ -48,6 +49,28 @@ def test_lower_layers_add_what_is_not_kept() -> None:
 def test_what_is_kept_is_not_computed(epochs: float, tokens_kept: int, keep_at: int, share: float) -> None:
     lower = LowerLayers(None, 1, limit_bytes=8 * tokens_kept, bytes_per_token=8, keep_at=keep_at)  # type: ignore[arg-type]
     assert lower.computed_share(epochs, 100) == pytest.approx(share)
+
+
+def test_the_layers_below_are_timed_though_their_states_are_there(
+    tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[TokenSeconds] = []
+
+    def slow(*args: Any) -> Any:
+        time.sleep(0.05)
+        return layer_output(*args)
+
+    def noted(*args: Any) -> TokenSeconds:
+        timed.append(_timed(*args))
+        return timed[-1]
+
+    monkeypatch.setattr("lastword.embedding.forward.fused.decoder.layer_output", slow)
+    monkeypatch.setattr("lastword.training.plan._timed", noted)
+    # Of two layers the upper one is adapted; last-token pooling computes it without `layer_output`.
+    result = train(tmp_path / "out", scorer=LastStep(), adapt_layers=1, **{**settings, "steps": 1})
+    assert timed[0].lower * result.plan.tokens_per_step >= 0.05
+    assert result.plan.lower_share == 1.0
+    assert result.plan.seconds >= 0.05
 
 
 class SlowScorer:

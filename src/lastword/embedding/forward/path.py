@@ -70,4 +70,4 @@ class BranchingPath(ForwardPath, Protocol):
         """States of the last layer at each row's last token and at these nodes, (batch, 1 + nodes, dim)."""
 
     def lower(self, batch: Batch, layer: int) -> LowerStates:
-        """Hidden states of a layer, from which this path can go on."""
+        """Hidden states of a layer, computed from the ids, from which this path can go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ class FusedForward:
 
     def lower(self, batch: Batch, layer: int) -> LowerStates:
         """See `BranchingPath.lower`."""
-        *_, (_, states) = hidden_states(self.blocks, Layout.of(batch), layer)
+        *_, (_, states) = hidden_states(self.blocks, Layout.of(replace(batch, lower=None)), layer)
         return LowerStates(layer, states)
 
     def _states(self, layout: Layout, layers: Sequence[int], norm: Norm) -> Iterator[tuple[int, Tensor]]:
