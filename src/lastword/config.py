@@ -109,8 +109,8 @@ class TrainConfig:
     rank: int = 64
     alpha: float = 64.0
     dropout: float = 0.05
-    adapt_layers: int | None = None
     noise: tuple[str, ...] = ()
+    adapt_layers: int | None = None
     projections: tuple[str, ...] = ("q", "v", "o", "gate", "up", "down")
     patience: int | None = None
     seed: int = 0
