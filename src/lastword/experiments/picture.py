@@ -27,7 +27,7 @@ def render(comparison: Comparison) -> str:
     left = max(WIDTH - PLOT - RIGHT, 20 + LETTER * max(map(len, values_of)))
     width = left + PLOT + RIGHT
     bottom = TOP + ROW * len(values_of)
-    height = bottom + 34
+    height = bottom + 40
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * PLOT
@@ -38,7 +38,7 @@ def render(comparison: Comparison) -> str:
         parts.append(tag("line", x1=x(value), x2=x(value), y1=TOP, y2=bottom, class_="grid"))
         parts.append(tag("text", f"{value}", x=x(value), y=bottom + 16, text_anchor="middle"))
     parts.append(tag("line", x1=x(base), x2=x(base), y1=TOP, y2=bottom, class_="rule"))
-    parts.append(tag("text", caption, x=width - RIGHT, y=height - 2, text_anchor="end"))
+    parts.append(tag("text", caption, x=width - RIGHT, y=height - 6, text_anchor="end"))
     for row, (name, row_values) in enumerate(values_of.items()):
         y = TOP + ROW * (row + 0.5)
         parts.append(tag("text", name, x=left - 10, y=y + 4, text_anchor="end"))
