@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,9 +74,9 @@ def without_terminal(script: str, folder: Path) -> list[str]:
 def test_progress_inside_a_step_moves_the_bar(tmp_path: Path) -> None:
     printed = on_terminal(SCRIPT.format(quiet=False), tmp_path)
     assert "pairs by generate" in printed
-    assert "128 of 256 answers" in printed
-    assert "128/512" in printed, "progress inside a step did not move the bar"
-    assert "256/512" in printed
+    assert re.search(r"(64|128|192) of 256 answers", printed)
+    # Which of them a loaded machine draws is chance.
+    assert re.search(r"(64|128|192|320|384|448)/512", printed), "progress inside a step did not move the bar"
     assert printed.count("pairs by generate") > 3, "the bar did not move"
     assert "about 1 s left" in printed
     assert "half done\r\n" in printed, "a message is a line of its own above the bar"

@@ -77,7 +77,7 @@ def test_train_then_evaluate(
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["evaluate", "no.csv", "--model", "tfidf"], "no file no.csv: give a .parquet, .csv"),
+        (["evaluate", "no.csv", "--model", "tfidf"], "no file no.csv: give a .parquet, .arrow, .feather, .csv"),
         (["evaluate", "{labelled}", "--model", "tfidf", "--text-column", "body"],
          "has no column 'body'; its columns are: text, label, split"),
         (["evaluate", "{labelled}", "--model", "tfidf", "--task", "clusterng"],

@@ -73,7 +73,7 @@ def test_suffixes(labelled_file: Path, llama_folder: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["no.csv"], "no file no.csv: give a .parquet, .csv"),
+        (["no.csv"], "no file no.csv: give a .parquet, .arrow, .feather, .csv"),
         (["{file}", "--label-column", "label"], "has no column 'label'; its columns are: text, topic"),
         (["{file}", "--templates", "cww"], "unknown template 'cww': did you mean 'ccw'?"),
         (
@@ -81,7 +81,7 @@ def test_suffixes(labelled_file: Path, llama_folder: Path, tmp_path: Path) -> No
             "template 'no place' has no {text}: write {text} where the text goes",
         ),
         (["{file}", "--poolings", "maen"], "unknown pooling 'maen': did you mean 'mean'?"),
-        (["{file}", "--layers", "0,7"], "layer 7: this model has hidden states 0 … 2"),
+        (["{file}", "--layers", "0,7"], "has 2 layers, that is hidden states 0 … 2"),
         (["{file}", "--max-texts", "3"], "has 3 texts: a probe needs at least 20"),
         (["{file}", "--suffixes", "no.txt"], "no file no.txt: give one that exists"),
         (["{file}", "--rank-by", "accuracy"], "accuracy needs labels: give --label-column"),

@@ -428,7 +428,7 @@ print(result.rows, next(line.split()[1] for line in open("/proc/self/status") if
 
 def test_ten_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None:
     rng, folder = random.Random(5), tmp_path / "out.partial"
-    cells = [f"text {n}" if n % 37 else "" for n in range(4000)]
+    cells = [f"text {n}" if n % 37 else "" for n in range(8000)]
     path = tmp_path / "in.csv"
     path.write_text("text,n\n" + "".join(f"{cell},{n}\n" for n, cell in enumerate(cells)))
     kills, parts = 0, 0
@@ -441,18 +441,18 @@ def test_ten_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> 
         wanted = parts + rng.randint(0, 9)
         while len(list(folder.glob("part-*.parquet"))) < wanted and child.poll() is None:
             time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.05))
+        time.sleep(rng.uniform(0, 0.02))
         child.send_signal(signal.SIGKILL)
         kills += child.wait() == -signal.SIGKILL
         child.stdout.close()
         parts = len(list(folder.glob("part-*.parquet")))
     assert kills == 10
-    assert parts < 100, "all were killed while they worked"
+    assert parts < 200, "all were killed while they worked"
     subprocess.run([sys.executable, "-c", RUN, str(path), str(tmp_path / "out"), str(ROOT)], check=True)
     subprocess.run([sys.executable, "-c", RUN, str(path), str(tmp_path / "whole"), str(ROOT)], check=True)
     killed, whole = Store.open(tmp_path / "out"), Store.open(tmp_path / "whole")
     assert killed.table().equals(whole.table())
-    assert killed.table(["n"])["n"].to_pylist() == [str(n) for n in range(4000) if n % 37]
+    assert killed.table(["n"])["n"].to_pylist() == [str(n) for n in range(8000) if n % 37]
     assert np.array_equal(killed.matrix(), whole.matrix())
     assert (tmp_path / "out" / "_rejected.jsonl").read_bytes() == (
         tmp_path / "whole" / "_rejected.jsonl"

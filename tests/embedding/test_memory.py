@@ -4,15 +4,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
+from lastword.embedding import memory
 from lastword.embedding.memory import _free_in_groups, free_bytes
 
 # Forty shapes that never come again, as batches of forty numbers of tokens are; prints the growth in MiB.
 WORK = """
 import torch
+from lastword.embedding import memory
 from lastword.embedding.memory import bound_primitive_cache, release_memory
 bound_primitive_cache()
 def resident():
@@ -82,9 +86,10 @@ def test_the_limits_of_control_groups_are_read(
     assert list(_free_in_groups(tmp_path / "absent", mounted)) == []
 
 
-def test_free_memory_is_less_after_some_is_taken() -> None:
+def test_free_memory_is_what_the_system_and_the_groups_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cpu")
-    before = free_bytes(device)
-    taken = torch.ones(2**28 // 4)
-    assert 0 < free_bytes(device) < before
-    assert taken.sum() > 0
+    assert 0 < free_bytes(device) <= psutil.virtual_memory().total
+    for groups, free in (([], 1000), ([300, 2000], 300), ([-5], 0)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+        monkeypatch.setattr(memory, "_free_in_groups", lambda groups=groups: iter(groups))
+        assert free_bytes(device) == free

@@ -228,7 +228,7 @@ def test_the_command(recipe: Path, dev: Path, tmp_path: Path) -> None:
         (["--set", "batch-pairs=4..8"], "sweep: batch_pairs is a range: pass --trials N to draw N combinations"),
         (["--trials", "2", "--one-at-a-time"], "--one-at-a-time and trials: choose one"),
         (["--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range 1<=x<=100."),
-        (["--set", "patience=1,2", "--dev", "no.csv"], "no file no.csv: give a .parquet, .csv"),
+        (["--set", "patience=1,2", "--dev", "no.csv"], "no file no.csv: give a .parquet, .arrow, .feather, .csv"),
     ],
 )  # fmt: skip
 def test_a_wrong_request(

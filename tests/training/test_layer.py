@@ -89,7 +89,7 @@ def test_an_interrupted_run_resumes_with_the_same_layers(
 
 def test_all_layers_and_too_many(tmp_path: Path, settings: dict[str, Any], refused: Refused) -> None:
     assert refused(RequestError, train, tmp_path / "out", layer=3, **settings) == (
-        "layer=3: this model has hidden states 0 … 2"
+        f"layer=3: {settings['model']} has 2 layers, that is hidden states 0 … 2"
     )
     assert not list(tmp_path.glob("out*"))
     train(tmp_path / "out", layer=2, **{**settings, "steps": 1})

@@ -115,7 +115,7 @@ def test_long_prompts_and_long_answers_are_rejected(chat_folder: Path) -> None:
 
 def test_models_that_cannot_chat(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
     assert refused(ModelError, LocalChat, str(llama_folder)) == (
-        f"{llama_folder} has no chat template: give an instruction-tuned model such as Qwen/Qwen3-0.6B"
+        f"{llama_folder} has no chat template: give an instruction-tuned model such as smollm2 or Qwen/Qwen3-0.6B"
     )
     assert refused(ModelError, LocalChat, "mini").startswith("mini has no chat template: ")
     assert refused(ModelError, LocalChat, str(tmp_path / "none")).startswith(
