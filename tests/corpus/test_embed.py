@@ -544,7 +544,7 @@ def test_the_command(tmp_path: Path, llama_folder: Path) -> None:
         "output": str(tmp_path / "out"), "rows": 2, "rejected": {"empty": 1}, "embedded": 2, "reused": 0, "dim": 8,
         "vector_dtype": "float16", "seconds": 0,
     }  # fmt: skip
-    assert f"1 rows without a vector: empty ({tmp_path / 'out' / '_rejected.jsonl'})" in done.stderr
+    assert f"rows without a vector (empty): 1; see {tmp_path / 'out' / '_rejected.jsonl'}" in done.stderr
     assert np.load(tmp_path / "out" / "vectors.npy").shape == (2, 8)
     again = CliRunner().invoke(main, [*arguments, "--update"])
     assert json.loads(again.stdout)["reused"] == 2

@@ -198,7 +198,7 @@ def check_request(
     LAYOUTS[layout].require()
     if str(model) == "tfidf":
         raise RequestError(
-            "model='tfidf' has to see all texts at once: give a decoder or sentence-transformers:NAME"
+            "model='tfidf' reads all texts before it embeds one: give a decoder or sentence-transformers:NAME"
         )
     if update and overwrite:
         raise RequestError("update=True keeps vectors that overwrite=True would discard: give one of them")
@@ -322,10 +322,10 @@ def _counts(parts: Sequence[Part]) -> dict[str, Any]:
 
 def _report(output: Path, counts: dict[str, Any], dim: int) -> None:
     info(
-        f"{output}: {counts['rows']:,} rows, {counts['embedded']:,} texts embedded, {counts['reused']:,} rows reused"
+        f"{output}: rows: {counts['rows']:,}; texts embedded: {counts['embedded']:,}; rows reused: {counts['reused']:,}"
     )
     for reason, count in counts["rejected"].items():
-        info(f"  {count:,} rows without a vector: {reason} ({output / REJECTED})")
+        info(f"  rows without a vector ({reason}): {count:,}; see {output / REJECTED}")
     if counts["clipped"] > _CLIPPED * counts["rows"] * dim:
         warn(
             f"{counts['clipped'] / (counts['rows'] * dim):.1%} of the numbers are beyond the range of the first "

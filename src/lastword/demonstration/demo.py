@@ -90,35 +90,45 @@ def demo(
         models = _train(work, settings, development, seeds)
         info("3 of 3  scoring the adapted models and writing the report")
         rows += _rows(folder, f"adapted-{seeds}", partial(adapted_rows, models, config, test))
+        seconds = time.perf_counter() - started
+        result = _result(output, config, models, test, rows, seconds)
         finished = work / "finished"
         shutil.rmtree(finished, ignore_errors=True)
         finished.mkdir()
         shutil.copytree(models[0], finished / "model")
-
-        result = DemoResult(
-            output=output,
-            model=config.model,
-            template=config.template,
-            pooling=config.pooling,
-            layer=config.layer,
-            steps=config.steps,
-            pairs=len(Standard().read(list(config.pairs), drop_empty=False)),
-            seconds=round(time.perf_counter() - started, 1),
-            peak_memory_mb=peak_memory_mb(),
-            versions={name: importlib.metadata.version(name) for name in _PACKAGES},
-            scores=rows,
-            runs=[_training_run(seed, model) for seed, model in enumerate(models)],
-        )
-        zero_shot = [
-            comparison for comparison in result.comparisons if comparison.second.model == "zero-shot"
-        ]
-        improved = max(zero_shot, key=lambda comparison: comparison.difference.value).first.dataset
-        text_map, attention = _before_and_after(models[0], config, improved, test[improved])
-        result = replace_fields(result, text_map=text_map, attention=attention)
         write_page(finished / "report.html", render(result))
         write_json(finished / "scores.json", result.to_dict())
         folder.finish(finished)
     return result
+
+
+def _result(
+    output: Path,
+    config: TrainConfig,
+    models: Sequence[Path],
+    test: dict[str, LabelledTexts],
+    rows: list[ScoreRow],
+    seconds: float,
+) -> DemoResult:
+    """The result, with the map of the texts that improved most."""
+    result = DemoResult(
+        output=output,
+        model=config.model,
+        template=config.template,
+        pooling=config.pooling,
+        layer=config.layer,
+        steps=config.steps,
+        pairs=len(Standard().read(list(config.pairs), drop_empty=False)),
+        seconds=round(seconds, 1),
+        peak_memory_mb=peak_memory_mb(),
+        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+        scores=rows,
+        runs=[_training_run(seed, model) for seed, model in enumerate(models)],
+    )
+    zero_shot = [comparison for comparison in result.comparisons if comparison.second.model == "zero-shot"]
+    improved = max(zero_shot, key=lambda comparison: comparison.difference.value).first.dataset
+    text_map, attention = _before_and_after(models[0], config, improved, test[improved])
+    return replace_fields(result, text_map=text_map, attention=attention)
 
 
 def zero_shot_rows(config: TrainConfig, test: dict[str, LabelledTexts]) -> list[ScoreRow]:

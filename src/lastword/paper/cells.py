@@ -96,8 +96,8 @@ class CellRunner:
         pairs: by name.
         device: None is the best available one.
         base_scores: development scores of models before training; see `train`.
-        untrained: kind of suite and model → the cells without training that are asked for, by name: a pass of
-            the model serves them all.
+        untrained: kind of suite and model → the cells without training that are asked for, by name: one
+            pass of the model gives all of them.
         loaded: the model of the latest of these cells.
     """
 
@@ -151,7 +151,7 @@ class CellRunner:
     def announce(
         self, model: str, row: Row, column: str, kind: str, template: str = "", layer: int | None = None
     ) -> str:
-        """The name of a cell without training, which is measured later: passes for other cells serve it, too."""
+        """The name of a cell without training, which is measured later, in a pass that other cells share."""
         name = _name(kind, model, row, column) + ("" if layer is None else f"-layer{layer}")
         way = Way(_template(row, template), POOLING[column], layer)
         self.untrained.setdefault((kind, model), {}).setdefault(name, way)

@@ -32,7 +32,7 @@ class Way:
 
 
 class Untrained:
-    """A base model that embeds texts in several ways at once.
+    """A base model that embeds texts with several templates, poolings and layers in one pass.
 
     Args:
         model: name or folder.
