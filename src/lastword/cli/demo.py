@@ -12,7 +12,7 @@ from lastword.console import load_libraries
 
 
 @command("lastword demo", "lastword demo --model smollm2 --output smollm2-demo")
-@shared("--model", default="mini", help="mini (two minutes on two cores) or smollm2 (half an hour)")
+@shared("--model", default="mini", help="mini (five minutes on two cores) or smollm2 (half an hour)")
 @shared(
     "--seeds", default=None, help="training runs; their spread is part of the error bar [mini: 3, smollm2: 1]"
 )

@@ -56,7 +56,7 @@ def demo(
 
     Args:
         output: folder to write.
-        model: "mini" (two minutes on two cores) or "smollm2" (half an hour).
+        model: "mini" (five minutes on two cores) or "smollm2" (half an hour).
         seeds: number of training runs; their spread is part of the error. None is 3 of "mini" and 1 of "smollm2".
         recipe: settings of the training runs, by name or file; replaces those for `model`.
         max_texts: score on a fixed sample of at most this many texts of each set; None uses all.
