@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lastword.cache import CachedEncoder, VectorCache
     from lastword.config import TrainConfig
     from lastword.corpus.embed import EmbedResult, embed_corpus
+    from lastword.corpus.search import SearchResult, search
     from lastword.corpus.store import Store
     from lastword.demonstration.demo import demo
     from lastword.demonstration.result import DemoResult
@@ -38,15 +39,16 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "Comparison", "DemoResult", "Difference",
     "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError", "PairCheck",
-    "PairsResult", "Pooling", "ProbeResult", "Score", "Store", "TableFile", "TaskScore", "Template", "TrainConfig",
-    "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo", "embed_corpus",
-    "evaluate", "explain", "make_pairs", "probe", "reproduce", "sweep", "train",
+    "PairsResult", "Pooling", "ProbeResult", "Score", "SearchResult", "Store", "TableFile", "TaskScore", "Template",
+    "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo",
+    "embed_corpus", "evaluate", "explain", "make_pairs", "probe", "reproduce", "search", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
     "cache": ("CachedEncoder", "VectorCache"),
     "config": ("TrainConfig",),
     "corpus.embed": ("EmbedResult", "embed_corpus"),
+    "corpus.search": ("SearchResult", "search"),
     "corpus.store": ("Store",),
     "demonstration.demo": ("demo",),
     "demonstration.result": ("DemoResult",),
