@@ -20,6 +20,7 @@ COMMANDS: list[list[str]] = [
     ["explain", "{file}", "--model", "mini"],
     ["pairs", "generate", "{file}", "--model", "m", "--endpoint", "http://localhost:1", *OUT],
     ["embed", "{file}", *OUT],
+    ["cluster", "{file}", *OUT],
     ["pairs", "translate", "{file}", *OUT],
     ["pairs", "noise", "{file}", *OUT],
     ["pairs", "crop", "{file}", *OUT],
