@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "Comparison", "DemoResult", "Difference",
     "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError", "PairCheck",
-    "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "Store", "TableFile", "TaskScore", "Template", "TrainConfig",
-    "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo", "embed_corpus",
+    "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "Store", "TableFile", "TaskScore", "Template",
+    "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo", "embed_corpus",
     "evaluate", "explain", "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "sweep", "train",
 ]  # fmt: skip
 
