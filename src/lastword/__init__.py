@@ -40,8 +40,9 @@ __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "Comparison", "DemoResult", "Difference",
     "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError", "PairCheck",
     "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "Store", "TableFile", "TaskScore", "Template",
-    "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo", "embed_corpus",
-    "evaluate", "explain", "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "sweep", "train",
+    "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo",
+    "embed_corpus", "evaluate", "explain", "make_pairs", "plan_embedding", "plan_training", "probe",
+    "reproduce", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
