@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
+    from lastword.planning import Plan, plan_embedding, plan_training
     from lastword.probing import ProbeResult, probe
     from lastword.training import TrainResult, train
     from lastword.uncertainty import Difference, Score, compare
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
     "Difference", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError",
-    "PairCheck", "PairsResult", "Pooling", "ProbeResult", "Score", "Store", "TableFile", "TaskScore", "Template",
-    "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "cluster_corpus",
-    "compare", "demo", "embed_corpus", "evaluate", "explain", "make_pairs", "probe", "reproduce", "sweep", "train",
+    "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "Store", "TableFile", "TaskScore",
+    "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs",
+    "cluster_corpus", "compare", "demo", "embed_corpus", "evaluate", "explain", "make_pairs", "plan_embedding",
+    "plan_training", "probe", "reproduce", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -64,6 +66,7 @@ _NAMES = {
     "pairs": ("PairsResult", "make_pairs"),
     "pairs.checking": ("PairCheck", "check_pairs"),
     "paper.run": ("reproduce",),
+    "planning": ("Plan", "plan_embedding", "plan_training"),
     "probing": ("ProbeResult", "probe"),
     "training": ("TrainResult", "train"),
     "uncertainty": ("Difference", "Score", "compare"),

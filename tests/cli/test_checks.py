@@ -44,6 +44,8 @@ VALID = {
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
     "cluster": ["texts.csv", "--output", "x"],
+    "plan embed": ["texts.csv"],
+    "plan train": ["--pairs", "pairs.csv"],
     "evaluate": ["texts.csv", "--model", "mini"],
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
@@ -92,6 +94,7 @@ WRONG = {
     "cache": ["texts.csv", *UNWRITABLE],
     "endpoint": ["localhost:8000"],
     "models": ["no/place"],
+    "gpu_memory": ["24", "GiB", "0GiB", "24 elephants", "-1GiB"],
 }
 ANY_TEXT = {
     ("pairs generate", "model"), ("pairs translate", "language"),
