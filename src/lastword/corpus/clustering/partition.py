@@ -153,8 +153,8 @@ def reduced(points: np.ndarray, dims: int, seed: int, tight: bool = False) -> np
 
     umap = needed("umap", "map", "UMAP")
     model = umap.UMAP(
-        n_components=dims, n_neighbors=min(_NEIGHBOURS, len(points) - 1), min_dist=0.0 if tight else 0.1, metric="cosine",
-        init="spectral" if len(points) > 4 * _NEIGHBOURS else "random", random_state=seed, n_jobs=1,
+        n_components=dims, n_neighbors=min(_NEIGHBOURS, len(points) - 1), min_dist=0.0 if tight else 0.1,
+        metric="cosine", init="spectral" if len(points) > 4 * _NEIGHBOURS else "random", random_state=seed, n_jobs=1,
     )  # fmt: skip
     with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")
