@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -276,6 +277,17 @@ def test_scores_of_other_texts_are_refused() -> None:
         )
     with pytest.raises(RequestError, match="no score: give one or more"):
         compare([], a)
+
+
+@pytest.mark.parametrize("change", [{"draws": (0.5, 0.5)}, {"draws": ()}, {"resamples": ()}])
+def test_scores_of_different_protocols_are_refused(change: dict[str, Any]) -> None:
+    score = Score("v_measure", 0.5, (0.4, 0.5, 0.6), ((0.5,),) * HALVES, 10, "one")
+    for scores in (
+        (score, dataclasses.replace(score, **change)),
+        (dataclasses.replace(score, **change), score),
+    ):
+        with pytest.raises(RequestError, match="scores of different protocols cannot be compared: "):
+            compare(*scores)
 
 
 # --- means and files ---

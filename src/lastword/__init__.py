@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     __version__: str
     from lastword.cache import CachedEncoder, VectorCache
     from lastword.config import TrainConfig
+    from lastword.corpus.cluster import cluster_corpus
+    from lastword.corpus.clustering.result import ClusterResult
     from lastword.corpus.embed import EmbedResult, embed_corpus
     from lastword.corpus.search import SearchResult, search
     from lastword.corpus.store import Store
@@ -32,21 +34,25 @@ if TYPE_CHECKING:
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
+    from lastword.planning import Plan, plan_embedding, plan_training
     from lastword.probing import ProbeResult, probe
     from lastword.training import TrainResult, train
     from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
-    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "Comparison", "DemoResult", "Difference",
-    "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError", "PairCheck",
-    "PairsResult", "Pooling", "ProbeResult", "Score", "SearchResult", "Store", "TableFile", "TaskScore", "Template",
-    "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo",
-    "embed_corpus", "evaluate", "explain", "make_pairs", "probe", "reproduce", "search", "sweep", "train",
+    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
+    "Difference", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError",
+    "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult", "Store", "TableFile", "TaskScore",
+    "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs",
+    "cluster_corpus", "compare", "demo", "embed_corpus", "evaluate", "explain", "make_pairs", "plan_embedding",
+    "plan_training", "probe", "reproduce", "search", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
     "cache": ("CachedEncoder", "VectorCache"),
     "config": ("TrainConfig",),
+    "corpus.cluster": ("cluster_corpus",),
+    "corpus.clustering.result": ("ClusterResult",),
     "corpus.embed": ("EmbedResult", "embed_corpus"),
     "corpus.search": ("SearchResult", "search"),
     "corpus.store": ("Store",),
@@ -62,6 +68,7 @@ _NAMES = {
     "pairs": ("PairsResult", "make_pairs"),
     "pairs.checking": ("PairCheck", "check_pairs"),
     "paper.run": ("reproduce",),
+    "planning": ("Plan", "plan_embedding", "plan_training"),
     "probing": ("ProbeResult", "probe"),
     "training": ("TrainResult", "train"),
     "uncertainty": ("Difference", "Score", "compare"),

@@ -188,6 +188,7 @@ def compare(first: Score | Sequence[Score], second: Score | Sequence[Score]) -> 
     sides = [[side] if isinstance(side, Score) else list(side) for side in (first, second)]
     _require_same_sample([score for side in sides for score in side])
     left, right = (_mean(side) for side in sides)
+    _require_same_replicates(left, right)
     draws = np.array(left.draws) - np.array(right.draws)
     resampled = np.array(left.resamples) - np.array(right.resamples)
     parts = [_of_texts(resampled, _STARTS_SHARE), _spread(draws, left.mean_of or len(draws))]
@@ -397,3 +398,11 @@ def _require_same_sample(scores: Sequence[Score]) -> None:
     if len({(score.metric, score.sample, score.n) for score in scores}) > 1:
         shown = ", ".join(sorted({f"{score.metric} of {score.n} texts ({score.sample})" for score in scores}))
         raise RequestError(f"scores of different texts or protocols cannot be compared: {shown}")
+
+
+def _require_same_replicates(left: Score, right: Score) -> None:
+    counts = [f"{len(score.draws)} draws and {len(score.resamples)} halves" for score in (left, right)]
+    if counts[0] != counts[1]:
+        raise RequestError(
+            f"scores of different protocols cannot be compared: {counts[0]} against {counts[1]}; score both alike"
+        )

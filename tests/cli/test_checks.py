@@ -46,6 +46,10 @@ VALID = {
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
     "search": ["vectors", "a river"],
+    ],
+    "cluster": ["texts.csv", "--output", "x"],
+    "plan embed": ["texts.csv"],
+    "plan train": ["--pairs", "pairs.csv"],
     "evaluate": ["texts.csv", "--model", "mini"],
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
@@ -65,6 +69,8 @@ WRONG = {
     "positive_column": ["body"],
     "negative_column": ["body"],
     "vector_column": ["label"],
+    "group_column": ["label"],
+    "chat_model": ["qwen3"],  # without --endpoint
     "ray_address": ["auto"],  # without --engine ray
     "score_column": ["body"],
     "evaluation_column": ["body"],
@@ -96,6 +102,7 @@ WRONG = {
     "queries": [" ", "-"],
     "where": ["label", "body=a", "text<", "price<cheap"],
     "columns": ["body"],
+    "gpu_memory": ["24", "GiB", "0GiB", "24 elephants", "-1GiB"],
 }
 ANY_TEXT = {
     ("pairs generate", "model"), ("pairs translate", "language"),
@@ -150,6 +157,24 @@ FURTHER = {
         ["vectors", "--index", "ivf-flat"],
         ["moved", "a"],
         ["moved", "a", "--model", "tfidf:"],
+    ],
+    "cluster": [
+        ["texts.csv", "--output", "x", "--groups", "61"],
+        ["texts.csv", "--output", "x", "--method", "density", "--groups", "4"],
+        ["texts.csv", "--output", "x", "--least-size", "4"],
+        ["texts.csv", "texts.csv", "--output", "x"],
+        ["texts.csv", "--output", "x", "--model", "tfidf"],
+        [
+            "texts.csv",
+            "--output",
+            "x",
+            "--model",
+            "sentence-transformers:all-MiniLM-L6-v2",
+            "--naming",
+            "head",
+        ],
+        ["texts.csv", "--output", "x", "--chat-model", "m", "--endpoint", "localhost:8000"],
+        ["existing", "--output", "x"],
     ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],

@@ -20,6 +20,9 @@ COMMANDS: list[list[str]] = [
     ["explain", "{file}", "--model", "mini"],
     ["pairs", "generate", "{file}", "--model", "m", "--endpoint", "http://localhost:1", *OUT],
     ["embed", "{file}", *OUT],
+    ["cluster", "{file}", *OUT],
+    ["plan", "embed", "{file}"],
+    ["plan", "train", "--pairs", "{file}"],
     ["pairs", "translate", "{file}", *OUT],
     ["pairs", "noise", "{file}", *OUT],
     ["pairs", "crop", "{file}", *OUT],
@@ -64,7 +67,7 @@ def test_the_commands_are_all() -> None:
         for path, command in LEAVES.items()
         if {"encoding", "delimiter"} <= {parameter.name for parameter in command.params}
     }
-    assert with_options == {" ".join(parts[: 1 + (parts[0] == "pairs")]) for parts in COMMANDS}
+    assert with_options == {" ".join(parts[: 1 + (parts[0] in ("pairs", "plan"))]) for parts in COMMANDS}
     with_tables = {
         path.removeprefix("lastword ")
         for path, command in LEAVES.items()

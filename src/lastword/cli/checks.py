@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -122,6 +122,29 @@ class Delimiter(click.ParamType[str]):
     def check(self, delimiter: str) -> None:
         """Refuse what cannot stand between cells."""
         check_delimiter(delimiter)
+
+
+class Size(click.ParamType[float]):
+    """A number of bytes with its unit, such as 24GiB."""
+
+    name = "size"
+    units: ClassVar[dict[str, int]] = {
+        "kib": 2**10,
+        "mib": 2**20,
+        "gib": 2**30,
+        "tib": 2**40,
+        "mb": 10**6,
+        "gb": 10**9,
+        "tb": 10**12,
+    }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The bytes."""
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)", str(value))
+        unit = self.units.get(match[2].lower()) if match else None
+        if match is None or unit is None or not float(match[1]):
+            self.fail(f"{value!r} is no size: give a number and a unit, such as 24GiB or 512MiB", param, ctx)
+        return float(match[1]) * unit
 
 
 TABLE = Table()

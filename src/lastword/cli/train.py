@@ -27,7 +27,7 @@ GROUPS = {
     "lastword train --model mini --pairs pairs.parquet --output adapted",
     "lastword train --recipe paper --model Qwen/Qwen3-0.6B --pairs pairs.parquet --output adapted",
 )
-@option("Model", "--recipe", "mini, paper, or a TOML file of settings; flags override it")
+@option("Model", "--recipe", "mini, small, paper, or a TOML file of settings; flags override it")
 @options.settings(TrainConfig, GROUPS)
 @option(
     "Training", "--trackers",

@@ -108,7 +108,7 @@ def tokenizer_source(name: str, revision: str | None) -> tuple[str, str | None]:
 def _load_base(
     name: str, device: torch.device, precision: torch.dtype, revision: str | None, quantize: str | None
 ) -> Any:
-    config = _loadable_configuration(name, revision)
+    config = read_configuration(name, revision)
     source, quantized = model_arguments(name)
     if quantize:  # quantised weights go to the device while they are read: they cannot be moved
         quantized["quantization_config"] = quantization_config(quantize, precision)
@@ -146,7 +146,7 @@ def _text_model(model: Any) -> Any:
     return decoder if type(text) in AutoModel._model_mapping and decoder.config is text else model
 
 
-def _loadable_configuration(name: str, revision: str | None) -> Any:
+def read_configuration(name: str, revision: str | None) -> Any:
     """Read the configuration, and refuse what cannot be a decoder in one line, before any weights are read.
 
     Its choice of an attention implementation is dropped: it may not be installed. The model then takes "sdpa",

@@ -43,6 +43,25 @@ class TokenSeconds:
 
 
 @dataclass(frozen=True)
+class StepWork:
+    """What the first steps of a run have to do.
+
+    Attributes:
+        parts: of the first step, as they are embedded.
+        texts: of a step, on average.
+        tokens: of a step, on average, template included.
+        negatives: other positives and hard negatives that each anchor is compared with.
+        truncated_share: share of the texts that are truncated to `max_tokens`.
+    """
+
+    parts: list[Batch]
+    texts: float
+    tokens: float
+    negatives: int
+    truncated_share: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """Forecast of a training run.
 
@@ -98,16 +117,14 @@ def make_plan(loop: Loop, scoring_s: float = 0.0) -> Plan:
         loop: the run.
         scoring_s: time of one score, in seconds.
     """
-    model, config = loop.pipeline.backbone.model.train(), loop.config
-    steps = [loop.objective.step(number) for number in range(min(config.steps, _COUNTED_STEPS))]
-    sequences = loop.pipeline.tokenize([text for step in steps for text in step.texts])
-    tokens = sum(len(ids) for ids in sequences.ids) / len(steps)
-    parts = loop.parts(steps[0].texts)
-    loop.memory.measure(loop.embed, parts[-1])
-    timed = _timed(loop, parts)
-    stored_share = loop.memory.stored_share(parts)
+    model, config, work = loop.pipeline.backbone.model.train(), loop.config, step_work(loop)
+    loop.memory.measure(loop.embed, work.parts[-1])
+    timed = token_seconds(loop, work.parts)
+    stored_share = loop.memory.stored_share(work.parts)
     epochs = config.steps * min(config.batch_pairs, len(loop.objective)) / len(loop.objective)
-    lower_share = loop.lower.computed_share(epochs, tokens * config.steps / epochs) if loop.lower else 0.0
+    lower_share = (
+        loop.lower.computed_share(epochs, work.tokens * config.steps / epochs) if loop.lower else 0.0
+    )
     done = max((step for step, _ in loop.checkpoints.all()), default=0)
     scorings = sum(step > done for step in checkpoint_steps(config.steps))
     processes = loop.accelerator.num_processes
@@ -116,18 +133,28 @@ def make_plan(loop: Loop, scoring_s: float = 0.0) -> Plan:
         trainable=trainable,
         frozen=sum(parameter.numel() for parameter in model.parameters()) - trainable,
         pairs=len(loop.objective),
-        negatives_per_anchor=max(step.negatives for step in steps),
-        truncated_share=sequences.truncated / len(sequences.ids),
-        tokens_per_step=round(tokens),
+        negatives_per_anchor=work.negatives,
+        truncated_share=work.truncated_share,
+        tokens_per_step=round(work.tokens),
         stored_share=stored_share,
         graph_gib=loop.memory.limit_bytes / 2**30,
         lower_share=lower_share,
-        seconds=(config.steps - done) * timed.of_step(tokens / processes, stored_share, lower_share)
+        seconds=(config.steps - done) * timed.of_step(work.tokens / processes, stored_share, lower_share)
         + scorings * scoring_s,
     )
 
 
-def _timed(loop: Loop, parts: list[Batch]) -> TokenSeconds:
+def step_work(loop: Loop) -> StepWork:
+    """Tokenize the texts of the first steps."""
+    steps = [loop.objective.step(number) for number in range(min(loop.config.steps, _COUNTED_STEPS))]
+    sequences = loop.pipeline.tokenize([text for step in steps for text in step.texts])
+    texts, tokens = len(sequences.ids), sum(map(len, sequences.ids))
+    negatives = max(step.negatives for step in steps)
+    parts = loop.parts(steps[0].texts)
+    return StepWork(parts, texts / len(steps), tokens / len(steps), negatives, sequences.truncated / texts)
+
+
+def token_seconds(loop: Loop, parts: list[Batch]) -> TokenSeconds:
     """Time the part that has the middle token of the step; the gradients are discarded."""
     totals = list(accumulate(part.tokens for part in parts))
     part = next(part for part, total in zip(parts, totals, strict=True) if 2 * total >= totals[-1])

@@ -156,14 +156,8 @@ def train(
         folder.require(recipe, inputs)
         loaded = _load(config, device or preferred_device(), config.quantize)
         inputs[f"the model {config.model}"] = hash_of(loaded.identity)
-        accelerator = _accelerator(config, loaded, trackers, folder.trackers)
-        embedder, in_training = variant.views(loaded, config.max_tokens)
-        require_savable(embedder.pipeline)
-        parameters = adapter.add_adapter(embedder.backbone.model, config)
-        lower = _lower_layers(config, embedder.backbone, len(objective))
-        loop = Loop(
-            in_training.pipeline, objective, config, folder.checkpoints, accelerator, parameters, lower
-        )
+        accelerator = make_accelerator(config, loaded, trackers, folder.trackers)
+        embedder, loop = make_loop(config, variant, loaded, objective, folder.checkpoints, accelerator)
         folder.require(recipe, inputs)  # all processes: the others would wait for the first forever
         if first:
             folder.prepare(recipe, inputs)
@@ -185,6 +179,24 @@ def train(
             _log(selection, config)
             info(f"wrote {output} after {duration(time.perf_counter() - started)}")
     return TrainResult(folder.output, selection, losses, plan, time.perf_counter() - started)
+
+
+def make_loop(
+    config: TrainConfig,
+    variant: Variant,
+    loaded: Embedder,
+    objective: Objective,
+    checkpoints: Path,
+    accelerator: Accelerator,
+) -> tuple[Embedder, Loop]:
+    """Put an adapter into a loaded model; returns the embedder that is scored and saved, and the training loop."""
+    embedder, in_training = variant.views(loaded, config.max_tokens)
+    require_savable(embedder.pipeline)
+    parameters = adapter.add_adapter(embedder.backbone.model, config)
+    lower = _lower_layers(config, embedder.backbone, len(objective))
+    return embedder, Loop(
+        in_training.pipeline, objective, config, checkpoints, accelerator, parameters, lower
+    )
 
 
 @dataclass(frozen=True)
@@ -276,7 +288,9 @@ def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
     return embedder.cut()
 
 
-def _accelerator(config: TrainConfig, embedder: Embedder, trackers: str | None, folder: Path) -> Accelerator:
+def make_accelerator(
+    config: TrainConfig, embedder: Embedder, trackers: str | None, folder: Path
+) -> Accelerator:
     """Device, precision, processes and trackers; the model is moved to its device, and all seeds are set."""
     tracker = trackers or ("tensorboard" if importlib.util.find_spec("tensorboard") else "none")
     if os.environ.get("WORLD_SIZE", "1") == "1":

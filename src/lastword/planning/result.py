@@ -1,0 +1,89 @@
+"""A plan, as values and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lastword.console import duration
+from lastword.planning.memory import Machine, Memory, gib
+from lastword.report.table import aligned
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will cost.
+
+    Attributes:
+        model: name or folder.
+        layers: layers that are run.
+        parameters: of these, the token embedding included.
+        dtype: precision of the weights.
+        texts: texts of the whole run; in training those of a step times the steps.
+        tokens: tokens of the whole run, template included.
+        truncated: longest sequence in tokens → share of the texts that it would truncate.
+        max_tokens: longest sequence of the run.
+        memory: at its peak.
+        machine: where it is planned for.
+        seconds: time; None for another machine, whose speed is not known.
+        disk: bytes that are written.
+        facts: further lines, title → text.
+    """
+
+    model: str
+    layers: int
+    parameters: int
+    dtype: str
+    texts: int
+    tokens: int
+    truncated: Mapping[int, float]
+    max_tokens: int
+    memory: Memory
+    machine: Machine
+    seconds: float | None
+    disk: float
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible values; sizes are bytes."""
+        plain = {
+            name: getattr(self, name)
+            for name in ("model", "layers", "parameters", "dtype", "texts", "tokens", "max_tokens")
+        }
+        return {
+            **plain,
+            "truncated": {str(most): round(share, 4) for most, share in self.truncated.items()},
+            "memory": self.memory.to_dict(),
+            "available": round(self.machine.available),
+            "device": self.machine.device,
+            "seconds": None if self.seconds is None else round(self.seconds, 1),
+            "disk": round(self.disk),
+            "facts": dict(self.facts),
+        }
+
+    def __str__(self) -> str:
+        """Lines for a terminal."""
+        memory = self.memory
+        parts = {
+            "process": memory.process, "weights": memory.weights, "adapter": memory.adapter,
+            "activations": memory.activations, "data": memory.data,
+        }  # fmt: skip
+        detail = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size >= 2**20)
+        shares = ", ".join(f"{share:.1%} at {most}" for most, share in self.truncated.items())
+        where = "on this machine" if self.machine.here else f"on a GPU of {gib(self.machine.available)}"
+        time = (
+            "unknown: it is measured on the machine that will run it"
+            if self.seconds is None
+            else f"about {duration(self.seconds)}"
+        )
+        lines = {
+            "model": f"{self.model}: {self.layers} layers, {self.parameters / 1e6:,.1f} M weights, {self.dtype}",
+            "texts": f"{self.texts:,} with {self.tokens:,} tokens, {self.tokens / max(1, self.texts):.0f} each",
+            "truncated": f"{shares} tokens; this run has {self.max_tokens}",
+            **self.facts,
+            "memory": f"{gib(memory.peak)} of {gib(self.machine.available)} {where}: {detail}",
+            "time": time,
+            "disk": gib(self.disk),
+        }
+        return aligned(list(lines.items()))
