@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
     "Difference", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError",
-    "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult", "Store", "TableFile", "TaskScore",
-    "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs",
+    "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult", "Store", "TableFile",
+    "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs",
     "cluster_corpus", "compare", "demo", "embed_corpus", "evaluate", "explain", "make_pairs", "plan_embedding",
     "plan_training", "probe", "reproduce", "search", "sweep", "train",
 ]  # fmt: skip

@@ -46,7 +46,6 @@ VALID = {
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
     "search": ["vectors", "a river"],
-    ],
     "cluster": ["texts.csv", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
