@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lastword.corpus.store import Store
     from lastword.demonstration.demo import demo
     from lastword.demonstration.result import DemoResult
+    from lastword.distillation.distill import DistillResult, distill
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, EmbedderSpec, Pooling, Template
     from lastword.errors import LastwordError
     from lastword.evaluation import BenchmarkResult, Evaluation, TaskScore, benchmark, evaluate
@@ -41,11 +42,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
-    "Difference", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError",
-    "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult", "Store", "TableFile",
-    "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs",
-    "cluster_corpus", "compare", "demo", "embed_corpus", "evaluate", "explain", "make_pairs", "plan_embedding",
-    "plan_training", "probe", "reproduce", "search", "sweep", "train",
+    "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation",
+    "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult", "Store",
+    "TableFile", "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark",
+    "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain",
+    "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -58,6 +59,7 @@ _NAMES = {
     "corpus.store": ("Store",),
     "demonstration.demo": ("demo",),
     "demonstration.result": ("DemoResult",),
+    "distillation.distill": ("DistillResult", "distill"),
     "embedding": ("POOLINGS", "TEMPLATES", "Embedder", "EmbedderSpec", "Pooling", "Template"),
     "errors": ("LastwordError",),
     "evaluation": ("BenchmarkResult", "Evaluation", "TaskScore", "benchmark", "evaluate"),

@@ -46,6 +46,7 @@ VALID = {
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
     "search": ["vectors", "a river"],
+    "distill": ["mini", "--texts", "texts.csv", "--output", "x"],
     "cluster": ["texts.csv", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
@@ -99,6 +100,7 @@ WRONG = {
     "models": ["no/place"],
     "store": ["nowhere", "existing", "texts.csv"],
     "queries": [" ", "-"],
+    "texts": ["nowhere.csv", "texts.bin", "empty.csv"],
     "where": ["label", "body=a", "text<", "price<cheap"],
     "columns": ["body"],
     "gpu_memory": ["24", "GiB", "0GiB", "24 elephants", "-1GiB"],
@@ -147,6 +149,11 @@ FURTHER = {
         ["texts.csv", "--output", "existing", "--update"],
         ["texts.csv", "--output", "x", "--model", "tfidf"],
         ["texts.csv", "--output", "x", "--workers", "2"],
+    ],
+    "distill": [
+        ["tfidf", "--texts", "texts.csv", "--output", "x"],
+        ["mini", "--texts", "texts.csv", "--text-column", "body", "--output", "x"],
+        ["mini", "--output", "x"],
     ],
     "search": [
         ["vectors"],

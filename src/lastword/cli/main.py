@@ -25,6 +25,7 @@ COMMANDS = {
     "search": "Find the rows of a store that are nearest to queries.",
     "cluster": "Group texts by their meaning, and name the groups.",
     "plan": "Tell what embedding or training will cost: memory, time, disk; and whether it fits.",
+    "distill": "Make a static model, whose vectors are nearly those of a model and far cheaper.",
     "evaluate": "Score models on texts of your own, by the protocols of MTEB.",
     "benchmark": "Score a model on tasks of MTEB, by MTEB's own code.",
     "explain": "Show what models attend to and how their vectors are distributed, side by side.",

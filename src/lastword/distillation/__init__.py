@@ -1,0 +1,1 @@
+"""EMBEDDER → A CHEAPER ONE: files in data order: tokens, static, distill."""
