@@ -4,7 +4,8 @@
     python tools/results/distill.py --data ../shared/data --model adapted --corpora topics,agnews
 
 The teacher is the bundled model adapted by the recipe "mini", or `--model`. Of each corpus a fifth, at most 1,000
-texts, is for scoring, and of the rest at most 6,000 are for the student. A corpus that is measured already is measured again.
+texts, is for scoring, and of the rest at most 6,000 are for the student. A corpus that is measured already is
+measured again.
 """
 
 from __future__ import annotations
