@@ -5,10 +5,11 @@
     python tools/mutants.py 'lastword.embedding.*'         all mutants of several modules
     python tools/mutants.py lastword.training.losses.x_info_nce__mutmut_3
 
-Which modules are changed is configured in pyproject.toml, which tests run for each in `TESTS`. One process for each
-module collects the tests; each mutant runs, in a fork of it, the tests that reach the changed function, the fastest
-first, until one fails; tests of over two seconds are left out. A mutant that survives is either a missing test or
-harmless; the harmless ones are in tests/mutants/survivors.toml with the reason. Exits with 1 if another one survives.
+Which modules are changed is configured in pyproject.toml, which tests run for each in `TESTS`. A process for a few
+modules collects their tests; each mutant runs, in a fork of it, the tests of its module that reach the changed
+function, the fastest first, until one fails; tests of over two seconds are left out. A mutant that survives is either
+a missing test or harmless; the harmless ones are in tests/mutants/survivors.toml with the reason. Exits with 1 if
+another one survives. What the last run of each module found, all of it or its sample, is in tests/mutants/record.json.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from difflib import ndiff
 from fnmatch import fnmatch
 from pathlib import Path
@@ -33,13 +36,17 @@ from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
+from _pytest.warnings import catch_warnings_for_item
 from mutmut.mutation.file_mutation import MutatedFile, mutate_file_contents
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "mutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
+RECORD = ROOT / "tests" / "mutants" / "record.json"
 SAMPLE = "*__mutmut_*3"
 """Mutants are numbered within each function: those whose number ends in 3."""
+TOGETHER = 8
+"""Modules that share a process: imports and a first run of the tests take longer than the mutants of one module."""
 SLOW = 2.0
 """Tests that take more seconds than this on one core do not run."""
 
@@ -104,9 +111,14 @@ def main(patterns: list[str]) -> int:
         for name in changes
         if any(fnmatch(name, p) or name.startswith(f"{p}.") for p in patterns or [SAMPLE])
     ]
+    tried = [module for module in chosen if of_module(wanted, module)]
+    groups = [tried[start : start + TOGETHER] for start in range(0, len(tried), TOGETHER)]
+    results: dict[str, str] = {}
     with ThreadPoolExecutor(int(os.environ.get("MUTANTS_JOBS", os.cpu_count() or 1))) as pool:
-        results = list(pool.map(lambda module: run(module, wanted), chosen))
-    return report({name: status for result in results for name, status in result.items()}, changes)
+        for result in pool.map(lambda group: run(group, wanted), groups):
+            results |= result
+            record_results(result, changes)
+    return report(results, changes)
 
 
 def changes_of(module: str, mutated: MutatedFile) -> dict[str, tuple[str, str]]:
@@ -124,32 +136,66 @@ def changes_of(module: str, mutated: MutatedFile) -> dict[str, tuple[str, str]]:
     return changes
 
 
-def run(module: str, wanted: list[str]) -> dict[str, str]:
-    """Try the wanted mutants of a module in a process of its own."""
-    names = [name for name in wanted if name.rpartition(".")[0] == module]
-    if not names:
-        return {}
+def of_module(names: Iterable[str], module: str) -> list[str]:
+    """The mutants of a module."""
+    return [name for name in names if name.rpartition(".")[0] == module]
+
+
+def run(group: list[str], wanted: list[str]) -> dict[str, str]:
+    """Try the wanted mutants of a few modules in a process of its own."""
+    names = [name for module in group for name in of_module(wanted, module)]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONPATH": str(WORK / "src"),
     }
-    command = [sys.executable, str(Path(__file__).resolve()), "--module", module]
-    started = time.monotonic()
+    command = [sys.executable, str(Path(__file__).resolve()), "--names", group[0]]
     if subprocess.run(command, cwd=WORK, env=environment, input="\n".join(names), text=True).returncode:
-        raise SystemExit(f"{module}: its tests fail without a mutant, see above")
-    result: dict[str, str] = json.loads((WORK / f"{module}.json").read_text(encoding="utf-8"))
-    counts = ", ".join(f"{count:,} {status}" for status, count in Counter(result.values()).most_common())
-    print(f"{module}: {counts} ({time.monotonic() - started:.0f} s)", flush=True)
-    return result
+        raise SystemExit(f"{', '.join(group)}: the tests fail without a mutant, see above")
+    results: dict[str, str] = json.loads((WORK / f"{group[0]}.json").read_text(encoding="utf-8"))
+    return results
+
+
+def unexplained_of(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> list[str]:
+    """Mutants that survived without a listed reason: a change is listed as whole lines or as a part of them."""
+    listed = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["survivor"]
+    pairs = [(entry["old"], new) for entry in listed for new in entry["new"]]
+
+    def explained(removed: str, added: str) -> bool:
+        return any(
+            removed[: part.start()] + new + removed[part.end() :] == added
+            for old, new in pairs
+            for part in re.finditer(re.escape(old), removed)
+        )
+
+    return [
+        name for name, status in results.items() if status == "survived" and not explained(*changes[name])
+    ]
+
+
+def record_results(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> None:
+    """Store the counts of the modules of which all mutants, or all of the sample, were tried."""
+    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    for module in dict.fromkeys(name.rpartition(".")[0] for name in results):
+        tried, there = of_module(results, module), of_module(changes, module)
+        if not {name for name in there if fnmatch(name, SAMPLE)} <= set(tried):
+            continue
+        counts = Counter(results[name] for name in tried)
+        record[module] = {
+            "date": date.today().isoformat(),
+            "mutants": len(there),
+            "tried": len(tried),
+            "killed": counts["killed"] + counts["timed out"],
+            "no test": counts["no test"],
+            "survived": counts["survived"],
+            "unexplained": len(unexplained_of({name: results[name] for name in tried}, changes)),
+        }
+    lines = [f"  {json.dumps(name)}: {json.dumps(record[name])}" for name in sorted(record)]
+    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def report(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> int:
-    listed = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["survivor"]
-    explained = {(entry["old"], new) for entry in listed for new in entry["new"]}
-    unexplained = [
-        name for name, status in results.items() if status == "survived" and changes[name] not in explained
-    ]
+    unexplained = unexplained_of(results, changes)
     for name in unexplained:
         old, new = changes[name]
         print(f"\n[[survivor]]  # {name}\nold = '''{old}'''\nnew = ['''{new}''']\nreason = \"\"")
@@ -164,8 +210,8 @@ def report(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> int:
 class Mutants:
     """A pytest plugin that runs the collected tests for each mutant instead of once."""
 
-    def __init__(self, module: str, names: list[str]) -> None:
-        self.module = module
+    def __init__(self, output: Path, names: list[str]) -> None:
+        self.output = output
         self.names = names
         self.results: dict[str, str] = {}
 
@@ -176,14 +222,15 @@ class Mutants:
                 importlib.import_module(name)
         tests = {item.nodeid: item for item in session.items}
         for name in self.names:
-            function = name.rpartition("__mutmut_")[0]
+            function, files = name.rpartition("__mutmut_")[0], tests_of(name.rpartition(".")[0])
             hits = sorted((seconds[nodeid], nodeid) for nodeid in reached.get(function, []))
-            hits = [(took, nodeid) for took, nodeid in hits if took <= SLOW]
+            hits = [(took, test) for took, test in hits if took <= SLOW and test.split("::")[0] in files]
             items = [tests[nodeid] for _, nodeid in hits]
             self.results[name] = (
                 verdict(name, session, items, sum(took for took, _ in hits)) if items else "no test"
             )
-            Path(f"{self.module}.json").write_text(json.dumps(self.results, indent=1), encoding="utf-8")
+            self.output.write_text(json.dumps(self.results, indent=1), encoding="utf-8")
+            print(f"{name}: {self.results[name]}", flush=True)
         return True
 
 
@@ -195,7 +242,7 @@ def record(session: pytest.Session) -> tuple[dict[str, float], dict[str, list[st
     present, seconds, reached = set(sys.modules), {}, {}
     for item, following in zip(session.items, [*session.items[1:], None], strict=True):
         started = sum(os.times()[:4])
-        reports = runtestprotocol(item, nextitem=following, log=False)
+        reports = run_test(item, following)
         seconds[item.nodeid] = sum(os.times()[:4]) - started
         if failed := [report for report in reports if report.failed]:
             raise SystemExit(f"{item.nodeid} fails without a mutant: {failed[0].longreprtext}")
@@ -203,6 +250,12 @@ def record(session: pytest.Session) -> tuple[dict[str, float], dict[str, list[st
             reached.setdefault(function, []).append(item.nodeid)
         state()._stats.clear()
     return seconds, reached, [name for name in sys.modules if name not in present and "__main__" not in name]
+
+
+def run_test(item: pytest.Item, following: pytest.Item | None) -> list[pytest.TestReport]:
+    """Reports of one test, with the filters of warnings that it is marked with."""
+    with catch_warnings_for_item(config=item.config, ihook=item.ihook, when="runtest", item=item):
+        return runtestprotocol(item, nextitem=following, log=False)
 
 
 def in_child(call: Any) -> Any:
@@ -239,7 +292,7 @@ def verdict(name: str, session: pytest.Session, items: list[pytest.Item], second
         os.dup2(silence, 2)
         try:
             for item, following in zip(items, [*items[1:], None], strict=True):
-                if any(report.failed for report in runtestprotocol(item, nextitem=following, log=False)):
+                if any(report.failed for report in run_test(item, following)):
                     os._exit(1)
         except BaseException:
             os._exit(1)
@@ -251,23 +304,19 @@ def verdict(name: str, session: pytest.Session, items: list[pytest.Item], second
     return "killed" if os.WEXITSTATUS(status) else "survived"
 
 
-def run_module(module: str) -> int:
+def run_names(group: str) -> int:
+    """Try the mutants that stdin names; the results go to a file that is named by the group."""
     names = sys.stdin.read().split()
-    options = [
-        "-qq",
-        "--tb=native",
-        "-p",
-        "no:cacheprovider",
-        "--capture=no",
-        f"--basetemp={WORK / 'tmp' / module}",
-    ]
+    files = {file: None for name in names for file in tests_of(name.rpartition(".")[0])}
+    folder = WORK / "tmp" / group
+    options = ["-qq", "--tb=native", "-p", "no:cacheprovider", "--capture=no", f"--basetemp={folder}"]
     options += ["--rootdir=.", "-o", "tmp_path_retention_policy=failed"]
-    code = pytest.main([*options, *tests_of(module)], plugins=[Mutants(module, names)])
-    shutil.rmtree(WORK / "tmp" / module, ignore_errors=True)
+    code = pytest.main([*options, *files], plugins=[Mutants(WORK / f"{group}.json", names)])
+    shutil.rmtree(folder, ignore_errors=True)
     return int(code not in (0, 5))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--module"]:
-        sys.exit(run_module(sys.argv[2]))
+    if sys.argv[1:2] == ["--names"]:
+        sys.exit(run_names(sys.argv[2]))
     sys.exit(main(sys.argv[1:]))

@@ -43,6 +43,7 @@ VALID = {
     "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
+    "cluster": ["texts.csv", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
     "evaluate": ["texts.csv", "--model", "mini"],
@@ -64,6 +65,8 @@ WRONG = {
     "positive_column": ["body"],
     "negative_column": ["body"],
     "vector_column": ["label"],
+    "group_column": ["label"],
+    "chat_model": ["qwen3"],  # without --endpoint
     "ray_address": ["auto"],  # without --engine ray
     "score_column": ["body"],
     "evaluation_column": ["body"],
@@ -137,6 +140,24 @@ FURTHER = {
         ["texts.csv", "--output", "existing", "--update"],
         ["texts.csv", "--output", "x", "--model", "tfidf"],
         ["texts.csv", "--output", "x", "--workers", "2"],
+    ],
+    "cluster": [
+        ["texts.csv", "--output", "x", "--groups", "61"],
+        ["texts.csv", "--output", "x", "--method", "density", "--groups", "4"],
+        ["texts.csv", "--output", "x", "--least-size", "4"],
+        ["texts.csv", "texts.csv", "--output", "x"],
+        ["texts.csv", "--output", "x", "--model", "tfidf"],
+        [
+            "texts.csv",
+            "--output",
+            "x",
+            "--model",
+            "sentence-transformers:all-MiniLM-L6-v2",
+            "--naming",
+            "head",
+        ],
+        ["texts.csv", "--output", "x", "--chat-model", "m", "--endpoint", "localhost:8000"],
+        ["existing", "--output", "x"],
     ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from lastword.embedding import Embedder
 from lastword.embedding import folder as folders
+from lastword.embedding.golden import GOLDEN_TEXTS
 from lastword.embedding.tokenizer import SAVED_CLASS, TextTokenizer, keeps_normalizer
 from lastword.errors import ParityError, RequestError
 
@@ -173,26 +176,53 @@ def test_other_ids_are_refused(
         "the written folder disagrees with the model in memory: transformers, which reads the tokenizer of a qwen2 "
         "model as Qwen2Tokenizer, gives other tokens for '  outer white space"
     )
+    others, memory = (ast.literal_eval(tokens) for tokens in re.findall(r"\[.*?\]", message)[-2:])
+    assert others[0] != memory[0], "the first tokens that differ"
+    assert len(others) == len(memory) == 5
     assert not (tmp_path / "saved").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("1_Pooling/config.json", {"pooling_mode": "mean"}),
+        ("config_sentence_transformers.json", {"prompts": {"query": "another question: "}}),
+    ],
+)
 def test_other_vectors_with_equal_ids_are_refused(
-    load: Load, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: Load,
+    refused: Refused,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    changes: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr(folders, "_write_modules", _with_mean(folders._write_modules))
-    message = refused(ParityError, load(template="ccw", pooling="lasttoken").save, tmp_path / "saved")
+    """Those of texts alone, and those of texts with a prompt."""
+    monkeypatch.setattr(folders, "_write_modules", _with(folders._write_modules, file, changes))
+    embedder = load(template="ccw", pooling="lasttoken", prompts={"query": "the question: "})
+    message = refused(ParityError, embedder.save, tmp_path / "saved")
     assert message.startswith("the written folder disagrees with the model in memory: smallest cosine ")
     assert message.endswith(" in sentence-transformers")
     assert not (tmp_path / "saved").exists()
 
 
-def _with_mean(write: Callable[..., None]) -> Callable[..., None]:
+def _with(write: Callable[..., None], file: str, changes: dict[str, Any]) -> Callable[..., None]:
     def written(spec: Any, dim: int, max_tokens: int, folder: Path) -> None:
         write(spec, dim, max_tokens, folder)
-        path = folder / "1_Pooling" / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"pooling_mode": "mean"}))
+        path = folder / file
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
     return written
+
+
+def test_the_stored_vectors_are_those_of_the_model(load: Load, tmp_path: Path) -> None:
+    embedder = load(template="ccw", pooling="lasttoken", prompts={"query": "the question: "})
+    content = (embedder.save(tmp_path / "saved") / "golden.json").read_text(encoding="utf-8")
+    assert content.endswith("}\n")
+    golden = json.loads(content)
+    assert golden.keys() == {"about", "texts", "vectors"}
+    assert golden["texts"] == list(GOLDEN_TEXTS)
+    np.testing.assert_allclose(golden["vectors"], embedder.encode(GOLDEN_TEXTS), atol=1e-5)
 
 
 def test_a_tokenizer_without_special_tokens_is_refused(

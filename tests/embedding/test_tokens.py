@@ -172,10 +172,12 @@ def test_string_boundary_counts_a_merged_token_as_text(llama: TextTokenizer, tex
     assert llama.hf.decode(sequences.ids[0][start:end]) == inside
 
 
-def test_string_boundary_cuts_no_more_than_it_must(tokenizer: TextTokenizer) -> None:
-    compiled = Template.parse("sum", boundary="string").compile(tokenizer, 40)
-    sequences = tokenize(["man man " * 30, "man"], compiled, tokenizer)
-    assert len(sequences.ids[0]) == 40
+@pytest.mark.parametrize("room", [1, 2, 20])
+def test_string_boundary_cuts_no_more_than_it_must(tokenizer: TextTokenizer, room: int) -> None:
+    parsed = Template.parse("sum", boundary="string")
+    max_tokens = len(tokenize(["a"], parsed.compile(tokenizer, 512), tokenizer).ids[0]) - 1 + room
+    sequences = tokenize(["man man " * 30, "a"], parsed.compile(tokenizer, max_tokens), tokenizer)
+    assert len(sequences.ids[0]) == max_tokens
     assert sequences.truncated == 1
 
 
@@ -268,6 +270,19 @@ def test_pad() -> None:
     assert (batch.lengths, batch.tokens, batch.shared) == ([2, 3], 5, 1)
     assert batch.attention_mask.tolist() == [[True, True, False], [True, True, True]]
     assert batch.text_mask.tolist() == [[False, False, False], [False, True, True]]
+
+
+def test_some_rows_of_a_batch_are_the_batch_of_those_rows() -> None:
+    sequences = Sequences(
+        ids=[[5, 6, 7, 8], [5, 8], [5, 9, 1]], spans=[(1, 4), (1, 2), (2, 3)], truncated=0, shared=1
+    )
+    taken, alone = (
+        pad(sequences, [2, 0, 1], 3, torch.device("cpu")).take([2, 0]),
+        pad(sequences, [1, 2], 3, torch.device("cpu")),
+    )
+    assert (taken.rows, taken.lengths, taken.shared) == (alone.rows, alone.lengths, alone.shared)
+    for name in ("input_ids", "attention_mask", "text_mask"):
+        assert torch.equal(getattr(taken, name), getattr(alone, name)), name
 
 
 @pytest.mark.parametrize(
