@@ -71,7 +71,7 @@ def planned(model: Model, parent: Path) -> dict[str, Any]:
         TextTokenizer.load(model_source("smollm2")).hf.save_pretrained(folder)
         name = str(folder)
     small = read_recipe("small") | {"model": name, "layer": None, "batch_tokens": 1024}
-    paper = read_recipe("paper") | {"model": name, "pairs": ["pairs"]}
+    paper = read_recipe("paper") | {"model": name, "pairs": ["pairs"], "batch_tokens": 1024}
     gpu = GPU_GIB * GIB
     plans = {
         "embedding": plan_embedding("topics", name, template="ccw", pooling="lasttoken", device="cpu"),

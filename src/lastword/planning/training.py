@@ -19,7 +19,7 @@ from lastword.planning.memory import GIB, Machine, Memory, require_fit, smaller_
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
 from lastword.training.checkpoints import checkpoint_steps
-from lastword.training.gradcache import StepMemory
+from lastword.training.gradcache import StepMemory, largest
 from lastword.training.loop import Loop
 from lastword.training.objectives import Objective, Standard
 from lastword.training.plan import StepWork, TokenSeconds, step_work, token_seconds
@@ -192,7 +192,7 @@ def _measured(loops: Mapping[int, Loop], layer_weights: int, timing: bool) -> tu
     works = {depth: step_work(loop) for depth, loop in loops.items()}
     graph = {}
     for depth, loop in loops.items():
-        loop.memory.measure(loop.embed, works[depth].parts[-1])
+        loop.memory.measure(loop.embed, largest(works[depth].parts))
         graph[depth] = loop.memory.bytes_per_token or 0.0
     trainable = {depth: float(sum(p.numel() for p in loop.parameters)) for depth, loop in loops.items()}
     forward, both = (Linear(0, 0), Linear(0, 0)) if not timing else _seconds_of(loops, layer_weights)
