@@ -114,5 +114,7 @@ def _measured_bytes_per_token(embed: Embed, part: Batch, weights: Iterable[Tenso
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         embed(part)
-    known = {weight.untyped_storage().data_ptr() for weight in weights}  # the first pass may join their storages
+    known = {
+        weight.untyped_storage().data_ptr() for weight in weights
+    }  # the first pass may join their storages
     return sum(size for storage, size in bytes_of.items() if storage not in known) / part.tokens
