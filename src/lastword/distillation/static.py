@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
+from scipy.sparse.linalg import LinearOperator, cg  # type: ignore[import-untyped]
 
 _RARE = 1e-3  # share of all tokens at which a token has half of the weight of a rare one
 _STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)

@@ -190,7 +190,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
         first: (n,).
         second: (n,).
     """
-    from scipy.stats import rankdata  # takes a while
+    from scipy.stats import rankdata  # type: ignore[import-untyped]  # takes a while
 
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
