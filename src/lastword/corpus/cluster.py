@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lastword.console import info, warn
+from lastword.console import info, progress, warn
 from lastword.corpus import embed
 from lastword.corpus.clustering.describing import Naming, describe
 from lastword.corpus.clustering.finding import Found, find_groups
@@ -16,9 +16,12 @@ from lastword.corpus.clustering.labels import Agreement, agreement
 from lastword.corpus.clustering.names import NAMINGS, Chat
 from lastword.corpus.clustering.partition import FIT_TEXTS, METHODS, UNCLUSTERED, needs_umap
 from lastword.corpus.clustering.result import ClusterResult
-from lastword.corpus.clustering.rows import Points, cells
+from lastword.corpus.clustering.rows import Points, cells, sample_rows
 from lastword.corpus.clustering.stability import DISSOLVED
 from lastword.corpus.clustering.table import require_new_columns, write_table
+from lastword.corpus.map.data import colourable, map_data
+from lastword.corpus.map.page import map_page
+from lastword.corpus.map.plane import WAYS, plane
 from lastword.corpus.store import MANIFEST, Store
 from lastword.corpus.texts import Corpus
 from lastword.encoder import TextEncoder
@@ -29,8 +32,9 @@ from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source
 from lastword.files.tables import require_columns, usable_label
 from lastword.files.typed import read_tables
+from lastword.report.page import write_page
 
-TABLE, CLUSTERS, VECTORS = "texts.parquet", "clusters.json", "vectors"
+TABLE, CLUSTERS, MAP, VECTORS = "texts.parquet", "clusters.json", "map.html", "vectors"
 """Files of the output, and the folder of the store that is made of texts."""
 _FINISHED = "finished"  # in the run folder
 Input = Corpus | Store
@@ -49,6 +53,8 @@ def cluster_corpus(
     hierarchy: bool = False,
     naming: str | None = None,
     chat: Chat | None = None,
+    map: str = "umap",
+    map_texts: int = 100_000,
     group_column: str = "group",
     template: str | None = None,
     pooling: str | None = None,
@@ -66,7 +72,7 @@ def cluster_corpus(
 
     Args:
         inputs: the folder of a store that `embed_corpus` wrote, or files as for `embed_corpus`.
-        output: folder to write: texts.parquet, clusters.json, and vectors if `inputs` are texts.
+        output: folder to write: texts.parquet, clusters.json, map.html, and vectors if `inputs` are texts.
         model: as for `embed_corpus`, which embeds texts with it; None is "mini". Of a store, the model that made it:
             it is used for names, and None makes names of terms alone.
         text_column: column of the texts in files; a store knows its own.
@@ -78,6 +84,8 @@ def cluster_corpus(
         naming: "joined" (distinctive terms and words of the model's output head), "terms" or "head"; None is "joined"
             with a decoder, else "terms".
         chat: a chat model that writes the names: prompts → answers.
+        map: "umap" (`pip install 'lastword[map]'`), "pca" or "none": how texts are put on the map.
+        map_texts: the map shows at most this many, a fixed sample.
         group_column: of the table: the number of the group; its name is in GROUP_COLUMN_name, how sure that is in
             GROUP_COLUMN_confidence.
         template, pooling, dtype, device: of the model, as for `embed_corpus`.
@@ -95,7 +103,7 @@ def cluster_corpus(
     started, output = time.monotonic(), Path(output)
     source = check_request(
         inputs, output, model, text_column=text_column, label_column=label_column, method=method, groups=groups,
-        least_size=least_size, naming=naming, group_column=group_column,
+        least_size=least_size, naming=naming, map=map, group_column=group_column,
     )  # fmt: skip
     run = RunFolder(output, "run", resume, overwrite, evidence=f"{_FINISHED}/{VECTORS}*/*")
     settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
@@ -137,6 +145,8 @@ def cluster_corpus(
                 families, compared, store.model, "chat" if chat else way, time.monotonic() - started,
             )  # fmt: skip
             _write(finished, store, found, result, group_column)
+            if map != "none":
+                _write_map(finished / MAP, _title(source), points, found, result, map, map_texts, seed)
             run.finish(finished)
         finally:
             if not run.interrupted:
@@ -156,6 +166,7 @@ def check_request(
     groups: int | None,
     least_size: int | None,
     naming: str | None,
+    map: str,
     group_column: str,
 ) -> Input:
     """Refuse what cannot work, before anything is loaded; see `cluster_corpus`.
@@ -166,9 +177,12 @@ def check_request(
     Raises:
         RequestError, MissingFileError, TableError: see the message.
     """
-    for kind, value, allowed in (("method", method, METHODS), ("naming", naming or NAMINGS[0], NAMINGS)):
+    named = {"method": (method, METHODS), "naming": (naming or NAMINGS[0], NAMINGS), "map": (map, WAYS)}
+    for kind, (value, allowed) in named.items():
         if value not in allowed:
             raise RequestError(unknown_name(kind, value, allowed))
+    if map == "umap":
+        require_installed("umap", "map", "map='umap'", "; or give map='pca'")
     for name, number, wanted in (("groups", groups, "k-means"), ("least_size", least_size, "density")):
         if number is None:
             continue
@@ -259,6 +273,34 @@ def _write(folder: Path, store: Store, found: Found, result: ClusterResult, colu
     names = {group.group: group.name for group in result.groups}
     write_table(folder / TABLE, store, column, found.groups, names, found.confidence)
     write_json(folder / CLUSTERS, result.to_dict())
+
+
+def _title(source: Input) -> str:
+    paths = [source.folder] if isinstance(source, Store) else [Path(str(file)) for file in source.files]
+    return f"{paths[0].name}{' …' if len(paths) > 1 else ''}"
+
+
+def _write_map(
+    path: Path,
+    title: str,
+    points: Points,
+    found: Found,
+    result: ClusterResult,
+    way: str,
+    most: int,
+    seed: int,
+) -> None:
+    rows = sample_rows(len(points.store), most, seed)
+    with progress("map", 1) as advance:
+        flat = plane(points.of_rows(rows), way, seed)
+        advance(1)
+    store = points.store
+    others = colourable(store.shard(0, store.columns).schema, [store.text_column])
+    data = map_data(
+        title, flat, [str(text) for text in points.cells(store.text_column, rows)], found.groups[rows], result.groups,
+        result.families, {name: points.cells(name, rows) for name in others}, len(store),
+    )  # fmt: skip
+    write_page(path, map_page(data))
 
 
 def _report(result: ClusterResult, found: Found, labels: Agreement | None) -> None:
