@@ -17,7 +17,7 @@ from lastword.files.sources import TableFile
 GROUPS, NAMES, MAP = "Groups", "Names", "Map"
 MAPS = ("umap", "pca", "none")
 METHODS = ("k-means", "density")
-NAMINGS = ("joined", "terms", "head")
+NAMINGS = ("terms", "head", "joined")
 
 
 @command(
@@ -51,8 +51,8 @@ NAMINGS = ("joined", "terms", "head")
 @option(GROUPS, "--hierarchy", "put groups into families too", is_flag=True)
 @shared("--seed", group=GROUPS, help="of samples, groups and map")
 @option(
-    NAMES, "--naming", "of distinctive terms, of words that the model's output head predicts, or of both  "
-    "[default: joined with a decoder, else terms]", type=Choice("naming", NAMINGS),
+    NAMES, "--naming", "of distinctive terms, of words that the model's output head predicts, or of both joined",
+    default="terms", type=Choice("naming", NAMINGS),
 )  # fmt: skip
 @option(NAMES, "--chat-model", "name of a chat model that writes the names", needs="endpoint")
 @option(

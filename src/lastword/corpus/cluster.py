@@ -51,7 +51,7 @@ def cluster_corpus(
     groups: int | None = None,
     least_size: int | None = None,
     hierarchy: bool = False,
-    naming: str | None = None,
+    naming: str = "terms",
     chat: Chat | None = None,
     map: str = "umap",
     map_texts: int = 100_000,
@@ -74,15 +74,14 @@ def cluster_corpus(
         inputs: the folder of a store that `embed_corpus` wrote, or files as for `embed_corpus`.
         output: folder to write: texts.parquet, clusters.json, map.html, and vectors if `inputs` are texts.
         model: as for `embed_corpus`, which embeds texts with it; None is "mini". Of a store, the model that made it:
-            it is used for names, and None makes names of terms alone.
+            it is needed only for words of its head.
         text_column: column of the texts in files; a store knows its own.
         label_column: column of known labels, which groups are compared with.
         method: "k-means", or "density": HDBSCAN, which leaves texts outside of dense regions unclustered.
         groups: number of groups; None chooses it by figures that are in the result. Of k-means only.
         least_size: texts of the smallest group, of density only; None depends on the number of texts.
         hierarchy: put groups into families too.
-        naming: "joined" (distinctive terms and words of the model's output head), "terms" or "head"; None is "joined"
-            with a decoder, else "terms".
+        naming: "terms" (distinctive terms), "head" (words of the model's output head) or "joined" (both).
         chat: a chat model that writes the names: prompts → answers.
         map: "umap" (`pip install 'lastword[map]'`), "pca" or "none": how texts are put on the map.
         map_texts: the map shows at most this many, a fixed sample.
@@ -132,17 +131,16 @@ def cluster_corpus(
             compared = (
                 agreement(label_column, labels, found.groups, seed) if label_column and labels else None
             )
-            way = naming or ("joined" if getattr(encoder, "spec", None) else "terms")
             described, merged, families = describe(
                 points,
                 found,
-                Naming(way, None if way == "terms" else encoder, chat, hierarchy),
+                Naming(naming, None if naming == "terms" else encoder, chat, hierarchy),
                 compared,
                 seed,
             )
             result = ClusterResult(
                 output, len(store), method, described, found.reason, found.candidates, len(points.rows), merged,
-                families, compared, store.model, "chat" if chat else way, time.monotonic() - started,
+                families, compared, store.model, "chat" if chat else naming, time.monotonic() - started,
             )  # fmt: skip
             _write(finished, store, found, result, group_column)
             if map != "none":
@@ -165,7 +163,7 @@ def check_request(
     method: str,
     groups: int | None,
     least_size: int | None,
-    naming: str | None,
+    naming: str,
     map: str,
     group_column: str,
 ) -> Input:
@@ -177,7 +175,7 @@ def check_request(
     Raises:
         RequestError, MissingFileError, TableError: see the message.
     """
-    named = {"method": (method, METHODS), "naming": (naming or NAMINGS[0], NAMINGS), "map": (map, WAYS)}
+    named = {"method": (method, METHODS), "naming": (naming, NAMINGS), "map": (map, WAYS)}
     for kind, (value, allowed) in named.items():
         if value not in allowed:
             raise RequestError(unknown_name(kind, value, allowed))
@@ -226,7 +224,7 @@ def _check_store(
     store: Store,
     model: str | Path | TextEncoder | None,
     label_column: str | None,
-    naming: str | None,
+    naming: str,
     group_column: str,
 ) -> None:
     if not len(store):
