@@ -21,7 +21,7 @@ COMMANDS: list[list[str]] = [
     ["pairs", "generate", "{file}", "--model", "m", "--endpoint", "http://localhost:1", *OUT],
     ["embed", "{file}", *OUT],
     ["distill", "mini", "--texts", "{file}", *OUT],
-    ["cluster", "{file}", *OUT],
+    ["cluster", "{file}", "--map", "pca", *OUT],
     ["plan", "embed", "{file}"],
     ["plan", "train", "--pairs", "{file}"],
     ["pairs", "translate", "{file}", *OUT],
