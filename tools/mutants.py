@@ -157,7 +157,7 @@ def run(group: list[str], wanted: list[str]) -> dict[str, str]:
 
 
 def unexplained_of(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> list[str]:
-    """Mutants that survived without a listed reason: a change is listed as whole lines or as a part of them."""
+    """Mutants that no test noticed or reached and no entry lists, as whole lines or as a part of them."""
     listed = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["survivor"]
     pairs = [(entry["old"], new) for entry in listed for new in entry["new"]]
 
@@ -169,7 +169,9 @@ def unexplained_of(results: dict[str, str], changes: dict[str, tuple[str, str]])
         )
 
     return [
-        name for name, status in results.items() if status == "survived" and not explained(*changes[name])
+        name
+        for name, status in results.items()
+        if status in ("survived", "no test") and not explained(*changes[name])
     ]
 
 
@@ -198,10 +200,9 @@ def report(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> int:
     unexplained = unexplained_of(results, changes)
     for name in unexplained:
         old, new = changes[name]
-        print(f"\n[[survivor]]  # {name}\nold = '''{old}'''\nnew = ['''{new}''']\nreason = \"\"")
-    for name, status in results.items():
-        if status == "no test":
-            print(f"no test: {name}: {changes[name]}")
+        print(
+            f"\n[[survivor]]  # {name}: {results[name]}\nold = '''{old}'''\nnew = ['''{new}''']\nreason = \"\""
+        )
     counts = ", ".join(f"{count:,} {status}" for status, count in Counter(results.values()).most_common())
     print(f"\n{counts}; {len(unexplained)} survivors are not in {SURVIVORS.relative_to(ROOT)}")
     return int(bool(unexplained))

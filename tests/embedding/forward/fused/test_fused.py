@@ -13,6 +13,7 @@ from torch import Tensor
 from lastword.config import TrainConfig
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.forward.fused import attention
+from lastword.embedding.forward.tree import Tree
 from lastword.embedding.tokens import Batch
 from lastword.training.adapter import add_adapter
 from tests.embedding.reference import hidden
@@ -84,6 +85,12 @@ def _pair(make: Make) -> tuple[Backbone, Backbone]:
     return Backbone(model, "fused"), Backbone(model, "stock", fused=False)
 
 
+def _fused_and_stock(make: Make) -> tuple[Backbone, Backbone]:
+    fused, stock = _pair(make)
+    assert (fused.path, stock.path) == ("fused", "stock")
+    return fused, stock
+
+
 def _batch(lengths: list[int], shared: int) -> Batch:
     generator = torch.Generator().manual_seed(7)
     width = max(lengths)
@@ -102,8 +109,7 @@ def _close(mine: Tensor, theirs: Tensor, mask: Tensor) -> None:
 @pytest.mark.parametrize("layer", [None, 0, 1])
 @pytest.mark.parametrize("make", BUILT_LIKE_LLAMA.values(), ids=BUILT_LIKE_LLAMA.keys())
 def test_equal_to_the_models_own_forward(make: Make, layer: int | None, norm: Any) -> None:
-    fused, stock = _pair(make)
-    assert (fused.path, stock.path) == ("fused", "stock")
+    fused, stock = _fused_and_stock(make)
     for lengths, shared in (([8, 8, 7, 5, 5, 5], 3), ([3, 8, 4], 0), ([6, 2], 2), ([5], 1)):
         batch = _batch(lengths, shared)
         _close(hidden(fused, batch, layer, norm), hidden(stock, batch, layer, norm), batch.attention_mask)
@@ -112,7 +118,7 @@ def test_equal_to_the_models_own_forward(make: Make, layer: int | None, norm: An
 @pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize("make", BUILT_LIKE_LLAMA.values(), ids=BUILT_LIKE_LLAMA.keys())
 def test_last_tokens_alone(make: Make, norm: Any) -> None:
-    fused, stock = _pair(make)
+    fused, stock = _fused_and_stock(make)
     for lengths, shared in (([8, 8, 7, 5, 5, 5], 3), ([3, 8, 4], 0), ([6, 2], 2), ([5], 1)):
         batch = _batch(lengths, shared)
         rows = torch.arange(len(lengths))
@@ -123,7 +129,7 @@ def test_last_tokens_alone(make: Make, norm: Any) -> None:
 @pytest.mark.parametrize("most", [0, 5, 100])
 def test_both_ways_to_compute_attention(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "PLAIN_MOST", most)
-    fused, stock = _pair(BUILT_LIKE_LLAMA["qwen3"])
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["qwen3"])
     batch = _batch([8, 8, 7, 5, 3], 3)
     _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
 
@@ -136,9 +142,38 @@ def test_rows_of_many_lengths_together_or_one_by_one(
     make: Make, most: int, shared: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "TOGETHER_MOST", most)
-    fused, stock = _pair(make)
+    fused, stock = _fused_and_stock(make)
     batch = _batch([8, 7, 7, 5, 3], shared)
     _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
+
+
+@pytest.mark.parametrize("most", [0, 128])
+@pytest.mark.parametrize("limits", [None, [4, 3, 5]])
+@pytest.mark.parametrize("name", ["llama", "qwen3", "gemma 3"])
+@torch.no_grad()
+def test_suffixes_after_each_row_are_computed_as_if_alone(
+    name: str, limits: list[int] | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suffixes that begin alike share tokens; with limits, each follows where its own template truncates the row."""
+    monkeypatch.setattr(attention, "PLAIN_MOST", most)
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA[name])
+    suffixes, batch, path = [[5, 6, 7], [5, 8], [9]], _batch([5, 5, 4, 3, 2], 2), fused.fused
+    assert path is not None
+    tree = Tree.of(suffixes, limits)
+    ends = path.branch_ends(batch, tree, [places[-1] for places in tree.paths], "post")
+    (_, text, nodes), (_, last_text, last_nodes) = path.branches(batch, tree, [1, 3], "pre")
+    for layer, states in ((1, text), (None, last_text)):
+        _close(states, hidden(stock, batch, layer, "pre"), batch.attention_mask)
+    for row, length in enumerate(batch.lengths):
+        _close(ends[row, :1], stock.last(batch)[row : row + 1], torch.ones(1, dtype=torch.bool))
+        for number, (suffix, places) in enumerate(zip(suffixes, tree.paths, strict=True)):
+            kept = min(length, limits[number]) if limits else length
+            ids = torch.tensor([[*batch.input_ids[row, :kept].tolist(), *suffix]])
+            real = torch.ones_like(ids, dtype=torch.bool)
+            alone, after = Batch([0], ids, real, real, [ids.shape[1]]), real[0, kept:]
+            _close(nodes[row, places], hidden(stock, alone, 1, "pre")[0, kept:], after)
+            _close(last_nodes[row, places], hidden(stock, alone, None, "pre")[0, kept:], after)
+            _close(ends[row, 1 + number : 2 + number], stock.last(alone), real[0, :1])
 
 
 @pytest.mark.parametrize("make", BUILT_OTHERWISE.values(), ids=BUILT_OTHERWISE.keys())
@@ -157,7 +192,7 @@ def test_beyond_a_window_the_model_cuts_by_itself() -> None:
 
 
 def test_hooks_are_run() -> None:
-    fused, _ = _pair(BUILT_LIKE_LLAMA["llama"])
+    fused, _ = _fused_and_stock(BUILT_LIKE_LLAMA["llama"])
     batch, before = _batch([6, 4], 2), None
     before = hidden(fused, batch)
     fused.model.layers[0].register_forward_hook(lambda module, args, output: output * 1.5)
@@ -166,7 +201,7 @@ def test_hooks_are_run() -> None:
 
 @pytest.mark.parametrize("name", ["llama, biases", "qwen3", "gemma 3"])
 def test_gradients_of_an_adapter(name: str) -> None:
-    fused, stock = _pair(BUILT_LIKE_LLAMA[name])
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA[name])
     parameters = add_adapter(fused.model, TrainConfig(rank=4, alpha=8.0, dropout=0.0))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -182,7 +217,7 @@ def test_gradients_of_an_adapter(name: str) -> None:
 
 
 def test_weights_that_learn_get_their_gradient() -> None:
-    fused, stock = _pair(BUILT_LIKE_LLAMA["llama"])
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["llama"])
     weight = fused.model.layers[1].mlp.up_proj.weight.requires_grad_(True)
     batch = _batch([8, 5], 3)
     mine, theirs = (torch.autograd.grad(one.last(batch).square().sum(), weight)[0] for one in (fused, stock))
@@ -190,7 +225,7 @@ def test_weights_that_learn_get_their_gradient() -> None:
 
 
 def test_fusing_takes_no_memory_and_a_changed_weight_counts() -> None:
-    fused, stock = _pair(BUILT_LIKE_LLAMA["llama"])
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["llama"])
     batch = _batch([8, 5], 3)
     hidden(fused, batch)
     attention = fused.model.layers[0].self_attn
