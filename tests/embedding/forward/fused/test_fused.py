@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -176,6 +177,21 @@ def test_suffixes_after_each_row_are_computed_as_if_alone(
             _close(ends[row, 1 + number : 2 + number], stock.last(alone), real[0, :1])
 
 
+@torch.no_grad()
+def test_a_pass_can_begin_with_states_that_were_computed_before() -> None:
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["qwen3"])
+    batch, path = _batch([8, 8, 7, 5], 3), fused.fused
+    assert path is not None
+    lower, below = path.lower(batch, 2), hidden(stock, batch, 2, "pre")
+    own = [below[row, 3:length] for row, length in enumerate(batch.lengths)]
+    assert lower.layer == 2
+    _close(lower.states, torch.cat([below[0, :3], *own]), torch.ones(len(lower.states), dtype=torch.bool))
+    _close(hidden(fused, replace(batch, lower=lower)), hidden(stock, batch), batch.attention_mask)
+    doubled = replace(batch, lower=replace(lower, states=2 * lower.states))
+    assert float((fused.last(doubled) - fused.last(batch)).abs().max()) > 0.01
+    assert torch.equal(path.lower(doubled, 2).states, lower.states)
+
+
 @pytest.mark.parametrize("make", BUILT_OTHERWISE.values(), ids=BUILT_OTHERWISE.keys())
 def test_what_is_built_otherwise_runs_its_own_forward(make: Make) -> None:
     fused, stock = _pair(make)
@@ -191,12 +207,30 @@ def test_beyond_a_window_the_model_cuts_by_itself() -> None:
     _close(fused.last(batch), stock.last(batch), torch.ones(2, dtype=torch.bool))
 
 
+def test_a_window_that_no_layer_has_is_no_bound() -> None:
+    config = transformers.Gemma3TextConfig(**SHAPE, sliding_window=8, layer_types=["full_attention"] * 3)
+    backbone = Backbone(transformers.Gemma3TextModel(config), "full attention")
+    assert backbone.path_for(20).name == "fused"
+
+
 def test_hooks_are_run() -> None:
     fused, _ = _fused_and_stock(BUILT_LIKE_LLAMA["llama"])
     batch, before = _batch([6, 4], 2), None
     before = hidden(fused, batch)
     fused.model.layers[0].register_forward_hook(lambda module, args, output: output * 1.5)
     assert float((hidden(fused, batch) - before).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("inner", ["output_hidden_states", "output_attentions"])
+def test_a_pass_that_returns_inner_states_leaves_the_fused_path_in_use(inner: str) -> None:
+    """transformers leaves hooks in the modules then."""
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["gemma 3"])
+    with stock.attention("eager"):
+        stock.model(input_ids=torch.tensor([[1, 2, 3]]), **{inner: True})
+    assert any(module._forward_hooks for module in stock.model.modules())
+    assert (fused.path, Backbone(stock.model, "read again").path) == ("fused", "fused")
+    fused.model.layers[2].register_forward_pre_hook(lambda module, args: None)
+    assert fused.path == "stock"
 
 
 @pytest.mark.parametrize("name", ["llama, biases", "qwen3", "gemma 3"])
