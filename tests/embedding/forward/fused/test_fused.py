@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 
 from lastword.config import TrainConfig
@@ -250,6 +251,40 @@ def test_gradients_of_an_adapter(name: str) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
 
 
+def _adapted() -> tuple[Backbone, Backbone, list[BaseTunerLayer]]:
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["qwen3"])
+    for parameter in add_adapter(fused.model, TrainConfig(rank=4, alpha=8.0, dropout=0.0)):
+        parameter.data = torch.linspace(-0.3, 0.3, parameter.numel()).view_as(parameter)
+    return fused, stock, [module for module in fused.model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+@torch.no_grad()
+def test_merged_and_disabled_adapters_are_not_added() -> None:
+    fused, stock, layers = _adapted()
+    batch = _batch([8, 8, 7, 5], 3)
+    adapted = hidden(fused, batch)
+    for layer in layers:
+        layer.enable_adapters(False)
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
+    assert float((hidden(fused, batch) - adapted).abs().max()) > 0.01
+    for layer in layers:
+        layer.enable_adapters(True)
+        layer.merge()
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
+    assert float((hidden(fused, batch) - adapted)[batch.attention_mask].abs().max()) < 1e-3
+
+
+@torch.no_grad()
+def test_each_adapter_has_its_own_dropout() -> None:
+    fused, stock, _ = _adapted()
+    batch = _batch([8, 8, 7, 5], 3)
+    before = hidden(fused, batch)
+    fused.model.layers[1].self_attn.q_proj.lora_dropout["default"] = torch.nn.Dropout(1.0)
+    fused.model.train()
+    _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
+    assert float((hidden(fused, batch) - before).abs().max()) > 0.01
+
+
 def test_weights_that_learn_get_their_gradient() -> None:
     fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["llama"])
     weight = fused.model.layers[1].mlp.up_proj.weight.requires_grad_(True)
@@ -266,6 +301,9 @@ def test_fusing_takes_no_memory_and_a_changed_weight_counts() -> None:
     assert attention.q_proj.weight.untyped_storage().data_ptr() == (
         attention.v_proj.weight.untyped_storage().data_ptr()
     )
+    address = attention.q_proj.weight.data_ptr()
+    hidden(fused, batch)
+    assert attention.q_proj.weight.data_ptr() == address, "joined once"
     with torch.no_grad():
         attention.k_proj.weight.mul_(2)
     _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
