@@ -177,23 +177,32 @@ def unexplained_of(results: dict[str, str], changes: dict[str, tuple[str, str]])
 
 
 def record_results(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> None:
-    """Store the counts of the modules of which all mutants, or all of the sample, were tried."""
+    """Store the counts of the modules of which all mutants, or all of the sample, were tried; of others what changed.
+
+    `open` are the mutants that no test noticed and no entry lists; trying them again by name updates it.
+    """
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     for module in dict.fromkeys(name.rpartition(".")[0] for name in results):
         tried, there = of_module(results, module), of_module(changes, module)
-        if not {name for name in there if fnmatch(name, SAMPLE)} <= set(tried):
+        entry = record.get(module)
+        if {name for name in there if fnmatch(name, SAMPLE)} <= set(tried):
+            entry = {"mutants": len(there), "tried": len(tried), "killed": 0, "listed": 0, "open": tried}
+        elif entry is None:
             continue
-        counts = Counter(results[name] for name in tried)
+        again = {name: results[name] for name in tried if name in entry["open"]}
+        remaining = unexplained_of(again, changes)
+        killed = sum(status in ("killed", "timed out") for status in again.values())
         record[module] = {
             "date": date.today().isoformat(),
-            "mutants": len(there),
-            "tried": len(tried),
-            "killed": counts["killed"] + counts["timed out"],
-            "no test": counts["no test"],
-            "survived": counts["survived"],
-            "unexplained": len(unexplained_of({name: results[name] for name in tried}, changes)),
+            "mutants": entry["mutants"],
+            "tried": entry["tried"],
+            "killed": entry["killed"] + killed,
+            "listed": entry["listed"] + len(again) - killed - len(remaining),
+            "open": [name for name in entry["open"] if name in remaining or name not in again],
         }
-    lines = [f"  {json.dumps(name)}: {json.dumps(record[name])}" for name in sorted(record)]
+    lines = [
+        f"  {json.dumps(name)}: {json.dumps(record[name], ensure_ascii=False)}" for name in sorted(record)
+    ]
     RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
