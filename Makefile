@@ -40,6 +40,8 @@ bench: .venv/.installed-dev  ## side-by-side timings: encoding, training, a whol
 	$(BIN)/python bench/quantize.py
 	$(BIN)/python bench/growth.py
 	$(BIN)/python bench/shares.py
+	$(BIN)/python bench/plans.py
+	$(BIN)/python bench/choices.py
 	$(BIN)/python tools/docs/generate.py
 
 bench-quick: .venv/.installed-dev  ## the bundled model in under three minutes; fails below a threshold

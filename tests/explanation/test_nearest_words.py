@@ -13,6 +13,7 @@ import transformers
 from safetensors.torch import load_file
 
 from lastword.embedding import Embedder
+from lastword.embedding.vocabulary import Vocabulary
 from lastword.errors import RequestError
 from lastword.explanation.groups import (
     describe_groups,
@@ -21,7 +22,6 @@ from lastword.explanation.groups import (
     rows_by_cluster,
     rows_by_label,
 )
-from lastword.explanation.vocabulary import Vocabulary
 
 Load = Callable[..., Embedder]
 TEXTS = ["a man is driving a car", "the river was low", "she sold the house"]

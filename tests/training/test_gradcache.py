@@ -144,6 +144,15 @@ def test_memory_of_a_token_is_what_autograd_saves_once_for_each_storage(load: Lo
     assert memory.bytes_per_token == pytest.approx(40 / part.tokens), "the first time only"
 
 
+def test_weights_are_no_part_of_the_memory_of_a_graph(load: Load) -> None:
+    pipeline = load().pipeline
+    (part,) = pipeline.batches(pipeline.tokenize(["a car", "the river was low"]), 100)
+    inputs, weight = torch.ones(3, 10, requires_grad=True), torch.ones(10, 10)
+    memory = StepMemory(limit_bytes=1.0, weights=[weight])
+    memory.measure(lambda part: (inputs.exp() @ weight.T).relu(), part)
+    assert memory.bytes_per_token == pytest.approx(4 * (30 + 30) / part.tokens), "the results of exp and relu"
+
+
 def test_steps_and_parts_drop_different_inputs(load: Load) -> None:
     pipeline = load().pipeline
     parts = list(pipeline.batches(pipeline.tokenize(["a car"] * 3), 3))

@@ -14,7 +14,7 @@ from lastword.embedding.forward.fused.decoder import layer_output
 from lastword.errors import DivergenceError
 from lastword.training import LastStep, train
 from lastword.training.lower import LowerLayers
-from lastword.training.plan import TokenSeconds, _timed
+from lastword.training.plan import TokenSeconds, token_seconds
 from lastword.uncertainty import Score
 from tests.training.conftest import made_score
 
@@ -51,7 +51,7 @@ def test_what_is_kept_is_not_computed(epochs: float, tokens_kept: int, keep_at: 
     assert lower.computed_share(epochs, 100) == pytest.approx(share)
 
 
-def test_the_layers_below_are_timed_though_their_states_are_there(
+def test_the_layers_below_aretoken_seconds_though_their_states_are_there(
     tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed: list[TokenSeconds] = []
@@ -61,11 +61,11 @@ def test_the_layers_below_are_timed_though_their_states_are_there(
         return layer_output(*args)
 
     def noted(*args: Any) -> TokenSeconds:
-        timed.append(_timed(*args))
+        timed.append(token_seconds(*args))
         return timed[-1]
 
     monkeypatch.setattr("lastword.embedding.forward.fused.decoder.layer_output", slow)
-    monkeypatch.setattr("lastword.training.plan._timed", noted)
+    monkeypatch.setattr("lastword.training.plan.token_seconds", noted)
     # Of two layers the upper one is adapted; last-token pooling computes it without `layer_output`.
     result = train(tmp_path / "out", scorer=LastStep(), adapt_layers=1, **{**settings, "steps": 1})
     assert timed[0].lower * result.plan.tokens_per_step >= 0.05
@@ -99,7 +99,7 @@ def test_a_resumed_run_forecasts_the_steps_that_are_left(
     def measured(*_: object) -> TokenSeconds:
         return TokenSeconds(0.0, 1.0)
 
-    monkeypatch.setattr("lastword.training.plan._timed", measured)
+    monkeypatch.setattr("lastword.training.plan.token_seconds", measured)
     whole = train(tmp_path / "whole", scorer=LastStep(), **settings)
     assert whole.plan.seconds == pytest.approx(12 * whole.plan.tokens_per_step, rel=0.01)
     broken = {**settings, "steps": 12, "learning_rate": 1e-2}

@@ -19,7 +19,7 @@ from attention_tables import NONE, attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
 from file_map import file_map
-from model_tables import refused_table, supported_table
+from model_tables import choice_table, refused_table, supported_table
 from pair_tables import issue_table, language_table, source_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
@@ -73,6 +73,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
         ROOT / "results" / "reproduction-small" / "report.md", part=True
     ),
     ("docs/reference/models.md", "supported"): lambda: supported_table(ROOT / "results" / "zoo.json"),
+    ("docs/how-to/real-models.md", "choice"): lambda: choice_table(
+        ROOT / "results" / "bench" / "choices.json"
+    ),
     ("docs/reference/models.md", "refused"): lambda: refused_table(ROOT / "results" / "zoo.json"),
     ("docs/reference/probe.md", "templates"): lambda: template_table(PROBE),
     ("docs/reference/probe.md", "layers"): lambda: layer_table(PROBE),

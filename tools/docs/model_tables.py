@@ -1,4 +1,4 @@
-"""Tables of the architectures that results/zoo.json tells of: what is supported, and what is refused and why."""
+"""Tables about models: the architectures of results/zoo.json, and what models of several sizes cost."""
 
 from __future__ import annotations
 
@@ -49,6 +49,30 @@ def refused_table(path: Path) -> str:
         types.items(), key=lambda item: (item[0][0] != "refused", -len(item[1]))
     ):
         lines.append(f"| {verdict} | {reason} | {', '.join(f'`{name}`' for name in names)} |")
+    return "\n".join(lines)
+
+
+def choice_table(path: Path) -> str:
+    """A row for each model: size, licence, and what `lastword plan` says of its memory and time."""
+    if not path.exists():
+        return NONE
+    content = json.loads(path.read_text(encoding="utf-8"))
+    (small,) = (row for row in content["models"] if row["name"] == "smollm2")
+    lines = [
+        "| `--model` | weights | licence | embedding: time | training: time | memory, CPU | memory, GPU |",
+        "|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for row in content["models"]:
+        times = (row[work]["seconds"] / small[work]["seconds"] for work in ("embedding", "training"))
+        memory = (row[work]["memory"]["peak"] / 2**30 for work in ("training", "training, GPU"))
+        cells = [
+            f"`{row['name']}`",
+            f"{row['training']['parameters'] / 1e6:,.0f} M",
+            row["licence"],
+            *(f"{ratio:.1f}×" for ratio in times),
+            *(f"{gib:.1f} GiB" for gib in memory),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -43,8 +43,8 @@ ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
         for pooling in ("mean", "lasttoken")
     ],
     "small": [
-        {"template": "none", "pooling": "mean", "layer": 28},
         {"template": "ccw", "pooling": "lasttoken", "layer": 28},
+        {"template": "none", "pooling": "mean", "layer": 28},
     ],
 }
 """Recipe → settings without training."""
@@ -160,12 +160,9 @@ def measure(work: Path, seeds: dict[str, int]) -> None:
     }
     cells.keep_only(set(bases.values()))
     for recipe, model in models.items():
+        if not seeds[recipe]:
+            continue
         zero_shot, adapted = TITLES[recipe]
-        for settings in ZERO_SHOT[recipe]:
-            embedder = Embedder.from_pretrained(model, **settings)
-            for dataset, file, options in tasks(data):
-                names = {"model": zero_shot, **settings, "base": bases[recipe]}
-                cells.score(embedder.identity, dataset, file, options, embedder, **names)
         for seed in range(seeds[recipe]):
             embedder = Embedder.from_pretrained(adapt(work / bases[recipe], recipe, seed))
             names = {
@@ -177,6 +174,11 @@ def measure(work: Path, seeds: dict[str, int]) -> None:
             }
             for dataset, file, options in tasks(data):
                 cells.score(embedder.identity, dataset, file, options, embedder, **names)
+        for settings in ZERO_SHOT[recipe]:
+            embedder = Embedder.from_pretrained(model, **settings)
+            for dataset, file, options in tasks(data):
+                names = {"model": zero_shot, **settings, "base": bases[recipe]}
+                cells.score(embedder.identity, dataset, file, options, embedder, **names)
 
 
 def main() -> None:
@@ -184,8 +186,12 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=ROOT / "runs" / "real_texts", help="folder of the adapted models"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="training runs of the bundled model")
-    parser.add_argument("--small-seeds", type=int, default=1, help="training runs of SmolLM2")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="training runs of the bundled model; 0 keeps its rows"
+    )
+    parser.add_argument(
+        "--small-seeds", type=int, default=1, help="training runs of SmolLM2; 0 keeps its rows"
+    )
     parser.add_argument("--fresh", action="store_true", help="delete all earlier scores and models")
     args = parser.parse_args()
     console.show_messages()

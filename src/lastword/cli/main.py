@@ -22,6 +22,8 @@ COMMANDS = {
     "train": "Adapt a decoder to embed, by contrastive LoRA training on pairs.",
     "sweep": "Train with many settings of a recipe, and compare them.",
     "embed": "Embed the texts of files of any size, and write vectors and rows to a folder.",
+    "search": "Find the rows of a store that are nearest to queries.",
+    "cluster": "Group texts by their meaning, and name the groups.",
     "plan": "Tell what embedding or training will cost: memory, time, disk; and whether it fits.",
     "evaluate": "Score models on texts of your own, by the protocols of MTEB.",
     "benchmark": "Score a model on tasks of MTEB, by MTEB's own code.",

@@ -1,2 +1,2 @@
 """TEXTS OF ANY NUMBER → STORE: files in data order: texts, vectors, layouts, store, reuse, encode,
-finish, embed."""
+finish, embed; of search: filters, nearest, lance_table, search."""

@@ -21,7 +21,7 @@ from lastword.corpus.store import FORMAT, MANIFEST, REJECTED, Store
 from lastword.corpus.texts import CHUNK_ROWS, Corpus
 from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
 from lastword.encoder import TextEncoder
-from lastword.encoders.by_name import load_encoder, with_batches
+from lastword.encoders.by_name import load_encoder, precision, with_batches
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
 from lastword.extras import needed
 from lastword.files.chunk_run import PARTS, Part, part_path, read_part, write_part
@@ -150,7 +150,10 @@ def embed_corpus(
             _prepare(run, settings, inputs_now | {"reading": hash_of(corpus.reading)})
             vectors, first = _vector_format(run, corpus, encoder, before, vector_dtype, truncate_dim)
             manifest = {
-                "format": FORMAT, "model": {"name": _name(encoder), "identity": encoder.identity, "role": ROLE},
+                "format": FORMAT, "model": {
+                    "name": _name(encoder), "identity": encoder.identity, "role": ROLE,
+                    "loading": _loading(model, encoder, template=template, pooling=pooling),
+                },
                 **stored, "vectors": {"column": vector_column, **vectors.to_dict()}, "inputs": inputs_now,
             }  # fmt: skip
             earlier = _earlier(run, before, manifest)
@@ -177,6 +180,15 @@ def embed_corpus(
 
 def _load(model: str | Path | TextEncoder, batch_tokens: int | None, **settings: str | None) -> TextEncoder:
     return with_batches(load_encoder(model, **settings), batch_tokens)
+
+
+def _loading(
+    model: str | Path | TextEncoder, encoder: TextEncoder, **settings: str | None
+) -> dict[str, str | None] | None:
+    """What loads the same model again on any machine; None for one that was passed as an object."""
+    if not isinstance(model, str | Path):
+        return None
+    return {"model": str(model), **settings, "dtype": precision(encoder)}
 
 
 def _name(encoder: TextEncoder) -> str:

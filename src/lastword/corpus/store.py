@@ -30,9 +30,9 @@ class Store:
 
     Attributes:
         folder: where it is.
-        manifest: what is known of it, JSON values: `model` (name, identity), `vectors` (column, dtype, dim,
-            calibration), `text_column`, `layout`, `columns`, `rows`, `shards` (file and rows of each), `inputs`
-            (file → fingerprint), `counts`.
+        manifest: what is known of it, JSON values: `model` (name, identity, how it is loaded), `vectors` (column,
+            dtype, dim, calibration), `text_column`, `layout`, `columns`, `rows`, `shards` (file and rows of each),
+            `inputs` (file → fingerprint), `counts`.
     """
 
     folder: Path
@@ -162,6 +162,8 @@ class Store:
             columns: which; None is all.
         """
         rows = np.asarray(rows, np.int64)
+        if not len(rows):
+            return self.shard(0, columns).slice(0, 0)
         shard_of = np.searchsorted(self._ends, rows, side="right")
         chosen = [int(shard) for shard in np.unique(shard_of)]
         tables, order = [], []

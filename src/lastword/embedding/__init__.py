@@ -1,6 +1,6 @@
 """TEXT → VECTOR; files in data order: template, pooling, spec, tokenizer, tokens, device, memory, quantization,
 loading, adapters, forward, weights, backbone, pipeline, encoding, grid, golden, card,
-standard, folder, embedder.
+standard, folder, embedder, vocabulary.
 
 Names are imported when first used: templates, poolings and specs are checked without loading torch.
 """

@@ -84,7 +84,7 @@ class SentenceTransformerEncoder:
         device: None is the best available.
 
     Attributes:
-        identity: name and hash of weights, modules, their configurations, tokenizer and prompts.
+        identity: hash of weights, modules, their configurations, tokenizer and prompts; the same wherever the model is.
 
     Raises:
         MissingFileError: a path that is not a folder.
@@ -108,7 +108,7 @@ class SentenceTransformerEncoder:
             self.model = SentenceTransformer(name, device=device, model_kwargs=model_kwargs)
         except (OSError, ValueError) as error:
             raise ModelError(f"{name} is not a sentence-transformers model: {first_line(error)}") from error
-        self.identity = f"{self.name}-{_hash_model(self.model)}"
+        self.identity = f"sentence-transformers-{_hash_model(self.model)}"
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32."""

@@ -120,6 +120,12 @@ def with_batches(
     return _Batched(decoder, batch_tokens, tuple(new.values()))
 
 
+def precision(encoder: TextEncoder) -> str | None:
+    """Name of the precision of a decoder's weights, which is part of its identity; None for other models."""
+    backbone = getattr(getattr(encoder, "encoder", encoder), "backbone", None)
+    return backbone and str(backbone.dtype).removeprefix("torch.")
+
+
 def description(encoder: TextEncoder) -> tuple[str, str | None, str | None]:
     """Name, template and pooling of a model; template and pooling are None for other models than decoders."""
     name, spec = getattr(encoder, "name", None) or encoder.identity, getattr(encoder, "spec", None)

@@ -1,7 +1,7 @@
 """EMBEDDER → ATTENTION, GEOMETRY, WORDS: models side by side.
 
 attention.py reads the last token's weights, words.py finds the tokens of content words, shares.py sums the weights by
-kind of token; vocabulary.py and groups.py find words for vectors. models.py loads the models, sample.py the texts,
+kind of token; groups.py finds words for vectors. models.py loads the models, sample.py the texts,
 explain.py computes a result.py; table.py, picture.py and page.py show it.
 """
 

@@ -12,6 +12,7 @@ import numpy as np
 from lastword import geometry
 from lastword.console import info, silenced, warn
 from lastword.embedding import Embedder
+from lastword.embedding.vocabulary import Vocabulary
 from lastword.errors import RequestError
 from lastword.explanation.groups import (
     Group,
@@ -27,7 +28,6 @@ from lastword.explanation.picture import render_picture
 from lastword.explanation.result import Explanation, ModelExplanation, TextDetail
 from lastword.explanation.sample import Sample, read_sample
 from lastword.explanation.shares import attention_shares
-from lastword.explanation.vocabulary import Vocabulary
 from lastword.explanation.words import english_stop_words, marked_tokens, read_stop_words
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lastword.embedding.vocabulary import Vocabulary, Word
 from lastword.errors import RequestError
-from lastword.explanation.vocabulary import Vocabulary, Word
 
 _EXAMPLES = 3
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lastword.embedding.vocabulary import Word
 from lastword.explanation.groups import Group
 from lastword.explanation.shares import KINDS, Kind, Shares
-from lastword.explanation.vocabulary import Word
 from lastword.explanation.words import Token
 from lastword.files.plain_json import json_values
 from lastword.uncertainty import MeanInterval, mean_interval, mean_intervals

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lastword.embedding.vocabulary import Word
 from lastword.explanation.result import Explanation, ModelExplanation
 from lastword.explanation.shares import KINDS, Kind
-from lastword.explanation.vocabulary import Word
 from lastword.report.table import aligned, percent, shortened
 from lastword.uncertainty import MeanInterval
 

@@ -237,7 +237,8 @@ def usable_text(cell: object) -> str | None:
     return cell if _is_text(cell) and cell.strip() else None
 
 
-def _parse_label(cell: object) -> str | None:
+def usable_label(cell: object) -> str | None:
+    """The label of a cell as text; None for one that is blank or no label."""
     if isinstance(cell, str) or not isinstance(cell, _SCALARS):
         return usable_text(cell)
     return None if isinstance(cell, float) and not math.isfinite(cell) else plain(cell)
@@ -288,7 +289,7 @@ _JSON_LIST = re.compile(r'\s*\[\s*".*"\s*\]\s*', re.DOTALL)
 _PYTHON_LIST = re.compile(r"\s*\[\s*'.*'\s*\]\s*", re.DOTALL)  # as pandas writes lists to CSV
 _SCALARS = (bool, int, float, Decimal, datetime.date, datetime.time, datetime.timedelta)
 _PARSERS: dict[Kind, Callable[[object], str | None]] = {
-    "text": usable_text, "label": _parse_label, "number": _parse_number, "blank": _parse_blank,
+    "text": usable_text, "label": usable_label, "number": _parse_number, "blank": _parse_blank,
 }  # fmt: skip
 _NOT_A_NUMBER = "not a number"
 

@@ -16,7 +16,7 @@ from lastword.embedding.device import torch_dtype
 from lastword.embedding.tokens import Sequences
 from lastword.files.sources import Source
 from lastword.planning.costs import seconds_of_embedding, truncated_shares
-from lastword.planning.memory import Machine, Memory, require_fit
+from lastword.planning.memory import Machine, Memory, require_fit, smaller_batches
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
 
@@ -78,7 +78,7 @@ def plan_embedding(
 
     require_fit(
         f"embedding with {model}", machine, lambda changes: memory(changes).peak,
-        [{"batch_tokens": 512}, {"dtype": "bfloat16"}],
+        [*smaller_batches(batch_tokens or _BATCH_TOKENS[machine.device], 256), {"dtype": "bfloat16"}],
     )  # fmt: skip
     embedders = {depth: shape.shallow(depth, dtype) for depth in DEPTHS}
     pipeline = embedders[DEPTHS[0]].pipeline

@@ -13,6 +13,8 @@ from lastword.embedding.memory import free_bytes
 from lastword.errors import RequestError
 
 GIB = 2**30
+_LATER = 250 * 2**20
+"""What a run takes on a CPU besides: libraries imported later, caches of matrix products, freed pages that are kept."""
 _CUDA_CONTEXT = 0.6 * GIB  # the driver, the kernels and what the allocator does not give back
 
 
@@ -69,7 +71,7 @@ class Machine:
         if chosen.type != "cpu":
             return cls(chosen.type, free_bytes(chosen), _CUDA_CONTEXT, here=True)
         resident = float(psutil.Process().memory_info().rss)
-        return cls("cpu", free_bytes(chosen) + resident, resident, here=True)
+        return cls("cpu", free_bytes(chosen) + resident, resident + _LATER, here=True)
 
     @property
     def dtype(self) -> str | None:
@@ -107,6 +109,14 @@ def require_fit(
             settings = ", ".join(f"{name}={value}" for name, value in together.items())
             raise RequestError(f"{message}; {gib(less)} with {settings}")
     raise RequestError(f"{message}; no setting makes it fit: take a smaller model")
+
+
+def smaller_batches(batch_tokens: int, least: int) -> list[dict[str, Any]]:
+    """Halves of the number of tokens in one pass, down to a least."""
+    halves = []
+    while (batch_tokens := batch_tokens // 2) >= least:
+        halves.append({"batch_tokens": batch_tokens})
+    return halves
 
 
 def gib(count: float) -> str:

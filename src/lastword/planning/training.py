@@ -15,11 +15,11 @@ from lastword.console import load_libraries, silenced
 from lastword.embedding.device import torch_dtype
 from lastword.files.sources import TableFile
 from lastword.planning.costs import Linear, truncated_shares
-from lastword.planning.memory import GIB, Machine, Memory, require_fit
+from lastword.planning.memory import GIB, Machine, Memory, require_fit, smaller_batches
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
 from lastword.training.checkpoints import checkpoint_steps
-from lastword.training.gradcache import StepMemory
+from lastword.training.gradcache import StepMemory, largest
 from lastword.training.loop import Loop
 from lastword.training.objectives import Objective, Standard
 from lastword.training.plan import StepWork, TokenSeconds, step_work, token_seconds
@@ -29,6 +29,7 @@ from lastword.training.settings import check_settings
 _STATES = 16  # bytes of an adapter weight with its gradient and the two moments of AdamW, all float32
 _FREE_SHARE = 0.5  # of the free memory, for stored activations, as the training loop does
 _ROUNDS = 3
+_FLOPS, _LEAST_TOKENS = 1e11, 512  # of a timed part: about a second of one core
 _HELD_OUT = 256  # pairs that score a checkpoint, at most
 
 
@@ -86,12 +87,12 @@ def plan_training(
     )
     with tempfile.TemporaryDirectory() as folder, silenced("peft"):
         loops = {depth: _loop(shape, depth, shallow, objective, Path(folder)) for depth in DEPTHS}
-        work, costs = _measured(loops, timing=machine.here)
+        work, costs = _measured(loops, shape.layer_weights, timing=machine.here)
         lengths = _whole_lengths(loops[DEPTHS[0]])
     plan = _Run(config, shape, machine, work, costs)
     require_fit(
         f"training {config.model}", machine, plan.least,
-        [{"batch_tokens": config.max_tokens}, {"dtype": "bfloat16"}, {"quantize": "nf4"}],
+        [*smaller_batches(config.batch_tokens, config.max_tokens), {"dtype": "bfloat16"}, {"quantize": "nf4"}],
     )  # fmt: skip
     return plan.result(lengths, len(pairs.anchors))
 
@@ -186,25 +187,30 @@ def _loop(shape: Shape, depth: int, config: TrainConfig, objective: Objective, f
     return loop
 
 
-def _measured(loops: Mapping[int, Loop], timing: bool) -> tuple[StepWork, _Costs]:
+def _measured(loops: Mapping[int, Loop], layer_weights: int, timing: bool) -> tuple[StepWork, _Costs]:
     """The work of a step, and what its tokens cost."""
     works = {depth: step_work(loop) for depth, loop in loops.items()}
     graph = {}
     for depth, loop in loops.items():
-        loop.memory.measure(loop.embed, works[depth].parts[-1])
+        loop.memory.measure(loop.embed, largest(works[depth].parts))
         graph[depth] = loop.memory.bytes_per_token or 0.0
     trainable = {depth: float(sum(p.numel() for p in loop.parameters)) for depth, loop in loops.items()}
-    forward, both = (Linear(0, 0), Linear(0, 0)) if not timing else _seconds_of(loops, works)
+    forward, both = (Linear(0, 0), Linear(0, 0)) if not timing else _seconds_of(loops, layer_weights)
     return works[DEPTHS[0]], _Costs(forward, both, Linear.through(graph), Linear.through(trainable))
 
 
-def _seconds_of(loops: Mapping[int, Loop], works: Mapping[int, StepWork]) -> tuple[Linear, Linear]:
+def _seconds_of(loops: Mapping[int, Loop], layer_weights: int) -> tuple[Linear, Linear]:
     """Seconds that a token takes forward, and forward and backward; the fastest of three interleaved rounds."""
     forward: dict[int, float] = {}
     both: dict[int, float] = {}
+    for depth, loop in loops.items():  # small parts of large models, so that this takes seconds
+        loop.batch_tokens = min(
+            loop.batch_tokens, max(_LEAST_TOKENS, round(_FLOPS / (4 * depth * layer_weights)))
+        )
+    parts = {depth: loop.parts(loop.objective.step(0).texts) for depth, loop in loops.items()}
     for _ in range(_ROUNDS):
         for depth, loop in loops.items():
-            seconds = token_seconds(loop, works[depth].parts)
+            seconds = token_seconds(loop, parts[depth])
             forward[depth] = min(seconds.forward, forward.get(depth, seconds.forward))
             both[depth] = min(seconds.both, both.get(depth, seconds.both))
     return Linear.through(forward), Linear.through(both)

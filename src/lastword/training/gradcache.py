@@ -11,7 +11,7 @@ arXiv:2101.06983.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -33,15 +33,17 @@ class StepMemory:
     Attributes:
         limit_bytes: memory for the activations of a step.
         bytes_per_token: memory that the graph of one token takes; None until it is measured.
+        weights: those of the model, which the graph refers to and which are in memory anyway.
     """
 
     limit_bytes: float
     bytes_per_token: float | None = None
+    weights: Iterable[Tensor] = ()
 
     def measure(self, embed: Embed, part: Batch) -> None:
         """Measure the memory that autograd needs for a part, the first time only."""
         if self.bytes_per_token is None:
-            self.bytes_per_token = _measured_bytes_per_token(embed, part)
+            self.bytes_per_token = _measured_bytes_per_token(embed, part, self.weights)
 
     def stored(self, parts: Sequence[Batch]) -> int:
         """Number of parts, from the first on, whose activations are stored; all if there is only one part."""
@@ -70,7 +72,7 @@ def backward(
     Returns:
         The loss, and all vectors, (n, dim) float32, detached.
     """
-    memory.measure(embed, parts[-1])
+    memory.measure(embed, largest(parts))
     stored = memory.stored(parts)
     outputs = []
     for i, part in enumerate(parts):
@@ -90,13 +92,18 @@ def backward(
     return float(loss.detach()), vectors.detach()
 
 
+def largest(parts: Sequence[Batch]) -> Batch:
+    """The part that tells best what a token takes: what a part takes besides is shared by most tokens."""
+    return max(parts, key=lambda part: part.tokens)
+
+
 def _seeded(embed: Embed, part: Batch, seed: int, index: int) -> Tensor:
     torch.manual_seed(seed * 100_003 + index)
     return embed(part)
 
 
-def _measured_bytes_per_token(embed: Embed, part: Batch) -> float:
-    """Bytes that autograd saves per token of a part; tensors that share storage are counted once."""
+def _measured_bytes_per_token(embed: Embed, part: Batch, weights: Iterable[Tensor]) -> float:
+    """Bytes that autograd saves per token of a part; tensors that share storage are counted once, weights never."""
     bytes_of: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
@@ -107,4 +114,7 @@ def _measured_bytes_per_token(embed: Embed, part: Batch) -> float:
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         embed(part)
-    return sum(bytes_of.values()) / part.tokens
+    known = {
+        weight.untyped_storage().data_ptr() for weight in weights
+    }  # the first pass may join their storages
+    return sum(size for storage, size in bytes_of.items() if storage not in known) / part.tokens

@@ -68,7 +68,8 @@ class Loop:
         self.checkpoints = Checkpoints(self.folder)
         gib = config.graph_gib
         free = _FREE_SHARE * free_bytes(self.pipeline.backbone.device)
-        self.memory = gradcache.StepMemory(free if gib is None else gib * 2**30)
+        limit, weights = free if gib is None else gib * 2**30, list(self.pipeline.backbone.model.parameters())
+        self.memory = gradcache.StepMemory(limit, weights=weights)
         self.batch_tokens = config.batch_tokens
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True

@@ -12,6 +12,7 @@ import torch
 from lastword.console import duration, info
 from lastword.embedding.tokens import Batch
 from lastword.training.checkpoints import checkpoint_steps
+from lastword.training.gradcache import largest
 from lastword.training.loop import Loop
 
 _COUNTED_STEPS = 8
@@ -118,7 +119,7 @@ def make_plan(loop: Loop, scoring_s: float = 0.0) -> Plan:
         scoring_s: time of one score, in seconds.
     """
     model, config, work = loop.pipeline.backbone.model.train(), loop.config, step_work(loop)
-    loop.memory.measure(loop.embed, work.parts[-1])
+    loop.memory.measure(loop.embed, largest(work.parts))
     timed = token_seconds(loop, work.parts)
     stored_share = loop.memory.stored_share(work.parts)
     epochs = config.steps * min(config.batch_pairs, len(loop.objective)) / len(loop.objective)

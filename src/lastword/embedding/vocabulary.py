@@ -85,12 +85,21 @@ class Vocabulary:
         for token_id in self._ranked(logits, count):
             if token_id >= size or token_id in special:
                 continue
-            piece = str(self.tokenizer.hf.decode([token_id], clean_up_tokenization_spaces=False)).strip()
+            piece = self.word(token_id)
             if any(character.isalnum() for character in piece):
                 words.setdefault(piece.casefold(), Word(piece, float(probabilities[token_id])))
             if len(words) == count:
                 break
         return list(words.values())
+
+    def logits(self, states: np.ndarray) -> np.ndarray:
+        """The logits of all tokens, (n, tokens), for states that are not normalized, (n, dim)."""
+        logits: np.ndarray = (torch.from_numpy(np.asarray(states, np.float32)) @ self.head.T).numpy()
+        return logits[:, : len(self.tokenizer.hf)]  # the matrix may have more rows, rounded up
+
+    def word(self, token_id: int) -> str:
+        """A token without surrounding spaces."""
+        return str(self.tokenizer.hf.decode([token_id], clean_up_tokenization_spaces=False)).strip()
 
     def _ranked(self, logits: Tensor, count: int) -> Iterator[int]:
         """Token ids, highest logit first; all are sorted only if the first few are not enough."""

@@ -1,6 +1,6 @@
 """How near `lastword plan` comes: its forecasts beside measured runs, on the bundled model and on SmolLM2-135M.
 
-    python tools/results/plans.py            # writes results/plans.json
+    python bench/plans.py            # writes results/bench/plans.json
 
 Each run is planned and then done, in a process of its own. Time is that of the whole command, with the start of
 Python, loading the model, and writing and verifying its folder, which the plan does not count.
@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "results" / "plans.json"
+from rounds import machine
+
+RESULTS = Path(__file__).parents[1] / "results" / "bench" / "plans.json"
 RUNS: dict[str, list[str]] = {
     "embed, mini": ["embed", "{texts}", "--model", "mini"],
     "embed, smollm2": ["embed", "{few}", "--model", "smollm2"],
@@ -64,7 +65,7 @@ def main() -> None:
             files = {"texts": str(folder / "texts.txt"), "few": str(folder / "few.txt")}
             rows[run] = measured([argument.format(**files) for argument in arguments], folder)
             print(run, {key: value for key, value in rows[run].items() if key != "plan"}, flush=True)
-    RESULTS.write_text(json.dumps({"about": __doc__.splitlines()[0], "runs": rows}, indent=1) + "\n")
+    RESULTS.write_text(json.dumps({"machine": machine(), "runs": rows}, indent=1) + "\n")
 
 
 def write_texts(folder: Path) -> None:

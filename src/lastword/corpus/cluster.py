@@ -1,0 +1,279 @@
+"""The verb: texts, or a store of their vectors → groups with names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lastword.console import info, warn
+from lastword.corpus import embed
+from lastword.corpus.clustering.describing import Naming, describe
+from lastword.corpus.clustering.finding import Found, find_groups
+from lastword.corpus.clustering.labels import Agreement, agreement
+from lastword.corpus.clustering.names import NAMINGS, Chat
+from lastword.corpus.clustering.partition import FIT_TEXTS, METHODS, UNCLUSTERED, needs_umap
+from lastword.corpus.clustering.result import ClusterResult
+from lastword.corpus.clustering.rows import Points, cells
+from lastword.corpus.clustering.stability import DISSOLVED
+from lastword.corpus.clustering.table import require_new_columns, write_table
+from lastword.corpus.store import MANIFEST, Store
+from lastword.corpus.texts import Corpus
+from lastword.encoder import TextEncoder
+from lastword.encoders.by_name import load_encoder, with_batches
+from lastword.errors import RequestError, TableError, unknown_name
+from lastword.extras import require_installed
+from lastword.files.run_folder import RunFolder, write_json
+from lastword.files.sources import Source
+from lastword.files.tables import require_columns, usable_label
+from lastword.files.typed import read_tables
+
+TABLE, CLUSTERS, VECTORS = "texts.parquet", "clusters.json", "vectors"
+"""Files of the output, and the folder of the store that is made of texts."""
+_FINISHED = "finished"  # in the run folder
+Input = Corpus | Store
+
+
+def cluster_corpus(
+    inputs: Source | Sequence[Source],
+    output: str | Path,
+    model: str | Path | TextEncoder | None = None,
+    *,
+    text_column: str = "text",
+    label_column: str | None = None,
+    method: str = "k-means",
+    groups: int | None = None,
+    least_size: int | None = None,
+    hierarchy: bool = False,
+    naming: str | None = None,
+    chat: Chat | None = None,
+    group_column: str = "group",
+    template: str | None = None,
+    pooling: str | None = None,
+    batch_tokens: int | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> ClusterResult:
+    """Group texts by their meaning, and name the groups.
+
+    Groups are found on a sample of the texts if there are very many; then every text gets its group. The vectors of
+    texts are kept in the output, as a store that other commands take.
+
+    Args:
+        inputs: the folder of a store that `embed_corpus` wrote, or files as for `embed_corpus`.
+        output: folder to write: texts.parquet, clusters.json, and vectors if `inputs` are texts.
+        model: as for `embed_corpus`, which embeds texts with it; None is "mini". Of a store, the model that made it:
+            it is used for names, and None makes names of terms alone.
+        text_column: column of the texts in files; a store knows its own.
+        label_column: column of known labels, which groups are compared with.
+        method: "k-means", or "density": HDBSCAN, which leaves texts outside of dense regions unclustered.
+        groups: number of groups; None chooses it by figures that are in the result. Of k-means only.
+        least_size: texts of the smallest group, of density only; None depends on the number of texts.
+        hierarchy: put groups into families too.
+        naming: "joined" (distinctive terms and words of the model's output head), "terms" or "head"; None is "joined"
+            with a decoder, else "terms".
+        chat: a chat model that writes the names: prompts → answers.
+        group_column: of the table: the number of the group; its name is in GROUP_COLUMN_name, how sure that is in
+            GROUP_COLUMN_confidence.
+        template, pooling, dtype, device: of the model, as for `embed_corpus`.
+        batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
+        seed: of samples and groups.
+        resume: continue an interrupted run; texts that are embedded are not embedded again.
+        overwrite: replace `output`, and discard an interrupted run.
+
+    Raises:
+        ExistingOutputError: `output` exists, is being written, or has an interrupted run.
+        RequestError: fewer different texts than groups; an unknown value.
+        ModelError: a store of another model.
+        MissingFileError, TableError, MissingExtraError: see the message.
+    """
+    started, output = time.monotonic(), Path(output)
+    source = check_request(
+        inputs, output, model, text_column=text_column, label_column=label_column, method=method, groups=groups,
+        least_size=least_size, naming=naming, group_column=group_column,
+    )  # fmt: skip
+    run = RunFolder(output, "run", resume, overwrite, evidence=f"{_FINISHED}/{VECTORS}*/*")
+    settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
+    with run.open({}) as partial:
+        try:
+            finished = partial / _FINISHED
+            finished.mkdir(exist_ok=True)
+            encoder = (
+                None
+                if isinstance(source, Store) and model is None
+                else load_encoder(model or "mini", **settings)
+            )
+            encoder = encoder and with_batches(encoder, batch_tokens)
+            if isinstance(source, Corpus):
+                assert encoder is not None
+                store = _embedded(source, finished, encoder)
+            else:
+                store = source
+                if encoder is not None:
+                    store.require_model(encoder)
+            labels = _read_labels(store, label_column)
+            points = Points.of(store, FIT_TEXTS[method], seed)
+            if method == "density" and needs_umap(points.sample.shape[1]):
+                require_installed("umap", "map", "method='density'")
+            found = find_groups(points, method, groups, least_size, seed)
+            compared = (
+                agreement(label_column, labels, found.groups, seed) if label_column and labels else None
+            )
+            way = naming or ("joined" if getattr(encoder, "spec", None) else "terms")
+            described, merged, families = describe(
+                points,
+                found,
+                Naming(way, None if way == "terms" else encoder, chat, hierarchy),
+                compared,
+                seed,
+            )
+            result = ClusterResult(
+                output, len(store), method, described, found.reason, found.candidates, len(points.rows), merged,
+                families, compared, store.model, "chat" if chat else way, time.monotonic() - started,
+            )  # fmt: skip
+            _write(finished, store, found, result, group_column)
+            run.finish(finished)
+        finally:
+            if not run.interrupted:
+                run.discard()
+    _report(result, found, compared)
+    return result
+
+
+def check_request(
+    inputs: Source | Sequence[Source],
+    output: Path,
+    model: str | Path | TextEncoder | None,
+    *,
+    text_column: str,
+    label_column: str | None,
+    method: str,
+    groups: int | None,
+    least_size: int | None,
+    naming: str | None,
+    group_column: str,
+) -> Input:
+    """Refuse what cannot work, before anything is loaded; see `cluster_corpus`.
+
+    Returns:
+        The store, or the files with texts.
+
+    Raises:
+        RequestError, MissingFileError, TableError: see the message.
+    """
+    for kind, value, allowed in (("method", method, METHODS), ("naming", naming or NAMINGS[0], NAMINGS)):
+        if value not in allowed:
+            raise RequestError(unknown_name(kind, value, allowed))
+    for name, number, wanted in (("groups", groups, "k-means"), ("least_size", least_size, "density")):
+        if number is None:
+            continue
+        if method != wanted:
+            raise RequestError(f"{name}={number} is for method={wanted!r}: give both, or leave it out")
+        if number < 2:
+            raise RequestError(f"{name}={number}: give 2 or more")
+    if naming == "head" and isinstance(model, str) and model.startswith("sentence-transformers:"):
+        raise RequestError(f"naming='head': {model} has no output head; give a decoder or naming='terms'")
+    store = _store_of(inputs, output)
+    if store is not None:
+        _check_store(store, model, label_column, naming, group_column)
+        rows = len(store)
+    else:
+        embed.check_request(model or "mini", "float32", "parquet", False, False)
+        corpus = Corpus.find(inputs, text_column)
+        for file, column in zip(corpus.files, corpus.columns, strict=True):
+            require_new_columns(next(read_tables(file, column))[0].column_names, group_column, file)
+            if label_column:
+                require_columns(file, [label_column])
+        rows = corpus.count()
+    if groups is not None and 0 < rows < groups:
+        raise RequestError(f"groups={groups}: there are {rows:,} texts; give 2 … {rows:,}")
+    return corpus if store is None else store
+
+
+def _store_of(inputs: Source | Sequence[Source], output: Path) -> Store | None:
+    """The store that the inputs are; None if they are files."""
+    several = [inputs] if not isinstance(inputs, Sequence) or isinstance(inputs, str) else list(inputs)
+    folders = [Path(str(each)) for each in several if (Path(str(each)) / MANIFEST).is_file()]
+    if not folders:
+        return None
+    if len(several) > 1:
+        raise RequestError(f"{folders[0]} is a store, which is clustered alone: give it without other inputs")
+    if folders[0].resolve().is_relative_to(output.resolve()):
+        raise RequestError(f"{folders[0]} is inside the output {output}: choose another output")
+    return Store.open(folders[0])
+
+
+def _check_store(
+    store: Store,
+    model: str | Path | TextEncoder | None,
+    label_column: str | None,
+    naming: str | None,
+    group_column: str,
+) -> None:
+    if not len(store):
+        raise TableError(f"{store.folder} has no vectors: there is nothing to group")
+    if label_column and label_column not in store.columns:
+        raise TableError(
+            f"{store.folder} has no column {label_column!r}; its columns are: {', '.join(store.columns)}"
+        )
+    require_new_columns(store.columns, group_column, store.folder)
+    if naming in ("joined", "head") and model is None:
+        raise RequestError(
+            f"naming={naming!r} needs the model that made {store.folder}: give model={store.model!r}"
+        )
+
+
+def _embedded(corpus: Corpus, folder: Path, encoder: TextEncoder) -> Store:
+    """The store of a corpus; vectors of an interrupted run are reused."""
+    taken = {name for file, column in zip(corpus.files, corpus.columns, strict=True)
+             for name in next(read_tables(file, column))[0].column_names}  # fmt: skip
+    column = "vector"
+    while column in taken:
+        column += "_"
+    embed.embed_corpus(
+        list(corpus.files), folder / VECTORS, encoder, text_column=corpus.text_column, vector_column=column,
+        update=True, resume=True,
+    )  # fmt: skip
+    return Store.open(folder / VECTORS)
+
+
+def _read_labels(store: Store, column: str | None) -> list[str | None] | None:
+    """The label of each row, None where there is none."""
+    if column is None:
+        return None
+    labels = [usable_label(cell) for cell in cells(store, column, np.arange(len(store)))]
+    kinds = len({label for label in labels if label is not None})
+    if kinds < 2:
+        raise TableError(
+            f"{store.folder}: column {column!r} has {kinds} different labels: give a column with two or more"
+        )
+    return labels
+
+
+def _write(folder: Path, store: Store, found: Found, result: ClusterResult, column: str) -> None:
+    names = {group.group: group.name for group in result.groups}
+    write_table(folder / TABLE, store, column, found.groups, names, found.confidence)
+    write_json(folder / CLUSTERS, result.to_dict())
+
+
+def _report(result: ClusterResult, found: Found, labels: Agreement | None) -> None:
+    outside = int((found.groups == UNCLUSTERED).sum())
+    info(f"{result.output}: texts: {result.rows:,}; groups: {found.count}; unclustered: {outside:,}")
+    if not found.count:
+        warn("no region is dense enough for a group: give a smaller least_size=…, or method='k-means'")
+    unstable = [number for number, value in enumerate(found.stability) if value < DISSOLVED]
+    if unstable:
+        warn(
+            f"{len(unstable)} of {found.count} groups do not come back when other texts are drawn (stability below "
+            f"{DISSOLVED}): {', '.join(map(str, unstable[:12]))}{', …' if len(unstable) > 12 else ''}; fewer groups "
+            "are more stable"
+        )
+    if labels and labels.unlabelled:
+        warn(
+            f"{labels.unlabelled:,} texts have no label in {labels.column!r}: they are left out of the comparison"
+        )
