@@ -162,7 +162,7 @@ def without_ends(table: str) -> str:
     return re.sub(r"\[[-+., \d]+\]", "[…]", table)
 
 
-def test_source_table_ranks_by_the_mean_over_sets_and_seeds(tmp_path: Path) -> None:
+def test_comparison_table_ranks_by_the_mean_over_sets_and_seeds(tmp_path: Path) -> None:
     def score(value: float) -> dict[str, Any]:
         draws = {"draws": [value] * 10, "resamples": [[value]] * HALVES}
         return {"metric": "v_measure", "value": value, **draws, "n": 9, "sample": "", "chance": 0.01}
@@ -175,11 +175,11 @@ def test_source_table_ranks_by_the_mean_over_sets_and_seeds(tmp_path: Path) -> N
     base, settings = {"a": score(0.05), "b": score(0.15)}, {"steps": 6, "batch_pairs": 4}
     path = tmp_path / "sources.json"
     path.write_text(json.dumps({"subject": "source", "settings": settings, "base": base, "runs": runs}))
-    assert without_ends(generate.source_table(path)).splitlines() == [
+    assert without_ends(generate.comparison_table(path)).splitlines() == [
         "V-measure × 100, mean over 2 training runs of 6 steps of 4 pairs ± standard error (seeds, draws of k-means); "
         "differences to the best with a 95 % interval.",
         "",
-        "| pairs | mean | to the best | a | b |",
+        "| source | mean | to the best | a | b |",
         "| --- | ---: | ---: | ---: | ---: |",
         "| crop | **30.0 ± 0.0** |  | 30.0 | 30.0 |",
         "| noise | **20.0 ± 5.0** | -10.0 […] | 10.0 | 30.0 |",

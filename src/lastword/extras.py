@@ -21,18 +21,22 @@ def needed(module: str, extra: str, purpose: str) -> ModuleType:
         raise _missing(module, extra, purpose) from error
 
 
-def require_installed(module: str, extra: str, purpose: str) -> None:
+def require_installed(module: str, extra: str, purpose: str, otherwise: str = "") -> None:
     """Refuse what needs a module that is not installed, without importing it: some take seconds.
+
+    Args:
+        module, extra, purpose: as for `needed`.
+        otherwise: what to do without it, for the end of the message.
 
     Raises:
         MissingExtraError: see the message.
     """
     if find_spec(module) is None:
-        raise _missing(module, extra, purpose)
+        raise _missing(module, extra, purpose, otherwise)
 
 
-def _missing(module: str, extra: str, purpose: str) -> MissingExtraError:
+def _missing(module: str, extra: str, purpose: str, otherwise: str = "") -> MissingExtraError:
     name = module.partition(".")[0]
     return MissingExtraError(
-        f"{purpose} needs {name}, which is not installed: pip install 'lastword[{extra}]'"
+        f"{purpose} needs {name}, which is not installed: pip install 'lastword[{extra}]'{otherwise}"
     )

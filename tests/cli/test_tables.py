@@ -20,7 +20,7 @@ COMMANDS: list[list[str]] = [
     ["explain", "{file}", "--model", "mini"],
     ["pairs", "generate", "{file}", "--model", "m", "--endpoint", "http://localhost:1", *OUT],
     ["embed", "{file}", *OUT],
-    ["cluster", "{file}", *OUT],
+    ["cluster", "{file}", "--map", "pca", *OUT],
     ["plan", "embed", "{file}"],
     ["plan", "train", "--pairs", "{file}"],
     ["pairs", "translate", "{file}", *OUT],

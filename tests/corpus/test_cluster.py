@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lastword.errors import (
 from tests.corpus.topical import TOPICS, TopicEncoder, topical_texts
 
 EACH = 20
+clustered = partial(cluster_corpus, map="none")  # the map has tests of its own
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def group_of(folder: Path) -> dict[str, Any]:
 
 
 def test_texts_become_named_groups(file: Path, tmp_path: Path) -> None:
-    result = cluster_corpus(file, tmp_path / "out", TopicEncoder(), label_column="topic", hierarchy=True)
+    result = clustered(file, tmp_path / "out", TopicEncoder(), label_column="topic", hierarchy=True)
     assert [group.size for group in result.groups] == [EACH] * 4
     assert result.reason.startswith("4 groups: ")
     assert result.labels is not None
@@ -82,8 +84,8 @@ def test_texts_become_named_groups(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_gives_the_groups_of_its_texts(store: Path, file: Path, tmp_path: Path) -> None:
-    cluster_corpus(file, tmp_path / "a", TopicEncoder(), groups=3)
-    cluster_corpus(store, tmp_path / "b", groups=3)
+    clustered(file, tmp_path / "a", TopicEncoder(), groups=3)
+    clustered(store, tmp_path / "b", groups=3)
     assert group_of(tmp_path / "a") == group_of(tmp_path / "b")
     assert not (tmp_path / "b" / "vectors").exists()
 
@@ -94,7 +96,7 @@ def test_groups_found_on_a_sample_are_those_of_all(
     """Many shards, and groups found on half of the texts."""
     monkeypatch.setattr(texts_module, "CHUNK_ROWS", 7)
     monkeypatch.setitem(partition.FIT_TEXTS, "k-means", 2 * EACH)
-    result = cluster_corpus(file, tmp_path / "out", TopicEncoder(), label_column="topic", groups=4)
+    result = clustered(file, tmp_path / "out", TopicEncoder(), label_column="topic", groups=4)
     assert result.fitted == 2 * EACH
     assert result.labels is not None
     assert result.labels.v_measure == 1
@@ -105,7 +107,7 @@ def test_density_says_what_is_in_no_group(tmp_path: Path, monkeypatch: pytest.Mo
     texts, _ = topical_texts(EACH)
     odd = ["rocket soup", "goal guitar orbit", "bread", "referee album oven", "nothing at all"]
     (tmp_path / "texts.txt").write_text("\n".join(texts + odd))
-    result = cluster_corpus(
+    result = clustered(
         tmp_path / "texts.txt", tmp_path / "out", TopicEncoder(), method="density", least_size=8
     )
     assert [group.group for group in result.groups] == [0, 1, 2, 3, -1]
@@ -121,7 +123,7 @@ def test_no_dense_region_leaves_all_unclustered(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(partition, "_DENSITY_DIMS", 8)
-    result = cluster_corpus(store, tmp_path / "out", method="density", least_size=60)
+    result = clustered(store, tmp_path / "out", method="density", least_size=60)
     assert [(group.group, group.size) for group in result.groups] == [(-1, 4 * EACH)]
     assert "no region is dense enough for a group" in caplog.text
 
@@ -130,7 +132,7 @@ def test_a_decoder_names_groups(load: Callable[..., Embedder], tmp_path: Path) -
     """The words are those of the head after the template, best by how far they exceed the other groups."""
     texts = ["a man is driving a car", "a man is driving the car", "the river was low", "a river was low"] * 3
     (tmp_path / "texts.txt").write_text("\n".join(texts))
-    result = cluster_corpus(tmp_path / "texts.txt", tmp_path / "out", load(), groups=2, naming="head")
+    result = clustered(tmp_path / "texts.txt", tmp_path / "out", load(), groups=2, naming="head")
     assert result.naming == "head"
     for group in result.groups:
         assert group.words.head is not None
@@ -143,7 +145,7 @@ def test_a_chat_model_names_groups(store: Path, tmp_path: Path) -> None:
     def chat(prompts: Any) -> list[str]:
         return ["About rockets" if "rocket" in prompt else "" for prompt in prompts]
 
-    result = cluster_corpus(store, tmp_path / "out", groups=4, chat=chat)
+    result = clustered(store, tmp_path / "out", groups=4, chat=chat)
     names = [group.name for group in result.groups]
     assert names.count("About rockets") == 1
     assert sum(", " in name for name in names) == 3
@@ -156,7 +158,7 @@ def test_missing_labels_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFi
         {"text": t, "topic": None if i < 4 else s} for i, (t, s) in enumerate(zip(texts, topics, strict=True))
     ]
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    result = cluster_corpus(
+    result = clustered(
         tmp_path / "in.jsonl", tmp_path / "out", TopicEncoder(), groups=4, label_column="topic"
     )
     assert result.labels is not None
@@ -188,9 +190,7 @@ def test_what_cannot_work_is_refused(
     pq.write_table(table.append_column("none", pa.nulls(len(table), pa.string())), file)
     embed_corpus(file, tmp_path / "store", TopicEncoder())
     with pytest.raises(error) as raised:
-        cluster_corpus(
-            tmp_path / "store" if kind == "store" else file, tmp_path / "out", TopicEncoder(), **change
-        )
+        clustered(tmp_path / "store" if kind == "store" else file, tmp_path / "out", TopicEncoder(), **change)
     assert message in str(raised.value)
     assert not (tmp_path / "out").exists()
 
@@ -198,10 +198,10 @@ def test_what_cannot_work_is_refused(
 def test_equal_texts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "same.txt").write_text("a rocket\n" * 9)
     with pytest.raises(RequestError, match="all 9 texts have the same vector"):
-        cluster_corpus(tmp_path / "same.txt", tmp_path / "out", TopicEncoder())
+        clustered(tmp_path / "same.txt", tmp_path / "out", TopicEncoder())
     (tmp_path / "few.txt").write_text("a rocket\nbread\nbread\n" * 9)
     with pytest.raises(RequestError, match=r"groups=3: there are 2 different texts; give 2 … 2"):
-        cluster_corpus(tmp_path / "few.txt", tmp_path / "out", TopicEncoder(), groups=3, overwrite=True)
+        clustered(tmp_path / "few.txt", tmp_path / "out", TopicEncoder(), groups=3, overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_equal_texts_are_refused(tmp_path: Path) -> None:
 )
 def test_very_few_texts_make_two_groups(tmp_path: Path, texts: str) -> None:
     (tmp_path / "few.txt").write_text(texts)
-    result = cluster_corpus(tmp_path / "few.txt", tmp_path / "out", TopicEncoder())
+    result = clustered(tmp_path / "few.txt", tmp_path / "out", TopicEncoder())
     assert len(result.groups) == 2
 
 
@@ -217,29 +217,29 @@ def test_a_store_of_another_model_is_refused(
     store: Path, tmp_path: Path, load: Callable[..., Embedder]
 ) -> None:
     with pytest.raises(ModelError, match="has vectors of topical"):
-        cluster_corpus(store, tmp_path / "out", load())
+        clustered(store, tmp_path / "out", load())
     with pytest.raises(RequestError, match="naming='head' needs the model that made"):
-        cluster_corpus(store, tmp_path / "out", naming="head")
+        clustered(store, tmp_path / "out", naming="head")
     with pytest.raises(MissingFileError):
-        cluster_corpus(tmp_path / "nowhere", tmp_path / "out")
+        clustered(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(RequestError, match="is a store, which is clustered alone"):
-        cluster_corpus([store, store], tmp_path / "out")
+        clustered([store, store], tmp_path / "out")
     with pytest.raises(RequestError, match="is inside the output"):
-        cluster_corpus(store, tmp_path, overwrite=True)
+        clustered(store, tmp_path, overwrite=True)
 
 
 def test_an_empty_store_is_refused(store: Path, tmp_path: Path) -> None:
     manifest = json.loads((store / "_manifest.json").read_text())
     (store / "_manifest.json").write_text(json.dumps(manifest | {"rows": 0, "shards": []}))
     with pytest.raises(TableError, match="has no vectors"):
-        cluster_corpus(store, tmp_path / "out")
+        clustered(store, tmp_path / "out")
 
 
 def test_existing_output_stays(store: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(ExistingOutputError):
-        cluster_corpus(store, tmp_path / "out")
-    cluster_corpus(store, tmp_path / "out", groups=2, overwrite=True)
+        clustered(store, tmp_path / "out")
+    clustered(store, tmp_path / "out", groups=2, overwrite=True)
     assert (tmp_path / "out" / "clusters.json").exists()
 
 
@@ -250,13 +250,13 @@ def test_vectors_of_an_interrupted_run_are_reused(
     with monkeypatch.context() as patch:
         patch.setattr(module, "find_groups", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
-            cluster_corpus(file, tmp_path / "out", TopicEncoder())
+            clustered(file, tmp_path / "out", TopicEncoder())
     assert not (tmp_path / "out").exists()
     with pytest.raises(ExistingOutputError, match="has an interrupted run: pass resume=True"):
-        cluster_corpus(file, tmp_path / "out", TopicEncoder())
+        clustered(file, tmp_path / "out", TopicEncoder())
     encoder, asked = TopicEncoder(), list[str]()
     monkeypatch.setattr(encoder, "encode", lambda texts: asked.extend(texts) or TopicEncoder().encode(texts))
-    cluster_corpus(file, tmp_path / "out", encoder, groups=4, resume=True)
+    clustered(file, tmp_path / "out", encoder, groups=4, resume=True)
     assert asked == []
     assert np.allclose(
         Store.open(tmp_path / "out" / "vectors").matrix(), TopicEncoder().encode(topical_texts(EACH)[0])

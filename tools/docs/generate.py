@@ -20,7 +20,7 @@ from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
 from file_map import file_map
 from model_tables import choice_table, refused_table, supported_table
-from pair_tables import issue_table, language_table, source_table
+from pair_tables import comparison_table, issue_table, language_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
@@ -50,6 +50,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
         ROOT / "results" / "uncertainty.json"
     ),
     ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
+    ("docs/reference/results.md", "recipe"): lambda: comparison_table(ROOT / "results" / "recipe_small.json"),
     ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
     ("docs/how-to/run-a-benchmark.md", "copies"): copies_table,
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
@@ -58,7 +59,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ),
     ("docs/reference/pairs.md", "issues"): lambda: issue_table(ROOT / "results" / "pair_issues.json"),
     ("docs/reference/pairs.md", "languages"): lambda: language_table(ROOT / "results" / "languages.json"),
-    ("docs/reference/pairs.md", "sources"): lambda: source_table(ROOT / "results" / "pair_sources.json"),
+    ("docs/reference/pairs.md", "sources"): lambda: comparison_table(ROOT / "results" / "pair_sources.json"),
     ("docs/reference/attention.md", "attention"): lambda: attention_table(
         ROOT / "results" / "attention.json"
     ),

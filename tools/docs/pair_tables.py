@@ -51,13 +51,19 @@ def _share(check: dict[str, Any], name: str) -> str:
     return f"{count / check['pairs']:.1%}" if count else "0"
 
 
-def source_table(path: Path) -> str:
-    """Sources by their mean score; a column for each development set."""
+_ERRORS = "standard error (seeds, draws of k-means); differences to the best with a 95 % interval"
+
+
+def comparison_table(path: Path) -> str:
+    """What a series of training runs compares, by the mean score; a column for each development set."""
     if not path.exists():
         return NONE
     comparison = Comparison.from_dict(json.loads(path.read_text(encoding="utf-8")))
     sets = list(comparison.base)
-    lines = [_line("pairs", "mean", "to the best", *sets), _line("---", *["---:"] * (2 + len(sets)))]
+    lines = [
+        _line(comparison.subject, "mean", "to the best", *sets),
+        _line("---", *["---:"] * (2 + len(sets))),
+    ]
     best = comparison.ranked[0]
     for name in comparison.ranked:
         values = [_mean_of_set(comparison, name, one) for one in sets]
@@ -69,8 +75,13 @@ def source_table(path: Path) -> str:
     lines.append(_line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance)))
     runs, pairs = len(comparison.runs_of(best)), comparison.settings["batch_pairs"]
     about = (
-        f"V-measure × 100, mean over {runs} training runs of {comparison.settings['steps']} steps of {pairs} pairs ± "
-        "standard error (seeds, draws of k-means); differences to the best with a 95 % interval."
+        f"V-measure × 100, {f'mean over {runs} training runs' if runs > 1 else 'one training run'} of "
+        f"{comparison.settings['steps']} steps of {pairs} pairs"
+        + (
+            " ± standard error (seeds, draws of k-means); differences to the best with a 95 % interval."
+            if runs > 1
+            else "."
+        )
     )
     return about + "\n\n" + "\n".join(lines)
 

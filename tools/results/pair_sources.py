@@ -79,13 +79,13 @@ def write_sources(work: Path) -> None:
         write_table(work / f"{style}.parquet", anchor=[a for a, _ in pairs], positive=[p for _, p in pairs])
 
 
-def development() -> dict[str, tuple[list[str], list[str]]]:
+def development(most: int = DEVELOPMENT_TEXTS) -> dict[str, tuple[list[str], list[str]]]:
     """Name → (texts, labels); nothing that `real_texts.py` reports on."""
     sets = {}
     for name in ("topics", "products"):
         columns = read_texts(path_of(name), ["text", "label"], where={"split": "dev"})
         sets[name] = (columns["text"], columns["label"])
-    sets |= {name: unreported(name, DEVELOPMENT_TEXTS, seed=1) for name in PUBLIC_SETS}
+    sets |= {name: unreported(name, most, seed=1) for name in PUBLIC_SETS}
     return sets
 
 

@@ -3,9 +3,9 @@
     python tools/results/recipe_small.py                          # writes results/recipe_small.json; resumable
     python tools/results/recipe_small.py --variants recipe crops  # only these; the others keep their results
 
-The scores are those of development texts: the bundled development splits, and parts of public sets that the sample
-scored by `real_texts.py` leaves out. A run keeps its last step. Variants may be added later: a run that has a result
-is not repeated.
+A run has half the steps of the recipe where its name does not say otherwise. The scores are those of development
+texts: the bundled development splits, and parts of public sets that the sample scored by `real_texts.py` leaves out.
+A run keeps its last step. Variants may be added later: a run that has a result is not repeated.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lastword.experiments.series import PlannedRun, run_series
 from lastword.files.run_folder import RunFolder
 
 RESULTS = ROOT / "results" / "recipe_small.json"
+STEPS, DEVELOPMENT_TEXTS = 30, 300
 PAIRS = {
     "crops": ["crop"],
     "rewritings and crops": ["rewritings", "crop"],
@@ -47,9 +48,14 @@ CHANGES: dict[str, dict[str, Any]] = {
 """Variant → settings that differ from the recipe."""
 
 
+def short_recipe() -> dict[str, Any]:
+    """The recipe with fewer steps, in the precision that every CPU has."""
+    return read_recipe("small") | {"steps": STEPS, "dtype": "float32"}
+
+
 def planned(names: list[str], work: Path, seeds: int) -> list[PlannedRun]:
     """The training runs, one seed of every variant after the other."""
-    recipe = {key: value for key, value in read_recipe("small").items() if key != "seed"}
+    recipe = {key: value for key, value in short_recipe().items() if key != "seed"}
     variants: dict[str, Mapping[str, Any]] = {name: {**recipe, **change} for name, change in CHANGES.items()}
     for name, sources in PAIRS.items():
         variants[name] = {**recipe, "pairs": [str(work / f"{source}.parquet") for source in sources]}
@@ -68,9 +74,9 @@ def main() -> None:
     folder = RunFolder(args.work / "compared", "comparison", resume=True)
     if folder.output.exists():  # the runs of an earlier call
         folder.output.rename(folder.partial)
-    settings = read_recipe("small")
+    settings = short_recipe()
     comparison = run_series(
-        folder, settings, lambda _: planned(args.variants, args.work, args.seeds), development(),
+        folder, settings, lambda _: planned(args.variants, args.work, args.seeds), development(DEVELOPMENT_TEXTS),
         subject="setting", record=train_config(settings).to_dict(), files=[settings["model"]],
     )  # fmt: skip
     write_comparison(RESULTS, comparison)

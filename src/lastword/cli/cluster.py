@@ -14,9 +14,10 @@ from lastword.cli.options import shared
 from lastword.errors import RequestError
 from lastword.files.sources import TableFile
 
-GROUPS, NAMES = "Groups", "Names"
+GROUPS, NAMES, MAP = "Groups", "Names", "Map"
+MAPS = ("umap", "pca", "none")
 METHODS = ("k-means", "density")
-NAMINGS = ("joined", "terms", "head")
+NAMINGS = ("terms", "head", "joined")
 
 
 @command(
@@ -50,15 +51,29 @@ NAMINGS = ("joined", "terms", "head")
 @option(GROUPS, "--hierarchy", "put groups into families too", is_flag=True)
 @shared("--seed", group=GROUPS, help="of samples, groups and map")
 @option(
-    NAMES, "--naming", "of distinctive terms, of words that the model's output head predicts, or of both  "
-    "[default: joined with a decoder, else terms]", type=Choice("naming", NAMINGS),
+    NAMES, "--naming", "of distinctive terms, of words that the model's output head predicts, or of both joined",
+    default="terms", type=Choice("naming", NAMINGS),
 )  # fmt: skip
 @option(NAMES, "--chat-model", "name of a chat model that writes the names", needs="endpoint")
 @option(
     NAMES, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
     metavar="URL", needs="chat_model",
 )  # fmt: skip
-@shared("--output", help="folder to write: texts.parquet, clusters.json, and vectors of texts", required=True)
+@option(
+    MAP,
+    "--map",
+    "how texts are put on it; pca is quick and shows less",
+    default="umap",
+    type=Choice("map", MAPS),
+)
+@option(
+    MAP, "--map-texts", "most texts on it, a fixed sample", default=100_000, type=click.IntRange(1, 10**6)
+)
+@shared(
+    "--output",
+    help="folder to write: texts.parquet, clusters.json, map.html, and vectors of texts",
+    required=True,
+)
 @option(options.OUTPUT, "--group-column", "of the table; NAME_name and NAME_confidence too", default="group")
 @shared("--resume", help="continue an interrupted run; texts embedded before are not embedded again")
 @shared("--overwrite", "--json")
@@ -78,7 +93,8 @@ def cluster(
     from lastword.corpus.clustering.result import as_text
 
     checked = (
-        "output", "model", "text_column", "label_column", "method", "groups", "least_size", "naming", "group_column",
+        "output", "model", "text_column", "label_column", "method", "groups", "least_size", "naming", "map",
+        "group_column",
     )  # fmt: skip
     check_request(inputs, **{name: settings[name] for name in checked})
     chat = _chat(chat_model, endpoint) if chat_model and endpoint else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lastword.console import info, warn
+from lastword.console import info, progress, warn
 from lastword.corpus import embed
 from lastword.corpus.clustering.describing import Naming, describe
 from lastword.corpus.clustering.finding import Found, find_groups
@@ -16,9 +16,12 @@ from lastword.corpus.clustering.labels import Agreement, agreement
 from lastword.corpus.clustering.names import NAMINGS, Chat
 from lastword.corpus.clustering.partition import FIT_TEXTS, METHODS, UNCLUSTERED, needs_umap
 from lastword.corpus.clustering.result import ClusterResult
-from lastword.corpus.clustering.rows import Points, cells
+from lastword.corpus.clustering.rows import Points, cells, sample_rows
 from lastword.corpus.clustering.stability import DISSOLVED
 from lastword.corpus.clustering.table import require_new_columns, write_table
+from lastword.corpus.map.data import colourable, map_data
+from lastword.corpus.map.page import map_page
+from lastword.corpus.map.plane import WAYS, plane
 from lastword.corpus.store import MANIFEST, Store
 from lastword.corpus.texts import Corpus
 from lastword.encoder import TextEncoder
@@ -29,8 +32,9 @@ from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source
 from lastword.files.tables import require_columns, usable_label
 from lastword.files.typed import read_tables
+from lastword.report.page import write_page
 
-TABLE, CLUSTERS, VECTORS = "texts.parquet", "clusters.json", "vectors"
+TABLE, CLUSTERS, MAP, VECTORS = "texts.parquet", "clusters.json", "map.html", "vectors"
 """Files of the output, and the folder of the store that is made of texts."""
 _FINISHED = "finished"  # in the run folder
 Input = Corpus | Store
@@ -47,8 +51,10 @@ def cluster_corpus(
     groups: int | None = None,
     least_size: int | None = None,
     hierarchy: bool = False,
-    naming: str | None = None,
+    naming: str = "terms",
     chat: Chat | None = None,
+    map: str = "umap",
+    map_texts: int = 100_000,
     group_column: str = "group",
     template: str | None = None,
     pooling: str | None = None,
@@ -66,18 +72,19 @@ def cluster_corpus(
 
     Args:
         inputs: the folder of a store that `embed_corpus` wrote, or files as for `embed_corpus`.
-        output: folder to write: texts.parquet, clusters.json, and vectors if `inputs` are texts.
+        output: folder to write: texts.parquet, clusters.json, map.html, and vectors if `inputs` are texts.
         model: as for `embed_corpus`, which embeds texts with it; None is "mini". Of a store, the model that made it:
-            it is used for names, and None makes names of terms alone.
+            it is needed only for words of its head.
         text_column: column of the texts in files; a store knows its own.
         label_column: column of known labels, which groups are compared with.
         method: "k-means", or "density": HDBSCAN, which leaves texts outside of dense regions unclustered.
         groups: number of groups; None chooses it by figures that are in the result. Of k-means only.
         least_size: texts of the smallest group, of density only; None depends on the number of texts.
         hierarchy: put groups into families too.
-        naming: "joined" (distinctive terms and words of the model's output head), "terms" or "head"; None is "joined"
-            with a decoder, else "terms".
+        naming: "terms" (distinctive terms), "head" (words of the model's output head) or "joined" (both).
         chat: a chat model that writes the names: prompts → answers.
+        map: "umap" (`pip install 'lastword[map]'`), "pca" or "none": how texts are put on the map.
+        map_texts: the map shows at most this many, a fixed sample.
         group_column: of the table: the number of the group; its name is in GROUP_COLUMN_name, how sure that is in
             GROUP_COLUMN_confidence.
         template, pooling, dtype, device: of the model, as for `embed_corpus`.
@@ -95,7 +102,7 @@ def cluster_corpus(
     started, output = time.monotonic(), Path(output)
     source = check_request(
         inputs, output, model, text_column=text_column, label_column=label_column, method=method, groups=groups,
-        least_size=least_size, naming=naming, group_column=group_column,
+        least_size=least_size, naming=naming, map=map, group_column=group_column,
     )  # fmt: skip
     run = RunFolder(output, "run", resume, overwrite, evidence=f"{_FINISHED}/{VECTORS}*/*")
     settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
@@ -124,19 +131,20 @@ def cluster_corpus(
             compared = (
                 agreement(label_column, labels, found.groups, seed) if label_column and labels else None
             )
-            way = naming or ("joined" if getattr(encoder, "spec", None) else "terms")
             described, merged, families = describe(
                 points,
                 found,
-                Naming(way, None if way == "terms" else encoder, chat, hierarchy),
+                Naming(naming, None if naming == "terms" else encoder, chat, hierarchy),
                 compared,
                 seed,
             )
             result = ClusterResult(
                 output, len(store), method, described, found.reason, found.candidates, len(points.rows), merged,
-                families, compared, store.model, "chat" if chat else way, time.monotonic() - started,
+                families, compared, store.model, "chat" if chat else naming, time.monotonic() - started,
             )  # fmt: skip
             _write(finished, store, found, result, group_column)
+            if map != "none":
+                _write_map(finished / MAP, _title(source), points, found, result, map, map_texts, seed)
             run.finish(finished)
         finally:
             if not run.interrupted:
@@ -155,7 +163,8 @@ def check_request(
     method: str,
     groups: int | None,
     least_size: int | None,
-    naming: str | None,
+    naming: str,
+    map: str,
     group_column: str,
 ) -> Input:
     """Refuse what cannot work, before anything is loaded; see `cluster_corpus`.
@@ -166,9 +175,12 @@ def check_request(
     Raises:
         RequestError, MissingFileError, TableError: see the message.
     """
-    for kind, value, allowed in (("method", method, METHODS), ("naming", naming or NAMINGS[0], NAMINGS)):
+    named = {"method": (method, METHODS), "naming": (naming, NAMINGS), "map": (map, WAYS)}
+    for kind, (value, allowed) in named.items():
         if value not in allowed:
             raise RequestError(unknown_name(kind, value, allowed))
+    if map == "umap":
+        require_installed("umap", "map", "map='umap'", "; or give map='pca'")
     for name, number, wanted in (("groups", groups, "k-means"), ("least_size", least_size, "density")):
         if number is None:
             continue
@@ -212,7 +224,7 @@ def _check_store(
     store: Store,
     model: str | Path | TextEncoder | None,
     label_column: str | None,
-    naming: str | None,
+    naming: str,
     group_column: str,
 ) -> None:
     if not len(store):
@@ -259,6 +271,34 @@ def _write(folder: Path, store: Store, found: Found, result: ClusterResult, colu
     names = {group.group: group.name for group in result.groups}
     write_table(folder / TABLE, store, column, found.groups, names, found.confidence)
     write_json(folder / CLUSTERS, result.to_dict())
+
+
+def _title(source: Input) -> str:
+    paths = [source.folder] if isinstance(source, Store) else [Path(str(file)) for file in source.files]
+    return f"{paths[0].name}{' …' if len(paths) > 1 else ''}"
+
+
+def _write_map(
+    path: Path,
+    title: str,
+    points: Points,
+    found: Found,
+    result: ClusterResult,
+    way: str,
+    most: int,
+    seed: int,
+) -> None:
+    rows = sample_rows(len(points.store), most, seed)
+    with progress("map", 1) as advance:
+        flat = plane(points.of_rows(rows), way, seed)
+        advance(1)
+    store = points.store
+    others = colourable(store.shard(0, store.columns).schema, [store.text_column])
+    data = map_data(
+        title, flat, [str(text) for text in points.cells(store.text_column, rows)], found.groups[rows], result.groups,
+        result.families, {name: points.cells(name, rows) for name in others}, len(store),
+    )  # fmt: skip
+    write_page(path, map_page(data))
 
 
 def _report(result: ClusterResult, found: Found, labels: Agreement | None) -> None:

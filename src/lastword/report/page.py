@@ -12,7 +12,7 @@ _STYLE = Path(__file__).with_name("page.css")
 _PALETTE = Path(__file__).with_name("palette.css")
 
 
-def page(title: str, *parts: str, style: str = "", script: str = "") -> str:
+def page(title: str, *parts: str, style: str = "", script: str = "", compiles: bool = False) -> str:
     """The page as a string; the same parts give the same page.
 
     Args:
@@ -20,8 +20,10 @@ def page(title: str, *parts: str, style: str = "", script: str = "") -> str:
         parts: of the body.
         style: rules added after the common style sheet.
         script: JavaScript of the page; without one the page allows no scripts.
+        compiles: whether the script makes functions of strings, as libraries for WebGL do.
     """
-    policy = f"{_POLICY}; script-src 'unsafe-inline'" if script else _POLICY
+    allowed = "'unsafe-inline' 'unsafe-eval'" if compiles else "'unsafe-inline'"
+    policy = f"{_POLICY}; script-src {allowed}" if script else _POLICY
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

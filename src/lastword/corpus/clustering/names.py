@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from lastword.console import warn
 
-NAMINGS = ("joined", "terms", "head")
-"""Ways of naming: both lists joined, class-based TF-IDF terms alone, words of the model's output head alone."""
+NAMINGS = ("terms", "head", "joined")
+"""Ways of naming: class-based TF-IDF terms, words of the model's output head, both lists joined."""
 NONE = "unclustered"
 """Name of the texts that are in no group."""
 Chat = Callable[[Sequence[str]], Sequence[str]]
