@@ -60,6 +60,7 @@ TESTS = {
     "lastword.embedding.forward.path": "forward/test_paths",
     "lastword.embedding.forward.stock": "forward/test_paths test_backbone",
     "lastword.embedding.forward.tree": "forward/test_paths test_grid",
+    "lastword.embedding.forward.fused.proof": "forward/fused/test_proof forward/test_paths",
     "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
     "lastword.embedding.loading": "test_embedder test_backbone",
     "lastword.embedding.tokenizer": "test_tokenizer test_tokens test_template",
@@ -157,7 +158,7 @@ def run(group: list[str], wanted: list[str]) -> dict[str, str]:
 
 
 def unexplained_of(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> list[str]:
-    """Mutants that survived without a listed reason: a change is listed as whole lines or as a part of them."""
+    """Mutants that no test noticed or reached and no entry lists, as whole lines or as a part of them."""
     listed = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["survivor"]
     pairs = [(entry["old"], new) for entry in listed for new in entry["new"]]
 
@@ -169,28 +170,39 @@ def unexplained_of(results: dict[str, str], changes: dict[str, tuple[str, str]])
         )
 
     return [
-        name for name, status in results.items() if status == "survived" and not explained(*changes[name])
+        name
+        for name, status in results.items()
+        if status in ("survived", "no test") and not explained(*changes[name])
     ]
 
 
 def record_results(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> None:
-    """Store the counts of the modules of which all mutants, or all of the sample, were tried."""
+    """Store the counts of the modules of which all mutants, or all of the sample, were tried; of others what changed.
+
+    `open` are the mutants that no test noticed and no entry lists; trying them again by name updates it.
+    """
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     for module in dict.fromkeys(name.rpartition(".")[0] for name in results):
         tried, there = of_module(results, module), of_module(changes, module)
-        if not {name for name in there if fnmatch(name, SAMPLE)} <= set(tried):
+        entry = record.get(module)
+        if {name for name in there if fnmatch(name, SAMPLE)} <= set(tried):
+            entry = {"mutants": len(there), "tried": len(tried), "killed": 0, "listed": 0, "open": tried}
+        elif entry is None:
             continue
-        counts = Counter(results[name] for name in tried)
+        again = {name: results[name] for name in tried if name in entry["open"]}
+        remaining = unexplained_of(again, changes)
+        killed = sum(status in ("killed", "timed out") for status in again.values())
         record[module] = {
             "date": date.today().isoformat(),
-            "mutants": len(there),
-            "tried": len(tried),
-            "killed": counts["killed"] + counts["timed out"],
-            "no test": counts["no test"],
-            "survived": counts["survived"],
-            "unexplained": len(unexplained_of({name: results[name] for name in tried}, changes)),
+            "mutants": entry["mutants"],
+            "tried": entry["tried"],
+            "killed": entry["killed"] + killed,
+            "listed": entry["listed"] + len(again) - killed - len(remaining),
+            "open": [name for name in entry["open"] if name in remaining or name not in again],
         }
-    lines = [f"  {json.dumps(name)}: {json.dumps(record[name])}" for name in sorted(record)]
+    lines = [
+        f"  {json.dumps(name)}: {json.dumps(record[name], ensure_ascii=False)}" for name in sorted(record)
+    ]
     RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
@@ -198,10 +210,9 @@ def report(results: dict[str, str], changes: dict[str, tuple[str, str]]) -> int:
     unexplained = unexplained_of(results, changes)
     for name in unexplained:
         old, new = changes[name]
-        print(f"\n[[survivor]]  # {name}\nold = '''{old}'''\nnew = ['''{new}''']\nreason = \"\"")
-    for name, status in results.items():
-        if status == "no test":
-            print(f"no test: {name}: {changes[name]}")
+        print(
+            f"\n[[survivor]]  # {name}: {results[name]}\nold = '''{old}'''\nnew = ['''{new}''']\nreason = \"\""
+        )
     counts = ", ".join(f"{count:,} {status}" for status, count in Counter(results.values()).most_common())
     print(f"\n{counts}; {len(unexplained)} survivors are not in {SURVIVORS.relative_to(ROOT)}")
     return int(bool(unexplained))

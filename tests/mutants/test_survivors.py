@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,22 @@ def test_a_listed_change_is_of_whole_lines_or_of_a_part_of_them(mutants: Any) ->
     }
     assert mutants.unexplained_of(dict.fromkeys(changes, "survived"), changes) == ["other"]
     assert mutants.unexplained_of(dict.fromkeys(changes, "killed"), changes) == []
+
+
+def test_the_record_keeps_what_is_open(mutants: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutant that is tried again by name leaves the list once a test fails for it."""
+    monkeypatch.setattr(mutants, "RECORD", tmp_path / "record.json")
+    changes = {f"some.x_add__mutmut_{number}": ("a + b", f"a + {number}") for number in (1, 2, 3, 13)}
+    first, second = "some.x_add__mutmut_3", "some.x_add__mutmut_13"
+    mutants.record_results({first: "survived"}, changes)
+    assert json.loads((tmp_path / "record.json").read_text()) == {}, "a part of the sample"
+    for results, killed, still_open in (
+        ({first: "no test", second: "survived"}, 0, [first, second]),
+        ({second: "timed out"}, 1, [first]),
+        ({second: "killed"}, 1, [first]),
+        ({first: "killed"}, 2, []),
+    ):
+        mutants.record_results(results, changes)
+        entry = json.loads((tmp_path / "record.json").read_text())["some"]
+        assert (entry["mutants"], entry["tried"], entry["killed"], entry["listed"]) == (4, 2, killed, 0)
+        assert entry["open"] == still_open

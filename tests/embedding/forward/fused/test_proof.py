@@ -154,12 +154,21 @@ def _replace_forward(model: Any) -> None:
     model.layers[0].forward = model.layers[0].forward
 
 
-@pytest.mark.parametrize("change", [_add_module, _add_weight, _add_buffer, _add_switch, _replace_forward])
-def test_a_part_of_any_layer_counts(change: Callable[[Any], None]) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_add_module, "the feed-forward has gate"),
+        (_add_weight, "the attention has sinks"),
+        (_add_buffer, "the layer has layer_scalar"),
+        (_add_switch, "the attention has use_rope"),
+        (_replace_forward, "the layer has forward"),
+    ],
+)
+def test_a_part_of_any_layer_counts(change: Callable[[Any], None], words: str) -> None:
     model = transformers.LlamaModel(transformers.LlamaConfig(**SHAPE))
     assert len(read_blocks(model).layers) == 3
     change(model)
-    with pytest.raises(StructureError):
+    with pytest.raises(StructureError, match=words):
         read_blocks(model)
 
 

@@ -51,6 +51,7 @@ _ROTARY = frozenset({  # all of them read by the rotary embedding itself, which 
     "attention_factor", "beta_fast", "beta_slow", "factor", "high_freq_factor", "low_freq_factor", "mscale",
     "mscale_all_dim", "original_max_position_embeddings", "rope_theta", "rope_type", "truncate", "type",
 })  # fmt: skip
+_CAPTURING = "transformers.utils.output_capturing"
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
 _ROPE_TYPES = {"default", "linear", "llama3", "yarn"}  # the others change with the length of the batch
 
@@ -123,8 +124,16 @@ class Blocks:
 
     @property
     def hooked(self) -> bool:
-        """Whether a module has forward hooks; they run in the model's own forward pass only."""
-        return any(module._forward_hooks or module._forward_pre_hooks for module in self.model.modules())
+        """Whether a module has forward hooks that act; they run in the model's own forward pass only.
+
+        Once transformers has returned inner states, it keeps hooks that do nothing in other passes.
+        """
+        hooks = (
+            hook
+            for module in self.model.modules()
+            for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        )
+        return any(getattr(hook, "__module__", None) != _CAPTURING for hook in hooks)
 
 
 def read_blocks(model: Any) -> Blocks:
