@@ -156,7 +156,8 @@ def measure(work: Path, seeds: dict[str, int]) -> None:
             cells.score(PEER, dataset, file, options, peer, model="all-MiniLM-L6-v2")
     models = {recipe: read_recipe(recipe)["model"] for recipe in seeds}
     bases = {
-        recipe: Embedder.from_pretrained(model).backbone.weights_hash[:12] for recipe, model in models.items()
+        recipe: Embedder.from_pretrained(model, dtype="float32").backbone.weights_hash[:12]
+        for recipe, model in models.items()
     }
     cells.keep_only(set(bases.values()))
     for recipe, model in models.items():
