@@ -64,6 +64,7 @@ TESTS = {
     "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
     "lastword.embedding.loading": "test_embedder test_backbone",
     "lastword.embedding.tokenizer": "test_tokenizer test_tokens test_template",
+    "lastword.embedding.vocabulary": "../explanation/test_nearest_words",
     "lastword.training.adapter": "test_targets test_wiring",
     "lastword.training.loop": "test_loop test_objectives test_wiring test_train",
     "lastword.training.plan": "test_limits test_wiring",
