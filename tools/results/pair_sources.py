@@ -123,7 +123,8 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     base = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in content.pop("base").items())
     head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
     parts = [f' "base": {{\n{base}\n }}', *(f' "{name}": [\n{lines}\n ]' for name, lines in rows.items())]
-    path.write_text(",\n".join([head, *parts]) + "\n}\n", encoding="utf-8")
+    content_text = ",\n".join([head, *parts]) + "\n}\n"
+    path.write_text(content_text.replace(f"{ROOT}/", ""), encoding="utf-8")
 
 
 if __name__ == "__main__":
