@@ -16,6 +16,18 @@ VECTORS, MACHINES = "Vectors", "Machines"
 LAYOUTS = ("parquet", "arrow", "npy", "lance")
 VECTOR_DTYPES = ("float32", "float16", "int8", "binary")
 
+STORED = options.together(
+    option(
+        VECTORS, "--vector-dtype", "how vectors are stored; binary keeps the signs", default="float32",
+        type=Choice("vector_dtype", VECTOR_DTYPES),
+    ),
+    option(
+        VECTORS, "--truncate-dim", "keep only the first dimensions, scaled to length 1 again",
+        type=click.IntRange(1, 100_000),
+    ),
+)  # fmt: skip
+"""How vectors are stored, for embedding and for its plan."""
+
 
 @command(
     "lastword embed tickets.csv --text-column message --model adapted --output vectors",
@@ -31,14 +43,7 @@ VECTOR_DTYPES = ("float32", "float16", "int8", "binary")
 )
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
 @option(VECTORS, "--vector-column", "column to add", default="vector")
-@option(
-    VECTORS, "--vector-dtype", "how vectors are stored; binary keeps the signs", default="float32",
-    type=Choice("vector_dtype", VECTOR_DTYPES),
-)  # fmt: skip
-@option(
-    VECTORS, "--truncate-dim", "keep only the first dimensions, scaled to length 1 again",
-    type=click.IntRange(1, 100_000),
-)  # fmt: skip
+@STORED
 @option(
     MACHINES, "--engine", "ray embeds with several processes or machines", default="local",
     type=Choice("engine", ("local", "ray")),

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import TABLE, Choice, Size, check_training
+from lastword.cli.checks import TABLE, Size, check_training
 from lastword.cli.command import Group, command, option, print_result
-from lastword.cli.embed import VECTOR_DTYPES, VECTORS
+from lastword.cli.embed import STORED
 from lastword.cli.options import shared
 from lastword.cli.train import GROUPS
 from lastword.config import TrainConfig, read_recipe
@@ -48,14 +48,7 @@ def plan() -> None:
 @shared("--text-column", "--encoding", "--delimiter")
 @shared("--model", default="mini")
 @shared("--template", "--pooling", "--batch-tokens", "--dtype")
-@option(
-    VECTORS, "--vector-dtype", "how vectors are stored; binary keeps the signs", default="float32",
-    type=Choice("vector_dtype", VECTOR_DTYPES),
-)  # fmt: skip
-@option(
-    VECTORS, "--truncate-dim", "keep only the first dimensions, scaled to length 1 again",
-    type=click.IntRange(1, 100_000),
-)  # fmt: skip
+@STORED
 @DEVICE
 @GPU
 @shared("--json")

@@ -18,7 +18,7 @@ from lastword.embedding.tokenizer import TextTokenizer
 from lastword.embedding.tokens import Batch, Sequences, group_by_length, pad, tokenize
 from lastword.errors import RequestError
 
-_BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536, "mps": 8192}
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536, "mps": 8192}
 LayerPooling = tuple[int, str]
 """A hidden state and a pooling of it, as `Pooling.parse` reads it."""
 
@@ -102,7 +102,7 @@ class Pipeline:
 
     def batch_tokens(self, batch_tokens: int | None) -> int:
         """The number of padded tokens of a batch: the one given, or the default of the device."""
-        return batch_tokens or _BATCH_TOKENS[self.backbone.device.type]
+        return batch_tokens or BATCH_TOKENS[self.backbone.device.type]
 
     def batches(self, sequences: Sequences, batch_tokens: int | None = None) -> Iterator[Batch]:
         """Padded batches, longest rows first, each of at most `batch_tokens` padded tokens."""

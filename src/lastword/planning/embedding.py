@@ -13,7 +13,7 @@ import torch
 from lastword.console import load_libraries
 from lastword.corpus.texts import CHUNK_BYTES, Corpus
 from lastword.embedding.device import torch_dtype
-from lastword.embedding.tokens import Sequences
+from lastword.embedding.pipeline import BATCH_TOKENS
 from lastword.files.sources import Source
 from lastword.planning.costs import seconds_of_embedding, truncated_shares
 from lastword.planning.memory import Machine, Memory, require_fit, smaller_batches
@@ -22,7 +22,6 @@ from lastword.planning.shape import DEPTHS, Shape
 
 _SAMPLE = 4096
 _FLOPS = 1e11  # of a timed round: about a second of one core
-_BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536, "mps": 8192}
 _BYTES = {"float32": 4.0, "float16": 2.0, "int8": 1.0, "binary": 1 / 8}
 
 
@@ -62,23 +61,18 @@ def plan_embedding(
     sample = _sample(corpus)
     count = corpus.count()
     precision = torch_dtype(dtype or machine.dtype, torch.device(machine.device if machine.here else "cpu"))
-    data = 3.0 * min(
-        CHUNK_BYTES, sum(map(len, sample)) / len(sample) * count
-    )  # read, decoded, and the next chunk
+    characters = sum(map(len, sample)) / len(sample) * count
+    data = 3.0 * min(CHUNK_BYTES, characters)  # a chunk as read and as decoded, and the next one
 
     def memory(changes: Mapping[str, Any]) -> Memory:
-        size = (
-            torch_dtype(changes.get("dtype"), torch.device("cpu")).itemsize
-            if "dtype" in changes
-            else precision.itemsize
-        )
-        tokens = changes.get("batch_tokens", batch_tokens) or _BATCH_TOKENS[machine.device]
-        weights = shape.layer_weights * shape.depth * size + shape.other_weights * size
-        return Memory(machine.process, weights, 0.0, tokens * shape.forward_bytes_per_token(size), data)
+        chosen = torch_dtype(changes["dtype"], torch.device("cpu")) if "dtype" in changes else precision
+        tokens = changes.get("batch_tokens", batch_tokens) or BATCH_TOKENS[machine.device]
+        activations = tokens * shape.forward_bytes_per_token(chosen.itemsize)
+        return Memory(machine.process, shape.weights_bytes(chosen), 0.0, activations, data)
 
     require_fit(
         f"embedding with {model}", machine, lambda changes: memory(changes).peak,
-        [*smaller_batches(batch_tokens or _BATCH_TOKENS[machine.device], 256), {"dtype": "bfloat16"}],
+        [*smaller_batches(batch_tokens or BATCH_TOKENS[machine.device], 256), {"dtype": "bfloat16"}],
     )  # fmt: skip
     embedders = {depth: shape.shallow(depth, dtype) for depth in DEPTHS}
     pipeline = embedders[DEPTHS[0]].pipeline
@@ -89,8 +83,8 @@ def plan_embedding(
     tokens = round(sum(lengths) / len(lengths) * count)
     seconds = None
     if machine.here:
-        few = _few(sample, lengths, shape)
-        each = seconds_of_embedding(embedders, _tokenized(embedders, few), batch_tokens)
+        few = pipeline.tokenize(_few(sample, lengths, shape))
+        each = seconds_of_embedding(embedders, few, batch_tokens)
         seconds = tokens * each.at(shape.layers) + count * tokenizing
     dim = truncate_dim or pipeline.backbone.dim
     return Plan(
@@ -130,8 +124,3 @@ def _few(texts: Sequence[str], lengths: Sequence[int], shape: Shape) -> list[str
         budget -= lengths[row]
         chosen.append(texts[row])
     return chosen
-
-
-def _tokenized(embedders: Mapping[int, Any], texts: list[str]) -> Sequences:
-    sequences: Sequences = embedders[DEPTHS[0]].pipeline.tokenize(texts)
-    return sequences

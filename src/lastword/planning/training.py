@@ -20,17 +20,15 @@ from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
 from lastword.training.checkpoints import checkpoint_steps
 from lastword.training.gradcache import StepMemory, largest
-from lastword.training.loop import Loop
+from lastword.training.loop import FREE_SHARE, Loop
 from lastword.training.objectives import Objective, Standard
 from lastword.training.plan import StepWork, TokenSeconds, step_work, token_seconds
-from lastword.training.run import make_accelerator, make_loop
+from lastword.training.run import HELD_OUT_MOST, HELD_OUT_SHARE, make_accelerator, make_loop
 from lastword.training.settings import check_settings
 
 _STATES = 16  # bytes of an adapter weight with its gradient and the two moments of AdamW, all float32
-_FREE_SHARE = 0.5  # of the free memory, for stored activations, as the training loop does
 _ROUNDS = 3
 _FLOPS, _LEAST_TOKENS = 1e11, 512  # of a timed part: about a second of one core
-_HELD_OUT = 256  # pairs that score a checkpoint, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,13 +136,13 @@ class _Run:
     def result(self, lengths: list[int], pairs: int) -> Plan:
         """The plan."""
         config, work, fixed = self.config, self.work, self.fixed({})
-        limit = _FREE_SHARE * max(0.0, self.machine.available - fixed.peak)
+        limit = FREE_SHARE * max(0.0, self.machine.available - fixed.peak)
         limit = limit if config.graph_gib is None else config.graph_gib * GIB
         memory = StepMemory(limit, self.costs.graph.at(self.adapted))
         stored = memory.stored_share(work.parts)
         tokens = max(stored * work.tokens, *(part.tokens for part in work.parts), 0)
         step = self._seconds(stored)
-        held_out = min(_HELD_OUT, pairs // 10)
+        held_out = min(HELD_OUT_MOST, round(HELD_OUT_SHARE * pairs))
         scoring = 2 * held_out * work.tokens / work.texts * self.costs.forward.at(self.shape.layers)
         scored = len(checkpoint_steps(config.steps)) + 1
         parameters = self.shape.layers * self.shape.layer_weights + self.shape.other_weights

@@ -29,9 +29,7 @@ from lastword.training.objectives import Objective
 from lastword.training.selection import CheckpointScores
 
 _ADVICE = "lower learning_rate or use dtype float32; the checkpoints so far are kept"
-_FREE_SHARE = (
-    0.5  # of the free memory, for activations; the backward pass needs more, and other processes too
-)
+FREE_SHARE = 0.5  # of the free memory, for activations; the backward pass needs more, and other processes too
 T = TypeVar("T")
 
 
@@ -67,7 +65,7 @@ class Loop:
         config = self.config
         self.checkpoints = Checkpoints(self.folder)
         gib = config.graph_gib
-        free = _FREE_SHARE * free_bytes(self.pipeline.backbone.device)
+        free = FREE_SHARE * free_bytes(self.pipeline.backbone.device)
         limit, weights = free if gib is None else gib * 2**30, list(self.pipeline.backbone.model.parameters())
         self.memory = gradcache.StepMemory(limit, weights=weights)
         self.batch_tokens = config.batch_tokens

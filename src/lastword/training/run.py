@@ -58,7 +58,7 @@ _OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", 
 _CHECKED_STEPS = 8
 _LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
 _SOME_TEXT = "a man is driving a car"
-_HELD_OUT_SHARE, _HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
+HELD_OUT_SHARE, HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _data(
     files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
     pairs = variant.read(files, drop_empty=drop_empty)
     if scorer is None:
-        training_pairs, held_out = hold_out(pairs, _HELD_OUT_SHARE, _HELD_OUT_MOST, config.seed)
+        training_pairs, held_out = hold_out(pairs, HELD_OUT_SHARE, HELD_OUT_MOST, config.seed)
         scorer = LastStep("last step (too few pairs to hold any out)")
         if len(held_out) >= _HELD_OUT_LEAST:
             pairs, scorer = training_pairs, HeldOutPairs(held_out)
