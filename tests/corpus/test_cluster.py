@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lastword import Store, cluster_corpus, embed_corpus
+from lastword import Store, cluster_corpus, embed_corpus, search
 from lastword.corpus import cluster as module
 from lastword.corpus import texts as texts_module
 from lastword.corpus.clustering import partition
@@ -261,3 +261,13 @@ def test_vectors_of_an_interrupted_run_are_reused(
     assert np.allclose(
         Store.open(tmp_path / "out" / "vectors").matrix(), TopicEncoder().encode(topical_texts(EACH)[0])
     )
+
+
+def test_the_vectors_of_a_clustered_file_can_be_searched(tmp_path: Path) -> None:
+    cluster_corpus(
+        "topics", tmp_path / "out", "mini", groups=3, map="none", template="ccw", pooling="lasttoken"
+    )
+    store = tmp_path / "out" / "vectors"
+    assert Store.open(store).manifest["model"]["loading"]["template"] == "ccw"
+    (answers,) = search(store, "a volcano erupts", top=2).queries
+    assert len(answers.matches) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,19 +111,14 @@ def cluster_corpus(
         try:
             finished = partial / _FINISHED
             finished.mkdir(exist_ok=True)
-            encoder = (
-                None
-                if isinstance(source, Store) and model is None
-                else load_encoder(model or "mini", **settings)
+            how = settings | {"batch_tokens": batch_tokens}
+            store = (
+                source if isinstance(source, Store) else _embedded(source, finished, model or "mini", **how)
             )
-            encoder = encoder and with_batches(encoder, batch_tokens)
-            if isinstance(source, Corpus):
-                assert encoder is not None
-                store = _embedded(source, finished, encoder)
-            else:
-                store = source
-                if encoder is not None:
-                    store.require_model(encoder)
+            encoder = None
+            if naming != "terms" or (isinstance(source, Store) and model is not None):
+                encoder = with_batches(load_encoder(model or "mini", **settings), batch_tokens)
+                store.require_model(encoder)
             labels = _read_labels(store, label_column)
             points = Points.of(store, FIT_TEXTS[method], seed)
             if method == "density" and needs_umap(points.sample.shape[1]):
@@ -134,7 +130,7 @@ def cluster_corpus(
             described, merged, families = describe(
                 points,
                 found,
-                Naming(naming, None if naming == "terms" else encoder, chat, hierarchy),
+                Naming(naming, encoder if naming != "terms" else None, chat, hierarchy),
                 compared,
                 seed,
             )
@@ -240,16 +236,21 @@ def _check_store(
         )
 
 
-def _embedded(corpus: Corpus, folder: Path, encoder: TextEncoder) -> Store:
-    """The store of a corpus; vectors of an interrupted run are reused."""
+def _embedded(
+    corpus: Corpus,
+    folder: Path,
+    model: str | Path | TextEncoder,
+    **how: Any,
+) -> Store:
+    """The store of a corpus, which records how its model is loaded; vectors of an interrupted run are reused."""
     taken = {name for file, column in zip(corpus.files, corpus.columns, strict=True)
              for name in next(read_tables(file, column))[0].column_names}  # fmt: skip
     column = "vector"
     while column in taken:
         column += "_"
     embed.embed_corpus(
-        list(corpus.files), folder / VECTORS, encoder, text_column=corpus.text_column, vector_column=column,
-        update=True, resume=True,
+        list(corpus.files), folder / VECTORS, model, text_column=corpus.text_column, vector_column=column,
+        update=True, resume=True, **how,
     )  # fmt: skip
     return Store.open(folder / VECTORS)
 
