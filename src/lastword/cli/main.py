@@ -24,7 +24,7 @@ COMMANDS = {
     "embed": "Embed the texts of files of any size, and write vectors and rows to a folder.",
     "search": "Find the rows of a store that are nearest to queries.",
     "cluster": "Group texts by their meaning, and name the groups.",
-    "plan": "Tell what embedding or training will cost: memory, time, disk; and whether it fits.",
+    "plan": "Forecast the memory, time and disk of embedding or training, and whether it fits.",
     "distill": "Make a static model, whose vectors are nearly those of a model and far cheaper.",
     "evaluate": "Score models on texts of your own, by the protocols of MTEB.",
     "benchmark": "Score a model on tasks of MTEB, by MTEB's own code.",

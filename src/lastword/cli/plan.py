@@ -30,10 +30,10 @@ DEVICE = shared("--device", group="Machine")
     ),
 )
 def plan() -> None:
-    """Tell what embedding or training will cost: memory, time, disk; and whether it fits.
+    """Forecast the memory, time and disk of embedding or training, and whether it fits.
 
     Only the configuration and the tokenizer of the model are read. Time is measured for a few seconds on this machine,
-    on few layers of the model's widths with random weights.
+    on a few layers of the model's widths with random weights.
     """
 
 
@@ -53,7 +53,7 @@ def plan() -> None:
 @GPU
 @shared("--json")
 def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None:
-    """Tell what `lastword embed` will cost.
+    """Forecast the memory, time and disk of `lastword embed`.
 
     Tokens are counted on the first 4,096 texts.
     """
@@ -77,7 +77,7 @@ def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None
 @GPU
 @shared("--json")
 def train(recipe: str | None, as_json: bool, **settings: Any) -> None:
-    """Tell what `lastword train` will cost.
+    """Forecast the memory, time and disk of `lastword train`.
 
     The time includes the scoring of checkpoints by pairs held out, not by texts of --dev.
     """

@@ -79,7 +79,7 @@ def fitted(
 
 
 def _ridge(texts: Any, targets: np.ndarray, strength: float, start: np.ndarray) -> np.ndarray:
-    """Solve (XᵀX + strength) W = XᵀY by conjugate gradients, all columns at once."""
+    """Solve (XᵀX + strength) W = XᵀY by conjugate gradients, all columns together."""
     shape, across = start.shape, texts.T.tocsr()
 
     def product(flat: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""WHAT WORK WILL COST: memory, time and disk of embedding and training, before either begins.
+"""FORECASTS: memory, time and disk of embedding and training, before either begins.
 
 shape.py builds few layers of a model from its configuration alone, costs.py times them and extrapolates to all;
 embedding.py and training.py plan the two kinds of work, memory.py what fits, result.py what is printed.

@@ -1,4 +1,4 @@
-"""What embedding a corpus will cost."""
+"""Memory, time and disk of embedding a corpus, before it begins."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plan_embedding(
     device: str | None = None,
     gpu_memory: float | None = None,
 ) -> Plan:
-    """Tell what `embed_corpus` will cost; the weights of the model are not needed.
+    """Forecast the memory, time and disk of `embed_corpus`; the weights of the model are not needed.
 
     Tokens are counted on the first 4,096 texts. Time is measured on few layers of the model's widths, with random
     weights, and extrapolated to all layers and texts.

@@ -1,4 +1,4 @@
-"""What a training run will cost."""
+"""Memory, time and disk of a training run, before it begins."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Costs:
 def plan_training(
     *, device: str | None = None, gpu_memory: float | None = None, drop_empty: bool = False, **settings: Any
 ) -> Plan:
-    """Tell what `train` will cost; the weights of the model are not needed.
+    """Forecast the memory, time and disk of `train`; the weights of the model are not needed.
 
     A step of the first pairs is measured on few layers of the model's widths, with random weights, and extrapolated
     to all layers and steps.
