@@ -281,4 +281,4 @@ def _failure(error: Exception) -> RefusedError:
             503, "the server is short of memory: send shorter texts, or try later", retry_after_s=10
         )
     logger.error(f"a model failed: {first_line(error)}", exc_info=error)
-    return RefusedError(500, f"the model failed: {first_line(error)[:200]}")
+    return RefusedError(500, "the model failed; the log of the server says why")

@@ -94,7 +94,7 @@ class EmbeddingRequest(BaseModel):
         if isinstance(self.input, str):
             return [self.input]
         if self.input and isinstance(self.input[0], int):
-            return [self.input]  # type: ignore[list-item]  # of one kind, as the union says
+            return [self.input]
         return self.input  # type: ignore[return-value]
 
 
@@ -167,7 +167,7 @@ def parse(kind: type[Message], body: bytes) -> Message:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":
-            raise RefusedError(400, f"the body is not valid JSON: {first['msg']}") from error
+            raise RefusedError(400, f"the body: {first['msg']}") from error
         field = str(first["loc"][0]) if first["loc"] else None
         if field == "input" and first["type"] != "missing":
             raise RefusedError(400, f"input is not valid: {_INPUTS}", param=field) from error

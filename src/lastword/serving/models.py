@@ -164,9 +164,7 @@ class ServedSentenceTransformer:
         tokenizer, id_lists = self.encoder.model.tokenizer, token_ids(inputs)
         if id_lists is not None:
             if not self._static:
-                raise RequestError(
-                    f"{self.encoder.name} takes texts only: send strings in place of token ids"
-                )
+                raise RequestError("this model takes texts only: send strings in place of token ids")
             _require_known_ids(id_lists, tokenizer.get_vocab_size())
             return [Row(ids, (0, len(ids)), len(ids)) for ids in id_lists], 0
         texts = [f"{prompt}{text}" for text in inputs]
@@ -259,14 +257,7 @@ def _require_known_ids(inputs: Sequence[list[int]], vocabulary: int) -> None:
 
 
 def _served(encoder: TextEncoder) -> Served:
-    if isinstance(encoder, Embedder):
-        return ServedDecoder(encoder)
-    if hasattr(encoder, "model"):
-        return ServedSentenceTransformer(encoder)
-    raise RequestError(
-        f"{getattr(encoder, 'name', 'this model')} has no vectors of its own for single texts: serve a decoder or a "
-        "sentence-transformers model"
-    )
+    return ServedDecoder(encoder) if isinstance(encoder, Embedder) else ServedSentenceTransformer(encoder)
 
 
 def _sharing(models: Mapping[str, str]) -> Iterator[list[str]]:

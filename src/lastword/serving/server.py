@@ -10,9 +10,7 @@ from typing import Any
 
 from lastword.console import info, warn
 from lastword.extras import needed, require_installed
-from lastword.serving.settings import Keys, ServerSettings, bound_socket, listen, served_models
-
-_LOCAL = ("127.0.0.1", "::1", "localhost")
+from lastword.serving.settings import Keys, ServerSettings, bound_socket, is_loopback, listen, served_models
 
 
 def check_server(models: Sequence[str], api_key_file: Path | None = None) -> None:
@@ -73,7 +71,7 @@ def serve(
 
         devices = [str(model.device) for model in loaded.values()]
         service = Service(loaded, settings, keys, changed, devices[0].partition(":")[0])
-        if keys is None and host not in _LOCAL:
+        if keys is None and not is_loopback(host):
             warn(f"everyone who reaches {host} can use the server: give api_key_file=… to require a key")
         listen(bound)
         address = bound.getsockname()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import hmac
+import ipaddress
 import re
 import socket
 import stat
@@ -69,6 +70,10 @@ def served_models(models: Sequence[str]) -> dict[str, str]:
                 f"two models are named {name!r}, {served[name]} and {source}: give one another name, such as "
                 f"{name}-2={source}"
             )
+        if source == "tfidf":
+            raise RequestError(
+                "tfidf has no vectors of its own for single texts: serve a decoder, or a static model"
+            )
         served[name] = source
     return served
 
@@ -124,28 +129,30 @@ def bound_socket(host: str, port: int, timeout_s: float) -> socket.socket:
     """A socket that holds the port, but does not listen yet: clients are refused until the models are loaded.
 
     Args:
-        host: name or address.
+        host: address, or "localhost".
         port: of TCP; 0 is any that is free.
         timeout_s: the system gives up a client that reads nothing for so long, where it can.
 
     Raises:
         RequestError: the port is in use or may not be used, or the host is no address of this machine.
     """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        raise RequestError(f"host={host!r} is no address: use 127.0.0.1, or 0.0.0.0 for all") from error
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    address = _address(host)
+    bound = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sys.platform == "linux":
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * timeout_s))
-        bound.bind(address)
+        bound.bind((str(address), port))
     except OSError as error:
         bound.close()
         raise _no_port(host, port, error) from error
     return bound
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    return _address(host).is_loopback
 
 
 def listen(bound: socket.socket) -> None:
@@ -159,6 +166,13 @@ def listen(bound: socket.socket) -> None:
     except OSError as error:
         host, port = bound.getsockname()[:2]
         raise _no_port(host, port, error) from error
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError as error:
+        raise RequestError(f"host={host!r} is no address: use 127.0.0.1, or 0.0.0.0 for all") from error
 
 
 def _no_port(host: str, port: int, error: OSError) -> RequestError:
