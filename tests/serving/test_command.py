@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -28,17 +27,18 @@ from lastword.serving.settings import Keys, bound_socket, listen, served_models
 def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command, and the address that it answers at."""
     command = [sys.executable, "-m", "lastword", "serve", *arguments, "--port", "0", "--device", "cpu"]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert started.stderr is not None
-    try:
-        lines = []
-        while not (found := re.search(r"serving .* on (http://\S+)\n", line := started.stderr.readline())):
-            lines.append(line)
-            assert line, f"it stopped: {lines}"
-        yield started, found[1]
-    finally:
-        started.kill()
-        started.wait()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stderr is not None
+        try:
+            lines = []
+            while not (
+                found := re.search(r"serving .* on (http://\S+)\n", line := started.stderr.readline())
+            ):
+                lines.append(line)
+                assert line, f"it stopped: {lines}"
+            yield started, found[1]
+        finally:
+            started.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -51,7 +51,7 @@ def test_a_signal_under_load_loses_nothing(embedder_folder: Path, number: signal
             with httpx.Client(timeout=30) as client:
                 for _ in range(10_000):
                     try:
-                        request = {"model": "mine", "input": ["the river was low " * 10] * 20}
+                        request = {"model": "mine", "input": ["the river was low " * 5] * 4}
                         statuses.append(client.post(f"{url}/v1/embeddings", json=request).status_code)
                     except httpx.ConnectError:  # the port is closed: nothing was taken
                         return
@@ -159,24 +159,3 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr == (
         "lastword: lastword serve needs uvicorn, which is not installed: pip install 'lastword[serve]'\n"
     )
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="limits memory as Linux does")
-def test_short_memory(embedder_folder: Path) -> None:
-    """With little address space left, large requests are refused and small ones answered."""
-    import resource
-
-    with process(f"mine={embedder_folder}") as (server, url):
-        used = int(Path(f"/proc/{server.pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.prlimit(server.pid, resource.RLIMIT_AS, (used + 24 * 2**20,) * 2)
-        text = "the river was low " * 60
-        statuses = {
-            httpx.post(f"{url}/v1/embeddings", json={"model": "mine", "input": [f"{text}{i}" for i in range(2000)]},
-                       timeout=120).status_code
-            for _ in range(3)
-        }  # fmt: skip
-        assert statuses <= {200, 503}
-        resource.prlimit(server.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
-        answer = httpx.post(f"{url}/v1/embeddings", json={"model": "mine", "input": "a"}, timeout=60)
-        assert answer.status_code == 200
