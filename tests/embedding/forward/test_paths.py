@@ -12,6 +12,8 @@ import transformers
 
 from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding.backbone import Backbone
+from lastword.embedding.forward.float32 import in_float32
+from lastword.embedding.forward.tree import Tree
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import RequestError
 
@@ -124,3 +126,35 @@ def test_small_position_embeddings_are_absolute(dtype: torch.dtype) -> None:
     with torch.no_grad():
         model.wte.weight.mul_(50)  # positions move a state by less than bfloat16 rounds it
     assert Backbone(model.to(dtype), "gpt2").stock.guarantees.positions == "absolute"
+
+
+def test_a_model_computes_in_float32_and_has_its_weights_back(llama_folder: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(llama_folder, dtype=torch.bfloat16)
+    model.layers[1].register_buffer("scale", torch.ones(3, dtype=torch.float16))
+
+    def state() -> dict[str, tuple[torch.dtype, int]]:
+        return {name: (tensor.dtype, tensor.data_ptr()) for name, tensor in model.state_dict().items()}
+
+    stored, inside = state(), {}
+    with in_float32(model), torch.no_grad():
+        model.layers[1].register_forward_pre_hook(lambda *_: inside.update(state()))
+        assert model(torch.tensor([[5, 17, 99]])).last_hidden_state.dtype == torch.float32
+    half = {name for name, (dtype, _) in inside.items() if dtype != torch.float32}
+    assert half == {name for name in stored if name.startswith(("layers.0.", "embed_tokens."))}
+    assert state() == stored
+
+
+def test_an_error_before_the_weights_of_a_layer_are_float32_is_not_hidden(llama_folder: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(llama_folder, dtype=torch.bfloat16)
+
+    def fail(*_: object) -> None:
+        raise ValueError("of the hook")
+
+    model.layers[0].register_forward_pre_hook(fail)
+    with in_float32(model), pytest.raises(ValueError, match="of the hook"):
+        model(torch.tensor([[5, 17, 99]]))
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.bfloat16}
+
+
+def test_what_a_tree_sees_is_on_the_device_of_the_states() -> None:
+    assert Tree.of([[1, 2], [1, 3]]).sees(4, torch.device("meta")).device.type == "meta"
