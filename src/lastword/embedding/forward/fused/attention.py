@@ -13,7 +13,9 @@ from lastword.embedding.forward.tree import Tree
 
 # On a CPU:
 PLAIN_MOST = 128  # largest number of keys for which the plain formula is faster
-TOGETHER_MOST = 2048  # largest number of padded tokens for which one step for all lengths is faster than one each
+TOGETHER_MOST = (
+    2048  # largest number of padded tokens for which one step for all lengths is faster than one each
+)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
