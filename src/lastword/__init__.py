@@ -37,16 +37,20 @@ if TYPE_CHECKING:
     from lastword.paper.run import reproduce
     from lastword.planning import Plan, plan_embedding, plan_training
     from lastword.probing import ProbeResult, probe
+    from lastword.serving.server import serve
+    from lastword.serving.settings import ServerSettings
     from lastword.training import TrainResult, train
     from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
     "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
     "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation",
-    "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult", "Store",
+    "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult",
+    "ServerSettings", "Store",
     "TableFile", "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark",
     "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain",
-    "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "sweep", "train",
+    "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep",
+    "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -72,6 +76,8 @@ _NAMES = {
     "paper.run": ("reproduce",),
     "planning": ("Plan", "plan_embedding", "plan_training"),
     "probing": ("ProbeResult", "probe"),
+    "serving.server": ("serve",),
+    "serving.settings": ("ServerSettings",),
     "training": ("TrainResult", "train"),
     "uncertainty": ("Difference", "Score", "compare"),
 }

@@ -26,6 +26,7 @@ COMMANDS = {
     "cluster": "Group texts by their meaning, and name the groups.",
     "plan": "Forecast the memory, time and disk of embedding or training, and whether it fits.",
     "distill": "Make a static model, whose vectors are nearly those of a model and far cheaper.",
+    "serve": "Serve models by OpenAI's API for embeddings.",
     "evaluate": "Score models on texts of your own, by the protocols of MTEB.",
     "benchmark": "Score a model on tasks of MTEB, by MTEB's own code.",
     "explain": "Show what models attend to and how their vectors are distributed, side by side.",
