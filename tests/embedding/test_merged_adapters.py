@@ -80,9 +80,7 @@ def test_a_folder_of_peft_is_merged_into_its_base_model(
 
 
 def test_an_adapter_of_another_kind_is_merged(load: Load, llama_folder: Path, tmp_path: Path) -> None:
-    kind = peft.IA3Config(
-        target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]
-    )
+    kind = peft.IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"])
     adapted = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(llama_folder), kind).eval()
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():

@@ -111,11 +111,15 @@ def test_a_choice_as_plain_values() -> None:
 
 def test_a_choice_is_read_from_the_folder_of_a_run(tmp_path: Path) -> None:
     scores = CheckpointScores(AdapterSize(0), None, tmp_path / "scores.json")
-    scores.by_step = {step: made_score(value, 0.1, step) for step, value in {0: 0.2, 10: 0.4, 20: 0.3}.items()}
+    scores.by_step = {
+        step: made_score(value, 0.1, step) for step, value in {0: 0.2, 10: 0.4, 20: 0.3}.items()
+    }
     choice = scores.select([10, 20], 30)
     scores.save()
     (tmp_path / "choice.json").write_text(json.dumps(choice.to_dict()), encoding="utf-8")
-    assert Selection.read(tmp_path) == choice == Selection("size of the adapter", 10, scores.by_step, stopped=20)
+    assert (
+        Selection.read(tmp_path) == choice == Selection("size of the adapter", 10, scores.by_step, stopped=20)
+    )
     (tmp_path / "scores.json").unlink()
     last = Selection("last step", 40, {})
     (tmp_path / "choice.json").write_text(json.dumps(last.to_dict()), encoding="utf-8")
