@@ -52,7 +52,6 @@ SLOW = 2.0
 
 TESTS = {
     "lastword.embedding.adapters": "test_adapters test_merged_adapters",
-    "lastword.embedding.card": "test_folder",
     "lastword.embedding.device": "test_device test_backbone",
     "lastword.embedding.embedder": "test_embedder test_prompts test_stream",
     "lastword.embedding.encoding": "test_encoding test_stream",
@@ -86,7 +85,8 @@ def tests_of(module: str) -> list[str]:
     """Test files of a module."""
     _, *packages, name = module.split(".")
     names = next((files for pattern, files in TESTS.items() if fnmatch(module, pattern)), f"test_{name}")
-    return ["/".join(["tests", *packages[:1], f"{name}.py"]) for name in names.split()]
+    files = ("/".join(["tests", *packages[:1], f"{name}.py"]) for name in names.split())
+    return [os.path.normpath(file) for file in files]
 
 
 def main(patterns: list[str]) -> int:
