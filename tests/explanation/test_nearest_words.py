@@ -78,7 +78,9 @@ def test_logits_of_all_tokens_are_those_of_the_full_model(load: Load, llama_fold
     assert vocabulary is not None
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(llama_folder, dtype=torch.float32)
     with torch.no_grad():
-        expected = [model(torch.tensor(embedder.pipeline.tokenize([text]).ids)).logits[0, -1] for text in TEXTS]
+        expected = [
+            model(torch.tensor(embedder.pipeline.tokenize([text]).ids)).logits[0, -1] for text in TEXTS
+        ]
     rounded_up = Vocabulary(torch.cat([vocabulary.head, torch.ones(5, 32)]), vocabulary.tokenizer)
     logits = rounded_up.logits(embedder.encode(TEXTS, normalize=False))
     np.testing.assert_allclose(logits, torch.stack(expected).numpy(), atol=1e-3)

@@ -136,7 +136,10 @@ def _local_file(model: str, name: str, revision: str | None) -> Path | None:
     """A file of a folder, or of a model on the Hub if the Hub cache has it."""
     try:
         path = cached_file(model, name, revision=revision, local_files_only=True)
-    except (OSError, ValueError):  # not there; or neither a folder nor a Hub name, such as the name of an object
+    except (
+        OSError,
+        ValueError,
+    ):  # not there; or neither a folder nor a Hub name, such as the name of an object
         return None
     return Path(path) if path else None
 
