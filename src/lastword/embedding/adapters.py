@@ -115,7 +115,10 @@ def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
                 raise ValueError(f"it {problem} {len(keys)} of its weights, {min(keys)} first")
         if getattr(settings, "alora_invocation_tokens", None):
             raise ValueError("it acts on some tokens only")
+        merged_paths: list[str] = []
         for path, module in list(model.named_modules()):
+            if path.startswith(tuple(f"{outer}." for outer in merged_paths)):
+                continue  # merged with the layer around it
             parent, _, leaf = path.rpartition(".")
             if hasattr(module, "unload_and_optionally_merge_module"):
                 merged = module.unload_and_optionally_merge_module(
@@ -127,6 +130,7 @@ def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
             else:
                 continue
             setattr(model.get_submodule(parent), leaf, merged)
+            merged_paths.append(path)
     except (
         ValueError,
         TypeError,
