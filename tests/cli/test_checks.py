@@ -50,6 +50,7 @@ VALID = {
     "cluster": ["texts.csv", "--map", "pca", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
+    "serve": ["mini"],
     "evaluate": ["texts.csv", "--model", "mini"],
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
@@ -105,6 +106,9 @@ WRONG = {
     "texts": ["nowhere.csv", "texts.bin", "empty.csv"],
     "where": ["label", "body=a", "text<", "price<cheap"],
     "columns": ["body"],
+    "host": ["everywhere", "", "999.0.0.1", "192.0.2.1"],
+    "api_key_file": ["nowhere.txt", "texts.csv"],
+    "max_body": ["8", "MiB", "0MiB", "-1MiB"],
     "gpu_memory": ["24", "GiB", "0GiB", "24 elephants", "-1GiB"],
 }
 ANY_TEXT = {
@@ -151,6 +155,14 @@ FURTHER = {
         ["texts.csv", "--output", "existing", "--update"],
         ["texts.csv", "--output", "x", "--model", "tfidf"],
         ["texts.csv", "--output", "x", "--workers", "2"],
+    ],
+    "serve": [
+        [],
+        ["mini", "mini"],
+        ["mini", "one=texts.csv"],
+        ["mini", "mini=existing"],
+        ["tfidf"],
+        ["sentence-transformers:./nowhere"],
     ],
     "distill": [
         ["tfidf", "--texts", "texts.csv", "--output", "x"],
