@@ -111,7 +111,10 @@ def test_layers_above_the_pooled_one_are_left_out(
 def test_golden_vectors_are_what_sentence_transformers_gives(saved: Path) -> None:
     golden = _json(saved / "golden.json")
     assert golden["texts"] == list(GOLDEN_TEXTS)
-    assert golden["about"] == "token ids and float32 vectors of these texts, as this folder must give them anywhere"
+    assert (
+        golden["about"]
+        == "token ids and float32 vectors of these texts, as this folder must give them anywhere"
+    )
     assert np.abs(_standard(saved, golden["texts"]) - np.array(golden["vectors"])).max() <= 1e-5
 
 
