@@ -52,8 +52,8 @@ SLOW = 2.0
 
 TESTS = {
     "lastword.embedding.adapters": "test_adapters test_merged_adapters",
-    "lastword.embedding.card": "test_folder",
-    "lastword.embedding.device": "test_backbone",
+    "lastword.embedding.backbone": "test_backbone forward/test_paths",
+    "lastword.embedding.device": "test_device test_backbone",
     "lastword.embedding.embedder": "test_embedder test_prompts test_stream",
     "lastword.embedding.encoding": "test_encoding test_stream",
     "lastword.embedding.forward.float32": "forward/test_paths test_backbone",
@@ -67,9 +67,8 @@ TESTS = {
     "lastword.embedding.vocabulary": "../explanation/test_nearest_words",
     "lastword.training.adapter": "test_targets test_wiring",
     "lastword.training.loop": "test_loop test_objectives test_wiring test_train",
-    "lastword.training.plan": "test_limits test_wiring",
+    "lastword.training.plan": "test_plan test_limits test_wiring",
     "lastword.training.run": "test_wiring test_inputs",
-    "lastword.training.settings": "test_wiring",
 }
 """Test files of a module, in the folder of its package; not listed are those of the module's own name."""
 
@@ -87,7 +86,8 @@ def tests_of(module: str) -> list[str]:
     """Test files of a module."""
     _, *packages, name = module.split(".")
     names = next((files for pattern, files in TESTS.items() if fnmatch(module, pattern)), f"test_{name}")
-    return ["/".join(["tests", *packages[:1], f"{name}.py"]) for name in names.split()]
+    files = ("/".join(["tests", *packages[:1], f"{name}.py"]) for name in names.split())
+    return [os.path.normpath(file) for file in files]
 
 
 def main(patterns: list[str]) -> int:

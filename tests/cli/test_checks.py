@@ -51,11 +51,14 @@ VALID = {
     "adapt": ["texts.csv", "--map", "pca", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
+    "serve": ["mini"],
     "evaluate": ["texts.csv", "--model", "mini"],
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
     "convert": ["model.gguf", "x"],
+    "export": ["mini", "--output", "x"],
+    "check": ["http://localhost:1/v1"],
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
@@ -104,12 +107,15 @@ WRONG = {
     "texts": ["nowhere.csv", "texts.bin", "empty.csv"],
     "where": ["label", "body=a", "text<", "price<cheap"],
     "columns": ["body"],
+    "host": ["everywhere", "", "999.0.0.1", "192.0.2.1"],
+    "api_key_file": ["nowhere.txt", "texts.csv"],
+    "max_body": ["8", "MiB", "0MiB", "-1MiB"],
     "gpu_memory": ["24", "GiB", "0GiB", "24 elephants", "-1GiB"],
 }
 ANY_TEXT = {
     ("pairs generate", "model"), ("pairs translate", "language"),
     ("cache prune", "model"), ("cache info", "folder"), ("cache prune", "folder"),
-    ("explain", "texts"),
+    ("explain", "texts"), ("check", "api_model"),
 }  # fmt: skip
 """Any text is a value: names of somebody else's models, texts, and folders that are made when needed."""
 FURTHER = {
@@ -150,6 +156,14 @@ FURTHER = {
         ["texts.csv", "--output", "existing", "--update"],
         ["texts.csv", "--output", "x", "--model", "tfidf"],
         ["texts.csv", "--output", "x", "--workers", "2"],
+    ],
+    "serve": [
+        [],
+        ["mini", "mini"],
+        ["mini", "one=texts.csv"],
+        ["mini", "mini=existing"],
+        ["tfidf"],
+        ["sentence-transformers:./nowhere"],
     ],
     "distill": [
         ["tfidf", "--texts", "texts.csv", "--output", "x"],
@@ -251,6 +265,18 @@ FURTHER = {
         ["table4", "--pairs", "nil=pairs.csv", "--output", "x"],
         ["table7", "--scale", "small", "--output", "x"],
     ],
+    "export": [
+        ["mini", "--to", "adapter", "--output", "x"],
+        ["mini", "--to", "adapter", "--dtype", "float32", "--output", "x"],
+    ],
+    "check": [
+        ["mini"],
+        ["existing"],
+        ["http://"],
+        ["ftp://localhost/v1"],
+        ["http://localhost:1/v1", "--reference", "http://localhost:2/v1"],
+        ["owner/model", "--api-model", "m"],
+    ],
     "cache prune": [[]],
     "train": [
         ["--output", "interrupted"],
@@ -323,6 +349,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
                 "encoding": ["latin9000"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
+                "target": ["nowhere", "existing", "texts.csv", "http://", "ftp://a/b"],
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):

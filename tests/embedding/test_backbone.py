@@ -88,6 +88,19 @@ def test_layers_and_norms(folder: Path, layer: int | None, norm: Norm) -> None:
     torch.testing.assert_close(states[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_the_last_token_alone(folder: Path, norm: Norm) -> None:
+    backbone, batch = _load(folder), _batch()
+    with torch.no_grad():
+        states, last = hidden(backbone, batch, norm=norm), backbone.last(batch, norm)
+    torch.testing.assert_close(last, torch.stack([states[0, 4], states[1, 2]]), atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_that_names_no_longest_sequence() -> None:
+    config = transformers.BloomConfig(hidden_size=32, n_layer=1, n_head=4, vocab_size=300)
+    assert Backbone(transformers.BloomModel(config), "bloom").positions == 512
+
+
 def test_norms_and_layers_differ(folder: Path) -> None:
     backbone, batch = _load(folder), _batch()
     states = [hidden(backbone, batch, layer, norm) for layer in range(3) for norm in ("post", "pre")]

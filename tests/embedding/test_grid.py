@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, grid
 from lastword.embedding.forward.fused.forward import FusedForward
 from lastword.embedding.forward.stock import StockForward
 from lastword.embedding.forward.tree import Tree
@@ -155,6 +156,31 @@ def test_templates_and_layers_share_a_pass_over_truncated_texts_too(
     assert sum(sizes) == len(texts)
     for point, vectors in grid.items():
         np.testing.assert_allclose(vectors, expected[point], atol=1e-5, err_msg=str(point))
+
+
+def test_batches_of_the_stock_path_are_as_small_as_asked_for(
+    load: Load, gpt2_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, sizes = load(gpt2_folder), list[int]()
+    counted(monkeypatch, StockForward, "hidden", sizes)
+    embedder.encode_grid(["a cat", "the river was low"], SHARED, ["mean", "eos"], batch_tokens=1)
+    assert sizes == [1] * 2 * len(SHARED)
+
+
+@pytest.mark.parametrize("fixture", ["llama_folder", "gpt2_folder"])
+def test_progress_ends_at_all_texts_in_all_templates(
+    fixture: str, load: Load, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    steps: list[float] = []
+
+    @contextmanager
+    def progress(work: str, total: int) -> Iterator[Callable[[float], None]]:
+        yield steps.append
+        assert sum(steps) == total == 3 * len(SHARED)
+
+    monkeypatch.setattr(grid, "progress", progress)
+    load(request.getfixturevalue(fixture), max_tokens=60).encode_grid(["a cat", LONG, "", "a cat"], SHARED)
+    assert steps
 
 
 @pytest.mark.parametrize("texts", [["a cat", "the river was low"], [LONG, "b " + LONG]])

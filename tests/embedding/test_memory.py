@@ -1,5 +1,6 @@
 """What a process keeps after a batch is gone."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from lastword.embedding import memory
-from lastword.embedding.memory import _free_in_groups, free_bytes
+from lastword.embedding.memory import _free_in_groups, bound_primitive_cache, free_bytes, release_memory
 
 # Forty shapes that never come again, as batches of forty numbers of tokens are; prints the growth in MiB.
 WORK = """
@@ -93,3 +94,42 @@ def test_free_memory_is_what_the_system_and_the_groups_leave(monkeypatch: pytest
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
         monkeypatch.setattr(memory, "_free_in_groups", lambda groups=groups: iter(groups))
         assert free_bytes(device) == free
+
+
+def test_the_cache_of_primitives_is_bounded_unless_the_user_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, "7")
+    bound_primitive_cache()
+    assert os.environ[name] == "7"
+    monkeypatch.delenv(name)
+    bound_primitive_cache()
+    assert os.environ[name] == str(memory.CACHED_PRIMITIVES)
+
+
+@pytest.mark.parametrize(("platform", "calls"), [("linux", [0]), ("darwin", [])])
+def test_freed_pages_are_returned_where_the_c_library_can(
+    platform: str, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed: list[int] = []
+
+    def library(name: None) -> SimpleNamespace:
+        assert name is None, "the library of this process"
+        return SimpleNamespace(malloc_trim=trimmed.append)
+
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    release_memory()
+    assert trimmed == calls
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    release_memory()
+
+
+def test_free_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch has reserved and does not use is free for this process."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", {torch.device("cuda:1"): (1000, 5000)}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", {torch.device("cuda:1"): 300}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", {torch.device("cuda:1"): 100}.__getitem__)
+    assert free_bytes(torch.device("cuda:1")) == 1200
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 900)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 300)
+    assert free_bytes(torch.device("mps")) == 600

@@ -13,9 +13,10 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, MixtralConfig
 
 from lastword.embedding import Embedder
+from lastword.embedding.adapters import merge_adapter
 from lastword.errors import ModelError
 from lastword.training import train
 
@@ -36,7 +37,7 @@ def _adapted(base: Path, folder: Path, kind: Any = AutoModelForCausalLM, **setti
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
-            if "lora_" in name and "magnitude" not in name:
+            if parameter.requires_grad and "magnitude" not in name:
                 parameter.copy_(torch.randn_like(parameter) * 0.3)
         states = adapted(input_ids=IDS, output_hidden_states=True).hidden_states[-1]
     adapted.save_pretrained(folder, save_embedding_layers=False)
@@ -55,8 +56,10 @@ def _last_state(embedder: Embedder) -> np.ndarray:
         (AutoModel, {}),
         (AutoModelForCausalLM, {"use_rslora": True, "rank_pattern": {"q_proj": 3}}),
         (AutoModelForCausalLM, {"target_modules": ["q_proj", "lm_head"], "r": 3}),
+        (AutoModelForCausalLM, {"trainable_token_indices": [5, 17]}),
+        (AutoModelForCausalLM, {"modules_to_save": ["norm"]}),
     ],
-    ids=["causal", "without head", "rslora", "head too"],
+    ids=["causal", "without head", "rslora", "head too", "tokens too", "norm too"],
 )
 def test_a_folder_of_peft_is_merged_into_its_base_model(
     kind: Any,
@@ -74,6 +77,55 @@ def test_a_folder_of_peft_is_merged_into_its_base_model(
     assert embedder.backbone.path == "fused"
     assert not [name for name, _ in embedder.backbone.model.named_parameters() if "lora" in name]
     assert f"merged the adapter of {tmp_path / 'adapter'} into {llama_folder}" in caplog.messages
+
+
+def test_an_adapter_of_another_kind_is_merged(load: Load, llama_folder: Path, tmp_path: Path) -> None:
+    kind = peft.IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"])
+    adapted = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(llama_folder), kind).eval()
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "ia3_" in name:
+                parameter.copy_(torch.linspace(0.2, 2, parameter.numel()).view_as(parameter))
+        expected = np.asarray(adapted(input_ids=IDS, output_hidden_states=True).hidden_states[-1][0, -1])
+    adapted.save_pretrained(tmp_path / "adapter")
+    np.testing.assert_allclose(
+        _last_state(load(tmp_path / "adapter")), expected, atol=1e-4 * np.abs(expected).max()
+    )
+    assert np.abs(_last_state(load()) - expected).max() > 0.01
+
+
+def test_an_adapter_of_experts_is_merged(tmp_path: Path) -> None:
+    """Of an expert's two matrices, peft wraps one layer in another."""
+    config = MixtralConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, num_local_experts=3, num_experts_per_tok=2,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "base")
+    experts = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+    expected = _adapted(tmp_path / "base", tmp_path / "adapter", target_parameters=experts)
+    model = AutoModel.from_pretrained(tmp_path / "base").eval()
+    merge_adapter(model, str(tmp_path / "adapter"))
+    with torch.no_grad():
+        state = model(input_ids=IDS).last_hidden_state[0, -1].numpy()
+    np.testing.assert_allclose(state, expected, atol=1e-4 * np.abs(expected).max())
+    model.save_pretrained(tmp_path / "merged")
+    assert model.state_dict().keys() == AutoModel.from_pretrained(tmp_path / "merged").state_dict().keys()
+
+
+def test_an_adapter_is_read_at_the_given_revision(
+    llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _adapted(llama_folder, tmp_path / "adapter")
+    model = AutoModel.from_pretrained(llama_folder)
+    load_adapter, revisions = model.load_adapter, []
+
+    def spy(name: str, adapter_kwargs: dict[str, Any]) -> Any:
+        revisions.append(adapter_kwargs["revision"])
+        return load_adapter(name)
+
+    monkeypatch.setattr(model, "load_adapter", spy)
+    merge_adapter(model, str(tmp_path / "adapter"), "v1")
+    assert revisions == ["v1"]
 
 
 def test_an_adapter_beside_the_weights_is_merged(load: Load, llama_folder: Path, tmp_path: Path) -> None:
@@ -158,6 +210,23 @@ def test_adapters_that_cannot_be_merged_are_refused(
     _change(folder, r=2, base_model_name_or_path=None)
     assert refused(ModelError, load, folder) == (
         f"{folder} is an adapter that does not name its base model: merge it with peft first"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "damaged"),
+    [({}, "q_proj"), ({"target_modules": ["k_proj"], "trainable_token_indices": [5]}, "trainable_tokens")],
+)
+def test_damaged_adapters_are_refused(
+    settings: dict[str, Any], damaged: str, load: Load, llama_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    _adapted(llama_folder, tmp_path, **settings)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    name = next(name for name in weights if damaged in name)
+    weights[name].fill_(float("nan"))
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    assert refused(ModelError, load, tmp_path).startswith(
+        f"the adapter in {tmp_path} cannot be merged into its base model: NaNs detected in the merged weights."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import torch
 
 from lastword import Embedder
 from lastword.config import TrainConfig
-from lastword.errors import RequestError
+from lastword.embedding.quantization import quantization_config
+from lastword.errors import MissingExtraError, RequestError
 from lastword.training import train
 from lastword.training.adapter import add_adapter
 
@@ -61,6 +63,21 @@ def test_gradients_are_near_those_over_the_full_weights(kind: str) -> None:
         embedder.pipeline.vectors(batch).square().sum().backward()
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in parameters]))  # type: ignore[union-attr]
     assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > (0.95 if kind == "int8" else 0.7)
+
+
+def test_settings_of_4_bits_and_of_8() -> None:
+    nf4 = quantization_config("nf4", torch.bfloat16)
+    assert (nf4.load_in_4bit, nf4.load_in_8bit, nf4.bnb_4bit_quant_type) == (True, False, "nf4")
+    assert nf4.bnb_4bit_compute_dtype == torch.bfloat16
+    int8 = quantization_config("int8", torch.bfloat16)
+    assert (int8.load_in_4bit, int8.load_in_8bit) == (False, True)
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    assert refused(MissingExtraError, quantization_config, "nf4", torch.float32) == (
+        "quantize='nf4' needs bitsandbytes, which is not installed: pip install 'lastword[quantize]'"
+    )
 
 
 def test_bad_requests(refused: Refused, tmp_path: Path) -> None:

@@ -49,3 +49,9 @@ def test_an_image_encoder_gets_no_adapter() -> None:
     adapted = [path for path, _ in llava.named_parameters() if ".lora_" in path]
     assert len(adapted) == 2 * 2 * 2  # two projections of two layers, two matrices each
     assert not [path for path in adapted if "vision" in path]
+
+
+def test_a_model_without_a_list_of_its_layers_has_no_stack() -> None:
+    git = _git()
+    git.config.num_hidden_layers = 9
+    assert layer_stack(git) is None

@@ -72,6 +72,27 @@ def test_probabilities_are_those_of_the_full_model(load: Load, llama_folder: Pat
             ]
 
 
+def test_logits_of_all_tokens_are_those_of_the_full_model(load: Load, llama_folder: Path) -> None:
+    embedder = load(template="none", pooling="lasttoken")
+    vocabulary = Vocabulary.of(embedder)
+    assert vocabulary is not None
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(llama_folder, dtype=torch.float32)
+    with torch.no_grad():
+        expected = [
+            model(torch.tensor(embedder.pipeline.tokenize([text]).ids)).logits[0, -1] for text in TEXTS
+        ]
+    rounded_up = Vocabulary(torch.cat([vocabulary.head, torch.ones(5, 32)]), vocabulary.tokenizer)
+    logits = rounded_up.logits(embedder.encode(TEXTS, normalize=False))
+    np.testing.assert_allclose(logits, torch.stack(expected).numpy(), atol=1e-3)
+
+
+def test_a_word_is_the_token_as_it_is_but_for_outer_spaces(load: Load) -> None:
+    tokenizer = load().pipeline.tokenizer
+    tokenizer.hf.clean_up_tokenization_spaces = True
+    tokenizer.hf.add_tokens([" do n't . "])
+    assert Vocabulary(torch.zeros(1, 1), tokenizer).word(len(tokenizer.hf) - 1) == "do n't ."
+
+
 def test_tied_embeddings_are_the_head(load: Load, gpt2_folder: Path) -> None:
     embedder = load(gpt2_folder)
     vocabulary = Vocabulary.of(embedder)

@@ -40,6 +40,9 @@ def test_survivors_are_explained_and_of_the_present_code(mutants: Any) -> None:
 def test_every_module_has_tests(mutants: Any) -> None:
     files = {module: mutants.tests_of(module) for module in mutants.modules()}
     assert "lastword.training.losses" in files
+    assert files["lastword.embedding.vocabulary"] == ["tests/explanation/test_nearest_words.py"], (
+        "as pytest has it"
+    )
     assert [(module, file) for module in files for file in files[module] if not (ROOT / file).is_file()] == []
 
 

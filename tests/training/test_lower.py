@@ -128,6 +128,25 @@ def test_a_text_is_computed_once_within_the_memory(load: Load, llama_folder: Pat
     assert lower.computed_tokens == before + tokens
 
 
+@pytest.mark.parametrize(
+    ("limit", "keep_at", "epochs", "share"),
+    [
+        (1e9, 1, 4, 1 / 4),  # computed in the first epoch
+        (1000, 1, 4, 1 - 1 / 4 * 3 / 4),  # a quarter is kept from the first epoch on
+        (1000, 2, 4, 1 - 1 / 4 * 2 / 4),
+        (1e9, 2, 4, 1 - 1 / 2 * 2 / 4),  # the anchors alone come again
+        (1e9, 2, 1, 1),
+        (0, 1, 4, 1),
+    ],
+)
+def test_the_share_of_tokens_that_are_computed_is_forecast(
+    limit: float, keep_at: int, epochs: float, share: float, load: Load
+) -> None:
+    path: Any = load().backbone.fused
+    lower = LowerLayers(path, 1, limit, bytes_per_token=10, keep_at=keep_at)
+    assert lower.computed_share(epochs, tokens=400) == pytest.approx(share)
+
+
 def test_a_run_changes_the_upper_layers_alone_and_says_so(
     tmp_path: Path, settings: dict[str, Any], llama_folder: Path
 ) -> None:

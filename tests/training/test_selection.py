@@ -109,6 +109,23 @@ def test_a_choice_as_plain_values() -> None:
     assert (last.to_dict()["score"], last.to_dict()["gain"], last.to_dict()["stopped"]) == (None, None, None)
 
 
+def test_a_choice_is_read_from_the_folder_of_a_run(tmp_path: Path) -> None:
+    scores = CheckpointScores(AdapterSize(0), None, tmp_path / "scores.json")
+    scores.by_step = {
+        step: made_score(value, 0.1, step) for step, value in {0: 0.2, 10: 0.4, 20: 0.3}.items()
+    }
+    choice = scores.select([10, 20], 30)
+    scores.save()
+    (tmp_path / "choice.json").write_text(json.dumps(choice.to_dict()), encoding="utf-8")
+    assert (
+        Selection.read(tmp_path) == choice == Selection("size of the adapter", 10, scores.by_step, stopped=20)
+    )
+    (tmp_path / "scores.json").unlink()
+    last = Selection("last step", 40, {})
+    (tmp_path / "choice.json").write_text(json.dumps(last.to_dict()), encoding="utf-8")
+    assert Selection.read(tmp_path) == last
+
+
 def test_the_highest_checkpoint_is_chosen_and_the_earliest_of_equal_ones(tmp_path: Path) -> None:
     scores = CheckpointScores(AdapterSize(0), None, tmp_path / "scores.json")
     assert scores.select([10, 20, 30], 30) == Selection("size of the adapter", 30, {})

@@ -19,7 +19,7 @@ from lastword.embedding.weights import merged_weights
 from lastword.errors import ModelError
 from lastword.training import train
 from lastword.training.adapter import add_adapter, describe, save_adapter
-from lastword.training.targets import adapted, find_targets
+from lastword.training.targets import adapted, find_targets, linear_names
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
@@ -132,6 +132,28 @@ def test_a_gate_of_the_attention_is_no_gate_of_the_feed_forward() -> None:
     assert find_targets(model, ["gate"]).modules == ("gate_proj",) or find_targets(
         model, ["gate"]
     ).modules == ("mlp.gate_proj",)
+
+
+@pytest.mark.parametrize("projection", ["gate", "up", "down"])
+def test_experts_are_named_if_a_projection_of_theirs_was_asked_for(projection: str) -> None:
+    model = _model("mixtral")
+    assert find_targets(model, ["q", projection]).experts == ("experts.down_proj", "experts.gate_up_proj")
+    assert find_targets(model, ["q"]).experts == ()
+
+
+def test_layers_inside_a_projection_are_none() -> None:
+    model = _model("phi3")
+    before = find_targets(model, ["o", "up"])
+    model.layers[0].self_attn.o_proj.fc1 = torch.nn.Linear(2, 2)
+    assert find_targets(model, ["o", "up"]) == before
+
+
+def test_names_are_short_though_lower_layers_have_no_adapter() -> None:
+    model = _model("phi3")
+    names = linear_names(model)
+    add_adapter(model, _config("phi3", adapt_layers=1))
+    assert adapted(model) == FOUND["phi3"]
+    assert linear_names(model) == names == sorted(FOUND["phi3"])
 
 
 def test_a_model_without_any_of_the_projections_is_refused(refused: Callable[..., str]) -> None:

@@ -5,13 +5,15 @@ Source: LoRA, arXiv:2106.09685, through the peft library.
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import peft
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -19,10 +21,11 @@ from lastword.errors import MissingFileError, ModelError, WorkError, first_line
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
+_SHARED = re.compile(r"base_model\.model\.(?!model\.).*\.lora_[AB]\.weight")
 
 
-def attach_adapter(model: nn.Module, folder: Path) -> None:
-    """Load a stored adapter into a model that has none, in place, frozen.
+def attach_adapter(model: nn.Module, folder: Path, name: str = "default") -> None:
+    """Load a stored adapter into a model that has none of this name, in place, frozen.
 
     Raises:
         MissingFileError: a file of the adapter is missing.
@@ -30,17 +33,19 @@ def attach_adapter(model: nn.Module, folder: Path) -> None:
         WorkError: the weights do not fit.
     """
     try:
-        peft.inject_adapter_in_model(adapter_settings(folder), model)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
+            peft.inject_adapter_in_model(adapter_settings(folder), model, adapter_name=name)
     except ValueError as error:
         raise ModelError(f"{folder / SETTINGS} does not fit the model: {first_line(error)}") from error
     model.requires_grad_(False).train(False)
-    for name, parameter in model.named_parameters():
-        if ".lora_" in name:
+    for matrix, parameter in model.named_parameters():
+        if ".lora_" in matrix:
             parameter.data = parameter.data.float()
-    load_adapter(model, folder)
+    load_adapter(model, folder, name)
 
 
-def load_adapter(model: nn.Module, folder: Path) -> None:
+def load_adapter(model: nn.Module, folder: Path, name: str = "default") -> None:
     """Replace the weights of the adapter in a model, in place.
 
     Raises:
@@ -54,8 +59,10 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
         saved = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WorkError(f"{path} is damaged: {first_line(error)}") from error
-    parameters = {name: p for name, p in model.named_parameters() if ".lora_" in name}
-    names = {f"base_model.model.{saved_name(name)}": name for name in parameters}
+    parameters = {
+        matrix: p for matrix, p in model.named_parameters() if ".lora_" in matrix and f".{name}." in matrix
+    }
+    names = {f"base_model.model.{saved_name(matrix, name)}": matrix for matrix in parameters}
     if saved.keys() != names.keys():
         raise WorkError(f"{path} does not fit: {len(saved)} matrices, the model has {len(names)}")
     for key, weight in saved.items():
@@ -65,6 +72,27 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
     with torch.no_grad():
         for key, weight in saved.items():
             parameters[names[key]].copy_(weight)
+
+
+def activate_adapter(model: nn.Module, name: str | None) -> None:
+    """Let only the adapter of this name act in a model that may have several; None is the model without any."""
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.enable_adapters(name is not None)
+            if name is not None:
+                module.set_adapter(name, inference_mode=True)
+
+
+def can_share(folder: Path) -> bool:
+    """Whether the adapter in a folder can lie beside others in one model: plain LoRA, trained without the head."""
+    try:
+        settings = adapter_settings(folder)
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            matrices = list(file.keys())
+    except (SafetensorError, OSError, ModelError):
+        return False  # loaded alone it is merged, or refused with the reason
+    plain = not getattr(settings, "alora_invocation_tokens", None)
+    return plain and all(_SHARED.fullmatch(matrix) for matrix in matrices)
 
 
 def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
@@ -87,7 +115,10 @@ def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
                 raise ValueError(f"it {problem} {len(keys)} of its weights, {min(keys)} first")
         if getattr(settings, "alora_invocation_tokens", None):
             raise ValueError("it acts on some tokens only")
+        merged_paths: list[str] = []
         for path, module in list(model.named_modules()):
+            if path.startswith(tuple(f"{outer}." for outer in merged_paths)):
+                continue  # merged with the layer around it
             parent, _, leaf = path.rpartition(".")
             if hasattr(module, "unload_and_optionally_merge_module"):
                 merged = module.unload_and_optionally_merge_module(
@@ -99,6 +130,7 @@ def merge_adapter(model: Any, name: str, revision: str | None = None) -> None:
             else:
                 continue
             setattr(model.get_submodule(parent), leaf, merged)
+            merged_paths.append(path)
     except (
         ValueError,
         TypeError,
@@ -134,6 +166,6 @@ def adapter_settings(folder: Path) -> Any:
     return settings
 
 
-def saved_name(name: str) -> str:
-    """Name of a matrix in a file, where peft leaves out the adapter's name ("default")."""
-    return name.replace(".default.", ".")
+def saved_name(matrix: str, name: str = "default") -> str:
+    """Name of a matrix in a file, where peft leaves out the adapter's name."""
+    return matrix.replace(f".{name}.", ".")

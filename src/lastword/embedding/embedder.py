@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -113,9 +114,45 @@ class Embedder:
                 source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
             )
             backbone.name = backbone.stock.model_name = name
-            # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
-            strip = stored is None and keeps_normalizer(backbone.model.config)
-            tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)
+            return cls._over(backbone, name, source, revision, spec, stored, changes)
+
+    def with_adapter(
+        self, folder: Path, *, template: str | Template | None = None, pooling: str | Pooling | None = None
+    ) -> Embedder:
+        """An embedder over the same weights for the adapter in a folder, which is active in the model now.
+
+        It embeds as the folder says, with its tokenizer. Several such embedders share one model, in which only one
+        adapter is active at a time (`activate_adapter`); their identity is that of the model with all its adapters.
+
+        Args:
+            folder: as peft or lastword wrote it, perhaps with `lastword.json` and a tokenizer.
+            template, pooling: as for `from_pretrained`.
+        """
+        changes = {"template": template, "pooling": pooling}
+        stored = folders.read(folder)
+        if stored:
+            stored.require_supported(str(folder), changes)
+        backbone = copy.copy(self.backbone)  # with its forward paths, which run whichever adapter is active
+        backbone.name = str(folder)
+        return self._over(
+            backbone, str(folder), folder, None, EmbedderSpec().changed(**changes), stored, changes
+        )
+
+    @classmethod
+    def _over(
+        cls,
+        backbone: Backbone,
+        name: str,
+        source: str | Path,
+        revision: str | None,
+        spec: EmbedderSpec,
+        stored: folders.Stored | None,
+        changes: Mapping[str, Any],
+    ) -> Embedder:
+        """The embedder over a loaded model, with the tokenizer and the settings of a folder."""
+        # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
+        strip = stored is None and keeps_normalizer(backbone.model.config)
+        tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)
         if stored is None:
             _warn_of_special_tokens(tokenizer, spec, name)
             return cls(backbone, tokenizer, spec, Provenance(base=name, revision=revision))

@@ -122,7 +122,7 @@ def source_arguments(source: str | Path) -> tuple[str, dict[str, Any]]:
     file = find_gguf(source)
     if file is None:
         return str(source), {}
-    needed("gguf", "gguf", "reading GGUF files")
+    _library()
     return str(file.parent), {"gguf_file": file.name}
 
 
@@ -145,7 +145,7 @@ def parsed_once(source: str | Path) -> Iterator[None]:
     if find_gguf(source) is None:
         yield
         return
-    gguf = needed("gguf", "gguf", "reading GGUF files")
+    gguf = _library()
     with _reading, ExitStack() as stack:
         if isinstance(gguf.GGUFReader, type):  # else this is inside another `with`
             for module, name, value in (
@@ -156,6 +156,10 @@ def parsed_once(source: str | Path) -> Iterator[None]:
                 stack.callback(setattr, module, name, getattr(module, name))
                 setattr(module, name, value)
         yield
+
+
+def _library() -> Any:
+    return needed("gguf", "gguf", "reading GGUF files")
 
 
 def _plain_reader(reader: Any) -> Any:
@@ -175,7 +179,7 @@ def reason(source: str | Path, message: str) -> str:
     file = find_gguf(source)
     if file is None:
         return message
-    if "not supported" in message or "Architecture" in message:
+    if "not supported" in message:
         return f"transformers cannot load this GGUF architecture ({message}); use the original model in safetensors"
     if _is_truncated(file):
         return "the file is truncated: download it again"
@@ -184,9 +188,8 @@ def reason(source: str | Path, message: str) -> str:
 
 def _is_truncated(file: Path) -> bool:
     """Whether the tensors that the header lists end beyond the end of the file."""
-    reader = needed("gguf", "gguf", "reading GGUF files").GGUFReader
     try:
-        tensors = reader(file).tensors
+        tensors = _library().GGUFReader(file).tensors
     except (ValueError, IndexError, TypeError):  # the arrays that it maps do not fit
         return True
     return any(tensor.data_offset + tensor.n_bytes > file.stat().st_size for tensor in tensors)
@@ -197,7 +200,7 @@ def read_head(source: str | Path) -> Tensor | None:
     file = find_gguf(source)
     if file is None:
         return None
-    gguf = needed("gguf", "gguf", "reading GGUF files")
+    gguf = _library()
     for tensor in gguf.GGUFReader(file).tensors:
         if tensor.name == "output.weight":
             return torch.tensor(gguf.dequantize(tensor.data, tensor.tensor_type))

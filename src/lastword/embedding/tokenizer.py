@@ -118,7 +118,7 @@ def keeps_normalizer(config: PreTrainedConfig) -> bool:
     For some types (Qwen2, Qwen3.5) it ignores the saved tokenizer class and builds the tokenizer from the
     vocabulary, with normalizers of its own. Which types these are depends on its version, so it is tried.
     """
-    backend = Tokenizer(models.BPE({"a": 0, "Ġ": 1}, []))
+    backend = Tokenizer(models.BPE({"a": 0, " ": 1, "Ġ": 2, "▁": 3}, []))  # a space as each kind writes it
     backend.normalizer = normalizers.Strip()
     config = copy.deepcopy(config)
     config._name_or_path = ""  # transformers has rules for some names, and a saved folder has another one

@@ -135,15 +135,11 @@ def _stored_head(name: str, revision: str | None) -> Tensor | None:
 def _local_file(model: str, name: str, revision: str | None) -> Path | None:
     """A file of a folder, or of a model on the Hub if the Hub cache has it."""
     try:
-        path = cached_file(
-            model,
-            name,
-            revision=revision,
-            local_files_only=True,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-    except (OSError, ValueError):  # neither a folder nor a Hub name, for example the name of an object
+        path = cached_file(model, name, revision=revision, local_files_only=True)
+    except (
+        OSError,
+        ValueError,
+    ):  # not there; or neither a folder nor a Hub name, such as the name of an object
         return None
     return Path(path) if path else None
 

@@ -12,6 +12,9 @@ import transformers
 
 from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding.backbone import Backbone
+from lastword.embedding.forward.float32 import in_float32
+from lastword.embedding.forward.stock import difference
+from lastword.embedding.forward.tree import Tree
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import RequestError
 
@@ -84,6 +87,12 @@ def test_an_appended_token_is_not_shared_where_it_would_be_seen(bidirectional: E
     assert np.abs(together["lasttoken"] - together["eos"]).max() > 0.01
 
 
+def test_padding_is_not_seen_by_such_a_model(bidirectional: Embedder) -> None:
+    together = bidirectional.encode(TEXTS)
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(bidirectional.encode(text), vector, atol=1e-5)
+
+
 def test_a_grid_of_such_a_model_shares_nothing(bidirectional: Embedder) -> None:
     grid = bidirectional.encode_grid(TEXTS, ["ccw", "eol"], ["mean", "eos"], [2])
     assert len(grid) == 4
@@ -99,8 +108,19 @@ def test_a_model_whose_states_are_all_zero_loads(llama_folder: Path) -> None:
     assert (backbone.causal, backbone.path) == (True, "fused")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_slight_view_of_later_tokens_is_not_causal(dtype: torch.dtype) -> None:
+def test_a_difference_is_relative_to_the_length_of_each_state() -> None:
+    reference = torch.tensor([[[3.0, 4.0], [300.0, 400.0]], [[0.3, 0.4], [3.0, 4.0]]])
+    states = reference.clone()
+    states[0, 1, 0] += 50
+    assert difference(states, reference) == pytest.approx(0.1)
+    states[1, 0, 1] += 0.1
+    assert difference(states, reference) == pytest.approx(0.2)
+    assert difference(states.bfloat16(), states.bfloat16()) == 0
+    assert difference(torch.zeros(2, 3), torch.zeros(2, 3)) == 0
+
+
+def _bidirectional_gemma(attention: float) -> transformers.Gemma3TextModel:
+    """A model whose tokens see later ones; attention adds only this much of what it would."""
     config = transformers.Gemma3TextConfig(
         vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, head_dim=8, max_position_embeddings=64, use_bidirectional_attention=True,
@@ -109,8 +129,19 @@ def test_a_slight_view_of_later_tokens_is_not_causal(dtype: torch.dtype) -> None
     model = transformers.Gemma3TextModel(config)
     with torch.no_grad():
         for layer in model.layers:
-            layer.post_attention_layernorm.weight.fill_(-0.98)  # attention adds a fiftieth of a state
-    assert not Backbone(model.to(dtype), "bidirectional").causal
+            layer.post_attention_layernorm.weight.fill_(attention - 1)
+    return model
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_slight_view_of_later_tokens_is_not_causal(dtype: torch.dtype) -> None:
+    assert not Backbone(_bidirectional_gemma(0.02).to(dtype), "bidirectional").causal
+
+
+def test_products_of_quantised_weights_may_differ_more() -> None:
+    model = _bidirectional_gemma(0.001)
+    assert not Backbone(model, "bidirectional").causal
+    assert Backbone(model, "rounded", quantize="int8").causal
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -124,3 +155,35 @@ def test_small_position_embeddings_are_absolute(dtype: torch.dtype) -> None:
     with torch.no_grad():
         model.wte.weight.mul_(50)  # positions move a state by less than bfloat16 rounds it
     assert Backbone(model.to(dtype), "gpt2").stock.guarantees.positions == "absolute"
+
+
+def test_a_model_computes_in_float32_and_has_its_weights_back(llama_folder: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(llama_folder, dtype=torch.bfloat16)
+    model.layers[1].register_buffer("scale", torch.ones(3, dtype=torch.float16))
+
+    def state() -> dict[str, tuple[torch.dtype, int]]:
+        return {name: (tensor.dtype, tensor.data_ptr()) for name, tensor in model.state_dict().items()}
+
+    stored, inside = state(), {}
+    with in_float32(model), torch.no_grad():
+        model.layers[1].register_forward_pre_hook(lambda *_: inside.update(state()))
+        assert model(torch.tensor([[5, 17, 99]])).last_hidden_state.dtype == torch.float32
+    half = {name for name, (dtype, _) in inside.items() if dtype != torch.float32}
+    assert half == {name for name in stored if name.startswith(("layers.0.", "embed_tokens."))}
+    assert state() == stored
+
+
+def test_an_error_before_the_weights_of_a_layer_are_float32_is_not_hidden(llama_folder: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(llama_folder, dtype=torch.bfloat16)
+
+    def fail(*_: object) -> None:
+        raise ValueError("of the hook")
+
+    model.layers[0].register_forward_pre_hook(fail)
+    with in_float32(model), pytest.raises(ValueError, match="of the hook"):
+        model(torch.tensor([[5, 17, 99]]))
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.bfloat16}
+
+
+def test_what_a_tree_sees_is_on_the_device_of_the_states() -> None:
+    assert Tree.of([[1, 2], [1, 3]]).sees(4, torch.device("meta")).device.type == "meta"

@@ -39,8 +39,8 @@ def in_float32(model: Any) -> Iterator[None]:
         yield
 
 
-def _output_in_float32(module: nn.Module, args: object, output: object) -> object:
-    return output.float() if isinstance(output, Tensor) else output
+def _output_in_float32(module: nn.Module, args: object, output: Tensor) -> Tensor:
+    return output.float()
 
 
 def _halves(module: nn.Module) -> list[Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lastword.embedding.device import attention_kernels
 from lastword.embedding.forward.float32 import in_float32
 from lastword.embedding.forward.path import Guarantees
 from lastword.embedding.spec import Norm
@@ -65,7 +66,8 @@ class StockForward:
                 self.final_norm.register_forward_pre_hook(lambda _, args: before_norm.append(args[0]))
             )
         try:
-            output = self.model(**inputs, use_cache=False, output_hidden_states=bool(lower))
+            with attention_kernels(batch.input_ids.device):
+                output = self.model(**inputs, use_cache=False, output_hidden_states=bool(lower))
         finally:
             for hook in hooks:
                 hook.remove()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.bias import causal_lower_right
 
+from lastword.embedding.device import attention_kernels
 from lastword.embedding.forward.fused.layout import Layout, Parts, additive
 from lastword.embedding.forward.tree import Tree
 
-PLAIN_MOST = 128  # largest number of keys for which the plain formula is faster on a CPU
+# On a CPU:
+PLAIN_MOST = 128  # largest number of keys for which the plain formula is faster
 TOGETHER_MOST = (
     2048  # largest number of padded tokens for which one step for all lengths is faster than one each
 )
@@ -20,7 +23,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
     (queries, keys, values), parts = (layout.parts(states) for states in (q, k, v)), []
     if layout.shared:
         parts.append(_causal(queries.shared, keys.shared, values.shared, layout, scale).flatten(0, 1))
-    if _few(layout):
+    if _one_step_pays(layout):
         return torch.cat([*parts, _together(q, k, v, layout, scale)])
     for number, segment in enumerate(layout.segments):
         if segment.length:
@@ -31,14 +34,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
     return torch.cat(parts)
 
 
-def _few(layout: Layout) -> bool:
-    """Whether the rows have several lengths and are so few that the number of steps matters, not their size."""
-    return (
-        layout.tree is None
-        and len(layout.segments) > 2
-        and layout.own[:, layout.shared :].numel() <= TOGETHER_MOST
-        and not torch.is_grad_enabled()
-    )
+def _one_step_pays(layout: Layout) -> bool:
+    """Whether one padded step for rows of several lengths is faster than a step for each length.
+
+    On a GPU always: there the number of steps takes the time, not their size.
+    """
+    if layout.tree is not None or len(layout.segments) <= 2:
+        return False
+    few = layout.own[:, layout.shared :].numel() <= TOGETHER_MOST and not torch.is_grad_enabled()
+    return few or layout.own.is_cuda
 
 
 def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
@@ -47,7 +51,8 @@ def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> 
         torch.cat([states[: layout.shared].expand(len(layout.own), -1, -1, -1), layout.rows(states)], dim=1)
         for states in (k, v)
     )
-    return _causal(layout.rows(q), keys, values, layout, scale).flatten(0, 1)[layout.places]
+    mixed = _causal(layout.rows(q), keys, values, layout, scale).flatten(0, 1)
+    return mixed.index_select(0, layout.places)
 
 
 def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale: float) -> list[Tensor]:
@@ -95,7 +100,11 @@ def _causal(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Te
     """(rows, queries, heads, head_dim) → (rows, queries, heads * head_dim); the last query attends to every key."""
     queries, keys = q.shape[1], k.shape[1]
     square = queries == keys and not _plain_pays(k)  # the kernel then needs no mask
-    mask = None if square or queries == 1 else layout.causal_mask(queries, keys, q.dtype)
+    mask: Tensor | None = None
+    if q.is_cuda and q.dtype != torch.float32:
+        mask = None if square else causal_lower_right(queries, keys)  # the flash kernel takes no other mask
+    elif not square and queries > 1:
+        mask = layout.causal_mask(queries, keys, q.dtype)
     return _attention(q, k, v, scale, mask, causal=square)
 
 
@@ -109,9 +118,10 @@ def _attention(
         mixed = _plain(q, k, v, scale, mask)
     else:
         gqa = q.shape[1] != k.shape[1]
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
-        )
+        with attention_kernels(q.device):
+            mixed = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
+            )
     return mixed.transpose(1, 2).flatten(2)
 
 

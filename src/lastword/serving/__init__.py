@@ -1,0 +1,1 @@
+"""MODELS → HTTP: files in data order: settings, messages, models, batches, app, pages, server."""

@@ -1,0 +1,65 @@
+"""The device and the precision that are chosen where none is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lastword.embedding import device
+from lastword.embedding.device import preferred_device, preferred_dtype, torch_device, torch_dtype
+from lastword.errors import RequestError
+
+CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_the_best_device(cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert preferred_device() == expected
+
+
+def test_a_device_that_is_not_there_is_refused_at_once(refused: Callable[..., str]) -> None:
+    assert torch_device("cpu") == CPU
+    message = refused(RequestError, torch_device, "cuda:63")
+    assert message.startswith("no device 'cuda:63' here: ")
+    assert message.endswith("; use cpu, cuda, cuda:1 or mps")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_on_a_gpu_that_multiplies_it(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_bf16_supported(including_emulation: bool = True) -> bool:
+        return including_emulation is not False or native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
+    assert preferred_dtype(CUDA) == (torch.bfloat16 if native else torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "has_instructions", "faster", "expected"),
+    [
+        (CPU, True, True, torch.bfloat16),
+        (CPU, True, False, torch.float32),
+        (CPU, False, True, torch.float32),
+        (MPS, True, True, torch.float32),
+    ],
+)
+def test_bfloat16_on_a_processor_that_is_faster_with_it(
+    chosen: torch.device,
+    has_instructions: bool,
+    faster: bool,
+    expected: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    operators = SimpleNamespace(_is_mkldnn_bf16_supported=lambda: has_instructions)
+    monkeypatch.setattr(torch.ops, "mkldnn", operators)
+    monkeypatch.setattr(device, "_bfloat16_is_faster", lambda: faster)
+    assert preferred_dtype(chosen) == expected
+    assert torch_dtype("float32", chosen) == torch.float32
+    assert torch_dtype(None, chosen) == expected

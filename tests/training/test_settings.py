@@ -1,0 +1,55 @@
+"""Settings of a training run that cannot work are refused before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lastword.config import TrainConfig
+from lastword.errors import MissingFileError, RequestError, TableError, TemplateError
+from lastword.training.settings import check_settings
+
+Refused = Callable[..., str]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"model": "no/such/model"}, MissingFileError, "no model 'no/such/model'"),
+        ({"layer": 99}, RequestError, "layer=99: "),
+        ({"template": "two {text} and {text}"}, TemplateError, ""),
+        ({"pooling": "eoss"}, RequestError, "unknown pooling 'eoss'"),
+        ({"noise": ("delet",)}, RequestError, "unknown noise 'delet'"),
+        ({"encoding": "utf-9"}, RequestError, "encoding='utf-9' is unknown"),
+        ({"delimiter": ";;"}, RequestError, "delimiter=';;': give one character"),
+        ({"pairs": ("gone.csv",)}, MissingFileError, ""),
+    ],
+)
+def test_each_setting_is_checked(
+    settings: dict[str, Any], error: type[Exception], message: str, llama_folder: Path, refused: Refused
+) -> None:
+    model = str(llama_folder)
+    check_settings(TrainConfig(model=model, pairs=("pairs",)))
+    assert refused(error, check_settings, TrainConfig(**{"model": model, **settings})).startswith(message)
+
+
+def test_files_of_pairs_are_read_as_the_settings_say(
+    llama_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("anchor_positive\na car_the car\n", encoding="cp037")
+    settings: dict[str, Any] = {"model": str(llama_folder), "pairs": (str(path),)}
+    check_settings(TrainConfig(**settings, encoding="cp037", delimiter="_"))
+    refused(TableError, check_settings, TrainConfig(**settings, encoding="cp037"))
+
+
+def test_columns_of_every_file_are_checked(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    good, lacking = tmp_path / "good.csv", tmp_path / "lacking.csv"
+    good.write_text("anchor,positive\na car,the car\n")
+    for column in ("anchor", "positive"):
+        lacking.write_text(f"{column},other\na car,the car\n")
+        config = TrainConfig(model=str(llama_folder), pairs=(str(good), str(lacking)))
+        assert str(lacking) in refused(TableError, check_settings, config)
