@@ -74,7 +74,7 @@ def test_the_tokenizer_of_an_adapter_is_its_own_or_that_of_the_base_model(
     assert tokenizer_source("model", "v1") == ("model", "v1")
 
 
-class Loaded(Exception):
+class LoadedError(Exception):
     """Raised in place of loading."""
 
 
@@ -89,11 +89,11 @@ def _arguments(monkeypatch: pytest.MonkeyPatch, *call: Any) -> dict[str, Any]:
 
     def weights(source: str, **arguments: Any) -> None:
         seen.update(arguments, source=source)
-        raise Loaded
+        raise LoadedError
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", configuration)
     monkeypatch.setattr(transformers.AutoModel, "from_pretrained", weights)
-    with pytest.raises(Loaded):
+    with pytest.raises(LoadedError):
         load_decoder(*call)
     return seen
 
