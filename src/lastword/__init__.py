@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from lastword.experiments import Comparison, sweep
     from lastword.explanation.explain import explain
     from lastword.explanation.result import Explanation
+    from lastword.exporting.export import ExportResult, export
     from lastword.files.sources import TableFile
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
+    from lastword.parity.check import check
+    from lastword.parity.result import CheckResult
     from lastword.planning import Plan, plan_embedding, plan_training
     from lastword.probing import ProbeResult, probe
     from lastword.serving.server import serve
@@ -43,14 +46,15 @@ if TYPE_CHECKING:
     from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
-    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
+    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult", "Comparison",
+    "DemoResult",
     "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation",
-    "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult",
-    "ServerSettings", "Store",
-    "TableFile", "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark",
-    "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain",
-    "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep",
-    "train",
+    "ExportResult", "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling",
+    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "TableFile",
+    "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark",
+    "check", "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate",
+    "explain", "export", "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search",
+    "serve", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -70,10 +74,13 @@ _NAMES = {
     "experiments": ("Comparison", "sweep"),
     "explanation.explain": ("explain",),
     "explanation.result": ("Explanation",),
+    "exporting.export": ("ExportResult", "export"),
     "files.sources": ("TableFile",),
     "pairs": ("PairsResult", "make_pairs"),
     "pairs.checking": ("PairCheck", "check_pairs"),
     "paper.run": ("reproduce",),
+    "parity.check": ("check",),
+    "parity.result": ("CheckResult",),
     "planning": ("Plan", "plan_embedding", "plan_training"),
     "probing": ("ProbeResult", "probe"),
     "serving.server": ("serve",),

@@ -56,6 +56,8 @@ VALID = {
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
     "convert": ["model.gguf", "x"],
+    "export": ["mini", "--output", "x"],
+    "check": ["http://localhost:1/v1"],
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
@@ -112,7 +114,7 @@ WRONG = {
 ANY_TEXT = {
     ("pairs generate", "model"), ("pairs translate", "language"),
     ("cache prune", "model"), ("cache info", "folder"), ("cache prune", "folder"),
-    ("explain", "texts"),
+    ("explain", "texts"), ("check", "api_model"),
 }  # fmt: skip
 """Any text is a value: names of somebody else's models, texts, and folders that are made when needed."""
 FURTHER = {
@@ -246,6 +248,18 @@ FURTHER = {
         ["table4", "--pairs", "nil=pairs.csv", "--output", "x"],
         ["table7", "--scale", "small", "--output", "x"],
     ],
+    "export": [
+        ["mini", "--to", "adapter", "--output", "x"],
+        ["mini", "--to", "adapter", "--dtype", "float32", "--output", "x"],
+    ],
+    "check": [
+        ["mini"],
+        ["existing"],
+        ["http://"],
+        ["ftp://localhost/v1"],
+        ["http://localhost:1/v1", "--reference", "http://localhost:2/v1"],
+        ["owner/model", "--api-model", "m"],
+    ],
     "cache prune": [[]],
     "train": [
         ["--output", "interrupted"],
@@ -318,6 +332,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
                 "encoding": ["latin9000"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
+                "target": ["nowhere", "existing", "texts.csv", "http://", "ftp://a/b"],
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):

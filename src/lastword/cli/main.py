@@ -26,6 +26,8 @@ COMMANDS = {
     "cluster": "Group texts by their meaning, and name the groups.",
     "plan": "Forecast the memory, time and disk of embedding or training, and whether it fits.",
     "distill": "Make a static model, whose vectors are nearly those of a model and far cheaper.",
+    "export": "Write a model in the format of another program, and prove that it gives the same vectors there.",
+    "check": "Compare a folder, an export or a server with the model that it should be, and name what is wrong.",
     "serve": "Serve models by OpenAI's API for embeddings.",
     "evaluate": "Score models on texts of your own, by the protocols of MTEB.",
     "benchmark": "Score a model on tasks of MTEB, by MTEB's own code.",

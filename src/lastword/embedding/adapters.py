@@ -6,6 +6,7 @@ Source: LoRA, arXiv:2106.09685, through the peft library.
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def attach_adapter(model: nn.Module, folder: Path, name: str = "default") -> Non
         WorkError: the weights do not fit.
     """
     try:
-        peft.inject_adapter_in_model(adapter_settings(folder), model, adapter_name=name)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
+            peft.inject_adapter_in_model(adapter_settings(folder), model, adapter_name=name)
     except ValueError as error:
         raise ModelError(f"{folder / SETTINGS} does not fit the model: {first_line(error)}") from error
     model.requires_grad_(False).train(False)

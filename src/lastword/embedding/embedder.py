@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -112,6 +113,7 @@ class Embedder:
             backbone = Backbone.load(
                 source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
             )
+            backbone.name = backbone.stock.model_name = name
             return cls._over(backbone, name, source, revision, spec, stored, changes)
 
     def with_adapter(
@@ -119,8 +121,8 @@ class Embedder:
     ) -> Embedder:
         """An embedder over the same weights for the adapter in a folder, which is active in the model now.
 
-        It embeds as the folder says, with its tokenizer; several such embedders share one model, in which only one
-        adapter is active at a time (`activate_adapter`).
+        It embeds as the folder says, with its tokenizer. Several such embedders share one model, in which only one
+        adapter is active at a time (`activate_adapter`); their identity is that of the model with all its adapters.
 
         Args:
             folder: as peft or lastword wrote it, perhaps with `lastword.json` and a tokenizer.
@@ -130,8 +132,8 @@ class Embedder:
         stored = folders.read(folder)
         if stored:
             stored.require_supported(str(folder), changes)
-        shared = self.backbone
-        backbone = Backbone(shared.model, str(folder), fused=shared.fused is not None)
+        backbone = copy.copy(self.backbone)  # with its forward paths, which run whichever adapter is active
+        backbone.name = str(folder)
         return self._over(
             backbone, str(folder), folder, None, EmbedderSpec().changed(**changes), stored, changes
         )
@@ -148,7 +150,6 @@ class Embedder:
         changes: Mapping[str, Any],
     ) -> Embedder:
         """The embedder over a loaded model, with the tokenizer and the settings of a folder."""
-        backbone.name = backbone.stock.model_name = name
         # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
         strip = stored is None and keeps_normalizer(backbone.model.config)
         tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)

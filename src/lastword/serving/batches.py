@@ -154,16 +154,24 @@ class Batcher:
 
     def _run(self) -> None:
         while parts := self._next():
-            job = parts[0][0]
-            if job.function is not None:
-                self._call(job, job.function)
-                continue
-            began = time.perf_counter()
-            failures: dict[Job, RefusedError] = {}
-            self._compute(parts, failures)
-            self._observe(parts, time.perf_counter() - began)
-            done = [job for job, _, _ in parts if job.computed == len(job.rows) and job not in failures]
-            self._deliver([*((job, job.vectors) for job in done), *failures.items()])
+            try:
+                self._answer(parts)
+            except Exception as error:  # such as no memory for the answer itself: the thread must go on
+                failure = _failure(error)
+                self._deliver([(job, failure) for job, _, _ in parts])
+
+    def _answer(self, parts: Sequence[Part]) -> None:
+        """Compute a batch, and answer the requests that are complete with it."""
+        job = parts[0][0]
+        if job.function is not None:
+            self._call(job, job.function)
+            return
+        began = time.perf_counter()
+        failures: dict[Job, RefusedError] = {}
+        self._compute(parts, failures)
+        self._observe(parts, time.perf_counter() - began)
+        done = [job for job, _, _ in parts if job.computed == len(job.rows) and job not in failures]
+        self._deliver([*((job, job.vectors) for job in done), *failures.items()])
 
     def _next(self) -> list[Part]:
         """Wait for jobs and take a batch of them; empty when the batcher was stopped and nothing is left."""

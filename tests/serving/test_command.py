@@ -1,0 +1,161 @@
+"""`lastword serve` as a process: it says where it is, refuses wrong requests in one line, and stops when told."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from lastword.cli import main
+from lastword.errors import RequestError
+from lastword.serving.settings import Keys, bound_socket, listen, served_models
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command, and the address that it answers at."""
+    command = [sys.executable, "-m", "lastword", "serve", *arguments, "--port", "0", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stderr is not None
+        try:
+            lines = []
+            while not (
+                found := re.search(r"serving .* on (http://\S+)\n", line := started.stderr.readline())
+            ):
+                lines.append(line)
+                assert line, f"it stopped: {lines}"
+            yield started, found[1]
+        finally:
+            started.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_under_load_loses_nothing(embedder_folder: Path, number: signal.Signals) -> None:
+    statuses: list[int] = []
+    with process(f"mine={embedder_folder}") as (server, url):
+        stopping = threading.Event()
+
+        def work() -> None:
+            with httpx.Client(timeout=30) as client:
+                for _ in range(10_000):
+                    try:
+                        request = {"model": "mine", "input": ["the river was low " * 5] * 4}
+                        statuses.append(client.post(f"{url}/v1/embeddings", json=request).status_code)
+                    except httpx.ConnectError:  # the port is closed: nothing was taken
+                        return
+                    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                        # an idle connection that was closed at the moment of sending; no answer had begun
+                        if not stopping.is_set():
+                            statuses.append(0)
+                        return
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        while len(statuses) < 20:
+            time.sleep(0.01)
+        stopping.set()
+        server.send_signal(number)
+        for thread in threads:
+            thread.join(60)
+        assert server.wait(60) == 0
+        assert server.stderr is not None
+        assert server.stderr.read() == "stopped\n"
+    assert set(statuses) == {200}
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(main, ["serve", "mini", "--port", str(port)])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"lastword: --port {port} of 127.0.0.1 cannot be used: in use; stop what uses it, or give another port\n"
+    )
+
+
+def test_a_port_that_another_process_takes_meanwhile(refused: Callable[..., str]) -> None:
+    with bound_socket("127.0.0.1", 0, 5) as first, socket.socket() as second:
+        second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        second.bind(first.getsockname())
+        second.listen()
+        assert "in use; stop what uses it" in refused(RequestError, listen, first)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "message"),
+    [
+        (b"a-key-of-some-length", 0o640, "others can use {file} (mode 640): chmod 600 {file}"),
+        (b"a-key-of-some-length", 0o604, "others can use {file} (mode 604): chmod 600 {file}"),
+        (b"a-key-of-some-length", 0o622, "others can use {file} (mode 622): chmod 600 {file}"),
+        (b"", 0o600, "{file} has no key: write one of 16 characters or more on each line"),
+        (b"\n \n", 0o600, "{file} has no key: write one of 16 characters or more on each line"),
+        (
+            b"a-key-of-some-length\nshort",
+            0o600,
+            "{file} has a short key: write one of 16 characters or more on each line",
+        ),
+        (
+            "ein-Schlüssel-der-Länge".encode(),
+            0o600,
+            "{file} has characters that no header can have: use ASCII",
+        ),
+    ],
+)
+def test_key_files_that_are_refused(
+    tmp_path: Path, refused: Callable[..., str], content: bytes, mode: int, message: str
+) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_bytes(content)
+    file.chmod(mode)
+    assert refused(RequestError, Keys, file) == message.format(file=file)
+    result = CliRunner().invoke(main, ["serve", "mini", "--api-key-file", str(file)])
+    assert (result.exit_code, result.stderr) == (2, f"lastword: {message.format(file=file)}\n")
+
+
+def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("adapted", "a=b", "student"):
+        Path(name).mkdir()
+    assert served_models(["mini", "adapted", "other=adapted", "Qwen/Qwen3-0.6B"]) == {
+        "mini": "mini", "adapted": "adapted", "other": "adapted", "Qwen/Qwen3-0.6B": "Qwen/Qwen3-0.6B",
+    }  # fmt: skip
+    assert served_models(["./adapted", "x=sentence-transformers:student", "sentence-transformers:student"]) == {
+        "adapted": "./adapted", "x": "sentence-transformers:student", "student": "sentence-transformers:student",
+    }  # fmt: skip
+    assert served_models(["b=a=b"]) == {"b": "a=b"}
+    assert refused(RequestError, served_models, ["adapted", str(tmp_path / "adapted")]) == (
+        f"two models are named 'adapted', adapted and {tmp_path}/adapted: give one another name, such as "
+        f"adapted-2={tmp_path}/adapted"
+    )
+    assert refused(RequestError, served_models, ["a=b"]).startswith(
+        "'a=b' makes no name for a model: give it one"
+    )
+    assert refused(RequestError, served_models, []) == (
+        "no model to serve: give the name or folder of at least one"
+    )
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lastword import extras
+
+    real: Any = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "uvicorn" else real(name))
+    result = CliRunner().invoke(main, ["serve", "mini"])
+    assert result.stderr == (
+        "lastword: lastword serve needs uvicorn, which is not installed: pip install 'lastword[serve]'\n"
+    )
