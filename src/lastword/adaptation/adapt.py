@@ -127,7 +127,7 @@ def adapt_corpus(
                 )
             result = dataclasses.replace(result, seconds=time.monotonic() - started)
             write_json(work.finished / RESULT, result.to_dict())
-            write_page(work.finished / REPORT, render(result))
+            write_page(work.finished / REPORT, render(result, map_written=map != "none"))
             run.finish(work.finished)
         finally:
             if not run.interrupted:
