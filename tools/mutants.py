@@ -62,7 +62,7 @@ TESTS = {
     "lastword.embedding.forward.tree": "forward/test_paths test_grid",
     "lastword.embedding.forward.fused.proof": "forward/fused/test_proof forward/test_paths",
     "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
-    "lastword.embedding.loading": "test_embedder test_backbone",
+    "lastword.embedding.loading": "test_loading test_backbone",
     "lastword.embedding.tokenizer": "test_tokenizer test_tokens test_template",
     "lastword.embedding.vocabulary": "../explanation/test_nearest_words",
     "lastword.training.adapter": "test_targets test_wiring",

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from lastword.adaptation.adapt import adapt_corpus
+    from lastword.adaptation.result import AdaptResult
     from lastword.cache import CachedEncoder, VectorCache
     from lastword.config import TrainConfig
     from lastword.corpus.cluster import cluster_corpus
@@ -31,10 +33,13 @@ if TYPE_CHECKING:
     from lastword.experiments import Comparison, sweep
     from lastword.explanation.explain import explain
     from lastword.explanation.result import Explanation
+    from lastword.exporting.export import ExportResult, export
     from lastword.files.sources import TableFile
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
+    from lastword.parity.check import check
+    from lastword.parity.result import CheckResult
     from lastword.planning import Plan, plan_embedding, plan_training
     from lastword.probing import ProbeResult, probe
     from lastword.serving.server import serve
@@ -43,17 +48,18 @@ if TYPE_CHECKING:
     from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
-    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "ClusterResult", "Comparison", "DemoResult",
-    "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation",
-    "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult", "Score", "SearchResult",
-    "ServerSettings", "Store",
-    "TableFile", "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark",
-    "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain",
-    "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep",
-    "train",
+    "POOLINGS", "TEMPLATES", "AdaptResult", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult",
+    "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec",
+    "Evaluation", "Explanation", "ExportResult", "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling",
+    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "TableFile", "TaskScore", "Template",
+    "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark", "check", "check_pairs",
+    "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain", "export", "make_pairs",
+    "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
+    "adaptation.adapt": ("adapt_corpus",),
+    "adaptation.result": ("AdaptResult",),
     "cache": ("CachedEncoder", "VectorCache"),
     "config": ("TrainConfig",),
     "corpus.cluster": ("cluster_corpus",),
@@ -70,10 +76,13 @@ _NAMES = {
     "experiments": ("Comparison", "sweep"),
     "explanation.explain": ("explain",),
     "explanation.result": ("Explanation",),
+    "exporting.export": ("ExportResult", "export"),
     "files.sources": ("TableFile",),
     "pairs": ("PairsResult", "make_pairs"),
     "pairs.checking": ("PairCheck", "check_pairs"),
     "paper.run": ("reproduce",),
+    "parity.check": ("check",),
+    "parity.result": ("CheckResult",),
     "planning": ("Plan", "plan_embedding", "plan_training"),
     "probing": ("ProbeResult", "probe"),
     "serving.server": ("serve",),

@@ -6,6 +6,7 @@ import numpy as np
 
 from lastword.errors import RequestError
 
+_NEIGHBOURS = 10
 _BLOCK = 1024  # rows whose distances to all others are in memory at the same time
 
 
@@ -90,6 +91,15 @@ def uniformity(vectors: np.ndarray) -> float:
         squared = squares[block, None] + squares - 2 * rows[block] @ rows.T
         total += float(np.exp(-2 * np.maximum(squared, 0)).sum())
     return float(np.log((total - n) / (n * (n - 1))))
+
+
+def shared_neighbours(vectors: np.ndarray, others: np.ndarray) -> float:
+    """Share of the ten nearest rows that two sets of vectors of the same n texts, of length 1, agree on."""
+    nearest = [
+        np.argsort(-(rows @ rows.T - 3 * np.eye(len(rows))), kind="stable")[:, :_NEIGHBOURS]
+        for rows in (vectors, others)
+    ]
+    return float(np.mean([len({*a} & {*b}) / len(a) for a, b in zip(*nearest, strict=True)]))
 
 
 def _unit(vectors: np.ndarray, least: int = 2) -> np.ndarray:

@@ -48,6 +48,7 @@ VALID = {
     "search": ["vectors", "a river"],
     "distill": ["mini", "--texts", "texts.csv", "--output", "x"],
     "cluster": ["texts.csv", "--map", "pca", "--output", "x"],
+    "adapt": ["texts.csv", "--map", "pca", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
     "serve": ["mini"],
@@ -56,6 +57,8 @@ VALID = {
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
     "convert": ["model.gguf", "x"],
+    "export": ["mini", "--output", "x"],
+    "check": ["http://localhost:1/v1"],
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
@@ -112,7 +115,7 @@ WRONG = {
 ANY_TEXT = {
     ("pairs generate", "model"), ("pairs translate", "language"),
     ("cache prune", "model"), ("cache info", "folder"), ("cache prune", "folder"),
-    ("explain", "texts"),
+    ("explain", "texts"), ("check", "api_model"),
 }  # fmt: skip
 """Any text is a value: names of somebody else's models, texts, and folders that are made when needed."""
 FURTHER = {
@@ -194,6 +197,22 @@ FURTHER = {
         ["texts.csv", "--output", "x", "--chat-model", "m", "--endpoint", "localhost:8000"],
         ["existing", "--output", "x"],
     ],
+    "adapt": [
+        ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop,labels"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop,generate"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop=0"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop=many"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--sources", ","],
+        ["texts.csv", "--map", "pca", "--output", "x", "--label-column", "text"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--max-texts", "199"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--groups", "61"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--baseline", "nowhere"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--rewritten", "9"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--chat-model", "m", "--endpoint", "localhost:8000"],
+        ["texts.csv", "--map", "pca", "--output", "x", "--recipe", "deep.toml"],
+        ["texts.csv", "--map", "pca", "--output", "interrupted"],
+        ["existing", "--output", "x"],
+    ],
     "benchmark": [
         ["paper-eight", "--model", "mini", "--cache", "x", "--no-cache"],
         ["paper-eight", "--model", "tfidf", "--pooling", "mean"],
@@ -245,6 +264,18 @@ FURTHER = {
         ["table4", "--pairs", "nli", "--output", "x"],
         ["table4", "--pairs", "nil=pairs.csv", "--output", "x"],
         ["table7", "--scale", "small", "--output", "x"],
+    ],
+    "export": [
+        ["mini", "--to", "adapter", "--output", "x"],
+        ["mini", "--to", "adapter", "--dtype", "float32", "--output", "x"],
+    ],
+    "check": [
+        ["mini"],
+        ["existing"],
+        ["http://"],
+        ["ftp://localhost/v1"],
+        ["http://localhost:1/v1", "--reference", "http://localhost:2/v1"],
+        ["owner/model", "--api-model", "m"],
     ],
     "cache prune": [[]],
     "train": [
@@ -318,6 +349,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
                 "encoding": ["latin9000"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
+                "target": ["nowhere", "existing", "texts.csv", "http://", "ftp://a/b"],
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):

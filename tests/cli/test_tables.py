@@ -22,6 +22,7 @@ COMMANDS: list[list[str]] = [
     ["embed", "{file}", *OUT],
     ["distill", "mini", "--texts", "{file}", *OUT],
     ["cluster", "{file}", "--map", "pca", *OUT],
+    ["adapt", "{file}", "--map", "pca", *OUT],
     ["plan", "embed", "{file}"],
     ["plan", "train", "--pairs", "{file}"],
     ["pairs", "translate", "{file}", *OUT],

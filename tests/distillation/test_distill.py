@@ -19,7 +19,7 @@ from lastword.distillation import distill as module
 from lastword.distillation.static import aligned, fitted, principal_directions, weighted
 from lastword.distillation.tokens import bags, token_texts, train_tokenizer
 from lastword.errors import ExistingOutputError, ParityError, RequestError
-from lastword.geometry import unit
+from lastword.geometry import shared_neighbours, unit
 
 Refused = Callable[..., str]
 WORDS = [a + b for a in ("ba", "du", "ki", "mo", "re", "su") for b in ("lan", "tep", "vor", "nix", "gam")]
@@ -61,7 +61,7 @@ def test_a_student_is_near_to_its_teacher_and_loads_unchanged(tmp_path: Path) ->
     new = sentences(200, seed=1)
     vectors = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(new)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert module.shared_neighbours(vectors, Teacher().encode(new)) > 0.6
+    assert shared_neighbours(vectors, Teacher().encode(new)) > 0.6
     files = [
         file for file in (tmp_path / "out").rglob("*") if file.is_file() and file.name != "distilled.json"
     ]

@@ -111,7 +111,10 @@ def test_layers_above_the_pooled_one_are_left_out(
 def test_golden_vectors_are_what_sentence_transformers_gives(saved: Path) -> None:
     golden = _json(saved / "golden.json")
     assert golden["texts"] == list(GOLDEN_TEXTS)
-    assert golden["about"] == "float32 vectors of these texts, as this folder must give them anywhere"
+    assert (
+        golden["about"]
+        == "token ids and float32 vectors of these texts, as this folder must give them anywhere"
+    )
     assert np.abs(_standard(saved, golden["texts"]) - np.array(golden["vectors"])).max() <= 1e-5
 
 
@@ -155,7 +158,7 @@ def test_stored_in_bfloat16(embedder: Embedder, load: Load, refused: Refused, tm
     golden = np.array(_json(folder / "golden.json")["vectors"])
     assert np.abs(load(folder).encode(GOLDEN_TEXTS) - golden).max() <= 1e-5
     assert refused(RequestError, embedder.save, tmp_path / "other", dtype="int8") == (
-        "unknown dtype 'int8': Known: float32, bfloat16"
+        "unknown dtype 'int8': Known: float32, bfloat16, float16"
     )
 
 

@@ -220,7 +220,8 @@ def test_the_stored_vectors_are_those_of_the_model(load: Load, tmp_path: Path) -
     content = (embedder.save(tmp_path / "saved") / "golden.json").read_text(encoding="utf-8")
     assert content.endswith("}\n")
     golden = json.loads(content)
-    assert golden.keys() == {"about", "texts", "vectors"}
+    assert golden.keys() == {"about", "texts", "ids", "vectors"}
+    assert golden["ids"] == embedder.pipeline.tokenize(GOLDEN_TEXTS).ids
     assert golden["texts"] == list(GOLDEN_TEXTS)
     np.testing.assert_allclose(golden["vectors"], embedder.encode(GOLDEN_TEXTS), atol=1e-5)
 

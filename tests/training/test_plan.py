@@ -13,7 +13,6 @@ from lastword.embedding import Embedder
 from lastword.embedding.forward.fused.decoder import layer_output
 from lastword.errors import DivergenceError
 from lastword.training import LastStep, train
-from lastword.training.lower import LowerLayers
 from lastword.training.plan import TokenSeconds, token_seconds
 from lastword.uncertainty import Score
 from tests.training.conftest import made_score
@@ -33,25 +32,7 @@ def test_lower_layers_add_what_is_not_kept() -> None:
     assert seconds.of_step(10, 0.0, lower_share=1.0) == pytest.approx(33)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "tokens_kept", "keep_at", "share"),
-    [
-        (1, 0, 1, 1.0),  # nothing comes again
-        (4, 100, 1, 0.25),  # all is kept: one epoch of four
-        (4, 50, 1, 0.625),  # half is kept
-        (4, 10**9, 1, 0.25),
-        (4, 100, 2, 0.75),  # augmented: half of the texts come again, and are computed twice
-        (4, 25, 2, 0.875),
-        (1.5, 100, 2, 1.0),
-        (0.3, 0, 1, 1.0),
-    ],
-)
-def test_what_is_kept_is_not_computed(epochs: float, tokens_kept: int, keep_at: int, share: float) -> None:
-    lower = LowerLayers(None, 1, limit_bytes=8 * tokens_kept, bytes_per_token=8, keep_at=keep_at)  # type: ignore[arg-type]
-    assert lower.computed_share(epochs, 100) == pytest.approx(share)
-
-
-def test_the_layers_below_aretoken_seconds_though_their_states_are_there(
+def test_the_layers_below_are_timed_though_their_states_are_there(
     tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed: list[TokenSeconds] = []

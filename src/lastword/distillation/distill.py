@@ -22,14 +22,13 @@ from lastword.files.inputs import sample_rows
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source, TableFile
 from lastword.files.tables import read_texts
-from lastword.geometry import unit
+from lastword.geometry import shared_neighbours, unit
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 LEAST_TEXTS = 100
 _HELD_OUT, _MOST_HELD_OUT = 10, 1000  # one text of ten, twice: to choose the ridge, and to measure
-_NEIGHBOURS = 10
 _WINDOW = 512
 _SAME = 1e-4  # of a number of a vector
 _TIMED = 2000  # texts at least, for the speed of the student
@@ -161,15 +160,6 @@ def check_distillation(model: str | Path | TextEncoder, vocabulary: int, truncat
     for name, value, least in (("vocabulary", vocabulary, 1000), ("truncate_dim", truncate_dim, 2)):
         if value < least:
             raise RequestError(f"{name}={value}: give {least} or more")
-
-
-def shared_neighbours(vectors: np.ndarray, others: np.ndarray) -> float:
-    """Share of the ten nearest rows that two sets of vectors of the same n texts, of length 1, agree on."""
-    nearest = [
-        np.argsort(-(rows @ rows.T - 3 * np.eye(len(rows))), kind="stable")[:, :_NEIGHBOURS]
-        for rows in (vectors, others)
-    ]
-    return float(np.mean([len({*a} & {*b}) / len(a) for a, b in zip(*nearest, strict=True)]))
 
 
 def save_static(folder: Path, tokenizer: Tokenizer, table: np.ndarray) -> Path:

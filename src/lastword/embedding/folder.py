@@ -37,6 +37,8 @@ from lastword.files.plain_json import json_text
 from lastword.files.run_folder import replace
 
 LASTWORD_JSON = "lastword.json"
+STORED_DTYPES = DTYPES | {"float16": torch.float16}
+"""Precisions of stored weights."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ def write(
     """Write a folder, check it, and move it to its path; see `Embedder.save`."""
     _require_full_weights(pipeline)
     _require_expressible(pipeline)
-    if dtype not in DTYPES:
-        raise RequestError(unknown_name("dtype", dtype, DTYPES))
+    if dtype not in STORED_DTYPES:
+        raise RequestError(unknown_name("dtype", dtype, STORED_DTYPES))
     if folder.exists() and not overwrite:
         raise ExistingOutputError(f"{folder} exists: choose another path or pass overwrite=True")
     folder = folder.absolute()  # "." has no name to put a partial folder beside
@@ -109,18 +111,24 @@ def write(
     partial.mkdir(parents=True)
     spec, backbone = pipeline.spec, pipeline.backbone
     try:
-        write_weights(backbone.model, partial, DTYPES[dtype], spec.layer)
-        _write_tokenizer(pipeline, partial)
-        _write_modules(spec, backbone.dim, pipeline.compiled.max_tokens, partial)
-        _write_json(partial / LASTWORD_JSON, _lastword_json(pipeline, provenance))
-        (partial / "README.md").write_text(model_card(spec, provenance, backbone.dim), encoding="utf-8")
-        exact = backbone.dtype == DTYPES[dtype] == torch.float32
+        write_weights(backbone.model, partial, STORED_DTYPES[dtype], spec.layer)
+        write_description(pipeline, provenance, partial)
+        exact = backbone.dtype == STORED_DTYPES[dtype] == torch.float32
         write_golden(partial, pipeline, encode, exact=exact)
         _make_readable(partial)
         replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def write_description(pipeline: Pipeline, provenance: Provenance, folder: Path) -> None:
+    """Write everything but the weights and golden vectors: tokenizer, modules, `lastword.json` and the card."""
+    spec, dim = pipeline.spec, pipeline.backbone.dim
+    _write_tokenizer(pipeline, folder)
+    _write_modules(spec, dim, pipeline.compiled.max_tokens, folder)
+    _write_json(folder / LASTWORD_JSON, _lastword_json(pipeline, provenance))
+    (folder / "README.md").write_text(model_card(spec, provenance, dim), encoding="utf-8")
 
 
 def push(

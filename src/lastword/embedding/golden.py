@@ -20,10 +20,11 @@ from lastword.files.plain_json import json_text
 from lastword.geometry import unit
 
 GOLDEN = "golden.json"
-# Short, long, of equal length, quoted, in other scripts, with emoji and unusual white space. Changing a text
-# changes golden.json of every folder written from then on.
+# Short, long, nearly empty, of equal length, quoted, in other scripts and directions, with emoji, control characters
+# and unusual white space. Changing a text changes golden.json of every folder written from then on.
+EQUAL_TEXTS = ("a man is driving a car", "a car is driving a man", "a driving man is a car")
 GOLDEN_TEXTS = (
-    "a man is driving a car",
+    *EQUAL_TEXTS,
     "a cat is sleeping on it",
     "The quick brown fox jumps over the lazy dog.",
     "word",
@@ -34,6 +35,9 @@ GOLDEN_TEXTS = (
     "rocket 🚀 and family 👩‍👩‍👧",
     "Prices: $1,299.00 (was 1.499,00 €) — 25 % off!",
     "line one\nline two\tand a tab",
+    ".",
+    "a bell\x07, an escape\x1b[1m and a zero-width\u200bspace",
+    "كيف حالك اليوم؟ שלום עולם",
     "A long text goes on and is cut where the model's length ends, while the template stays whole. " * 40,
 )
 # What a text may begin or end with, and a tokenizer may drop, add or merge there.
@@ -44,7 +48,7 @@ Encode = Callable[..., np.ndarray]
 
 
 def write_golden(folder: Path, pipeline: Pipeline, encode: Encode, *, exact: bool) -> None:
-    """Write the golden vectors of a folder, and require that others get the vectors of the model in memory.
+    """Write the golden texts of a folder with their ids and vectors; others must get those of the model in memory.
 
     Args:
         folder: a complete folder; `golden.json` is added.
@@ -59,8 +63,9 @@ def write_golden(folder: Path, pipeline: Pipeline, encode: Encode, *, exact: boo
     with silenced("sentence_transformers"):  # a golden text is truncated on purpose
         vectors = _require_equal_vectors(folder, pipeline, encode, 0.99999 if exact else 0.99)
     content = {
-        "about": "float32 vectors of these texts, as this folder must give them anywhere",
+        "about": "token ids and float32 vectors of these texts, as this folder must give them anywhere",
         "texts": list(GOLDEN_TEXTS),
+        "ids": pipeline.tokenize(GOLDEN_TEXTS).ids,
         "vectors": [[float(f"{x:.8g}") for x in row] for row in vectors],
     }
     (folder / GOLDEN).write_text(json_text(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,41 @@
+"""`lastword export`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lastword.cli import options
+from lastword.cli.checks import Choice
+from lastword.cli.command import command, option, print_result
+from lastword.cli.options import shared
+from lastword.exporting.formats import DTYPES, FORMATS
+
+
+@command(
+    "lastword export adapted --to folder --dtype bfloat16 --output small",
+    "lastword export smollm2 --template ccw --pooling lasttoken --to folder --output smollm2-ccw",
+)
+@click.argument("model", type=options.TYPES["model"], help="mini, smollm2, or name or folder of a decoder")
+@option(
+    options.OUTPUT, "--to", "folder is for sentence-transformers, adapter for peft over the base model",
+    default="folder", type=Choice("format", FORMATS),
+)  # fmt: skip
+@shared("--template", "--pooling")
+@option(
+    options.OUTPUT, "--dtype", "of the stored weights  [default: float32]", type=Choice("dtype", DTYPES)
+)  # fmt: skip
+@shared("--output", required=True)
+@shared("--overwrite", "--json")
+def export(model: str, as_json: bool, **settings: Any) -> None:
+    """Write a model in the format of another program, and prove that it gives the same vectors there.
+
+    The export is read by that program's own library and compared with the model, as lastword check does it. Nothing is
+    written if they disagree.
+    """
+    from lastword.exporting.export import export as run
+    from lastword.exporting.formats import check_export
+
+    check_export(model, settings["to"], settings["dtype"])
+    print_result(run(model, **settings), as_json, lambda result: result.card.text)

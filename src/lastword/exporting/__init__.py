@@ -1,0 +1,1 @@
+"""EMBEDDER → A FOLDER FOR OTHERS: files in data order: formats, adapter, export."""

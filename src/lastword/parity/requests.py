@@ -1,0 +1,63 @@
+"""What may be checked, and how near is near enough: decided without importing torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+
+BARS = {"float32": (0.9999, 0.99), "float16": (0.999, 0.95), "bfloat16": (0.99, 0.9), "int8": (0.97, 0.85)}
+"""Precision → least cosine of a vector, and least share of equal neighbours."""
+PRECISIONS = tuple(BARS)
+MARKS = ("modules.json",)
+"""Files of which one tells that a folder can be checked."""
+
+
+def is_url(target: str) -> bool:
+    """Whether a target is a server."""
+    return "://" in target
+
+
+def check_target(target: str) -> None:
+    """Refuse what cannot be checked, as far as that is known without loading it.
+
+    Raises:
+        RequestError, MissingFileError, ModelError: see the message.
+    """
+    if is_url(target):
+        if not re.match(r"https?://[^/\s]+", target):
+            raise RequestError(
+                f"{target!r} is no address of a server: give one like http://localhost:8000/v1"
+            )
+        return
+    path = Path(target)
+    if not path.exists() and (target.count("/") != 1 or target.startswith((".", "/", "~"))):
+        raise MissingFileError(
+            f"no target {target!r}: give a folder that exists, a Hub name, or the address of a server"
+        )
+    if path.exists() and not any((path / mark).is_file() for mark in MARKS):
+        entries = sorted(entry.name for entry in path.iterdir())[:8] if path.is_dir() else ["a file"]
+        raise ModelError(
+            f"{target} cannot be checked: it has no {' or '.join(MARKS)} (found: {', '.join(entries) or 'nothing'}); "
+            "write a folder with lastword export first"
+        )
+
+
+def check_request(
+    target: str, reference: str | Path | None = None, dtype: str | None = None, api_model: str | None = None
+) -> None:
+    """Refuse a check that cannot work, before anything is loaded.
+
+    Raises:
+        RequestError, MissingFileError, ModelError: see the message.
+    """
+    check_target(target)
+    if reference is not None:
+        if is_url(str(reference)):
+            raise RequestError(f"reference={str(reference)!r} is a server: give the folder of the model")
+        check_target(str(reference))
+    if dtype is not None and dtype not in BARS:
+        raise RequestError(unknown_name("dtype", dtype, BARS))
+    if api_model is not None and not is_url(target):
+        raise RequestError(f"api_model={api_model!r} is for a server, and {target} is none: leave it out")
