@@ -244,7 +244,7 @@ def _grouped(vectors: np.ndarray, texts: list[str], count: int | None) -> list[G
 def _described(name: str, model: Served, source: str) -> PageModel:
     card = Path(model_source(source.removeprefix("sentence-transformers:"))) / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace")[:_CARD_CHARACTERS] if card.is_file() else ""
-    common = {"name": name, "dim": model.dim, "prompts": list(model.prompts), "card": text}
+    common: dict[str, Any] = {"name": name, "dim": model.dim, "prompts": list(model.prompts), "card": text}
     if not isinstance(model, ServedDecoder):
         longest = getattr(model.encoder.model, "max_seq_length", None)
         limit = int(longest) if longest and math.isfinite(longest) else None
