@@ -82,8 +82,8 @@ def adapt(
     if endpoint:
         check_endpoint(endpoint)
     checked = (
-        "output", "model", "recipe", "text_column", "label_column", "sources", "max_texts", "groups", "map",
-        "group_column",
+        "output", "model", "recipe", "text_column", "label_column", "sources", "baselines", "max_texts", "groups",
+        "map", "group_column",
     )  # fmt: skip
     check_request(inputs, rewriting=bool(endpoint), **{name: settings[name] for name in checked})
     load_libraries(*options.TRAINING_LIBRARIES)
