@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow.parquet as pq
 import pytest
 
 from lastword.adaptation.request import SOURCES, pair_sources
-from lastword.adaptation.sources import shares
+from lastword.adaptation.sources import MIXTURE, PairMaker, shares
+from lastword.adaptation.texts import Part, Sample, write_sample
+from lastword.config import TrainConfig
+from lastword.embedding import Embedder
+from lastword.errors import TableError
+from lastword.files.run_folder import RunFolder
+from lastword.pairs.generating.engine import Answer, Prompt
+from tests.corpus.topical import TopicEncoder, topical_texts
+
+
+class Rewriter:
+    """A chat model that writes the words of a text in reverse order."""
+
+    def settings(self) -> dict[str, Any]:
+        return {"model": "reversing"}
+
+    def answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        return [Answer(" ".join(reversed(prompt.text.split()[-8:]))) for prompt in prompts]
+
+
+def maker(tmp_path: Path, texts: Sequence[str], rewritten: int = 30) -> PairMaker:
+    """A maker of pairs of these training texts."""
+    run = RunFolder(tmp_path / "out")
+    run.partial.mkdir()
+    training = Part(list(texts), [text.split()[1] for text in texts])
+    write_sample(Sample(training, Part([], []), Part([], []), len(texts)), run.partial / "sample")
+    return PairMaker(run, cast(Embedder, TopicEncoder()), Rewriter(), rewritten, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +70,38 @@ def test_the_command_line_knows_all_sources() -> None:
     from lastword.cli import adapt
 
     assert adapt.SOURCES == SOURCES
+
+
+def test_each_source_has_a_file_and_its_part_of_the_mixture(tmp_path: Path) -> None:
+    texts, _ = topical_texts(50)
+    made = maker(tmp_path, texts)
+    weights = {"crop": 1.0, "noise": 3.0, "neighbours": 1.0, "words": 1.0, "labels": 1.0, "generate": 1.0}
+    reports = {report.name: report for report in made.make(weights, TrainConfig(steps=10, batch_pairs=8))}
+    for name, report in reports.items():
+        file = made.folder / f"{name}.parquet"
+        assert report.pairs == (pq.read_metadata(file).num_rows if file.exists() else 0)
+        assert report.drawn <= report.pairs
+    assert reports["generate"].pairs == 30
+    assert (
+        sum(report.drawn for report in reports.values()) == pq.read_metadata(made.folder / MIXTURE).num_rows
+    )
+    assert reports["noise"].drawn > 2 * reports["labels"].drawn
+    sides = set(pq.read_table(made.folder / "neighbours.parquet")["positive"].to_pylist())
+    assert sides <= set(texts)
+
+
+def test_a_source_without_pairs_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    """Titles of four words have no two pieces."""
+    texts = [f"{n} b{n} c d" for n in range(300)]
+    made = maker(tmp_path, texts)
+    crop, noise = made.make({"crop": 1.0, "noise": 1.0}, TrainConfig(steps=10, batch_pairs=8))
+    assert (crop.pairs, crop.drawn) == (0, 0)
+    assert "too short for two pieces" in next(iter(crop.rejected))
+    assert noise.drawn == 300
+    assert ".partial" not in str(crop.rejected)
+
+
+def test_too_few_pairs_are_refused(tmp_path: Path) -> None:
+    made = maker(tmp_path, [f"{n} b{n}" for n in range(200)])
+    with pytest.raises(TableError, match=r"0 pairs in all: adapting needs at least 50 \(crop: .*too short"):
+        made.make({"crop": 1.0}, TrainConfig())

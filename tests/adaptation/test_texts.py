@@ -10,7 +10,7 @@ import pytest
 
 from lastword.adaptation.request import Request, check_request
 from lastword.adaptation.texts import Sample, draw_sample, read_sample, write_sample
-from lastword.errors import TableError
+from lastword.errors import RequestError, TableError
 
 
 def request(
@@ -77,3 +77,24 @@ def test_scored_texts_have_labels_and_the_others_are_trained_on(tmp_path: Path) 
 def test_too_little_is_refused(tmp_path: Path, columns: dict[str, list[object]], message: str) -> None:
     with pytest.raises(TableError, match=message):
         draw_sample(request(tmp_path, "topic" if "topic" in columns else None, **columns), 0)
+
+
+def test_more_groups_than_different_texts_are_refused_before_training(tmp_path: Path) -> None:
+    """The rows are enough, but the texts repeat."""
+    file = tmp_path / "texts.parquet"
+    pq.write_table(pa.table({"text": [f"text number {n % 300}" for n in range(900)]}), file)
+    checked = check_request(file, tmp_path / "out", groups=400, map="pca")
+    with pytest.raises(RequestError, match=r"groups=400: .* has 300 different texts; give 2 … 300"):
+        draw_sample(checked, 0)
+
+
+def test_a_huge_text_is_shortened(tmp_path: Path) -> None:
+    texts = ["word " * 10**6, *(f"text number {n}" for n in range(300))]
+    assert max(map(len, draw_sample(request(tmp_path, text=texts), 0).texts)) == 10_000
+
+
+def test_rows_without_a_text_are_left_out(tmp_path: Path) -> None:
+    texts = [None if n % 3 == 0 else "" if n % 3 == 1 else f"text {n}" for n in range(900)]
+    sample = draw_sample(request(tmp_path, text=texts), 0)
+    assert len(sample.texts) == 300
+    assert sample.rows == 900

@@ -100,14 +100,14 @@ def adapt_corpus(
     started, output = time.monotonic(), Path(output)
     request = check_request(
         inputs, output, model=model, recipe=recipe, text_column=text_column, label_column=label_column,
-        sources=sources, rewriting=rewriter is not None, max_texts=max_texts, groups=groups, map=map,
-        group_column=group_column,
+        sources=sources, rewriting=rewriter is not None, baselines=baselines, max_texts=max_texts, groups=groups,
+        map=map, group_column=group_column,
     )  # fmt: skip
     run = RunFolder(output, "adaptation", resume, overwrite, evidence="sample/*")
     run.check()
     loading = {"dtype": dtype, "device": device}
     for name in baselines:  # a missing one is noticed before the work begins
-        load_encoder(name)
+        load_encoder(name, device=device)
     settings = {
         **request.settings, "text_column": text_column, "label_column": label_column, "sources": request.sources,
         "baselines": list(baselines), "max_texts": max_texts, "rewritten": rewritten, "seed": seed,
@@ -127,7 +127,7 @@ def adapt_corpus(
                 )
             result = dataclasses.replace(result, seconds=time.monotonic() - started)
             write_json(work.finished / RESULT, result.to_dict())
-            write_page(work.finished / REPORT, render(result))
+            write_page(work.finished / REPORT, render(result, map_written=map != "none"))
             run.finish(work.finished)
         finally:
             if not run.interrupted:
@@ -258,7 +258,7 @@ class _Adaptation:
             ("adapted", config.model, str(chosen), partial(load, self.trained)),
             ("unadapted", config.model, str(chosen), partial(load, config.model, **vars(chosen))),
             ("tfidf", "TF-IDF", "", partial(TfidfEncoder().fit, sample.texts)),
-            *(("other", name, "", partial(load_encoder, name)) for name in baselines),
+            *(("other", name, "", partial(load_encoder, name, device=self.loading["device"])) for name in baselines),
         ]  # fmt: skip
         if best != chosen:
             before = partial(load, config.model, **vars(best))

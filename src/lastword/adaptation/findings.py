@@ -53,8 +53,13 @@ def findings(result: AdaptResult) -> list[Finding]:
 def verdict(result: AdaptResult) -> str:
     """Whether adapting helped, in a sentence."""
     texts = _HELPED if result.label_column else _HELPED_WITHOUT_LABELS
-    kept = "" if result.kept == "adapted" else " The model before training was kept."
-    return texts[result.gain.verdict] + kept
+    sentence = texts[result.gain.verdict]
+    if result.kept == "unadapted":
+        sentence += " The model before training was kept."
+    ahead = [finding.title for finding in findings(result)[1:] if finding.difference.verdict == "worse"]
+    if ahead and result.label_column:
+        sentence += f" Better on it: {', '.join(title.removeprefix('against ') for title in ahead)}."
+    return sentence
 
 
 def certainty(result: AdaptResult) -> list[str]:

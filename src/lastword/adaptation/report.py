@@ -28,6 +28,14 @@ _STYLE = """
 .sure { margin-top: 24px; max-width: 46em; } .sure li { margin: 4px 0; }
 .plain td, .plain th { vertical-align: top; border-bottom: 1px solid var(--line); padding-right: 16px; }
 .plain td.figure, .plain th.figure { width: 5.5em; } .plain p { font-size: 14px; overflow-wrap: anywhere; }
+a { color: var(--accent); }
+@media (max-width: 640px) {
+  .plain tr { display: flex; flex-wrap: wrap; gap: 0 14px; border-bottom: 1px solid var(--line); padding: 6px 0; }
+  .plain td, .plain td.figure { border: none; padding: 0; width: auto; }
+  .plain td:first-child { flex: 1; font-weight: 600; }
+  .plain td:last-child:not(.figure) { flex-basis: 100%; color: var(--muted); font-size: 14px; }
+  .plain thead { display: none; }
+}
 """
 
 
@@ -183,7 +191,8 @@ def _choice(choice: Choice) -> Markup:
     rows = [(name, percent(value)) for name, value in list(choice.scores.items())[:_SHOWN_SETTINGS]]
     text = tag("p", f"Chosen: {choice.chosen}. {reason}", class_="note")
     table = _table(("Template, pooling and layer, before training", title), rows)
-    return section("choice", "Template, pooling and layer", text, table)
+    folded = tag("details", tag("summary", f"The best {len(rows)} of {len(choice.scores)} settings"), table)
+    return section("choice", "Template, pooling and layer", text, folded)
 
 
 def _training(losses: Sequence[float], selection: Selection) -> Markup:

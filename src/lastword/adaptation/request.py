@@ -33,6 +33,7 @@ class Request:
         label_column: column of labels; None without.
         sources: source of pairs → its weight in the mixture.
         max_texts: distinct texts of the sample.
+        groups: number of groups that is asked for; None chooses it.
     """
 
     corpus: Corpus
@@ -40,6 +41,7 @@ class Request:
     label_column: str | None
     sources: dict[str, float]
     max_texts: int
+    groups: int | None
 
     @property
     def config(self) -> TrainConfig:
@@ -57,6 +59,7 @@ def check_request(
     label_column: str | None = None,
     sources: Mapping[str, float] | Sequence[str] | None = None,
     rewriting: bool = False,
+    baselines: Sequence[str] = (),
     max_texts: int = 10_000,
     groups: int | None = None,
     map: str = "umap",
@@ -79,6 +82,8 @@ def check_request(
     if label_column is not None and label_column == text_column:
         raise RequestError(f"texts and labels are both in column {text_column!r}: give two columns")
     weights = pair_sources(sources, labelled=label_column is not None, rewriting=rewriting)
+    if "tfidf" in baselines:
+        raise RequestError("baselines: TF-IDF is always compared with: leave 'tfidf' out")
     if max_texts < LEAST_TEXTS:
         raise RequestError(f"max_texts={max_texts}: give {LEAST_TEXTS} or more")
     corpus = cluster.check_request(
@@ -87,7 +92,7 @@ def check_request(
     )  # fmt: skip
     if not isinstance(corpus, Corpus):
         raise RequestError(f"{corpus.folder} is a store of vectors: give the files with its texts")
-    return Request(corpus, settings, label_column, weights, max_texts)
+    return Request(corpus, settings, label_column, weights, max_texts, groups)
 
 
 def training_settings(model: str | Path | None, recipe: str | Path | None) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class PairMaker:
             )
         except (TableError, RequestError) as error:
             info(f"no pairs by {name}: {error}")
-            return {str(error).removeprefix(f"{self.folder}/"): 0}
+            return {str(error).removeprefix(f"{self._texts(name)}: "): 0}
         return result.rejected
 
     def _texts(self, name: str) -> Path:

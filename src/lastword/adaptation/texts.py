@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lastword.adaptation.request import LEAST_TEXTS, Request
 from lastword.console import progress
-from lastword.errors import TableError
+from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import replace
 from lastword.files.tables import usable_label
 
@@ -74,6 +74,7 @@ def draw_sample(request: Request, seed: int) -> Sample:
 
     Raises:
         TableError: too few distinct texts or labels.
+        RequestError: more groups than distinct texts.
     """
     labelled, others = (_Reservoir(request.max_texts, seed) for _ in range(2))
     rows = 0
@@ -91,6 +92,10 @@ def draw_sample(request: Request, seed: int) -> Sample:
     name = _name(request)
     if (total := len(scored) + len(rest)) < LEAST_TEXTS:
         raise TableError(f"{name} has {total} different texts: adapting needs at least {LEAST_TEXTS}")
+    if total < request.max_texts and request.groups and request.groups > total:
+        raise RequestError(
+            f"groups={request.groups}: {name} has {total:,} different texts; give 2 … {total:,}"
+        )
     if request.label_column:
         _require_labels(scored, request.label_column, name)
     test = min(len(scored) // _TEST_SHARE, _MOST_TEST)

@@ -77,13 +77,13 @@ def adapt(
     """
     from lastword.adaptation.request import check_request
 
-    settings["sources"] = _weights(sources)
+    settings["sources"] = read_weights(sources)
     fields = request_fields(request)
     if endpoint:
         check_endpoint(endpoint)
     checked = (
-        "output", "model", "recipe", "text_column", "label_column", "sources", "max_texts", "groups", "map",
-        "group_column",
+        "output", "model", "recipe", "text_column", "label_column", "sources", "baselines", "max_texts", "groups",
+        "map", "group_column",
     )  # fmt: skip
     check_request(inputs, rewriting=bool(endpoint), **{name: settings[name] for name in checked})
     load_libraries(*options.TRAINING_LIBRARIES)
@@ -99,8 +99,8 @@ def adapt(
     print_result(adapt_corpus(inputs, rewriter=rewriter, **settings), as_json, summary)
 
 
-def _weights(text: str | None) -> dict[str, float] | None:
-    """`crop,neighbours=2` as source → weight."""
+def read_weights(text: str | None) -> dict[str, float] | None:
+    """`crop,neighbours=2` as source → weight; None is None."""
     if text is None:
         return None
     weights: dict[str, float] = {}
