@@ -101,7 +101,7 @@ class EmbeddingRequest(BaseModel):
             return [self.input]
         if isinstance(self.input[0], int):
             return [self.input]
-        return self.input  # type: ignore[return-value]
+        return self.input
 
 
 class Embedding(BaseModel):
