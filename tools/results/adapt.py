@@ -67,7 +67,8 @@ def main() -> None:
             for way in given.ways.split(","):
                 content["runs"][f"{corpus} {model} {way}"] = measured(corpus, model, way, given)
                 content["label_free"] = label_free(content["runs"])
-                given.output.write_text(json.dumps(content, indent=1) + "\n")
+                text = json.dumps(content, indent=1) + "\n"
+                given.output.write_text(text.replace(str(minilm()), PEER))
 
 
 def measured(corpus: str, model: str, way: str, given: argparse.Namespace) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def measured(corpus: str, model: str, way: str, given: argparse.Namespace) -> di
     }
     summary["selection"] = {name: plain["selection"][name] for name in ("step", "scores")}
     summary["models"] = [
-        {"kind": row.kind, "name": PEER if row.kind == "other" else row.name, "setting": row.setting}
+        {"kind": row.kind, "name": row.name, "setting": row.setting}
         | {name: round(100 * score.value, 1) for name, score in row.scores.items()}
         for row in result.models
     ]
