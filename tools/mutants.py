@@ -54,7 +54,7 @@ TESTS = {
     "lastword.embedding.adapters": "test_adapters test_merged_adapters",
     "lastword.embedding.backbone": "test_backbone forward/test_paths",
     "lastword.embedding.device": "test_device test_backbone",
-    "lastword.embedding.embedder": "test_embedder test_prompts test_stream",
+    "lastword.embedding.embedder": "test_embedder test_prompts test_stream test_grid",
     "lastword.embedding.encoding": "test_encoding test_stream",
     "lastword.embedding.forward.float32": "forward/test_paths test_backbone",
     "lastword.embedding.forward.path": "forward/test_paths",
