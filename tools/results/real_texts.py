@@ -23,6 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from passages import source_pairs, write_mixture
+
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
 from lastword.config import read_recipe
@@ -52,6 +54,13 @@ ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """Recipe → settings without training."""
+ALL = {"rewritings": 3600}
+PASSAGES = ALL | {
+    f"{method}_{name}": 600 for name in ("wiki", "arxiv") for method in ("crop", "key", "first")
+}
+"""Pairs that SmolLM2 is trained on: the bundled ones, and pieces of public documents, see passages.py."""
+LONG: dict[str, Any] = {"steps": 90, "batch_pairs": 96, "learning_rate": 6e-4}
+"""Settings for them that the recipe `small`, which has the bundled pairs alone, has not; chosen by recipe_small.py."""
 PEER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -85,7 +94,11 @@ def adapt(work: Path, recipe: str, seed: int) -> Path:
         scorer = (
             bundled_development() if recipe == "mini" else None
         )  # None: by pairs held out, which is cheaper
-        train(out, scorer=scorer, resume=True, trackers="none", **{**read_recipe(recipe), "seed": seed})
+        settings = read_recipe(recipe)
+        if recipe == "small":
+            sources = source_pairs(data_folder())
+            settings |= LONG | {"pairs": write_mixture(work / "pairs", sources, PASSAGES)}
+        train(out, scorer=scorer, resume=True, trackers="none", **{**settings, "seed": seed})
     return out
 
 

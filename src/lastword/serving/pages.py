@@ -22,7 +22,7 @@ from lastword.errors import LastwordError
 from lastword.explanation.attention import token_attention
 from lastword.geometry import unit
 from lastword.serving.app import Service, allowed, errors, json_body
-from lastword.serving.messages import RefusedError, Text, parse
+from lastword.serving.messages import RefusedError, Text, WholeNumber, parse
 from lastword.serving.models import Row, Served, ServedDecoder, shortened
 
 _MOST_TEXTS = 300
@@ -49,14 +49,14 @@ class _Setting(BaseModel):
 
     model: StrictStr
     template: Annotated[str, Field(max_length=2000)] | None = None
-    layer: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    layer: Annotated[WholeNumber, Field(ge=0, le=10_000)] | None = None
 
 
 class ExploreRequest(_Setting):
     """Texts to compare with each other."""
 
     texts: Annotated[list[Text], Field(min_length=2, max_length=_MOST_TEXTS)]
-    groups: Annotated[int, Field(ge=1, le=50)] | None = None
+    groups: Annotated[WholeNumber, Field(ge=1, le=50)] | None = None
 
 
 class AttentionRequest(_Setting):
@@ -137,7 +137,7 @@ def add_page(app: FastAPI, service: Service, sources: dict[str, str]) -> None:
         "/page/explore",
         response_model=Explored,
         responses=computed,
-        openapi_extra=json_body(ExploreRequest),
+        openapi_extra=json_body(ExploreRequest, service),
         **guarded,
     )
     async def explore(request: Request) -> Response:
@@ -148,7 +148,7 @@ def add_page(app: FastAPI, service: Service, sources: dict[str, str]) -> None:
         "/page/attention",
         response_model=list[TokenWeight],
         responses=computed,
-        openapi_extra=json_body(AttentionRequest),
+        openapi_extra=json_body(AttentionRequest, service),
         **guarded,
     )
     async def attention(request: Request) -> Response:
