@@ -37,6 +37,7 @@ VALID = {
     "pairs crop": ["texts.csv", "--output", "x.csv"],
     "pairs labels": ["texts.csv", "--output", "x.csv"],
     "pairs import": ["pairs.csv", "--output", "x.csv"],
+    "pairs neighbours": ["texts.csv", "--output", "x.csv"],
     "pairs dropout": ["texts.csv", "--output", "x.csv"],
     "pairs check": ["pairs.csv", "--evaluation", "more.csv", "--evaluation-column", "anchor"],
     "pairs mine": ["pairs.csv", "--output", "x.csv"],
