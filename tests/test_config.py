@@ -96,9 +96,10 @@ def test_values_of_the_wrong_type(refused: Refused, name: str, value: Any, messa
 
 
 def test_integers_serve_where_a_float_is_asked_for() -> None:
-    alpha = train_config({"alpha": 16}).alpha
-    assert alpha == 16.0
-    assert isinstance(alpha, float)
+    config = train_config({"alpha": 16, "graph_gib": 2})
+    for value, expected in ((config.alpha, 16.0), (config.graph_gib, 2.0)):
+        assert value == expected
+        assert isinstance(value, float)
 
 
 @pytest.mark.parametrize("given", ["a.csv, b.csv,", ["a.csv", "b.csv"], ("a.csv", "b.csv")])

@@ -54,7 +54,7 @@ TESTS = {
     "lastword.embedding.adapters": "test_adapters test_merged_adapters",
     "lastword.embedding.backbone": "test_backbone forward/test_paths",
     "lastword.embedding.device": "test_device test_backbone",
-    "lastword.embedding.embedder": "test_embedder test_prompts test_stream",
+    "lastword.embedding.embedder": "test_embedder test_prompts test_stream test_grid",
     "lastword.embedding.encoding": "test_encoding test_stream",
     "lastword.embedding.forward.float32": "forward/test_paths test_backbone",
     "lastword.embedding.forward.path": "forward/test_paths",
@@ -62,13 +62,13 @@ TESTS = {
     "lastword.embedding.forward.tree": "forward/test_paths test_grid",
     "lastword.embedding.forward.fused.proof": "forward/fused/test_proof forward/test_paths",
     "lastword.embedding.forward.fused.*": "forward/fused/test_fused forward/fused/test_proof",
-    "lastword.embedding.loading": "test_embedder test_backbone",
+    "lastword.embedding.loading": "test_loading test_backbone",
     "lastword.embedding.tokenizer": "test_tokenizer test_tokens test_template",
     "lastword.embedding.vocabulary": "../explanation/test_nearest_words",
     "lastword.training.adapter": "test_targets test_wiring",
     "lastword.training.loop": "test_loop test_objectives test_wiring test_train",
     "lastword.training.plan": "test_plan test_limits test_wiring",
-    "lastword.training.run": "test_wiring test_inputs",
+    "lastword.training.run": "test_run test_wiring test_inputs",
 }
 """Test files of a module, in the folder of its package; not listed are those of the module's own name."""
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from lastword.adaptation.adapt import adapt_corpus
+    from lastword.adaptation.result import AdaptResult
     from lastword.cache import CachedEncoder, VectorCache
     from lastword.config import TrainConfig
     from lastword.corpus.cluster import cluster_corpus
@@ -46,18 +48,18 @@ if TYPE_CHECKING:
     from lastword.uncertainty import Difference, Score, compare
 
 __all__ = [
-    "POOLINGS", "TEMPLATES", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult", "Comparison",
-    "DemoResult",
-    "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation", "Explanation",
-    "ExportResult", "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling",
-    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "TableFile",
-    "TaskScore", "Template", "TrainConfig", "TrainResult", "VectorCache", "__version__", "benchmark",
-    "check", "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate",
-    "explain", "export", "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search",
-    "serve", "sweep", "train",
+    "POOLINGS", "TEMPLATES", "AdaptResult", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult",
+    "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec",
+    "Evaluation", "Explanation", "ExportResult", "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling",
+    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "TableFile", "TaskScore", "Template",
+    "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark", "check", "check_pairs",
+    "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain", "export", "make_pairs",
+    "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
+    "adaptation.adapt": ("adapt_corpus",),
+    "adaptation.result": ("AdaptResult",),
     "cache": ("CachedEncoder", "VectorCache"),
     "config": ("TrainConfig",),
     "corpus.cluster": ("cluster_corpus",),

@@ -169,9 +169,9 @@ def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
         if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
             raise RequestError(f"{source}: {key} = {value!r}: give a list of strings")
         return tuple(part.strip() for part in parts if part.strip())
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
     allowed = typing.get_args(kind) or (kind,)
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     if not isinstance(value, allowed) or isinstance(value, bool):
         names = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
         raise RequestError(f"{source}: {key} = {value!r}: it must be {names}")

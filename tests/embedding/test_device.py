@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from lastword.embedding import device
-from lastword.embedding.device import preferred_device, preferred_dtype, torch_device, torch_dtype
+from lastword.embedding.device import (
+    attention_kernels,
+    preferred_device,
+    preferred_dtype,
+    torch_device,
+    torch_dtype,
+)
 from lastword.errors import RequestError
 
 CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
@@ -63,3 +69,14 @@ def test_bfloat16_on_a_processor_that_is_faster_with_it(
     assert preferred_dtype(chosen) == expected
     assert torch_dtype("float32", chosen) == torch.float32
     assert torch_dtype(None, chosen) == expected
+
+
+@pytest.mark.parametrize(("chosen", "cudnn"), [(CUDA, False), (CPU, True)])
+def test_attention_of_cudnn_is_left_out_on_a_gpu(chosen: torch.device, cudnn: bool) -> None:
+    backends = torch.backends.cuda
+    with attention_kernels(chosen):
+        assert backends.cudnn_sdp_enabled() is cudnn
+        assert backends.flash_sdp_enabled()
+        assert backends.mem_efficient_sdp_enabled()
+        assert backends.math_sdp_enabled()
+    assert backends.cudnn_sdp_enabled()

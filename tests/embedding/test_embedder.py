@@ -7,13 +7,21 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from lastword.embedding import POOLINGS, Embedder, Template
+from lastword.embedding import POOLINGS, Embedder, EmbedderSpec, Template
+from lastword.embedding import folder as folders
+from lastword.embedding.card import Provenance
+from lastword.embedding.embedder import _warn_of_special_tokens
+from lastword.embedding.folder import write_description
+from lastword.embedding.pipeline import Pipeline
+from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import ModelError, RequestError, TemplateError
 from lastword.geometry import unit
 
@@ -252,3 +260,111 @@ def test_encoder_is_refused(load: Load, bert_folder: Path) -> None:
 def test_replacing_the_template_keeps_its_policies(load: Load) -> None:
     template = replace(Template.parse("ccw"), eos=True)
     assert load(template=template).pipeline.compiled.suffix_ids[-1] == load().pipeline.tokenizer.eos_id
+
+
+def test_a_revision_is_in_the_provenance(load: Load, llama_folder: Path) -> None:
+    assert load(revision="v1").provenance == Provenance(str(llama_folder), "v1")
+
+
+@pytest.mark.parametrize(
+    "verb", ["encode", "encode_query", "encode_stream", "encode_poolings", "encode_grid"]
+)
+def test_batches_are_as_small_as_asked_for(verb: str, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = load(pooling="lasttoken")
+    sizes: list[int | None] = []
+
+    def size(self: Pipeline, requested: int | None) -> int:
+        sizes.append(requested)
+        return 99
+
+    monkeypatch.setattr(Pipeline, "batch_tokens", size)
+    arguments = {"encode_poolings": [["mean"]], "encode_grid": [["ccw"]]}.get(verb, [])
+    list(getattr(embedder, verb)(["a", "b"], *arguments, batch_tokens=7))
+    assert set(sizes) == {7}
+
+
+def test_a_prompt_is_put_before_a_single_text_too(load: Load) -> None:
+    embedder = load(prompts={"query": "question: "})
+    vector = embedder.encode("a car", prompt_name="query")
+    np.testing.assert_allclose(vector, embedder.encode("question: a car"), atol=1e-6)
+    assert np.abs(vector - embedder.encode("a car")).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "spec", "warned"),
+    [
+        ([1], [], {}, False),
+        ([1], [2], {}, True),
+        ([1], [2], {"pooling": "eos"}, False),
+        ([1], [2], {"template": Template("x", "", "", eos=True)}, False),
+        ([7], [], {}, True),
+        ([], [3], {"pooling": "eos"}, True),
+        ([], [], {"pooling": "eos"}, False),
+    ],
+)
+def test_special_tokens_that_the_tokenizer_alone_would_add_are_named(
+    before: list[int], after: list[int], spec: dict[str, object], warned: bool, said: list[str]
+) -> None:
+    hf = SimpleNamespace(convert_ids_to_tokens=lambda ids: [f"<{i}>" for i in ids])
+    tokenizer: Any = SimpleNamespace(added_ids=(before, after), bos_id=1, eos_id=2, hf=hf)
+    _warn_of_special_tokens(tokenizer, EmbedderSpec().changed(**spec), "model")
+    tokens = " … ".join(f"<{i}>" for i in before + after)
+    expected = f"model: its tokenizer puts {tokens} around a text; template 'none' does not"
+    assert said == ([expected] if warned else [])
+
+
+def test_layers_after_the_pooled_one_are_cut(load: Load) -> None:
+    embedder = load(template="ccw", pooling="lasttoken", layer=1)
+    expected = embedder.encode(SOME)
+    assert load().cut().backbone.layers == 2, "nothing to cut"
+    cut = embedder.cut()
+    assert (cut.backbone.layers, len(cut.backbone.model.layers), cut.backbone.path) == (1, 1, "fused")
+    assert cut.spec == replace(embedder.spec, layer=None)
+    assert (cut.name, cut.backbone.quantize) == (embedder.name, None)
+    assert cut.provenance is embedder.provenance
+    np.testing.assert_allclose(cut.encode(SOME), expected, atol=1e-5)
+    plain = load(layer=1, fused=False).cut()
+    assert (plain.backbone.fused, plain.backbone.layers) == (None, 1)
+
+
+def test_an_adapter_has_an_embedder_of_its_own_over_the_same_weights(
+    load: Load, llama_folder: Path, tmp_path: Path
+) -> None:
+    embedder = load()
+    settings = {"base_model_name_or_path": str(llama_folder)}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    other = embedder.with_adapter(tmp_path, template="ccw", pooling="lasttoken")
+    expected = embedder.variant(template="ccw", pooling="lasttoken")
+    assert other.spec == expected.spec
+    assert other.backbone.model is embedder.backbone.model
+    assert (other.name, embedder.name) == (str(tmp_path), str(llama_folder))
+    np.testing.assert_allclose(other.encode(SOME), expected.encode(SOME), atol=1e-6)
+
+
+def test_an_adapter_embeds_as_its_folder_says(load: Load, tmp_path: Path) -> None:
+    """A tokenizer that leaves outer white space is stored so, too."""
+    embedder = load()
+    tokenizer = TextTokenizer.load(embedder.name, strip=False)
+    spec = EmbedderSpec().changed(template="sum", max_tokens=60)
+    provenance = Provenance("the base model")
+    write_description(Pipeline(embedder.backbone, tokenizer, spec), provenance, tmp_path)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": embedder.name}))
+    other = embedder.with_adapter(tmp_path)
+    assert (other.spec, other.provenance) == (spec, provenance)
+    assert other.pipeline.tokenizer.text_ids([" a car "]) == tokenizer.text_ids([" a car "])
+    assert tokenizer.text_ids([" a car "]) != embedder.pipeline.tokenizer.text_ids([" a car "])
+    assert embedder.with_adapter(tmp_path, template="ccw").spec.template.name == "ccw"
+
+
+def test_the_model_itself_is_uploaded(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = load()
+    seen: list[Any] = []
+
+    def push(*arguments: Any, **settings: Any) -> str:
+        seen.extend([*arguments, settings])
+        return "address"
+
+    monkeypatch.setattr(folders, "push", push)
+    assert embedder.push_to_hub("someone/model", private=True, token="secret") == "address"
+    settings = {"private": True, "token": "secret"}
+    assert seen == [embedder.pipeline, embedder.provenance, "someone/model", embedder.encode, settings]

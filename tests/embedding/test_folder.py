@@ -17,6 +17,10 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from lastword.embedding import POOLINGS, Embedder
+from lastword.embedding import folder as folder_module
+from lastword.embedding.card import Provenance
+from lastword.embedding.folder import Stored, read, require_savable, write_description
+from lastword.embedding.standard import StandardFolder
 from lastword.errors import ExistingOutputError, ModelError, ParityError, RequestError
 
 Load = Callable[..., Embedder]
@@ -38,6 +42,14 @@ def saved(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return embedder.save(tmp_path_factory.mktemp("saved") / "model")
 
 
+@pytest.fixture
+def described(embedder: Embedder, tmp_path: Path) -> Path:
+    """All of the folder but weights and golden vectors."""
+    (tmp_path / "described").mkdir()
+    write_description(embedder.pipeline, embedder.provenance, tmp_path / "described")
+    return tmp_path / "described"
+
+
 def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -47,9 +59,9 @@ def test_files(saved: Path) -> None:
     assert [path.name for path in saved.parent.iterdir()] == ["model"]
 
 
-def test_lastword_json(saved: Path, embedder: Embedder, llama_folder: Path) -> None:
+def test_lastword_json(described: Path, embedder: Embedder, llama_folder: Path) -> None:
     packages = ["torch", "transformers", "tokenizers", "peft", "sentence-transformers"]
-    assert _json(saved / "lastword.json") == {
+    assert _json(described / "lastword.json") == {
         "lastword": importlib.metadata.version("lastword"),
         "template": {
             "name": "ccw",
@@ -79,10 +91,12 @@ def test_lastword_json(saved: Path, embedder: Embedder, llama_folder: Path) -> N
     }
 
 
-def test_modules_in_both_spellings(saved: Path) -> None:
-    kinds = [(module["path"], module["type"].rpartition(".")[2]) for module in _json(saved / "modules.json")]
+def test_modules_in_both_spellings(described: Path) -> None:
+    kinds = [
+        (module["path"], module["type"].rpartition(".")[2]) for module in _json(described / "modules.json")
+    ]
     assert kinds == [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
-    pooling = _json(saved / "1_Pooling" / "config.json")
+    pooling = _json(described / "1_Pooling" / "config.json")
     assert pooling["pooling_mode"] == "lasttoken"
     assert pooling["embedding_dimension"] == pooling["word_embedding_dimension"] == 32
     flags = {name: value for name, value in pooling.items() if isinstance(value, bool)}
@@ -90,11 +104,11 @@ def test_modules_in_both_spellings(saved: Path) -> None:
     assert flags.pop("pooling_mode_lasttoken") is True
     assert not any(flags.values())
     assert {"pooling_mode_cls_token", "pooling_mode_mean_tokens"} < set(flags)
-    assert _json(saved / "sentence_bert_config.json") == {"max_seq_length": 127, "do_lower_case": False}
+    assert _json(described / "sentence_bert_config.json") == {"max_seq_length": 127, "do_lower_case": False}
 
 
-def test_tokenizer_settings(saved: Path) -> None:
-    assert _json(saved / "tokenizer_config.json") == {
+def test_tokenizer_settings(described: Path) -> None:
+    assert _json(described / "tokenizer_config.json") == {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": 127,
         "padding_side": "right",
@@ -106,15 +120,105 @@ def test_tokenizer_settings(saved: Path) -> None:
     }
 
 
+def test_the_template_is_two_special_tokens_of_the_post_processor(
+    described: Path, embedder: Embedder
+) -> None:
+    special = _json(described / "tokenizer.json")["post_processor"]["special_tokens"]
+    assert {name: token["ids"] for name, token in special.items()} == {
+        "<template_prefix>": list(embedder.pipeline.compiled.prefix_ids),
+        "<template_suffix>": list(embedder.pipeline.compiled.suffix_ids),
+    }
+
+
+def test_what_is_read_is_what_was_written(described: Path, embedder: Embedder) -> None:
+    spec = embedder.spec.changed(max_tokens=127)
+    assert read(described) == Stored(spec, embedder.provenance)
+
+
+def test_a_folder_of_sentence_transformers_is_read_at_its_revision(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_standard(name: str, revision: str | None = None) -> StandardFolder | None:
+        return (
+            StandardFolder(embedder.spec, {"pooling": "reason"})
+            if (name, revision) == ("a/b", "v1")
+            else None
+        )
+
+    monkeypatch.setattr(folder_module, "stored_file", lambda *_: None)
+    monkeypatch.setattr(folder_module, "read_standard", read_standard)
+    assert read("a/b", "v1") == Stored(embedder.spec, Provenance("a/b", "v1"), {"pooling": "reason"})
+    assert read("a/b") is None
+
+
+def test_what_no_argument_replaces_is_refused(embedder: Embedder, refused: Refused) -> None:
+    stored = Stored(embedder.spec, embedder.provenance, {"pooling": "it sums", "": "it has a dense layer"})
+    begin = "model is a sentence-transformers model that lastword cannot reproduce: "
+    end = "name it sentence-transformers:model where that is allowed"
+    assert refused(ModelError, stored.require_supported, "model", {"pooling": None}) == (
+        f"{begin}it sums; pass pooling=… to replace that, or {end}"
+    )
+    assert refused(ModelError, stored.require_supported, "model", {"pooling": "mean"}) == (
+        f"{begin}it has a dense layer; {end}"
+    )
+
+
+def test_what_a_folder_cannot_express_is_refused_before_a_training_run(
+    embedder: Embedder, load: Load, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = refused(RequestError, require_savable, load(norm="pre").pipeline)
+    assert message == "a standard model folder cannot express norm='pre'; use norm='post'"
+    seen = []
+
+    def compare(folder: Path, pipeline: object) -> None:
+        seen.append(({path.name for path in folder.iterdir()}, pipeline))
+
+    monkeypatch.setattr(folder_module, "require_equal_ids", compare)
+    require_savable(embedder.pipeline)
+    assert seen == [({"config.json", "tokenizer.json", "tokenizer_config.json"}, embedder.pipeline)]
+
+
+def test_a_model_is_written_and_then_uploaded(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+
+    class Hub:
+        def __init__(self, token: str | None) -> None:
+            calls.append(token)
+
+        def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
+            calls.append((repo_id, private, exist_ok))
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> Path:
+            calls.append((repo_id, folder_path.name, commit_message))
+            return Path("address")
+
+    def write(*arguments: Any, **settings: Any) -> Path:
+        pipeline, provenance, folder, encode = arguments
+        assert (pipeline, provenance, encode) == (embedder.pipeline, embedder.provenance, embedder.encode)
+        calls.append(settings)
+        assert folder.parent.is_dir()
+        return Path(folder)
+
+    monkeypatch.setattr(folder_module, "HfApi", Hub)
+    monkeypatch.setattr(folder_module, "write", write)
+    assert embedder.push_to_hub("someone/model", private=True, token="secret") == "address"
+    assert calls == [
+        "secret",
+        ("someone/model", True, True),
+        {"overwrite": False, "dtype": "float32"},
+        ("someone/model", "model", "Add lastword embedding model"),
+    ]
+
+
 @pytest.mark.parametrize("reader", ["tokenizers", "transformers"])
-def test_truncation_keeps_the_template(saved: Path, embedder: Embedder, reader: str) -> None:
+def test_truncation_keeps_the_template(described: Path, embedder: Embedder, reader: str) -> None:
     long = "goes on and on, " * 100
     if reader == "tokenizers":
-        backend = Tokenizer.from_file(str(saved / "tokenizer.json"))
+        backend = Tokenizer.from_file(str(described / "tokenizer.json"))
         backend.enable_truncation(max_length=24)
         ids = backend.encode(long).ids
     else:
-        ids = AutoTokenizer.from_pretrained(saved)(long, truncation=True, max_length=24)["input_ids"]
+        ids = AutoTokenizer.from_pretrained(described)(long, truncation=True, max_length=24)["input_ids"]
     prefix, suffix = embedder.pipeline.compiled.prefix_ids, embedder.pipeline.compiled.suffix_ids
     text = embedder.pipeline.tokenizer.text_ids([long])[0]
     assert ids == [*prefix, *text[: 24 - len(prefix) - len(suffix)], *suffix]
@@ -127,8 +231,8 @@ def test_writing_says_nothing_about_its_own_texts(
     assert said == []
 
 
-def test_card(saved: Path) -> None:
-    card = (saved / "README.md").read_text(encoding="utf-8")
+def test_card(described: Path) -> None:
+    card = (described / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: sentence-transformers\n")
     assert '`This sentence: "{text}" belongs to the following cluster:`' in card
     assert "# tiny-llama, embedding" in card

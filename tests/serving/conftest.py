@@ -18,6 +18,7 @@ from lastword.distillation.distill import save_static
 from lastword.distillation.tokens import train_tokenizer
 from lastword.serving.app import Service, create_app
 from lastword.serving.models import Served, load_models
+from lastword.serving.pages import add_page
 from lastword.serving.settings import ServerSettings, bound_socket, listen
 
 WORDS = "a man is driving a car and the river was low while she sold the house"
@@ -45,12 +46,13 @@ class Running:
 
 
 @contextmanager
-def running(service: Service) -> Iterator[Running]:
+def running(service: Service, sources: dict[str, str] | None = None) -> Iterator[Running]:
     with bound_socket("127.0.0.1", 0, 10) as bound:
         listen(bound)
-        config = uvicorn.Config(
-            create_app(service), log_config=None, access_log=False, timeout_graceful_shutdown=10
-        )
+        app = create_app(service)
+        if sources:
+            add_page(app, service, sources)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         port = bound.getsockname()[1]
@@ -81,19 +83,23 @@ def embedder_folder(load: Callable[..., Any], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def models(embedder_folder: Path, static_folder: Path, sentence_folder: Path) -> dict[str, Served]:
-    named = {
+def sources(embedder_folder: Path, static_folder: Path, sentence_folder: Path) -> dict[str, str]:
+    return {
         "adapted": str(embedder_folder),
         "student": f"sentence-transformers:{static_folder}",
         "other": f"sentence-transformers:{sentence_folder}",
     }
-    return load_models(named, device="cpu")
 
 
 @pytest.fixture(scope="session")
-def server(models: dict[str, Served]) -> Iterator[Running]:
+def models(sources: dict[str, str]) -> dict[str, Served]:
+    return load_models(sources, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def server(models: dict[str, Served], sources: dict[str, str]) -> Iterator[Running]:
     settings = ServerSettings(
         batch_tokens=256, max_inputs=64, max_body=2**18, timeout_s=20, queue_tokens=100_000
     )
-    with running(Service(models, settings)) as found:
+    with running(Service(models, settings), sources) as found:
         yield found

@@ -129,22 +129,21 @@ def test_a_text_is_computed_once_within_the_memory(load: Load, llama_folder: Pat
 
 
 @pytest.mark.parametrize(
-    ("limit", "keep_at", "epochs", "share"),
+    ("epochs", "tokens_kept", "keep_at", "share"),
     [
-        (1e9, 1, 4, 1 / 4),  # computed in the first epoch
-        (1000, 1, 4, 1 - 1 / 4 * 3 / 4),  # a quarter is kept from the first epoch on
-        (1000, 2, 4, 1 - 1 / 4 * 2 / 4),
-        (1e9, 2, 4, 1 - 1 / 2 * 2 / 4),  # the anchors alone come again
-        (1e9, 2, 1, 1),
-        (0, 1, 4, 1),
+        (1, 0, 1, 1.0),  # nothing comes again
+        (4, 100, 1, 0.25),  # all is kept: one epoch of four
+        (4, 50, 1, 0.625),  # half is kept
+        (4, 10**9, 1, 0.25),
+        (4, 100, 2, 0.75),  # augmented: half of the texts come again, and are computed twice
+        (4, 25, 2, 0.875),
+        (1.5, 100, 2, 1.0),
+        (0.3, 0, 1, 1.0),
     ],
 )
-def test_the_share_of_tokens_that_are_computed_is_forecast(
-    limit: float, keep_at: int, epochs: float, share: float, load: Load
-) -> None:
-    path: Any = load().backbone.fused
-    lower = LowerLayers(path, 1, limit, bytes_per_token=10, keep_at=keep_at)
-    assert lower.computed_share(epochs, tokens=400) == pytest.approx(share)
+def test_what_is_kept_is_not_computed(epochs: float, tokens_kept: int, keep_at: int, share: float) -> None:
+    lower = LowerLayers(None, 1, limit_bytes=8 * tokens_kept, bytes_per_token=8, keep_at=keep_at)  # type: ignore[arg-type]
+    assert lower.computed_share(epochs, 100) == pytest.approx(share)
 
 
 def test_a_run_changes_the_upper_layers_alone_and_says_so(

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from lastword.console import duration
 from lastword.embedding import Embedder
+from lastword.embedding.backbone import Backbone
 from lastword.embedding.forward.fused.decoder import layer_output
 from lastword.errors import DivergenceError
 from lastword.training import LastStep, train
-from lastword.training.lower import LowerLayers
-from lastword.training.plan import TokenSeconds, token_seconds
+from lastword.training.plan import Plan, TokenSeconds, _seconds, step_work, token_seconds
 from lastword.uncertainty import Score
 from tests.training.conftest import made_score
+from tests.training.test_wiring import Flat, loop_of
+
+Load = Callable[..., Embedder]
 
 
 def test_a_step_has_a_forward_pass_more_where_activations_are_not_stored() -> None:
@@ -33,25 +41,7 @@ def test_lower_layers_add_what_is_not_kept() -> None:
     assert seconds.of_step(10, 0.0, lower_share=1.0) == pytest.approx(33)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "tokens_kept", "keep_at", "share"),
-    [
-        (1, 0, 1, 1.0),  # nothing comes again
-        (4, 100, 1, 0.25),  # all is kept: one epoch of four
-        (4, 50, 1, 0.625),  # half is kept
-        (4, 10**9, 1, 0.25),
-        (4, 100, 2, 0.75),  # augmented: half of the texts come again, and are computed twice
-        (4, 25, 2, 0.875),
-        (1.5, 100, 2, 1.0),
-        (0.3, 0, 1, 1.0),
-    ],
-)
-def test_what_is_kept_is_not_computed(epochs: float, tokens_kept: int, keep_at: int, share: float) -> None:
-    lower = LowerLayers(None, 1, limit_bytes=8 * tokens_kept, bytes_per_token=8, keep_at=keep_at)  # type: ignore[arg-type]
-    assert lower.computed_share(epochs, 100) == pytest.approx(share)
-
-
-def test_the_layers_below_aretoken_seconds_though_their_states_are_there(
+def test_the_layers_below_are_timed_though_their_states_are_there(
     tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed: list[TokenSeconds] = []
@@ -132,3 +122,54 @@ def test_the_memory_for_activations_is_given_or_half_of_what_is_free(
     result = train(tmp_path / "out", scorer=LastStep(), graph_gib=graph_gib, **{**settings, "steps": 1})
     assert result.plan.graph_gib == (graph_gib or 3.0)
     assert f"activations stored, at most {graph_gib or 3.0} GiB" in caplog.text
+
+
+def test_the_forecast_is_logged_in_three_lines(caplog: pytest.LogCaptureFixture) -> None:
+    plan = Plan(
+        trainable=1000, frozen=9000, pairs=1234, negatives_per_anchor=63, truncated_share=0.125, tokens_per_step=4096,
+        stored_share=1.0, graph_gib=3.0, lower_share=0.0, seconds=65,
+    )  # fmt: skip
+    caplog.set_level("INFO", "lastword")
+    plan.log()
+    replace(plan, stored_share=0.25).log()
+    said = caplog.messages
+    first, second, third = said[:3]
+    assert first == said[3] == "training 1,000 adapter weights (10.0% of the model) on 1,234 pairs"
+    assert second == "63 negatives per anchor; 4,096 tokens per step; activations stored, at most 3.0 GiB"
+    assert said[4].endswith("; GradCache: 75% of the activations computed twice, the others in 3.0 GiB")
+    assert third == said[5] == f"12.5% of the texts are truncated; about {duration(65)} of training"
+
+
+def test_the_work_of_a_step_is_the_mean_of_the_first_ones(load: Load, tmp_path: Path) -> None:
+    loop = loop_of(load, tmp_path, steps=3)
+    texts = ("a car", "the river", "a house " * 100, "a cat")
+    loop.objective = Flat(texts, negatives=5)
+    work = step_work(loop)
+    assert (work.texts, work.negatives, work.truncated_share) == (4, 5, 0.25)
+    assert work.tokens == sum(map(len, loop.pipeline.tokenize(texts).ids))
+    assert sum(part.tokens for part in work.parts) == work.tokens
+
+
+def test_the_parts_of_the_time_of_a_token(load: Load, tmp_path: Path) -> None:
+    loop = loop_of(load, tmp_path)
+    parts = loop.parts(["a car", "the river"])
+    tokens = sum(part.tokens for part in parts)
+    assert token_seconds(loop, parts).lower == 0
+    path = SimpleNamespace(lower=lambda part, layer: time.sleep(0.3 if layer == 1 else 0))
+    loop.lower = SimpleNamespace(path=path, layer=1)  # type: ignore[assignment]
+    seconds = token_seconds(loop, parts)
+    assert seconds.lower * tokens >= 0.3
+    assert 0 < seconds.forward * tokens < 0.3
+    assert 0 < seconds.both * tokens < 0.3
+    assert all(parameter.grad is None for parameter in loop.parameters)
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cuda", 1), ("cpu", 0)])
+def test_work_on_a_gpu_is_waited_for(
+    device: str, waits: int, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, calls = loop_of(load, tmp_path), []
+    monkeypatch.setattr(Backbone, "device", torch.device(device))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append("synchronize"))
+    _seconds(loop, lambda: calls.append("work"))
+    assert calls == ["work"] + ["synchronize"] * waits

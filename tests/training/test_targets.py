@@ -109,12 +109,18 @@ def test_what_is_adapted_is_what_is_recorded(name: str, said: list[str]) -> None
         assert said == SAID[name]
 
 
+def test_projections_that_are_adapted_unasked_are_named(said: list[str]) -> None:
+    add_adapter(_model("gpt2"), _config("gpt2", ("q",)))
+    assert said == ["gpt2: c_attn computes q, k, v together, so k and v are adapted too"]
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # peft's own business
 @pytest.mark.parametrize("name", CONFIGS)
 def test_peft_loads_what_was_saved_and_merging_gives_the_same_states(name: str, tmp_path: Path) -> None:
     model, ids = _model(name), torch.tensor([[5, 17, 99, 3, 250, 4]])
     _draw(add_adapter(model, _config(name, dropout=0.0)))
     save_adapter(model, tmp_path, _config(name, dropout=0.0))
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["task_type"] == "FEATURE_EXTRACTION"
     with torch.no_grad():
         states = model(input_ids=ids).last_hidden_state
         theirs: Any = peft.PeftModel.from_pretrained(_model(name), tmp_path).eval()

@@ -24,6 +24,7 @@ def speed_tables(folder: Path) -> str:
         "grid": _grids,
         "quantize": _quantized,
         "growth": _growth,
+        "gpu": _gpu,
     }
     sections = []
     for name, make in makers.items():
@@ -38,6 +39,23 @@ def _machine(facts: dict[str, Any]) -> str:
     instructions = ", ".join(facts["instructions"])
     where = facts["gpu"] or f"{facts['cores']} cores of {facts['cpu']} ({instructions})"
     return f"Measured on {where}, torch {facts['torch']}."
+
+
+def _gpu(content: Content) -> str:
+    shapes = {"small": "SmolLM-135M shape", "llama": "Llama-3.2-1B shape"}
+    first = content["encoding"][0]["tokens_per_s"]
+    lines = [_line("real tokens per second", *first), _line("---", *["---:"] * len(first))]
+    for row in content["encoding"]:
+        name = f"{shapes[row['shape']]}, {row['count']:,} {row['texts']} texts"
+        lines.append(_line(name, *(f"{rate:,}" for rate in row["tokens_per_s"].values())))
+    parts = ["## On a GPU", "Bfloat16, random weights.", "\n".join(lines)]
+    parts += [
+        f"A training run of {row['steps']} steps of {row['pairs']} pairs, {shapes[row['shape']]}, recipe `paper`, "
+        f"limited to {row['memory_gib']} GiB: {row['seconds']:.0f} s (forecast: {row['plan']['seconds']:.0f} s), "
+        f"{row['peak_gib']} GiB at most."
+        for row in content["training"]
+    ]
+    return "\n\n".join(parts)
 
 
 def _encoding(content: Content) -> str:

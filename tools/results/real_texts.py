@@ -11,19 +11,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from passages import source_pairs, write_mixture
 
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
 from lastword.config import read_recipe
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
-from lastword.evaluation import ClusterScorer, LocalTask, read_task
+from lastword.evaluation import ClusterScorer, read_task
 from lastword.files.inputs import sample_rows
 from lastword.files.tables import read_texts
 
@@ -48,6 +54,13 @@ ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """Recipe → settings without training."""
+ALL = {"rewritings": 3600}
+PASSAGES = ALL | {
+    f"{method}_{name}": 600 for name in ("wiki", "arxiv") for method in ("crop", "key", "first")
+}
+"""Pairs that SmolLM2 is trained on: the bundled ones, and pieces of public documents, see passages.py."""
+LONG: dict[str, Any] = {"steps": 90, "batch_pairs": 96, "learning_rate": 6e-4}
+"""Settings for them that the recipe `small`, which has the bundled pairs alone, has not; chosen by recipe_small.py."""
 PEER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -81,7 +94,11 @@ def adapt(work: Path, recipe: str, seed: int) -> Path:
         scorer = (
             bundled_development() if recipe == "mini" else None
         )  # None: by pairs held out, which is cheaper
-        train(out, scorer=scorer, resume=True, trackers="none", **{**read_recipe(recipe), "seed": seed})
+        settings = read_recipe(recipe)
+        if recipe == "small":
+            sources = source_pairs(data_folder())
+            settings |= LONG | {"pairs": write_mixture(work / "pairs", sources, PASSAGES)}
+        train(out, scorer=scorer, resume=True, trackers="none", **{**settings, "seed": seed})
     return out
 
 
@@ -108,31 +125,51 @@ class Cells:
         self.path = path
         rows = json.loads(path.read_text())["rows"] if path.exists() else []
         self.rows: list[dict[str, Any]] = [row for row in rows if isinstance(row["score"], dict)]
-        self.tasks: dict[str, LocalTask] = {}
 
     def keep_only(self, bases: set[str]) -> None:
         """Drop the scores of earlier models."""
         self.rows = [row for row in self.rows if row.get("base") in (None, *bases)]
 
-    def score(
-        self, key: str, dataset: str, file: str, options: dict[str, Any], encoder: Any, **names: Any
-    ) -> None:
-        key = f"{key} {dataset} {json.dumps(options, sort_keys=True)}"
-        if any(row["key"] == key for row in self.rows):
-            return
-        if (task := self.tasks.get(key_of_task := f"{file} {options}")) is None:
-            task = self.tasks[key_of_task] = read_task(file, max_texts=MOST_TEXTS, **options)
-        started = time.perf_counter()
-        score = task.score(encoder)
-        row = {"key": key, "dataset": dataset, "task": task.task, "template": None, "pooling": None, **names}
-        seconds = round(time.perf_counter() - started, 1)
-        self.rows.append(row | {"score": score.to_dict(), "seconds": seconds})
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Write new rows, in the order of the models."""
+        self.rows += rows
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(
             json.dumps({"about": __doc__.splitlines()[0], "rows": self.rows}, indent=1) + "\n"
         )
         temporary.replace(self.path)
-        print(f"{dataset:28} {names} {100 * score.value:.1f}", flush=True)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to be scored on every set.
+
+    Attributes:
+        names: what its rows say about it.
+        key: of a baseline; None is the identity of the embedder.
+        load: gives the encoder, which is trained first if it has to be.
+    """
+
+    names: dict[str, Any]
+    load: Callable[[], Any]
+    key: str | None = None
+
+    def rows(self, known: set[str]) -> list[dict[str, Any]]:
+        """Rows of the sets that are not known yet."""
+        encoder, found = self.load(), []
+        for dataset, file, options in tasks(data_folder()):
+            identity = self.key or encoder.identity
+            key = f"{identity} {dataset} {json.dumps(options, sort_keys=True)}"
+            if key in known:
+                continue
+            task = read_task(file, max_texts=MOST_TEXTS, **options)
+            started = time.perf_counter()
+            score = task.score(encoder)
+            seconds = round(time.perf_counter() - started, 1)
+            row = {"key": key, "dataset": dataset, "task": task.task, "template": None, "pooling": None}
+            found.append(row | self.names | {"score": score.to_dict(), "seconds": seconds})
+            print(f"{dataset:28} {self.names} {100 * score.value:.1f}", flush=True)
+        return found
 
 
 def minilm_folder() -> str | None:
@@ -146,40 +183,48 @@ def minilm_folder() -> str | None:
     return str(found[0].parent) if found else None
 
 
-def measure(work: Path, seeds: dict[str, int]) -> None:
-    data, cells = data_folder(), Cells(RESULTS)
-    for dataset, file, options in tasks(data):
-        cells.score("tfidf", dataset, file, options, TfidfEncoder(), model="TF-IDF")
+def baselines() -> Iterator[Model]:
+    yield Model({"model": "TF-IDF"}, TfidfEncoder, "tfidf")
     if folder := minilm_folder():
-        peer = SentenceTransformerEncoder(folder)
-        for dataset, file, options in tasks(data):
-            cells.score(PEER, dataset, file, options, peer, model="all-MiniLM-L6-v2")
-    models = {recipe: read_recipe(recipe)["model"] for recipe in seeds}
+        yield Model({"model": "all-MiniLM-L6-v2"}, partial(SentenceTransformerEncoder, folder), PEER)
+
+
+def models(recipe: str, base: str, work: Path, seeds: int) -> Iterator[Model]:
+    """Every training run of a recipe, and its model before training."""
+    model, (zero_shot, adapted) = read_recipe(recipe)["model"], TITLES[recipe]
+    for seed in range(seeds):
+        names = {"model": adapted, "template": "ccw", "pooling": "lasttoken", "seed": seed, "base": base}
+        yield Model(names, partial(_adapted, work / base, recipe, seed))
+    for settings in ZERO_SHOT[recipe]:
+        names = {"model": zero_shot, **settings, "base": base}
+        yield Model(names, partial(Embedder.from_pretrained, model, **settings))
+
+
+def _adapted(work: Path, recipe: str, seed: int) -> Embedder:
+    return Embedder.from_pretrained(adapt(work, recipe, seed))
+
+
+def measure(results: Path, work: Path, seeds: dict[str, int], workers: int) -> None:
+    cells = Cells(results)
     bases = {
-        recipe: Embedder.from_pretrained(model, dtype="float32").backbone.weights_hash[:12]
-        for recipe, model in models.items()
+        recipe: Embedder.from_pretrained(read_recipe(recipe)["model"], dtype="float32").backbone.weights_hash[
+            :12
+        ]
+        for recipe in seeds
     }
     cells.keep_only(set(bases.values()))
-    for recipe, model in models.items():
-        if not seeds[recipe]:
-            continue
-        zero_shot, adapted = TITLES[recipe]
-        for seed in range(seeds[recipe]):
-            embedder = Embedder.from_pretrained(adapt(work / bases[recipe], recipe, seed))
-            names = {
-                "model": adapted,
-                "template": "ccw",
-                "pooling": "lasttoken",
-                "seed": seed,
-                "base": bases[recipe],
-            }
-            for dataset, file, options in tasks(data):
-                cells.score(embedder.identity, dataset, file, options, embedder, **names)
-        for settings in ZERO_SHOT[recipe]:
-            embedder = Embedder.from_pretrained(model, **settings)
-            for dataset, file, options in tasks(data):
-                names = {"model": zero_shot, **settings, "base": bases[recipe]}
-                cells.score(embedder.identity, dataset, file, options, embedder, **names)
+    planned = list(baselines())
+    for recipe, count in seeds.items():
+        if count:
+            planned += models(recipe, bases[recipe], work, count)
+    known = {row["key"] for row in cells.rows}
+    if workers == 1:
+        for model in planned:
+            cells.add(model.rows(known))
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for rows in pool.map(Model.rows, planned, [known] * len(planned)):
+            cells.add(rows)
 
 
 def main() -> None:
@@ -193,13 +238,15 @@ def main() -> None:
     parser.add_argument(
         "--small-seeds", type=int, default=1, help="training runs of SmolLM2; 0 keeps its rows"
     )
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--workers", type=int, default=1, help="models that are trained and scored at once")
     parser.add_argument("--fresh", action="store_true", help="delete all earlier scores and models")
     args = parser.parse_args()
     console.show_messages()
     if args.fresh:
-        RESULTS.unlink(missing_ok=True)
+        args.results.unlink(missing_ok=True)
         shutil.rmtree(args.work, ignore_errors=True)
-    measure(args.work, {"mini": args.seeds, "small": args.small_seeds})
+    measure(args.results, args.work, {"mini": args.seeds, "small": args.small_seeds}, args.workers)
 
 
 if __name__ == "__main__":

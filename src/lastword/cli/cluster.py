@@ -11,13 +11,30 @@ from lastword.cli import options
 from lastword.cli.checks import TABLE, Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
-from lastword.errors import RequestError
+from lastword.cli.pairs.generate import check_endpoint
 from lastword.files.sources import TableFile
 
 GROUPS, NAMES, MAP = "Groups", "Names", "Map"
 MAPS = ("umap", "pca", "none")
 METHODS = ("k-means", "density")
 NAMINGS = ("terms", "head", "joined")
+
+GROUPING = option(
+    GROUPS,
+    "--groups",
+    "how many, of k-means  [default: chosen, with the reason]",
+    type=click.IntRange(2, 10_000),
+)
+MAPPED = option(
+    MAP,
+    "--map",
+    "how texts are put on it; pca is quick and shows less",
+    default="umap",
+    type=Choice("map", MAPS),
+)
+GROUP_COLUMN = option(
+    options.OUTPUT, "--group-column", "of the table; NAME_name and NAME_confidence too", default="group"
+)
 
 
 @command(
@@ -41,9 +58,7 @@ NAMINGS = ("terms", "head", "joined")
     GROUPS, "--method", "density leaves texts outside of dense regions unclustered", default="k-means",
     type=Choice("method", METHODS),
 )  # fmt: skip
-@option(
-    GROUPS, "--groups", "how many, of k-means  [default: chosen, with the reason]", type=click.IntRange(2, 10_000),
-)  # fmt: skip
+@GROUPING
 @option(
     GROUPS, "--least-size", "texts of the smallest group, of density  [default: by the number of texts]",
     type=click.IntRange(2, 10**6),
@@ -59,13 +74,7 @@ NAMINGS = ("terms", "head", "joined")
     NAMES, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
     metavar="URL", needs="chat_model",
 )  # fmt: skip
-@option(
-    MAP,
-    "--map",
-    "how texts are put on it; pca is quick and shows less",
-    default="umap",
-    type=Choice("map", MAPS),
-)
+@MAPPED
 @option(
     MAP, "--map-texts", "most texts on it, a fixed sample", default=100_000, type=click.IntRange(1, 10**6)
 )
@@ -74,7 +83,7 @@ NAMINGS = ("terms", "head", "joined")
     help="folder to write: texts.parquet, clusters.json, map.html, and vectors of texts",
     required=True,
 )
-@option(options.OUTPUT, "--group-column", "of the table; NAME_name and NAME_confidence too", default="group")
+@GROUP_COLUMN
 @shared("--resume", help="continue an interrupted run; texts embedded before are not embedded again")
 @shared("--overwrite", "--json")
 def cluster(
@@ -103,8 +112,7 @@ def cluster(
 
 def _chat(model: str, endpoint: str) -> Callable[[Sequence[str]], list[str]]:
     """A chat model as a function: prompts → answers."""
-    if not endpoint.startswith(("http://", "https://")):
-        raise RequestError(f"--endpoint {endpoint!r}: give an address such as http://localhost:8000/v1")
+    check_endpoint(endpoint)
     from lastword.pairs.generating import Endpoint
     from lastword.pairs.generating.engine import Prompt
 

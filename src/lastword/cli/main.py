@@ -24,6 +24,7 @@ COMMANDS = {
     "embed": "Embed the texts of files of any size, and write vectors and rows to a folder.",
     "search": "Find the rows of a store that are nearest to queries.",
     "cluster": "Group texts by their meaning, and name the groups.",
+    "adapt": "Adapt a model to a corpus, embed and group the corpus with it, and report whether adapting helped.",
     "plan": "Forecast the memory, time and disk of embedding or training, and whether it fits.",
     "distill": "Make a static model, whose vectors are nearly those of a model and far cheaper.",
     "export": "Write a model in the format of another program, and prove that it gives the same vectors there.",

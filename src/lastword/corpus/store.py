@@ -16,6 +16,7 @@ from lastword.corpus.layouts import LAYOUTS, VECTORS
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder
 from lastword.errors import MissingFileError, ModelError, RequestError
+from lastword.files.run_folder import write_json
 
 # Readers of folders of Parquet files leave out names that begin with "_".
 MANIFEST, REJECTED = "_manifest.json", "_rejected.jsonl"
@@ -185,3 +186,18 @@ class Store:
     @cached_property
     def _recent(self) -> Any:
         return lru_cache(_SHARDS_IN_MEMORY)(self.shard)
+
+
+def record_model(folder: Path, model: Path) -> None:
+    """Record where the model of a store is now, if it was moved after it made the vectors.
+
+    Args:
+        folder: of the store.
+        model: the folder of the model.
+    """
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["model"] |= {
+        "name": str(model),
+        "loading": (manifest["model"]["loading"] or {}) | {"model": str(model)},
+    }
+    write_json(folder / MANIFEST, manifest)

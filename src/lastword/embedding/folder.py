@@ -96,8 +96,8 @@ def write(
     folder: Path,
     encode: Encode,
     *,
-    overwrite: bool = False,
-    dtype: str = "float32",
+    overwrite: bool,
+    dtype: str,
 ) -> Path:
     """Write a folder, check it, and move it to its path; see `Embedder.save`."""
     _require_full_weights(pipeline)
@@ -146,7 +146,7 @@ def push(
     api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as parent:
-        folder = write(pipeline, provenance, Path(parent) / "model", encode)
+        folder = write(pipeline, provenance, Path(parent) / "model", encode, overwrite=False, dtype="float32")
         message = "Add lastword embedding model"
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
 

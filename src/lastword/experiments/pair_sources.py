@@ -149,14 +149,21 @@ def draw_samples(source: PairSource, pairs: int, seeds: int) -> list[pa.Table]:
     files = {
         str(file): list(read_pair_rows(PATHS.get(str(file), file), drop_empty=True)) for file in source.files
     }
-    tables = []
-    for seed in range(seeds):
-        rows: list[PairRow] = []
-        for file, available in files.items():
-            rng = random.Random(f"{seed}/{file}")
-            rows += rng.sample(available, min(len(available), pairs // len(files)))
-        random.Random(seed).shuffle(rows)
-        columns = zip(*rows, strict=True)
-        arrays = [pa.array(cells, kind) for cells, kind in zip(columns, _SCHEMA.types, strict=True)]
-        tables.append(pa.table(arrays, schema=_SCHEMA))
-    return tables
+    return [mixed(files, dict.fromkeys(files, pairs // len(files)), seed) for seed in range(seeds)]
+
+
+def mixed(sources: Mapping[str, Sequence[PairRow]], counts: Mapping[str, int], seed: int) -> pa.Table:
+    """Pairs of several sources, shuffled.
+
+    Args:
+        sources: name → its pairs.
+        counts: name → how many to draw, all if there are fewer.
+        seed: of the draws and the order.
+    """
+    rows: list[PairRow] = []
+    for name, available in sources.items():
+        rows += random.Random(f"{seed}/{name}").sample(available, min(len(available), counts[name]))
+    random.Random(seed).shuffle(rows)
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(cells, kind) for cells, kind in zip(columns, _SCHEMA.types, strict=True)]
+    return pa.table(arrays, schema=_SCHEMA)

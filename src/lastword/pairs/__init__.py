@@ -4,6 +4,7 @@ from lastword.pairs.cropping import Crop
 from lastword.pairs.importing import PRESETS, Import, SameText
 from lastword.pairs.labelling import SameLabel
 from lastword.pairs.make import PairsResult, make_pairs
+from lastword.pairs.neighbouring import Neighbours
 from lastword.pairs.noising import Noise
 from lastword.pairs.record import Method, Pair, Rejected
 
@@ -12,6 +13,7 @@ __all__ = [
     "Crop",
     "Import",
     "Method",
+    "Neighbours",
     "Noise",
     "Pair",
     "PairsResult",

@@ -268,9 +268,10 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody, "description": _ERRORS[status]} for status in statuses}
 
 
-def json_body(kind: Any) -> dict[str, Any]:
+def json_body(kind: Any, service: Service) -> dict[str, Any]:
     """The body of a route that reads it itself, for its description."""
     schema = kind.model_json_schema()
+    schema["properties"]["model"]["enum"] = list(service.models)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
@@ -282,7 +283,7 @@ def _add_api(app: FastAPI, service: Service) -> None:
         "/v1/embeddings",
         response_model=EmbeddingResponse,
         responses=errors(400, *refused, 404, 408, 413, 429, 500, 503, 504),
-        openapi_extra=json_body(EmbeddingRequest),
+        openapi_extra=json_body(EmbeddingRequest, service),
         **guarded,
     )
     async def create_embeddings(request: Request) -> Response:

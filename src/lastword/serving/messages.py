@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 from pydantic_core import to_json
 
 Message = TypeVar("Message", bound=BaseModel)
+Item = TypeVar("Item")
 TokenId = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
+WholeNumber = Annotated[
+    StrictInt, BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
+]
+"""8, and 8.0, which is the same number in JSON."""
 Text = Annotated[StrictStr, Field(min_length=1)]
+_Some = Annotated[list[Item], Field(min_length=1)]
 _INPUTS = "give a string, a list of strings, a list of token ids, or a list of lists of token ids; none empty"
 
 
@@ -73,11 +79,11 @@ class EmbeddingRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    input: Text | list[Text] | list[TokenId] | list[Annotated[list[TokenId], Field(min_length=1)]] = Field(
+    input: Text | _Some[Text] | _Some[TokenId] | _Some[_Some[TokenId]] = Field(
         description="a string, a list of strings, a list of token ids, or a list of lists of token ids"
     )
     model: StrictStr = Field(description="one of /v1/models")
-    dimensions: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+    dimensions: Annotated[WholeNumber, Field(ge=1, le=2**31 - 1)] | None = Field(
         None, description="keep only the first dimensions, scaled to length 1 again"
     )
     encoding_format: Literal["float", "base64"] | None = Field(
@@ -93,9 +99,9 @@ class EmbeddingRequest(BaseModel):
         """A list of texts, or of lists of token ids."""
         if isinstance(self.input, str):
             return [self.input]
-        if self.input and isinstance(self.input[0], int):
+        if isinstance(self.input[0], int):
             return [self.input]
-        return self.input  # type: ignore[return-value]
+        return self.input
 
 
 class Embedding(BaseModel):
@@ -145,8 +151,6 @@ def parse_request(body: bytes, max_inputs: int) -> EmbeddingRequest:
         RefusedError: 400; it is not JSON, or not what the API allows.
     """
     request = parse(EmbeddingRequest, body)
-    if not request.input:
-        raise RefusedError(400, f"input is empty: {_INPUTS}", param="input")
     if len(request.inputs) > max_inputs:
         raise RefusedError(
             400,

@@ -111,11 +111,15 @@ class ServedDecoder:
             truncated += len(ids) > compiled.budget
         return made, truncated
 
+    def activate(self) -> None:
+        """Let its own adapter act, where the model has several."""
+        if self.adapters:
+            self.adapters.use(self.adapter)
+
     @torch.inference_mode()
     def vectors(self, rows: Sequence[Row], batch_tokens: int | None) -> np.ndarray:
         """See `Served`; not scaled."""
-        if self.adapters:
-            self.adapters.use(self.adapter)
+        self.activate()
         pipeline = self.encoder.pipeline
         shared = len(pipeline.compiled.prefix_ids) if pipeline.spec.template.boundary == "ids" else 0
         sequences = Sequences([row.ids for row in rows], [row.span for row in rows], 0, shared)

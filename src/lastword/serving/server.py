@@ -62,6 +62,7 @@ def serve(
     with bound_socket(host, port, settings.timeout_s) as bound:
         from lastword.serving.app import Service, create_app
         from lastword.serving.models import fingerprint, load_models
+        from lastword.serving.pages import add_page
 
         loaded = load_models(named, template=template, pooling=pooling, dtype=dtype, device=device)
         before = {name: fingerprint(model) for name, model in named.items()}
@@ -78,7 +79,9 @@ def serve(
         where = f"[{address[0]}]" if ":" in address[0] else address[0]
         info(f"serving {', '.join(loaded)} on http://{where}:{address[1]}")
         ready(address[1])
-        _run(create_app(service), bound, settings)
+        app = create_app(service)
+        add_page(app, service, named)
+        _run(app, bound, settings)
     info("stopped")
 
 

@@ -121,8 +121,11 @@ def _warn(targets: Targets, lost: set[str], config: TrainConfig) -> None:
     if missing:
         warn(f"{model} has no {', '.join(missing)}: {', '.join(targets.modules)} get an adapter")
     for name, parts in targets.added.items():
-        extra = ", ".join(part for part in parts if part not in config.projections)
-        warn(f"{model}: {name} computes {', '.join(parts)} together, so {extra} is adapted too")
+        extra = [part for part in parts if part not in config.projections]
+        verb = "is" if len(extra) == 1 else "are"
+        warn(
+            f"{model}: {name} computes {', '.join(parts)} together, so {' and '.join(extra)} {verb} adapted too"
+        )
 
 
 def adapter_weights(model: nn.Module) -> dict[str, Tensor]:

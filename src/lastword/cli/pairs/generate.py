@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastword.bundled import check_model, require_chat_template
+from lastword.cli import options
 from lastword.cli.checks import FILE, Finite
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
@@ -23,6 +24,21 @@ if TYPE_CHECKING:
 _MODEL, _COST = "Language model", "Forecast"
 _PRICE = Finite(0, 1e6)
 
+REQUESTS = options.together(
+    option(
+        _MODEL, "--request", "further fields of each request to the endpoint; null removes one", metavar="JSON",
+        needs="endpoint",
+    ),
+    option(
+        _MODEL, "--concurrency", "requests to the endpoint at the same time", type=click.IntRange(1, 1000),
+        default=8, needs="endpoint",
+    ),
+    option(
+        _MODEL, "--per-minute", "most requests to the endpoint a minute", type=Finite(0.001, 1e6), needs="endpoint",
+    ),
+)  # fmt: skip
+"""What is sent to an endpoint, and how often."""
+
 
 @command(
     "lastword pairs generate notes.csv --model Qwen/Qwen3-0.6B --output pairs.parquet",
@@ -35,18 +51,7 @@ _PRICE = Finite(0, 1e6)
     _MODEL, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
     metavar="URL",
 )  # fmt: skip
-@option(
-    _MODEL, "--request", "further fields of each request to the endpoint; null removes one", metavar="JSON",
-    needs="endpoint",
-)  # fmt: skip
-@option(
-    _MODEL, "--concurrency", "requests to the endpoint at the same time", type=click.IntRange(1, 1000),
-    default=8, needs="endpoint",
-)  # fmt: skip
-@option(
-    _MODEL, "--per-minute", "most requests to the endpoint a minute", type=Finite(0.001, 1e6),
-    needs="endpoint",
-)  # fmt: skip
+@REQUESTS
 @option(
     _MODEL, "--batch-prompts", "prompts in one pass of a local model", type=click.IntRange(1, 10_000),
     default=16,
@@ -75,12 +80,12 @@ def generate(
 
     The key of a hosted endpoint is read from OPENAI_API_KEY.
     """
-    fields = _fields(request)
+    fields = request_fields(request)
     if not endpoint:
         check_model(model)
         require_chat_template(model)
-    elif not endpoint.startswith(("http://", "https://")):
-        raise RequestError(f"--endpoint {endpoint!r}: give an address such as http://localhost:8000/v1")
+    else:
+        check_endpoint(endpoint)
     check(settings["file"], settings["output"], [text_column])
     from lastword.pairs.generating import INSTRUCTIONS, Rewriting, forecast, read_instructions
 
@@ -105,7 +110,8 @@ def generate(
     run(dataclasses.replace(method, engine=engine), **settings)
 
 
-def _fields(request: str | None) -> dict[str, Any]:
+def request_fields(request: str | None) -> dict[str, Any]:
+    """The fields of `--request`."""
     try:
         fields = json.loads(request or "{}")
     except json.JSONDecodeError as error:
@@ -113,6 +119,12 @@ def _fields(request: str | None) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise RequestError(f'--request {request!r}: write fields, such as {{"reasoning_effort": "none"}}')
     return fields
+
+
+def check_endpoint(address: str) -> None:
+    """Refuse what is no address of a server."""
+    if not address.startswith(("http://", "https://")):
+        raise RequestError(f"--endpoint {address!r}: give an address such as http://localhost:8000/v1")
 
 
 class _NoEngine:

@@ -1,0 +1,4 @@
+"""A CORPUS → AN EMBEDDER FOR IT.
+
+In order: request, texts, choosing, sources, scoring, result, findings, report, adapt.
+"""

@@ -1,0 +1,138 @@
+"""What is asked for: settings that are checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lastword.bundled import check_layer, check_model
+from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
+from lastword.corpus import cluster
+from lastword.corpus.texts import Corpus
+from lastword.embedding.pooling import Pooling
+from lastword.embedding.template import Template
+from lastword.errors import RequestError, unknown_name
+from lastword.files.sources import Source
+
+SOURCES = ("recipe", "crop", "noise", "neighbours", "words", "labels", "generate")
+"""Sources of pairs: the recipe's own, which are about other things; pieces of a text; a noisy copy; texts that the
+model, or TF-IDF, finds nearest; texts of a label; rewritings by a chat model."""
+LEAST_TEXTS = 200
+_OTHER_MODELS = "small"  # the recipe of models without one of their own
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that can be fulfilled, as far as that is known without reading all texts.
+
+    Attributes:
+        corpus: the files.
+        settings: of training, with the pairs of the recipe and without seed: fields of `TrainConfig`.
+        label_column: column of labels; None without.
+        sources: source of pairs → its weight in the mixture.
+        max_texts: distinct texts of the sample.
+        groups: number of groups that is asked for; None chooses it.
+    """
+
+    corpus: Corpus
+    settings: dict[str, Any]
+    label_column: str | None
+    sources: dict[str, float]
+    max_texts: int
+    groups: int | None
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings, resolved."""
+        return train_config(self.settings)
+
+
+def check_request(
+    inputs: Source | Sequence[Source],
+    output: Path,
+    *,
+    model: str | Path | None = None,
+    recipe: str | Path | None = None,
+    text_column: str = "text",
+    label_column: str | None = None,
+    sources: Mapping[str, float] | Sequence[str] | None = None,
+    rewriting: bool = False,
+    baselines: Sequence[str] = (),
+    max_texts: int = 10_000,
+    groups: int | None = None,
+    map: str = "umap",
+    group_column: str = "group",
+) -> Request:
+    """Refuse what cannot work, before anything is loaded; arguments as for `adapt_corpus`.
+
+    Args:
+        rewriting: whether there is a chat model.
+
+    Raises:
+        RequestError, MissingFileError, TableError, ModelError: see the message.
+    """
+    settings = training_settings(model, recipe)
+    config = train_config(settings)
+    check_model(config.model)
+    check_layer(config.model, config.layer)
+    Template.parse(config.template)
+    Pooling.parse(config.pooling)
+    if label_column is not None and label_column == text_column:
+        raise RequestError(f"texts and labels are both in column {text_column!r}: give two columns")
+    weights = pair_sources(sources, labelled=label_column is not None, rewriting=rewriting)
+    if "tfidf" in baselines:
+        raise RequestError("baselines: TF-IDF is always compared with: leave 'tfidf' out")
+    if max_texts < LEAST_TEXTS:
+        raise RequestError(f"max_texts={max_texts}: give {LEAST_TEXTS} or more")
+    corpus = cluster.check_request(
+        inputs, output, None, text_column=text_column, label_column=label_column, method="k-means", groups=groups,
+        least_size=None, naming="terms", map=map, group_column=group_column,
+    )  # fmt: skip
+    if not isinstance(corpus, Corpus):
+        raise RequestError(f"{corpus.folder} is a store of vectors: give the files with its texts")
+    return Request(corpus, settings, label_column, weights, max_texts, groups)
+
+
+def training_settings(model: str | Path | None, recipe: str | Path | None) -> dict[str, Any]:
+    """Settings of training: those of a recipe, by default the one for the model.
+
+    Raises:
+        MissingFileError, RequestError: no such recipe, or an invalid one.
+    """
+    named = {} if model is None else {"model": str(model)}
+    if recipe is not None:
+        settings = read_recipe(recipe) | named
+    else:
+        try:
+            settings = read_recipe(recipe_for(str(model or "mini")))
+        except RequestError:  # a model without a recipe of its own
+            settings = read_recipe(_OTHER_MODELS) | named
+            settings.pop("layer", None)
+    return {name: value for name, value in settings.items() if name != "seed"}
+
+
+def pair_sources(
+    sources: Mapping[str, float] | Sequence[str] | None, *, labelled: bool, rewriting: bool
+) -> dict[str, float]:
+    """Source of pairs → weight; None is all that the request allows, in equal parts.
+
+    Raises:
+        RequestError: an unknown source, one that lacks what it needs, a weight that is not above 0, or none.
+    """
+    allowed = {"labels": labelled, "generate": rewriting}
+    needed = {"labels": "label_column=…", "generate": "a chat model"}
+    if sources is None:
+        return {name: 1.0 for name in SOURCES if allowed.get(name, True)}
+    weights = dict(sources) if isinstance(sources, Mapping) else dict.fromkeys(sources, 1.0)
+    if not weights:
+        raise RequestError(f"sources=[]: give at least one of {', '.join(SOURCES)}")
+    for name, weight in weights.items():
+        if name not in SOURCES:
+            raise RequestError(unknown_name("source of pairs", name, SOURCES))
+        if not allowed.get(name, True):
+            raise RequestError(f"sources: {name!r} needs {needed[name]}: give it, or leave the source out")
+        if not 0 < weight < 1e6:
+            raise RequestError(f"sources: {name}={weight}: give a weight above 0")
+    return weights

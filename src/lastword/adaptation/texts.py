@@ -1,0 +1,197 @@
+"""The texts that are worked with: a fixed sample of the distinct texts of a corpus, split into three parts."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lastword.adaptation.request import LEAST_TEXTS, Request
+from lastword.console import progress
+from lastword.errors import RequestError, TableError
+from lastword.files.run_folder import replace
+from lastword.files.tables import usable_label
+
+TRAINING, DEVELOPMENT, TEST = "training", "development", "test"
+_TEST_SHARE, _MOST_TEST = 5, 1000  # one text of five
+_DEVELOPMENT_SHARE, _MOST_DEVELOPMENT = 10, 500
+_LONGEST = 10_000  # characters; what is beyond is far outside the model's tokens
+_LEAST_LABELLED = 100
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some texts of the sample.
+
+    Attributes:
+        texts: n distinct texts.
+        labels: n labels, None where a text has none.
+    """
+
+    texts: list[str]
+    labels: list[str | None]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def known_labels(self) -> list[str]:
+        """The labels of a part in which all texts have one."""
+        return [label for label in self.labels if label is not None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Distinct texts of a corpus; no text is in two parts.
+
+    Attributes:
+        training: pairs are made of these.
+        development: these choose template, pooling, layer and checkpoint.
+        test: these compare the models, and serve nothing else.
+        rows: rows of the corpus.
+    """
+
+    training: Part
+    development: Part
+    test: Part
+    rows: int
+
+    @property
+    def texts(self) -> list[str]:
+        """All texts."""
+        return [*self.training.texts, *self.development.texts, *self.test.texts]
+
+
+def draw_sample(request: Request, seed: int) -> Sample:
+    """Read the whole corpus once, in constant memory, and keep a uniform sample of its distinct texts.
+
+    With labels, development and test texts are drawn from those that have one.
+
+    Raises:
+        TableError: too few distinct texts or labels.
+        RequestError: more groups than distinct texts.
+    """
+    labelled, others = (_Reservoir(request.max_texts, seed) for _ in range(2))
+    rows = 0
+    with progress("reading texts", request.corpus.count(), 1) as advance:
+        for chunk in request.corpus.chunks():
+            labels: Sequence[str | None] = [None] * len(chunk.texts)
+            if request.label_column:
+                labels = [usable_label(cell) for cell in chunk.table[request.label_column].to_pylist()]
+            for text, label in zip(chunk.texts, labels, strict=True):
+                (others if label is None else labelled).add(text, label)
+            rows += chunk.read
+            advance(chunk.read)
+    scored = labelled.sorted() if request.label_column else others.sorted()
+    rest = [row for row in others.sorted() if row.key not in labelled] if request.label_column else []
+    name = _name(request)
+    if (total := len(scored) + len(rest)) < LEAST_TEXTS:
+        raise TableError(f"{name} has {total} different texts: adapting needs at least {LEAST_TEXTS}")
+    if total < request.max_texts and request.groups and request.groups > total:
+        raise RequestError(
+            f"groups={request.groups}: {name} has {total:,} different texts; give 2 … {total:,}"
+        )
+    if request.label_column:
+        _require_labels(scored, request.label_column, name)
+    test = min(len(scored) // _TEST_SHARE, _MOST_TEST)
+    development = test + min(len(scored) // _DEVELOPMENT_SHARE, _MOST_DEVELOPMENT)
+    training = heapq.merge(scored[development:], rest, key=lambda row: row.order)
+    return Sample(
+        _part(list(training)[: request.max_texts - development]),
+        _part(scored[test:development]),
+        _part(scored[:test]),
+        rows,
+    )
+
+
+def write_sample(sample: Sample, folder: Path) -> None:
+    """Write a file for each part; the folder appears when all are there."""
+    partial = folder.with_name(f"{folder.name}.tmp")
+    partial.mkdir(exist_ok=True)
+    for name in (TRAINING, DEVELOPMENT, TEST):
+        part: Part = getattr(sample, name)
+        columns = {"text": pa.array(part.texts, pa.string()), "label": pa.array(part.labels, pa.string())}
+        pq.write_table(
+            pa.table(columns).replace_schema_metadata({"rows": str(sample.rows)}), partial / f"{name}.parquet"
+        )
+    replace(partial, folder)
+
+
+def read_sample(folder: Path) -> Sample:
+    """Read what `write_sample` wrote."""
+    tables = [pq.read_table(folder / f"{name}.parquet") for name in (TRAINING, DEVELOPMENT, TEST)]
+    parts = [Part(table["text"].to_pylist(), table["label"].to_pylist()) for table in tables]
+    training, development, test = parts
+    return Sample(training, development, test, int(tables[0].schema.metadata[b"rows"]))
+
+
+@dataclass(frozen=True, order=True)
+class _Row:
+    """A text in a random order that follows from the text."""
+
+    order: int
+    key: bytes = field(compare=False)
+    text: str = field(compare=False)
+    label: str | None = field(compare=False)
+
+
+class _Reservoir:
+    """The distinct texts with the smallest hashes: a uniform sample in which a text that is repeated counts once."""
+
+    def __init__(self, most: int, seed: int) -> None:
+        self.most, self.seed = most, seed
+        self._heap: list[_Row] = []
+        self._keys: set[bytes] = set()
+
+    def add(self, text: str, label: str | None) -> None:
+        """Take a text, if it belongs to the sample so far; of equal ones the first."""
+        plain = " ".join(text.lower().split())
+        key = hashlib.blake2b(f"{self.seed}/{plain}".encode(), digest_size=16).digest()
+        order = -int.from_bytes(key)
+        if key in self._keys or (len(self._heap) == self.most and order < self._heap[0].order):
+            return
+        row = _Row(order, key, text[:_LONGEST], label)
+        self._keys.add(key)
+        if len(self._heap) < self.most:
+            heapq.heappush(self._heap, row)
+        else:
+            self._keys.remove(heapq.heapreplace(self._heap, row).key)
+
+    def sorted(self) -> list[_Row]:
+        """The sample in its random order."""
+        return sorted(self._heap)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._keys
+
+
+def _part(rows: Sequence[_Row]) -> Part:
+    return Part([row.text for row in rows], [row.label for row in rows])
+
+
+def _require_labels(rows: Sequence[_Row], column: str, name: str) -> None:
+    kinds = len({row.label for row in rows})
+    if len(rows) < _LEAST_LABELLED:
+        raise TableError(
+            f"{name}: {len(rows)} different texts have a label in {column!r}: give at least {_LEAST_LABELLED}, or "
+            "leave label_column out"
+        )
+    if kinds < 2:
+        raise TableError(
+            f"{name}: column {column!r} has {kinds} different labels: give a column with two or more"
+        )
+    if kinds > len(rows) // 2:
+        raise TableError(
+            f"{name}: column {column!r} has {kinds:,} different labels for {len(rows):,} texts: give a column of "
+            "categories, or leave label_column out"
+        )
+
+
+def _name(request: Request) -> str:
+    files = request.corpus.files
+    return f"{files[0]}{' …' if len(files) > 1 else ''}"
