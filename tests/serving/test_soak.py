@@ -1,4 +1,4 @@
-"""Hours of good and bad requests, bounded: memory, threads and open files do not grow. LASTWORD_SOAK_S says how long."""
+"""Good and bad requests for LASTWORD_SOAK_S seconds: memory, threads and open files do not grow."""
 
 from __future__ import annotations
 
