@@ -68,7 +68,7 @@ TESTS = {
     "lastword.training.adapter": "test_targets test_wiring",
     "lastword.training.loop": "test_loop test_objectives test_wiring test_train",
     "lastword.training.plan": "test_plan test_limits test_wiring",
-    "lastword.training.run": "test_wiring test_inputs",
+    "lastword.training.run": "test_run test_wiring test_inputs",
 }
 """Test files of a module, in the folder of its package; not listed are those of the module's own name."""
 

@@ -12,6 +12,7 @@ import pytest
 from lastword.adaptation.request import SOURCES, pair_sources
 from lastword.adaptation.sources import MIXTURE, PairMaker, shares
 from lastword.adaptation.texts import Part, Sample, write_sample
+from lastword.bundled import path_of
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
 from lastword.errors import TableError
@@ -57,6 +58,7 @@ def test_what_a_source_lacks_the_others_give(
 
 def test_the_default_is_all_that_the_request_allows() -> None:
     assert list(pair_sources(None, labelled=False, rewriting=False)) == [
+        "recipe",
         "crop",
         "noise",
         "neighbours",
@@ -88,6 +90,16 @@ def test_each_source_has_a_file_and_its_part_of_the_mixture(tmp_path: Path) -> N
     assert reports["noise"].drawn > 2 * reports["labels"].drawn
     sides = set(pq.read_table(made.folder / "neighbours.parquet")["positive"].to_pylist())
     assert sides <= set(texts)
+
+
+def test_the_pairs_of_the_recipe_are_a_source(tmp_path: Path) -> None:
+    made = maker(tmp_path, topical_texts(50)[0])
+    config = TrainConfig(steps=10, batch_pairs=8)
+    recipe, _ = made.make({"recipe": 1.0, "noise": 1.0}, config)
+    assert recipe.pairs == pq.read_metadata(path_of("pairs")).num_rows
+    assert recipe.drawn > 0
+    anchors = pq.read_table(path_of("pairs"))["anchor"].to_pylist()
+    assert {anchor for anchor, _ in recipe.examples} <= set(anchors)
 
 
 def test_a_source_without_pairs_is_left_out_with_the_reason(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ VALID = {
     "pairs crop": ["texts.csv", "--output", "x.csv"],
     "pairs labels": ["texts.csv", "--output", "x.csv"],
     "pairs import": ["pairs.csv", "--output", "x.csv"],
+    "pairs neighbours": ["texts.csv", "--output", "x.csv"],
     "pairs dropout": ["texts.csv", "--output", "x.csv"],
     "pairs check": ["pairs.csv", "--evaluation", "more.csv", "--evaluation-column", "anchor"],
     "pairs mine": ["pairs.csv", "--output", "x.csv"],
@@ -268,6 +269,8 @@ FURTHER = {
     "export": [
         ["mini", "--to", "adapter", "--output", "x"],
         ["mini", "--to", "adapter", "--dtype", "float32", "--output", "x"],
+        ["mini", "--to", "onnx", "--dtype", "float16", "--output", "x"],
+        ["mini", "--to", "gguf", "--quantize", "int8", "--output", "x"],
     ],
     "check": [
         ["mini"],

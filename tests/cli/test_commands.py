@@ -196,6 +196,7 @@ PAIRS = [
     ("crop", ["--min-words", "2"]),
     ("labels", []),
     ("import", ["--anchor-column", "text", "--positive-column", "label"]),
+    ("neighbours", ["--model", "tfidf"]),
     ("dropout", []),
 ]
 

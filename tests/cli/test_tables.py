@@ -30,6 +30,7 @@ COMMANDS: list[list[str]] = [
     ["pairs", "crop", "{file}", *OUT],
     ["pairs", "labels", "{file}", *OUT],
     ["pairs", "import", "{file}", *OUT],
+    ["pairs", "neighbours", "{file}", *OUT],
     ["pairs", "dropout", "{file}", *OUT],
     ["pairs", "check", "{file}"],
     ["pairs", "check", "pairs", "--evaluation", "{file}"],

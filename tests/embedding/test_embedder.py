@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lastword.embedding import POOLINGS, Embedder, EmbedderSpec, Template
+from lastword.embedding import folder as folders
 from lastword.embedding.card import Provenance
 from lastword.embedding.embedder import _warn_of_special_tokens
 from lastword.embedding.folder import write_description
@@ -353,3 +354,17 @@ def test_an_adapter_embeds_as_its_folder_says(load: Load, tmp_path: Path) -> Non
     assert other.pipeline.tokenizer.text_ids([" a car "]) == tokenizer.text_ids([" a car "])
     assert tokenizer.text_ids([" a car "]) != embedder.pipeline.tokenizer.text_ids([" a car "])
     assert embedder.with_adapter(tmp_path, template="ccw").spec.template.name == "ccw"
+
+
+def test_the_model_itself_is_uploaded(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = load()
+    seen: list[Any] = []
+
+    def push(*arguments: Any, **settings: Any) -> str:
+        seen.extend([*arguments, settings])
+        return "address"
+
+    monkeypatch.setattr(folders, "push", push)
+    assert embedder.push_to_hub("someone/model", private=True, token="secret") == "address"
+    settings = {"private": True, "token": "secret"}
+    assert seen == [embedder.pipeline, embedder.provenance, "someone/model", embedder.encode, settings]

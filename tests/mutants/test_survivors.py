@@ -46,6 +46,17 @@ def test_every_module_has_tests(mutants: Any) -> None:
     assert [(module, file) for module in files for file in files[module] if not (ROOT / file).is_file()] == []
 
 
+@pytest.mark.slow
+def test_every_module_is_on_record_and_no_mutant_is_open(mutants: Any) -> None:
+    record = json.loads(mutants.RECORD.read_text(encoding="utf-8"))
+    assert {module: entry["open"] for module, entry in record.items() if entry["open"]} == {}
+    modules = mutants.modules()
+    assert record.keys() - modules.keys() == set(), "modules that are gone"
+    for module in modules.keys() - record.keys():
+        code = (ROOT / modules[module]).read_text(encoding="utf-8")
+        assert mutants.mutate_file_contents(module, code).mutant_names == [], module
+
+
 def test_the_mutants_of_a_function(mutants: Any) -> None:
     """What a mutant changes is shown without the names that mutmut gives it."""
     mutated = mutants.mutate_file_contents("some.py", "def add(a, b):\n    total = a + b\n    return total\n")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -40,12 +42,23 @@ def test_a_step_reports_its_number_loss_gradient_and_rate(load: Load, tmp_path: 
     assert facts["grad_norm"] > 0
 
 
-def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(load: Load, tmp_path: Path) -> None:
+def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+
+    @contextmanager
+    def progress(work: str, total: int) -> Iterator[Callable[[int], None]]:
+        assert (work, total) == ("training", 11)
+        yield done.append
+
+    monkeypatch.setattr("lastword.training.loop.progress", progress)
     loop = loop_of(load, tmp_path, steps=11, learning_rate=1e-2, warmup_steps=0)
     embedder = load(template="ccw", pooling="lasttoken", max_tokens=64)
     embedder.pipeline.backbone.model = loop.pipeline.backbone.model
     scores = CheckpointScores(AdapterSize(0), None, tmp_path / "scores.json")
     loop.run(scores, embedder)
+    assert done == [0] + [1] * 11
     log = [json.loads(line) for line in loop.checkpoints.log.read_text().splitlines()]
     assert [line["step"] for line in log] == list(range(1, 12))
     assert all(line.keys() == {"step", "loss", "grad_norm", "lr", "seconds"} for line in log)
@@ -58,6 +71,7 @@ def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(load: Load
     loop.run(again, embedder)
     assert len(loop.checkpoints.log.read_text().splitlines()) == 11, "all steps were done"
     assert again.by_step == {}
+    assert done[12:] == [11]
 
 
 @pytest.mark.parametrize(
@@ -113,3 +127,72 @@ def test_a_loss_that_is_no_number_is_shown_with_texts_of_the_step(
         "'a house'): "
         "lower learning_rate or use dtype float32; the checkpoints so far are kept"
     )
+
+
+class TwoProcesses:
+    """The second of two processes, which have the same texts, so that what one has stands for what both have."""
+
+    num_processes, process_index = 2, 1
+
+    def __init__(self) -> None:
+        self.reductions: list[str] = []
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        return torch.cat([tensor, tensor])
+
+    def reduce(self, tensor: torch.Tensor, reduction: str) -> torch.Tensor:
+        self.reductions.append(reduction)
+        return 2 * tensor
+
+
+def test_each_process_has_the_loss_of_all_texts_and_the_sum_of_the_gradients(
+    load: Load, tmp_path: Path
+) -> None:
+    gradients, processes, seen = [], TwoProcesses(), list[torch.Tensor]()
+    weights = torch.tensor([[1.0], [1.0], [3.0], [3.0]])
+
+    class Sum(Flat):
+        def loss_of(self, vectors: torch.Tensor) -> torch.Tensor:
+            seen.append(vectors.detach().clone())
+            return (vectors * weights).sum()
+
+    for accelerator in (None, processes):
+        loop = loop_of(load, tmp_path)
+        loop.objective = Sum(("a car", "a car", "the river", "the river"))
+        if accelerator is not None:
+            loop.accelerator = accelerator  # type: ignore[assignment]
+        loss = loop._add_gradients(0)
+        gradients.append([parameter.grad for parameter in loop.parameters])
+        assert loss == pytest.approx(float((seen[0] * weights).sum()))
+    assert all(torch.allclose(vectors, seen[0], atol=1e-6) for vectors in seen)
+    assert set(processes.reductions) == {"sum"}
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    assert max(float(gradient.abs().max()) for gradient in gradients[0]) > 1e-3
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_vectors_of_all_processes_are_in_the_order_of_the_texts(
+    rank: int, load: Load, tmp_path: Path
+) -> None:
+    texts = torch.arange(14.0).view(7, 2)
+    shares = [texts[i::3] for i in range(3)]  # of 3, 2 and 2 texts
+
+    def gather(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dim() == 1:
+            return torch.tensor([3, 2, 2])
+        padded = [torch.cat([share, torch.zeros(3 - len(share), 2)]) for share in shares]
+        assert torch.equal(tensor, padded[rank])
+        return torch.cat(padded)
+
+    loop = loop_of(load, tmp_path)
+    loop.accelerator = SimpleNamespace(num_processes=3, process_index=rank, gather=gather)  # type: ignore[assignment]
+    own = shares[rank].clone().requires_grad_()
+    gathered = loop._over_all_processes(lambda vectors: vectors)(own)
+    assert torch.equal(gathered, texts)
+    gathered.sum().backward()  # type: ignore[no-untyped-call]
+    assert own.grad is not None
+    assert torch.equal(own.grad, torch.ones_like(own))

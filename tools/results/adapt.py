@@ -6,7 +6,7 @@
 
 Corpora are public (LASTWORD_DATA or ../shared/data) and the bundled products; of each a fixed sample. In the way
 "texts" labels choose the setting and the checkpoint, and score; in the way "labels" pairs of training texts with the
-same label are a source too. The baseline is all-MiniLM-L6-v2, or `--baselines`.
+same label are a source too. The baseline is all-MiniLM-L6-v2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from real_texts import ROOT, data_folder
+from real_texts import ROOT, data_folder, minilm_folder
 
 import lastword
 from lastword import console
@@ -38,7 +38,13 @@ CORPORA = {
 }  # fmt: skip
 MODELS, WAYS = ("mini", "smollm2"), ("texts", "labels")
 WITHOUT_LABELS = [name for name in SOURCES if name not in ("labels", "generate")]
-BASELINE = "sentence-transformers:sentence-transformers/all-MiniLM-L6-v2"
+PEER = "all-MiniLM-L6-v2"
+
+
+def minilm() -> str | None:
+    """The baseline as `lastword adapt` takes it, if its package is installed."""
+    folder = minilm_folder()
+    return f"sentence-transformers:{folder}" if folder else None
 
 
 def main() -> None:
@@ -51,7 +57,6 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=8000, help="rows of a corpus")
     parser.add_argument("--sources", help="of the way texts, such as crop,words=2")
     parser.add_argument("--recipe", type=Path)
-    parser.add_argument("--baselines", default=BASELINE, help="none leaves them out")
     parser.add_argument("--device")
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
@@ -62,7 +67,8 @@ def main() -> None:
             for way in given.ways.split(","):
                 content["runs"][f"{corpus} {model} {way}"] = measured(corpus, model, way, given)
                 content["label_free"] = label_free(content["runs"])
-                given.output.write_text(json.dumps(content, indent=1) + "\n")
+                text = json.dumps(content, indent=1) + "\n"
+                given.output.write_text(text.replace(str(minilm()), PEER))
 
 
 def measured(corpus: str, model: str, way: str, given: argparse.Namespace) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def measured(corpus: str, model: str, way: str, given: argparse.Namespace) -> di
     sources = read_weights(given.sources) or dict.fromkeys(WITHOUT_LABELS, 1.0)
     if way == "labels":
         sources |= {"labels": 1.0}
-    baselines = [] if given.baselines == "none" else given.baselines.split(",")
+    baselines = [peer] if (peer := minilm()) else []
     with tempfile.TemporaryDirectory() as folder:
         file = corpus_file(corpus, given.texts, Path(folder))
         result = lastword.adapt_corpus(

@@ -73,7 +73,7 @@ def adapt_corpus(
         output: folder to write: model, groups (with the vectors of the corpus and its map), pairs, report.html and
             adapted.json.
         model: name or folder of a decoder; None is the recipe's, or "mini".
-        recipe: settings of training, by name or file; None is the one for the model. Its pairs are not used.
+        recipe: settings of training, by name or file; None is the one for the model.
         text_column: column of the texts.
         label_column: column of labels, which then choose and score; texts may lack one. None is without labels.
         sources: sources of pairs, of `SOURCES`, perhaps with the weight of each in the mixture; None is all that the

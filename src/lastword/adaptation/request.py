@@ -16,9 +16,9 @@ from lastword.embedding.template import Template
 from lastword.errors import RequestError, unknown_name
 from lastword.files.sources import Source
 
-SOURCES = ("crop", "noise", "neighbours", "words", "labels", "generate")
-"""Sources of pairs: pieces of a text; a noisy copy; texts that the model, or TF-IDF, finds nearest; texts of a label;
-rewritings by a chat model."""
+SOURCES = ("recipe", "crop", "noise", "neighbours", "words", "labels", "generate")
+"""Sources of pairs: the recipe's own, which are about other things; pieces of a text; a noisy copy; texts that the
+model, or TF-IDF, finds nearest; texts of a label; rewritings by a chat model."""
 LEAST_TEXTS = 200
 _OTHER_MODELS = "small"  # the recipe of models without one of their own
 
@@ -29,7 +29,7 @@ class Request:
 
     Attributes:
         corpus: the files.
-        settings: of training, without pairs and seed: fields of `TrainConfig`.
+        settings: of training, with the pairs of the recipe and without seed: fields of `TrainConfig`.
         label_column: column of labels; None without.
         sources: source of pairs → its weight in the mixture.
         max_texts: distinct texts of the sample.
@@ -96,7 +96,7 @@ def check_request(
 
 
 def training_settings(model: str | Path | None, recipe: str | Path | None) -> dict[str, Any]:
-    """Settings of training: those of a recipe, by default the one for the model; its pairs are not used.
+    """Settings of training: those of a recipe, by default the one for the model.
 
     Raises:
         MissingFileError, RequestError: no such recipe, or an invalid one.
@@ -110,7 +110,7 @@ def training_settings(model: str | Path | None, recipe: str | Path | None) -> di
         except RequestError:  # a model without a recipe of its own
             settings = read_recipe(_OTHER_MODELS) | named
             settings.pop("layer", None)
-    return {name: value for name, value in settings.items() if name not in ("pairs", "seed")}
+    return {name: value for name, value in settings.items() if name != "seed"}
 
 
 def pair_sources(

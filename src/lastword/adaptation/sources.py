@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lastword.adaptation.texts import TRAINING
+from lastword.bundled import PATHS
 from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder
@@ -89,7 +90,9 @@ class PairMaker:
             TableError: too few pairs in all.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        rejected = {name: self.run.once(f"pairs-{name}", partial(self._made, name)) for name in weights}
+        rejected = {
+            name: self.run.once(f"pairs-{name}", partial(self._made, name, config.pairs)) for name in weights
+        }
         rows: dict[str, list[PairRow]] = {
             name: list(read_pair_rows(self._file(name))) for name in weights if self._file(name).exists()
         }
@@ -113,9 +116,13 @@ class PairMaker:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
 
-    def _made(self, name: str) -> dict[str, int]:
+    def _made(self, name: str, of_recipe: Sequence[str]) -> dict[str, int]:
         """Make the pairs of a source; returns reason → texts without a pair. One without any pair leaves no file."""
         file = self._file(name)
+        if name == "recipe":
+            rows = [row for pairs in of_recipe for row in read_pair_rows(PATHS.get(pairs, Path(pairs)))]
+            write_table(mixed({name: rows}, {name: len(rows)}, self.seed), file)
+            return {}
         try:
             method, texts = self._method(name), self._texts(name)
             result = make_pairs(

@@ -179,4 +179,28 @@ def dropout(text_column: str, **settings: Any) -> None:
     run(SameText(text_column), **settings)
 
 
-COMMANDS = (translate, noise, crop, labels, import_, dropout)
+@command(
+    "lastword pairs neighbours notes.csv --text-column note --model adapted --output pairs.parquet",
+    "lastword pairs neighbours titles.txt --model tfidf --most 50000 --output pairs.parquet",
+)
+@shared("--text-column")
+@common
+@options.models(default="mini", required=False, help="finds the neighbours: as for `lastword evaluate`")
+@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
+@option(
+    METHOD, "--most", "texts that are compared, the first ones", default=20_000, type=click.IntRange(2, 10**6)
+)
+def neighbours(
+    text_column: str, model: str, most: int, batch_tokens: int | None, template: str | None, pooling: str | None,
+    dtype: str | None, device: str | None, **settings: Any,
+) -> None:  # fmt: skip
+    """Pair texts that are nearest to each other for a model, if they are alike enough."""
+    check(settings["file"], settings["output"], [text_column])
+    from lastword.encoders.by_name import load_encoder, with_batches
+    from lastword.pairs import Neighbours
+
+    encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)
+    run(Neighbours(settings["file"], with_batches(encoder, batch_tokens), text_column, most), **settings)
+
+
+COMMANDS = (translate, noise, crop, neighbours, labels, import_, dropout)

@@ -1,0 +1,217 @@
+"""The parts of a training run, each on its own: what is read, loaded, set up and written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from lastword.bundled import PATHS
+from lastword.config import TrainConfig
+from lastword.embedding.card import Provenance
+from lastword.errors import RequestError, TableError
+from lastword.files.run_folder import fingerprint
+from lastword.training import LastStep, Standard, train
+from lastword.training import run as module
+from lastword.training.pairs import Pairs
+from lastword.training.plan import Plan
+from lastword.training.run import TrainResult, _data, _inputs, _load, _RunFolder, make_accelerator
+from lastword.training.selection import HeldOutPairs, Selection
+
+Refused = Callable[..., str]
+Settings = dict[str, Any]
+SELECTION = Selection("last step", 2, {})
+
+
+def _csv(path: Path, count: int, **writing: Any) -> str:
+    path.write_text("anchor;positive\n" + "".join(f"text {i};a text {i}\n" for i in range(count)), **writing)
+    return str(path)
+
+
+def test_a_result_as_plain_values() -> None:
+    plan = Plan(1, 2, 3, 4, 0.5, 6, 1.0, 8.0, 0.0, 10.0)
+    values = TrainResult(Path("some") / "folder", SELECTION, [0.5, 0.25], plan, 12.34).to_dict()
+    assert values["output"] == str(Path("some") / "folder")
+    assert (values["losses"], values["seconds"]) == ([0.5, 0.25], 12.3)
+    assert values["selection"] == SELECTION.to_dict()
+    assert (values["plan"]["trainable"], values["plan"]["seconds"]) == (1, 10.0)
+
+
+def test_pairs_with_an_empty_side_are_refused_unless_they_are_to_be_dropped(
+    tmp_path: Path, settings: Settings, refused: Refused
+) -> None:
+    file = tmp_path / "gaps.csv"
+    file.write_text("anchor,positive\na car,\n" + "".join(f"text {i},a text {i}\n" for i in range(9)))
+    settings = {**settings, "pairs": [str(file)]}
+    assert "drop_empty" in refused(TableError, train, tmp_path / "out", **settings)
+
+
+def test_trackers_are_named_where_one_is_unknown(
+    tmp_path: Path, settings: Settings, refused: Refused
+) -> None:
+    message = refused(RequestError, train, tmp_path / "out", **{**settings, "trackers": "clearml"})
+    assert message.startswith(
+        "trackers='clearml' is not installed, or unknown to accelerate; usable: none, all"
+    )
+
+
+def test_a_run_is_called_lastword_in_trackers(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    monkeypatch.setattr(Accelerator, "init_trackers", lambda self, name: names.append(name))
+    train(tmp_path / "out", scorer=LastStep(), **{**settings, "steps": 1})
+    assert names == ["lastword"]
+
+
+def test_files_of_pairs_are_read_as_the_settings_say(tmp_path: Path) -> None:
+    file = _csv(tmp_path / "pairs.csv", 12, encoding="utf-16-be")
+    config = TrainConfig(pairs=(file,), encoding="utf-16-be", delimiter=";", batch_pairs=4)
+    pairs, scorer = _data(config, Standard(), None, False)
+    assert (pairs.anchors[3], pairs.positives[3]) == ("text 3", "a text 3")
+    assert (len(pairs), scorer) == (12, LastStep("last step (too few pairs to hold any out)"))
+
+
+def test_a_tenth_of_the_pairs_is_held_out_for_the_score(tmp_path: Path, refused: Refused) -> None:
+    config = TrainConfig(pairs=(_csv(tmp_path / "pairs.csv", 90),), delimiter=";", batch_pairs=4)
+    pairs, scorer = _data(config, Standard(), None, False)
+    assert isinstance(scorer, HeldOutPairs)
+    assert (len(pairs), len(scorer.pairs)) == (81, 9)
+    assert not set(pairs.anchors) & set(scorer.pairs.anchors)
+    given = LastStep()
+    pairs, scorer = _data(config, Standard(), given, False)
+    assert (len(pairs), scorer) == (90, given)
+    message = refused(RequestError, _data, replace(config, patience=2), Standard(), given, False)
+    assert message.startswith("patience=2 needs a development score: ")
+
+
+def test_steps_that_take_all_pairs_are_reported(tmp_path: Path, said: list[str]) -> None:
+    config = TrainConfig(pairs=(_csv(tmp_path / "pairs.csv", 5),), delimiter=";", batch_pairs=6)
+    _data(config, Standard(), LastStep(), False)
+    assert said == ["batch_pairs=6, but there are 5 pairs: each step takes them all"]
+    _data(replace(config, batch_pairs=5), Standard(), LastStep(), False)
+    assert len(said) == 1
+
+
+def test_a_resumed_run_must_read_the_same(tmp_path: Path) -> None:
+    file = _csv(tmp_path / "pairs.csv", 5)
+    config, pairs = TrainConfig(pairs=("pairs", file)), Pairs(["a"], ["b"], [[]])
+    inputs = _inputs(config, pairs, LastStep(inputs={"the texts": "1"}))
+    assert inputs["the file of pairs pairs"] == fingerprint(PATHS["pairs"])
+    assert inputs[f"the file of pairs {file}"] == fingerprint(file)
+    assert inputs["the texts"] == "1"
+    others = [Pairs(["x"], ["b"], [[]]), Pairs(["a"], ["x"], [[]]), Pairs(["a"], ["b"], [["x"]])]
+    hashes = {_inputs(config, some, LastStep())["the pairs read"] for some in (pairs, *others)}
+    assert len(hashes) == 4
+
+
+@pytest.mark.parametrize(("dtype", "precision"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
+def test_the_base_model_is_loaded_without_the_layers_above_the_pooled_one(
+    dtype: str, precision: torch.dtype, llama_folder: Path
+) -> None:
+    config = TrainConfig(model=str(llama_folder), template="sum", pooling="mean", layer=1, dtype=dtype)
+    embedder = _load(config, "cpu", None)
+    assert (embedder.backbone.dtype, embedder.backbone.layers) == (precision, 1)
+    assert (embedder.spec.template.name, embedder.spec.pooling.spec) == ("sum", "mean")
+    whole = _load(replace(config, layer=None), "cpu", None)
+    assert embedder.provenance.base_hash == whole.provenance.base_hash == whole.backbone.weights_hash
+
+
+class FakeAccelerator:
+    processes = 1
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings, self.num_processes, self.device = settings, self.processes, "cuda:1"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("processes", [None, "1", "2"])
+def test_accelerate_gets_device_precision_and_trackers(
+    installed: bool, processes: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    resets: list[bool] = []
+    monkeypatch.setattr(module, "Accelerator", FakeAccelerator)
+    monkeypatch.setattr(module, "set_seed", seeds.append)
+    monkeypatch.setattr(
+        AcceleratorState, "_reset_state", lambda reset_partial_state: resets.append(reset_partial_state)
+    )
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: installed and name == "tensorboard")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if processes:
+        monkeypatch.setenv("WORLD_SIZE", processes)
+
+    def made(trackers: str | None, dtype: torch.dtype, device: str) -> dict[str, Any]:
+        backbone = SimpleNamespace(dtype=dtype, device=torch.device(device))
+        embedder: Any = SimpleNamespace(backbone=backbone)
+        accelerator: Any = make_accelerator(TrainConfig(seed=7), embedder, trackers, tmp_path)
+        settings: dict[str, Any] = accelerator.settings
+        return settings
+
+    assert made(None, torch.bfloat16, "cpu") == {
+        "mixed_precision": "bf16", "cpu": True, "project_dir": tmp_path,
+        "log_with": "tensorboard" if installed else None,
+    }  # fmt: skip
+    assert made("none", torch.float32, "cuda") == {
+        "mixed_precision": "no", "cpu": False, "project_dir": tmp_path, "log_with": None,
+    }  # fmt: skip
+    assert made("wandb", torch.float32, "cpu")["log_with"] == "wandb"
+    assert seeds == [7] * 3
+    assert resets == ([] if processes == "2" else [True] * 3)
+
+
+@pytest.mark.parametrize("quantize", [None, "nf4"])
+def test_each_of_several_processes_has_the_model_on_its_device(
+    quantize: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quantised weights cannot be moved."""
+    devices: list[str] = []
+    monkeypatch.setattr(module, "Accelerator", FakeAccelerator)
+    monkeypatch.setattr(module, "set_seed", lambda seed: None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(FakeAccelerator, "processes", 2)
+    backbone = SimpleNamespace(
+        dtype=torch.float32, device=torch.device("cpu"), model=SimpleNamespace(to=devices.append)
+    )
+    embedder: Any = SimpleNamespace(backbone=backbone)
+    make_accelerator(TrainConfig(quantize=quantize), embedder, "none", tmp_path)
+    assert devices == ([] if quantize else ["cuda:1"])
+
+
+def test_the_record_of_a_run_is_in_the_folder_of_the_model(tmp_path: Path) -> None:
+    class Model:
+        provenance = Provenance("base", base_hash="0")
+
+        def save(self, folder: Path, *, overwrite: bool) -> Path:
+            assert overwrite
+            folder.mkdir()
+            return folder
+
+    folder, model = _RunFolder(tmp_path / "out", resume=False, overwrite=False), Model()
+    with folder.lock():
+        folder.prepare({"steps": 2}, {})
+        step = folder.checkpoints / "step-000002"
+        step.mkdir()
+        for name in ("adapter_model.safetensors", module.OPTIMIZER):
+            (step / name).write_text(name)
+        (folder.trackers / "lastword").mkdir(parents=True)
+        (folder.trackers / "lastword" / "events").write_text("events")
+        folder.write(model, {"rank": 4}, SELECTION)  # type: ignore[arg-type]
+    assert model.provenance == Provenance(
+        "base", base_hash="0", recipe={"rank": 4}, selection=SELECTION.to_dict()
+    )
+    record = tmp_path / "out" / "training"
+    files = {str(path.relative_to(record)) for path in record.rglob("*") if path.is_file()}
+    assert files == {
+        "choice.json", "recipe.json", "step-000002/adapter_model.safetensors", "trackers/lastword/events",
+    }  # fmt: skip
+    assert json.loads((record / "choice.json").read_text()) == SELECTION.to_dict()
+    assert not folder.partial.exists()
