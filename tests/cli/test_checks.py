@@ -269,6 +269,8 @@ FURTHER = {
     "export": [
         ["mini", "--to", "adapter", "--output", "x"],
         ["mini", "--to", "adapter", "--dtype", "float32", "--output", "x"],
+        ["mini", "--to", "onnx", "--dtype", "float16", "--output", "x"],
+        ["mini", "--to", "gguf", "--quantize", "int8", "--output", "x"],
     ],
     "check": [
         ["mini"],

@@ -33,12 +33,18 @@ def test_card_of_a_base_model(normalize: bool) -> None:
 def test_card_of_an_adapted_model() -> None:
     spec = EmbedderSpec().changed(prompts={"query": "q: ", "document": "d: "})
     provenance = Provenance(
-        "someone/model", adapter={"rank": 4, "alpha": 8.0}, selection={"step": 20, "criterion": "V-measure"}
-    )
+        "someone/model", adapter={"rank": 4, "alpha": 8.0}, recipe={"pairs": ["data/mine.csv", "pairs"]},
+        selection={"step": 20, "criterion": "V-measure", "score": 0.41,
+                   "gain": {"value": 0.06, "low": 0.031, "high": 0.089}},
+    )  # fmt: skip
     rows = _rows(spec, provenance)
     assert rows["prompts"] == "query: 'q: ', document: 'd: '"
     assert rows["adapter, merged into the weights"] == "LoRA, rank 4, alpha 8.0"
     assert rows["selected checkpoint"] == "step 20, by V-measure"
+    assert rows["pairs"] == "mine.csv, pairs"
+    assert rows["development score"] == "0.410, gain +0.060 [+0.031, +0.089]"
+    assert "\nbase_model: someone/model\n---\n" in model_card(spec, provenance, dim=32)
+    assert "base_model" not in model_card(spec, Provenance("./someone/model"), dim=32)
 
 
 @pytest.mark.parametrize("base", ["someone/model", "someone/model/", "model"])

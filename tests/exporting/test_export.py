@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer
 
 import lastword
 from lastword import Embedder
+from lastword.embedding.gguf import model_arguments, parsed_once
 from lastword.errors import ExistingOutputError, ModelError, ParityError, RequestError
-from lastword.exporting.export import PARITY
+from lastword.files.gguf import gguf_fields
 from lastword.parity import check as checking
+from lastword.parity.requests import PARITY
 from tests.training.conftest import pair_columns
 
 Refused = Callable[..., str]
@@ -75,6 +81,73 @@ def test_an_adapter_for_peft(adapted: Path, llama_folder: Path, tmp_path: Path) 
     assert lastword.check(tmp_path / "out").passed
 
 
+@pytest.mark.parametrize(
+    ("to", "quantize"), [("onnx", None), ("onnx", "int8"), ("openvino", None), ("openvino", "int8")]
+)
+def test_a_graph_runs_with_the_tokenizer_alone(
+    adapted: Path, tmp_path: Path, to: str, quantize: str | None
+) -> None:
+    """The Python on the card, in a process without torch and transformers; texts of any number and length."""
+    for library in (
+        "onnxscript",
+        {"onnx": "onnxruntime"}.get(to, to),
+        *(("nncf",) if to == "openvino" else ()),
+    ):
+        pytest.importorskip(library)
+    result = lastword.export(adapted, tmp_path / "out", to=to, quantize=quantize)
+    assert result.card.dtype == (quantize or "float32")
+    assert lastword.check(tmp_path / "out").passed
+    code = (tmp_path / "out" / "README.md").read_text().split("```")[1].removeprefix("python\n")
+    code = code.replace('["first text", "second text"]', repr(TEXTS)) + (
+        "\nimport sys; assert not {'torch', 'transformers'} & {*sys.modules}; print(vectors.tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True, check=True
+    )
+    vectors = np.array(json.loads(done.stdout.splitlines()[-1]))
+    assert (vectors * vectors_of(adapted)).sum(1).min() > (0.97 if quantize else 0.9999)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_gguf_file_is_read_back_to_the_last_bit(adapted: Path, tmp_path: Path, dtype: str) -> None:
+    pytest.importorskip("gguf")
+    result = lastword.export(adapted, tmp_path / "out", to="gguf", dtype=dtype)
+    assert result.card.kind == "GGUF, read by transformers"
+    assert lastword.check(tmp_path / "out").passed
+    fields = gguf_fields(tmp_path / "out" / "model.gguf")
+    assert (fields["llama.pooling_type"], fields["tokenizer.ggml.pre"]) == (3, "gpt-2")
+    assert fields["lastword.template"] == 'This sentence: "{text}" means in one word:'
+    lastword.export(adapted, tmp_path / "standard", dtype=dtype)
+    with parsed_once(tmp_path / "out"):
+        name, arguments = model_arguments(tmp_path / "out")
+        read = AutoModel.from_pretrained(name, dtype=torch.float32, **arguments).state_dict()
+    written = load_file(tmp_path / "standard" / "model.safetensors")
+    assert read.keys() == written.keys()
+    assert all(torch.equal(read[name], weight.float()) for name, weight in written.items())
+
+
+def test_what_gguf_cannot_express(
+    llama_folder: Path, gpt2_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    def message(model: Path, **settings: Any) -> str:
+        return refused(ModelError, lastword.export, model, tmp_path / "out", to="gguf", **settings)
+
+    instead = ": use to='folder' or to='onnx'"
+    assert message(gpt2_folder) == (
+        f"GGUF cannot express a gpt2 model (it can: llama, mistral, qwen2, qwen3){instead}"
+    )
+    assert message(llama_folder, pooling="max") == (
+        f"GGUF cannot express pooling 'max' (it can: mean, cls, lasttoken, eos){instead}"
+    )
+    scaled = shutil.copytree(llama_folder, tmp_path / "scaled")
+    config = json.loads((scaled / "config.json").read_text())
+    config["rope_parameters"] = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10_000.0}
+    (scaled / "config.json").write_text(json.dumps(config))
+    assert message(scaled) == (
+        f"GGUF cannot express a rotary embedding of type 'linear' that transformers reads back{instead}"
+    )
+
+
 def test_what_has_no_adapter(llama_folder: Path, adapted: Path, tmp_path: Path, refused: Refused) -> None:
     message = refused(ModelError, lastword.export, llama_folder, tmp_path / "out", to="adapter")
     assert message == (
@@ -84,7 +157,9 @@ def test_what_has_no_adapter(llama_folder: Path, adapted: Path, tmp_path: Path, 
     message = refused(RequestError, lastword.export, adapted, tmp_path / "out", to="adapter", dtype="float16")
     assert message == "dtype='float16': adapter is written in float32; leave dtype out"
     message = refused(RequestError, lastword.export, adapted, tmp_path / "out", to="foldr")
-    assert message.startswith("unknown format 'foldr': did you mean 'folder'? Known: folder, adapter")
+    assert message.startswith("unknown format 'foldr': did you mean 'folder'? Known: folder, adapter, ")
+    message = refused(RequestError, lastword.export, adapted, tmp_path / "out", quantize="int8")
+    assert message == "quantize='int8' is for onnx and openvino, not for folder: leave quantize out"
     message = refused(RequestError, lastword.export, adapted, tmp_path / "out", dtype="int8")
     assert message == "unknown dtype 'int8': Known: float32, bfloat16, float16"
     assert not (tmp_path / "out").exists()

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sentence_transformers import SentenceTransformer
 
 import lastword
 from lastword.bundled import path_of
 from lastword.cli import main
+from lastword.console import silenced
 from lastword.errors import MissingFileError, ModelError, RequestError, WorkError
 from lastword.parity import check as checking
 from lastword.parity.requests import BARS
@@ -166,6 +168,16 @@ def test_the_command_says_it_by_its_exit_code(models: dict[str, Path], tmp_path:
     assert wrong.exit_code == 1
     assert wrong.stdout.splitlines()[-1] == "does not pass"
     assert "likely cause: wrong pooling: mean (" in wrong.stdout
+
+
+def test_a_copy_that_sentence_transformers_saved(models: dict[str, Path], tmp_path: Path) -> None:
+    """It drops files of ours, and gives the same vectors, as the how-to says."""
+    with silenced("sentence_transformers"):
+        SentenceTransformer(str(models["last"]), device="cpu").save(str(tmp_path / "copy"))
+    card = lastword.check(tmp_path / "copy", reference=models["last"])
+    assert card.passed, card.text
+    assert not (tmp_path / "copy" / "lastword.json").exists()
+    assert not (tmp_path / "copy" / "golden.json").exists()
 
 
 @pytest.mark.slow

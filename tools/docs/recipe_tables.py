@@ -15,6 +15,9 @@ def recipe_table(path: Path) -> str:
     for row in content["rows"]:
         name = row["name"] if not row["seed"] else f"{row['name']}, second seed"
         rows[name] = (fmean(row["scores"].values()), row["scores"])
+        rows |= {
+            f"{name}, {after}": (fmean(scores.values()), scores) for after, scores in row["after"].items()
+        }
     sets = list(next(iter(rows.values()))[1])
     lines = [_line("run", "mean", *sets), _line("---", *["---:"] * (1 + len(sets)))]
     for name, (mean, scores) in sorted(rows.items(), key=lambda item: -item[1][0]):

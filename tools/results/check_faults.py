@@ -1,6 +1,7 @@
 """Is every fault that `lastword check` names really found? Each is planted in a copy of a right model.
 
-    python tools/results/check_faults.py            # writes results/check_faults.json; minutes
+    python tools/results/check_faults.py            # writes results/check_faults.json; half an hour
+    python tools/results/check_faults.py --again    # measures what is there already, too
 
 Folders are changed in their files; servers are small ones on this machine, whose own forward pass, which shares no code
 with lastword, has the fault. Each must not pass, and the first cause on the card must be the fault.
@@ -249,9 +250,10 @@ FOLDERS: dict[str, tuple[str, str, Edit]] = {
     "rotary scaling dropped": ("scaled", "wrong rope", _rope()),
     "last layer left out": ("last", "states of one layer earlier", _set("config.json", num_hidden_layers=7)),
     "noise in the weights": ("last", "other weights", _noise),
-    "weighted mean with left padding": ("weightedmean", "padding", _set("tokenizer_config.json", padding_side="left")),
 }  # fmt: skip
 """Fault of a folder → the model it is planted in, the cause that must be named, and the edit."""
+WITH_REFERENCE = ("rotary scaling dropped", "last layer left out")
+"""Faults that a folder cannot name by itself: what was lost is not in it."""
 SERVERS = {
     "prompt missing": "prompt missing", "prompt twice": "prompt twice", "suffix missing": "suffix missing",
     "suffix cut": "suffix cut", "truncated": "another longest sequence", "mean": "wrong pooling: mean",
@@ -267,7 +269,7 @@ def make_models(folder: Path, base: str = "mini") -> dict[str, Path]:
     """The right models that faults are planted in."""
     settings = {
         "last": {"pooling": "lasttoken"}, "mean": {"pooling": "mean"}, "eos": {"pooling": "eos"},
-        "bos": {"pooling": "lasttoken", "bos": True}, "weightedmean": {"pooling": "weightedmean"},
+        "bos": {"pooling": "lasttoken", "bos": True}
     }  # fmt: skip
     made = {}
     for name, how in settings.items():
@@ -305,25 +307,49 @@ def row(where: str, fault: str, expected: str, card: lastword.CheckResult) -> di
     }  # fmt: skip
 
 
+def cases(models: dict[str, Path], copy: Path) -> Iterator[tuple[str, str, Callable[[], dict[str, Any]]]]:
+    """Where, the fault, and what measures it."""
+
+    def folder(fault: str) -> dict[str, Any]:
+        model, expected, _ = FOLDERS[fault]
+        right = models[model] if fault in WITH_REFERENCE else None
+        card = lastword.check(plant(models, fault, copy), reference=right)
+        shutil.rmtree(copy)
+        return row("folder", fault, expected, card)
+
+    def server(fault: str) -> dict[str, Any]:
+        with served(OwnServer(models["last"], fault).encode, tei=len(fault) % 2 == 1) as url:
+            card = lastword.check(url, reference=models["last"])
+        if not fault:
+            return {"where": "server", "fault": "none", "passed": card.passed}
+        return row("server", fault, SERVERS[fault], card)
+
+    for name, path in models.items():
+        fault = f"none ({name})"
+        yield "folder", fault, lambda path=path, fault=fault: {  # type: ignore[misc]
+            "where": "folder", "fault": fault, "passed": lastword.check(path).passed,
+        }  # fmt: skip
+    for fault in FOLDERS:
+        yield "folder", fault, lambda fault=fault: folder(fault)  # type: ignore[misc]
+    for fault in ("", *SERVERS):
+        yield "server", fault or "none", lambda fault=fault: server(fault)  # type: ignore[misc]
+
+
 def main() -> int:
+    known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() and "--again" not in sys.argv else []
+    measured = {(entry["where"], entry["fault"]): entry for entry in known}
     rows = []
     with tempfile.TemporaryDirectory() as parent:
-        models = make_models(Path(parent))
-        for name, path in models.items():
-            rows.append({"where": "folder", "fault": f"none ({name})", "passed": lastword.check(path).passed})
-        for fault, (_, expected, _) in FOLDERS.items():
-            card = lastword.check(plant(models, fault, Path(parent) / "copy"))
-            shutil.rmtree(Path(parent) / "copy")
-            rows.append(row("folder", fault, expected, card))
-            print(rows[-1], flush=True)
-        for fault, expected in {"": "", **SERVERS}.items():
-            with served(OwnServer(models["last"], fault).encode, tei=len(fault) % 2 == 1) as url:
-                card = lastword.check(url, reference=models["last"])
-            if fault:
-                rows.append(row("server", fault, expected, card))
-            else:
-                rows.append({"where": "server", "fault": "none", "passed": card.passed})
-            print(rows[-1], flush=True)
+        for where, fault, measure in cases(make_models(Path(parent)), Path(parent) / "copy"):
+            entry = measured.get((where, fault)) or measure()
+            rows.append(entry)
+            print(json.dumps(entry), flush=True)
+            rest = [
+                entry
+                for key, entry in measured.items()
+                if key not in {(r["where"], r["fault"]) for r in rows}
+            ]
+            RESULTS.write_text(json.dumps({"model": "mini", "rows": [*rows, *rest]}, indent=1) + "\n")
     wrong = [entry["fault"] for entry in rows if not entry.get("passed", entry.get("named"))]
     RESULTS.write_text(json.dumps({"model": "mini", "rows": rows}, indent=1) + "\n")
     print(f"{len(rows)} cases, not as expected: {wrong or 'none'}")

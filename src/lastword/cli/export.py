@@ -10,22 +10,23 @@ from lastword.cli import options
 from lastword.cli.checks import Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
-from lastword.exporting.formats import DTYPES, FORMATS
+from lastword.exporting.formats import DTYPES, FORMATS, QUANTIZED
 
 
 @command(
     "lastword export adapted --to folder --dtype bfloat16 --output small",
-    "lastword export smollm2 --template ccw --pooling lasttoken --to folder --output smollm2-ccw",
+    "lastword export smollm2 --template ccw --pooling lasttoken --to onnx --output smollm2-onnx",
 )
 @click.argument("model", type=options.TYPES["model"], help="mini, smollm2, or name or folder of a decoder")
 @option(
-    options.OUTPUT, "--to", "folder is for sentence-transformers, adapter for peft over the base model",
+    options.OUTPUT, "--to", "folder: sentence-transformers, adapter: peft, gguf: llama.cpp, the others are graphs",
     default="folder", type=Choice("format", FORMATS),
 )  # fmt: skip
 @shared("--template", "--pooling")
 @option(
     options.OUTPUT, "--dtype", "of the stored weights  [default: float32]", type=Choice("dtype", DTYPES)
 )  # fmt: skip
+@option(options.OUTPUT, "--quantize", "weights of a graph in 8 bits", type=Choice("quantization", QUANTIZED))
 @shared("--output", required=True)
 @shared("--overwrite", "--json")
 def export(model: str, as_json: bool, **settings: Any) -> None:
@@ -37,5 +38,5 @@ def export(model: str, as_json: bool, **settings: Any) -> None:
     from lastword.exporting.export import export as run
     from lastword.exporting.formats import check_export
 
-    check_export(model, settings["to"], settings["dtype"])
+    check_export(model, settings["to"], settings["dtype"], settings["quantize"])
     print_result(run(model, **settings), as_json, lambda result: result.card.text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lastword.embedding.spec import EmbedderSpec
@@ -34,7 +36,7 @@ _CARD = """\
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
 tags: [sentence-transformers, feature-extraction, lastword]
----
+{base_model}---
 # {title}
 
 A text-embedding model made from the decoder `{base}` with lastword.
@@ -46,6 +48,10 @@ model = SentenceTransformer("path/to/this/folder")
 vectors = model.encode(["first text", "second text"])
 ```
 
+Other libraries: `lastword.Embedder.from_pretrained(folder)`, LangChain `HuggingFaceEmbeddings(model_name=folder)`,
+LlamaIndex `HuggingFaceEmbedding(model_name=folder)`, `mteb.get_model(folder)`; with transformers alone, pool and scale
+as below.
+
 | | |
 |---|---|
 | template (in the tokenizer: do not add it yourself) | `{template}` |
@@ -56,7 +62,7 @@ vectors = model.encode(["first text", "second text"])
 | vectors scaled to length 1 | {normalize} |
 | adapter, merged into the weights | {adapter} |
 | selected checkpoint | {selection} |
-
+{training}
 `lastword.json` holds every setting and version; `golden.json` holds texts with the vectors that this
 folder must give anywhere. Intended use: similarity, clustering, search and few-shot classification
 of texts like those it was adapted on. Its limits are those of the base model.
@@ -71,6 +77,7 @@ def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
     if provenance.selection:
         selection = f"step {provenance.selection.get('step')}, by {provenance.selection.get('criterion')}"
     prompts = ", ".join(f"{name}: {prompt!r}" for name, prompt in spec.prompts.items())
+    on_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", provenance.base) and not Path(provenance.base).exists()
     return _CARD.format(
         title=f"{provenance.base.rstrip('/').rpartition('/')[2]}, embedding",
         base=provenance.base,
@@ -82,4 +89,18 @@ def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
         normalize="yes" if spec.normalize else "no",
         adapter=adapter,
         selection=selection,
+        training="".join(f"| {name} | {value} |\n" for name, value in _training(provenance).items()),
+        base_model=f"base_model: {provenance.base}\n" if on_hub else "",
     )
+
+
+def _training(provenance: Provenance) -> dict[str, str]:
+    """Rows about a training run: its pairs, and the development score with the 95 % interval of the gain."""
+    rows, selection = {}, provenance.selection or {}
+    if pairs := (provenance.recipe or {}).get("pairs"):
+        rows["pairs"] = ", ".join(Path(str(file)).name for file in pairs)
+    gain = selection.get("gain")
+    if gain and None not in (gain["low"], gain["high"]):
+        interval = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+        rows["development score"] = f"{selection['score']:.3f}, gain {interval}"
+    return rows

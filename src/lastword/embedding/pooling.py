@@ -58,7 +58,8 @@ def _weighted(hidden: Tensor, weights: Tensor) -> Tensor:
 
 def _at(hidden: Tensor, position: Tensor, mask: Tensor) -> Tensor:
     """State at one position of each row, zero where the row's mask is empty."""
-    state = hidden.take_along_dim(position[:, None, None], dim=1).squeeze(1).float()
+    # `take_along_dim` would fix the shapes of an exported graph.
+    state = hidden.gather(1, position[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1).float()
     return state.masked_fill(~mask.any(1, keepdim=True), 0.0)
 
 

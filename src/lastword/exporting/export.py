@@ -11,9 +11,8 @@ from lastword.console import info, load_libraries, silenced
 from lastword.errors import ParityError
 from lastword.exporting.formats import adapter_of, check_export
 from lastword.files.run_folder import RunFolder, write_json
+from lastword.parity.requests import PARITY
 from lastword.parity.result import CheckResult
-
-PARITY = "parity.json"
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ def export(
     template: str | None = None,
     pooling: str | None = None,
     dtype: str | None = None,
+    quantize: str | None = None,
     overwrite: bool = False,
 ) -> ExportResult:
     """Write a model for other programs, and compare what they give with the model.
@@ -56,22 +56,26 @@ def export(
     Args:
         model: name or folder of a decoder.
         output: folder to write.
-        to: "folder" (sentence-transformers, with merged weights) or "adapter" (peft, over the base model).
+        to: "folder" (sentence-transformers, with merged weights), "adapter" (peft, over the base model), "onnx" or
+            "openvino" (a graph from token ids to vectors), or "gguf" (for llama.cpp).
         template, pooling: of a base model; None takes the folder's own.
         dtype: precision of the stored weights; None is "float32". An adapter is merged in float32 first.
+        quantize: "int8" stores the weights of a graph in 8 bits.
         overwrite: replace `output`.
 
     Raises:
-        ExistingOutputError, MissingFileError, ModelError, RequestError: see the message.
+        MissingExtraError, ExistingOutputError, MissingFileError, ModelError, RequestError: see the message.
         ParityError: the export does not give the vectors of the model; nothing is written.
     """
     started, target = time.monotonic(), Path(output)
-    check_export(model, to, dtype)
+    check_export(model, to, dtype, quantize)
     run = RunFolder(target, "export", overwrite=overwrite, evidence="")
     run.check()
     load_libraries("torch", "transformers.modeling_utils", "sentence_transformers")
     from lastword.embedding import Embedder
     from lastword.exporting.adapter import write_adapter
+    from lastword.exporting.gguf import write_gguf
+    from lastword.exporting.onnx import GRAPHS, write_graph
     from lastword.parity.check import compare, read_target
     from lastword.parity.reference import read_reference
 
@@ -83,9 +87,17 @@ def export(
         if to == "adapter":
             written = folder / to
             write_adapter(adapter_of(model), embedder, standard, written)
+        elif to in GRAPHS:
+            written = folder / to
+            written.mkdir()
+            write_graph(embedder, standard, written, to, quantize)
+        elif to == "gguf":
+            written = folder / to
+            written.mkdir()
+            write_gguf(embedder, standard, written, dtype or "float32")
         with silenced("sentence_transformers"):  # a golden text is truncated on purpose
             truth = replace(read_reference(standard), name=f"golden vectors of {model}")
-            card = compare(str(target), read_target(str(written)), truth)
+            card = compare(str(target), read_target(str(written)), truth, quantize)
         if not card.passed:
             run.discard()
             raise ParityError(f"{target} was not written: {card.reason}")

@@ -7,17 +7,20 @@ from pathlib import Path
 
 from lastword.bundled import check_model, model_source
 from lastword.errors import ModelError, RequestError, unknown_name
+from lastword.extras import require_installed
 
-FORMATS = ("folder", "adapter")
+FORMATS = ("folder", "adapter", "onnx", "openvino", "gguf")
 DTYPES = ("float32", "bfloat16", "float16")
-_PLAIN = ("adapter",)  # of one precision
+QUANTIZED = ("int8",)
+_PLAIN = ("adapter", "onnx", "openvino")  # of one precision
+_LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
 
 
-def check_export(model: str | Path, to: str, dtype: str | None) -> None:
+def check_export(model: str | Path, to: str, dtype: str | None = None, quantize: str | None = None) -> None:
     """Refuse what cannot be exported, as far as that is known without loading the model.
 
     Raises:
-        RequestError, ModelError, MissingFileError: see the message.
+        RequestError, ModelError, MissingFileError, MissingExtraError: see the message.
     """
     check_model(model)
     if to not in FORMATS:
@@ -26,6 +29,16 @@ def check_export(model: str | Path, to: str, dtype: str | None) -> None:
         raise RequestError(unknown_name("dtype", dtype, DTYPES))
     if dtype is not None and to in _PLAIN:
         raise RequestError(f"dtype={dtype!r}: {to} is written in float32; leave dtype out")
+    if quantize is not None and quantize not in QUANTIZED:
+        raise RequestError(unknown_name("quantization", quantize, QUANTIZED))
+    if quantize is not None and to not in ("onnx", "openvino"):
+        raise RequestError(
+            f"quantize={quantize!r} is for onnx and openvino, not for {to}: leave quantize out"
+        )
+    for library in (*_LIBRARIES.get(to, ()), *(("nncf",) if quantize and to == "openvino" else ())):
+        require_installed(library, "export", f"export to {to}")
+    if to == "gguf":
+        require_installed("gguf", "gguf", "export to gguf")
     if to == "adapter":
         adapter_of(model)
 

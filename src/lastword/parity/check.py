@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +133,19 @@ def compare(
 
 def _parts(truth: Reference) -> list[Parts]:
     """Of the texts, unless the tokenizer at hand is not that of the right ids."""
-    parts = truth.parts
-    return parts if parts and [list(each.sequence) for each in parts] == truth.ids else []
+    if truth.model is None:
+        return []
+    raw = truth.model.split(truth.texts)
+    for texts in (
+        truth.texts,
+        [text.strip() for text in truth.texts],
+    ):  # or the target's own tokenizer lost that
+        parts = [
+            replace(each, raw=other.raw) for each, other in zip(truth.model.split(texts), raw, strict=True)
+        ]
+        if [list(each.sequence) for each in parts] == truth.ids:
+            return parts
+    return []
 
 
 def _cause_of_lengths(expected: np.ndarray, vectors: np.ndarray) -> list[Cause]:

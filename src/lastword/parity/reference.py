@@ -48,11 +48,6 @@ class Reference:
     encode: Callable[[Sequence[str]], np.ndarray] | None
     model: Model | None
 
-    @property
-    def parts(self) -> list[Parts]:
-        """Of each text; empty without a model."""
-        return self.model.split(self.texts) if self.model else []
-
 
 def read_reference(folder: str | Path, model: str | Path | None = None) -> Reference:
     """The golden texts of a folder, or vectors of its model alone, computed in float32.

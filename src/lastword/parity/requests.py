@@ -10,7 +10,10 @@ from lastword.errors import MissingFileError, ModelError, RequestError, unknown_
 BARS = {"float32": (0.9999, 0.99), "float16": (0.999, 0.95), "bfloat16": (0.99, 0.9), "int8": (0.97, 0.85)}
 """Precision → least cosine of a vector, and least share of equal neighbours."""
 PRECISIONS = tuple(BARS)
-MARKS = ("modules.json",)
+ONNX, OPENVINO, GGUF = "model.onnx", "model.xml", "model.gguf"
+PARITY = "parity.json"
+"""The card of an export, in its folder."""
+MARKS = ("modules.json", ONNX, OPENVINO, GGUF)
 """Files of which one tells that a folder can be checked."""
 
 

@@ -234,8 +234,11 @@ def test_a_pass_that_returns_inner_states_leaves_the_fused_path_in_use(inner: st
     assert fused.path == "stock"
 
 
+@pytest.mark.parametrize("one_step", [False, True])
 @pytest.mark.parametrize("name", ["llama, biases", "qwen3", "gemma 3"])
-def test_gradients_of_an_adapter(name: str) -> None:
+def test_gradients_of_an_adapter(name: str, one_step: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of attention for all lengths is what a GPU takes."""
+    monkeypatch.setattr(attention, "_one_step_pays", lambda layout: one_step)
     fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA[name])
     parameters = add_adapter(fused.model, TrainConfig(rank=4, alpha=8.0, dropout=0.0))
     generator = torch.Generator().manual_seed(1)
