@@ -34,7 +34,7 @@ def adapt_table(path: Path) -> str:
         return NONE
     kinds = {"adapted": "adapted", "unadapted": "before", "tfidf": "TF-IDF", "other": "all-MiniLM-L6-v2"}
     lines = [
-        _line("corpus", "model", *kinds.values(), "adapted minus before"),
+        _line("corpus", "model", *kinds.values(), "adapted minus the best setting before"),
         _line("---", "---", *["---:"] * len(kinds), "---:"),
     ]
     for key, run in json.loads(path.read_text(encoding="utf-8"))["runs"].items():
