@@ -17,6 +17,7 @@ from lastword.adaptation import adapt as module
 from lastword.adaptation.findings import certainty, summary, verdict
 from lastword.bundled import path_of
 from lastword.errors import ExistingOutputError, RequestError, WorkError
+from tests.browser import browser_page
 
 MODEL = path_of("mini") / "model.safetensors"
 pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f"the bundled model does not exist: {MODEL}")
@@ -117,9 +118,25 @@ def test_models_are_compared_on_the_same_texts(labelled: AdaptResult) -> None:
     assert any("labels of training texts" in sentence for sentence in certainty(labelled))
 
 
-def test_without_labels_the_report_says_that_it_is_no_proof(
-    corpus: Path, settings: dict[str, Any], tmp_path: Path
+def test_the_report_is_one_page_that_fits_any_window(labelled: AdaptResult, tmp_path: Path) -> None:
+    """Light and dark, it loads nothing else, and the link to the map is one to a file that exists."""
+    report = labelled.output / "report.html"
+    with browser_page(tmp_path / "profile") as page:
+        for width, dark in ((1100, False), (420, True)):
+            page.open(report, width=width, dark=dark)
+            page.wait("document.querySelector('h1')")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert set(page.requests) == {report.resolve().as_uri()}
+        assert page.errors == []
+        link = page.evaluate("document.querySelector('#groups ~ p a, section a').getAttribute('href')")
+    assert (labelled.output / link).is_file()
+
+
+def test_without_labels_and_without_success(
+    corpus: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The report says that the score is no proof; where training lowered it, the model before training is kept."""
+    monkeypatch.setattr(AdaptResult, "kept", property(lambda result: "unadapted"))
     result = adapt_corpus(corpus, tmp_path / "out", sources={"noise": 1, "words": 2}, **settings)
     assert result.measure == "stability"
     assert result.label_column is None
@@ -129,6 +146,11 @@ def test_without_labels_the_report_says_that_it_is_no_proof(
     assert "There are no labels." in page
     assert "http" not in page.replace("http-equiv", "")
     assert [source.name for source in result.sources] == ["noise", "words"]
+    assert "The model before training was kept." in page
+    kept = lastword.Embedder.from_pretrained(tmp_path / "out" / "model", device="cpu")
+    base = lastword.Embedder.from_pretrained("mini", device="cpu", **vars(result.choice.best))
+    texts = ["a lamp", "a table"]
+    assert np.abs(kept.encode(texts) - base.encode(texts)).max() < 1e-4
 
 
 STAGES = ("write_sample", "choose", "train", "render")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ from transformers import AutoModel
 
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
-from lastword.embedding.adapters import adapter_settings, attach_adapter, load_adapter
+from lastword.embedding.adapters import (
+    activate_adapter,
+    adapter_settings,
+    attach_adapter,
+    can_share,
+    load_adapter,
+)
 from lastword.errors import MissingFileError, ModelError, WorkError
 from lastword.training.adapter import add_adapter, save_adapter
 
@@ -80,6 +87,42 @@ def test_swapping_leaves_nothing_of_the_one_before(stored: Callable[..., Path], 
     attach_adapter(swapped.backbone.model, one)
     load_adapter(swapped.backbone.model, other)
     assert np.array_equal(fresh.encode(TEXTS), swapped.encode(TEXTS))
+
+
+def test_one_of_several_adapters_acts_at_a_time(stored: Callable[..., Path], load: Load) -> None:
+    embedder = load(template="ccw", pooling="lasttoken")
+    model, base = embedder.backbone.model, embedder.encode(TEXTS)
+    folders = {"first": stored("one", 1), "second": stored("other", 2)}
+    alone = {}
+    for name, folder in folders.items():
+        single = load(template="ccw", pooling="lasttoken")
+        attach_adapter(single.backbone.model, folder)
+        alone[name] = single.encode(TEXTS)
+        with warnings.catch_warnings(action="error"):
+            attach_adapter(model, folder, name)
+    for name in ("first", "second", None, "first"):
+        activate_adapter(model, name)
+        np.testing.assert_allclose(embedder.encode(TEXTS), alone[name] if name else base, atol=1e-6)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_plain_adapters_may_share_a_model(stored: Callable[..., Path], tmp_path: Path) -> None:
+    folder = stored("one", 1)
+    assert can_share(folder)
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(
+        json.dumps({**settings, "alora_invocation_tokens": [1], "task_type": "CAUSAL_LM"})
+    )
+    assert not can_share(folder), "it acts on some tokens only"
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    weights = load_file(folder / "adapter_model.safetensors")
+    for stray in ("base_model.model.model.layers.0.q_proj.lora_A.weight", "base_model.model.norm.weight"):
+        save_file({**weights, stray: torch.ones(1)}, folder / "adapter_model.safetensors")
+        assert not can_share(folder), stray
+    (folder / "adapter_model.safetensors").write_text("damaged")
+    assert not can_share(folder)
+    (tmp_path / "gone").mkdir()
+    assert not can_share(tmp_path / "gone")
 
 
 def test_missing_files_are_named(

@@ -46,7 +46,7 @@ def test_the_nearest_others_by_hand(shift: float) -> None:
     assert cosines[3] == pytest.approx(np.cos(np.radians(65)), abs=1e-4)
 
 
-def test_a_pair_is_mutual_and_more_alike_than_nearest_texts_that_are_not(tmp_path: Path) -> None:
+def test_a_pair_is_mutual_and_as_alike_as_nearest_texts_that_are_not(tmp_path: Path) -> None:
     """Of two mutual pairs the one that is farther apart than half of the other nearest texts is left out."""
 
     def at(degrees: float) -> str:

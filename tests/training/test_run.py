@@ -23,8 +23,21 @@ from lastword.training import LastStep, Standard, train
 from lastword.training import run as module
 from lastword.training.pairs import Pairs
 from lastword.training.plan import Plan
-from lastword.training.run import TrainResult, _data, _inputs, _load, _RunFolder, make_accelerator
-from lastword.training.selection import HeldOutPairs, Selection
+from lastword.training.run import (
+    TrainResult,
+    _attention,
+    _data,
+    _inputs,
+    _load,
+    _log,
+    _lower_layers,
+    _RunFolder,
+    _score_base,
+    make_accelerator,
+)
+from lastword.training.selection import CheckpointScores, HeldOutPairs, Selection
+from lastword.uncertainty import Score
+from tests.training.conftest import made_score
 
 Refused = Callable[..., str]
 Settings = dict[str, Any]
@@ -73,8 +86,8 @@ def test_a_run_is_called_lastword_in_trackers(
 
 
 def test_files_of_pairs_are_read_as_the_settings_say(tmp_path: Path) -> None:
-    file = _csv(tmp_path / "pairs.csv", 12, encoding="utf-16-be")
-    config = TrainConfig(pairs=(file,), encoding="utf-16-be", delimiter=";", batch_pairs=4)
+    file = _csv(tmp_path / "pairs.csv", 12, encoding="cp037")  # not to be guessed
+    config = TrainConfig(pairs=(file,), encoding="cp037", delimiter=";", batch_pairs=4)
     pairs, scorer = _data(config, Standard(), None, False)
     assert (pairs.anchors[3], pairs.positives[3]) == ("text 3", "a text 3")
     assert (len(pairs), scorer) == (12, LastStep("last step (too few pairs to hold any out)"))
@@ -215,3 +228,69 @@ def test_the_record_of_a_run_is_in_the_folder_of_the_model(tmp_path: Path) -> No
     }  # fmt: skip
     assert json.loads((record / "choice.json").read_text()) == SELECTION.to_dict()
     assert not folder.partial.exists()
+
+
+@pytest.mark.parametrize(("device", "attention"), [("cpu", "eager"), ("cuda", "sdpa")])
+def test_attention_while_training(device: str, attention: str) -> None:
+    backbone = SimpleNamespace(device=torch.device(device), implementation="sdpa")
+    assert _attention(SimpleNamespace(backbone=backbone)) == attention  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("steps", "noise", "limit", "keep_at"), [(2, (), 0, 1), (3, (), 250, 1), (3, ("delete",), 250, 2)]
+)
+def test_states_below_the_adapted_layers_are_kept_where_texts_come_again(
+    steps: int,
+    noise: tuple[str, ...],
+    limit: float,
+    keep_at: int,
+    llama_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "free_bytes", lambda device: 1000)
+    config = TrainConfig(
+        model=str(llama_folder), adapt_layers=1, steps=steps, batch_pairs=4, noise=noise, dtype="bfloat16"
+    )
+    backbone = _load(config, "cpu", None).backbone
+    lower: Any = _lower_layers(config, backbone, 8)
+    assert (lower.path, lower.layer, lower.limit_bytes) == (backbone.fused, 1, limit)
+    assert (lower.bytes_per_token, lower.keep_at) == (64, keep_at)
+    assert _lower_layers(replace(config, adapt_layers=2), backbone, 8) is None
+
+
+def test_the_base_model_is_scored_once_in_a_series(tmp_path: Path) -> None:
+    score = made_score(0.5)
+    config = TrainConfig()
+
+    def scored(
+        base_scores: dict[str, Score], recipe: dict[str, Any], steps: tuple[int, ...] = ()
+    ) -> list[int]:
+        calls: list[int] = []
+
+        def measure(scores: CheckpointScores, embedder: object, step: int) -> None:
+            if step not in scores.by_step:
+                calls.append(step)
+                scores.by_step[step] = score
+
+        scorer: Any = SimpleNamespace(criterion="made", inputs={})
+        scores = CheckpointScores(scorer, None, tmp_path / "scores.json")
+        checkpoints = SimpleNamespace(all=lambda: [(step, tmp_path) for step in steps])
+        loop: Any = SimpleNamespace(config=config, checkpoints=checkpoints, score=measure)
+        _score_base(loop, scores, None, base_scores, recipe)  # type: ignore[arg-type]
+        return calls
+
+    known: dict[str, Score] = {}
+    assert scored(known, {"model": "mini", "steps": 1}) == [0]
+    assert list(known.values()) == [score]
+    assert scored(known, {"model": "mini", "steps": 2}) == [], "the same model"
+    assert scored(known, {"model": "other", "steps": 2}) == [0]
+    assert scored({}, {"model": "mini"}, steps=(10,)) == [], "an interrupted run"
+
+
+@pytest.mark.parametrize(("gain", "helps"), [(0.3, True), (0.0, False)])
+def test_training_that_did_not_help_is_reported(gain: float, helps: bool, said: list[str]) -> None:
+    scores = {0: made_score(0.4, 0.01, 1), 10: made_score(0.4 + gain, 0.01, 2)}
+    _log(Selection("made", 10, scores), TrainConfig())
+    assert bool(said) is not helps
+    if not helps:
+        assert said[0].startswith("training did not help: made was 0.400 before and is 0.400 now (not dist")

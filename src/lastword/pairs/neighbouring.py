@@ -19,10 +19,10 @@ _BLOCK = 1024  # rows whose similarities to all others are in memory together
 
 @dataclass
 class Neighbours(OneColumn):
-    """Two texts that are the nearest to each other, if they are more alike than nearest texts usually are.
+    """Two texts that are the nearest to each other, if they are as alike as nearest texts usually are.
 
     Vectors are centred first, so that a direction which all texts share does not count. The threshold comes from the
-    texts: a pair must be more similar than half of the nearest neighbours that are not mutual.
+    texts: a pair must be at least as similar as half of the nearest neighbours that are not mutual.
 
     Source: nearest neighbours as positives, NNCLR, arXiv:2104.14548, §3.2; mutual ones only, as in the mining of
     translations, arXiv:1811.01136, §3. The threshold is this project's: on labelled texts it chose purer pairs than
@@ -102,8 +102,8 @@ def _outcomes(texts: dict[int, str], nearest: np.ndarray, cosines: np.ndarray) -
         other = rows[nearest[i]]
         if not mutual[i]:
             outcomes[row] = Rejected(row, "its nearest text has another nearest one")
-        elif cosines[i] <= threshold:
-            outcomes[row] = Rejected(row, "not more alike than nearest texts usually are")
+        elif cosines[i] < threshold:
+            outcomes[row] = Rejected(row, "less alike than nearest texts usually are")
         elif other < row:
             outcomes[row] = Rejected(row, "in the pair of an earlier text")
         else:
