@@ -20,6 +20,7 @@ _LENGTHS = (64, 100, 128, 256, 384, 512, 1024, 2048, 4096)
 _SHORT = 6
 _EXPLAINED = 0.9995
 _NEARER = 0.05  # of the distance that is left
+_ROUNDED_IN_BATCH = 0.999  # what another order of sums in bfloat16 leaves
 _ROUNDED = 0.97  # what rounding alone leaves of a cosine
 
 
@@ -135,4 +136,6 @@ def cause_in_batch(
         if score >= _EXPLAINED:
             return Cause(name, f"this fault gives these vectors, cosine {score:.4f} instead of {least:.4f}")
     name = "mask in batches of equal lengths" if equal else "padding"
+    if least >= _ROUNDED_IN_BATCH:
+        name = "lower precision"
     return Cause(name, f"a text alone and in a batch: least cosine {least:.4f}")
