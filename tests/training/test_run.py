@@ -21,12 +21,14 @@ from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import fingerprint
 from lastword.training import LastStep, Standard, train
 from lastword.training import run as module
+from lastword.training.adapter import add_adapter, save_adapter
 from lastword.training.pairs import Pairs
 from lastword.training.plan import Plan
 from lastword.training.run import (
     TrainResult,
     _attention,
     _data,
+    _finished,
     _inputs,
     _load,
     _log,
@@ -294,3 +296,16 @@ def test_training_that_did_not_help_is_reported(gain: float, helps: bool, said: 
     assert bool(said) is not helps
     if not helps:
         assert said[0].startswith("training did not help: made was 0.400 before and is 0.400 now (not dist")
+
+
+def test_an_adapter_over_quantised_weights_is_placed_over_the_full_ones(
+    llama_folder: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(model=str(llama_folder), rank=2, max_tokens=50, dtype="float32", quantize="nf4")
+    loaded = _load(config, "cpu", None)
+    add_adapter(loaded.backbone.model, config)
+    save_adapter(loaded.backbone.model, tmp_path, config)
+    finished = _finished(loaded, Standard(), config, tmp_path)
+    assert finished.backbone.model is not loaded.backbone.model
+    assert (finished.provenance.adapter or {})["rank"] == 2
+    assert not finished.backbone.model.training
