@@ -186,3 +186,9 @@ def test_every_fault_on_the_bundled_model(tmp_path: Path, monkeypatch: pytest.Mo
         pytest.skip("the bundled model is not there")
     monkeypatch.setattr(check_faults, "RESULTS", tmp_path / "faults.json")
     assert check_faults.main() == 0
+
+
+def test_a_folder_may_be_named_as_other_commands_name_it(models: dict[str, Path]) -> None:
+    card = lastword.check(f"sentence-transformers:{models['last']}")
+    assert card.passed
+    assert card.target == str(models["last"])

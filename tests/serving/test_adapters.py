@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,3 +131,28 @@ def test_a_folder_that_changes_while_it_is_loaded(
     monkeypatch.setattr(module, "load_encoder", slow)
     said = refused(WorkError, load_models, {"one": str(folders["one"])}, device="cpu")
     assert said == f"{folders['one']} changed while it was loaded: start again when it is complete"
+
+
+@pytest.mark.parametrize("kind", ["decoder", "static", "adapter"])
+def test_files_that_are_overwritten_change_no_vector(
+    kind: str, embedder_folder: Path, static_folder: Path, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """Weights are not read from the file again, as they would be from a memory map."""
+    original = {"decoder": embedder_folder, "static": static_folder, "adapter": folders["one"]}[kind]
+    copied = shutil.copytree(original, tmp_path / "model")
+    named = {"model": f"sentence-transformers:{copied}" if kind == "static" else str(copied)}
+    if kind == "adapter":
+        base = shutil.copytree(
+            json.loads((copied / "adapter_config.json").read_text())["base_model_name_or_path"],
+            tmp_path / "base",
+        )
+        for folder in (copied, shutil.copytree(folders["two"], tmp_path / "two")):
+            path = folder / "adapter_config.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": str(base)}))
+        named["two"] = str(tmp_path / "two")
+    (model, *_) = load_models(named, device="cpu").values()
+    before = model.vectors(model.rows(TEXTS)[0], None)
+    for path in tmp_path.rglob("*.safetensors"):
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+    assert (model.vectors(model.rows(TEXTS)[0], None) == before).all()

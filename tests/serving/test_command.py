@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from lastword.cli import main
 from lastword.errors import RequestError
-from lastword.serving.settings import Keys, bound_socket, listen, served_models
+from lastword.serving.settings import Keys, ServerSettings, bound_socket, listen, served_models
 
 
 @contextmanager
@@ -159,3 +159,10 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr == (
         "lastword: lastword serve needs uvicorn, which is not installed: pip install 'lastword[serve]'\n"
     )
+
+
+def test_limits_that_are_refused(refused: Callable[..., str]) -> None:
+    for name in ("batch_tokens", "queue_tokens", "timeout_s", "max_inputs", "max_body"):
+        assert refused(RequestError, ServerSettings, **{name: 0}) == f"{name}=0: give a number above 0"
+    assert refused(RequestError, ServerSettings, timeout_s=float("nan")).startswith("timeout_s=nan: ")
+    assert ServerSettings(max_wait_ms=0).max_wait_ms == 0

@@ -23,7 +23,7 @@ from file_map import file_map
 from model_tables import choice_table, refused_table, supported_table
 from pair_tables import comparison_table, issue_table, language_table
 from probe_tables import best_table, label_free_table, layer_table, set_table, template_table
-from recipe_tables import recipe_table
+from recipe_tables import adapt_table, recipe_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
 from scaling_tables import scaling_tables
@@ -56,6 +56,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
     ("docs/how-to/run-a-benchmark.md", "copies"): copies_table,
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
+    ("docs/how-to/adapt-a-corpus.md", "adapted"): lambda: adapt_table(ROOT / "results" / "adapt.json"),
     ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
         ROOT / "results" / "embed_scaling.json"
     ),

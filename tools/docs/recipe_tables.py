@@ -1,4 +1,4 @@
-"""The table of the recipe search: what each setting and each source of pairs is worth."""
+"""Tables of adapting: what each setting and source of pairs is worth, and what `lastword adapt` brings on corpora."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from attention_tables import NONE
 
 
 def recipe_table(path: Path) -> str:
@@ -23,6 +25,25 @@ def recipe_table(path: Path) -> str:
     for name, (mean, scores) in sorted(rows.items(), key=lambda item: -item[1][0]):
         shown = f"**{name}**" if name in content["baselines"] else name
         lines.append(_line(shown, f"{mean:.1f}", *(f"{scores[data]:.1f}" for data in sets)))
+    return "\n".join(lines)
+
+
+def adapt_table(path: Path) -> str:
+    """V-measure × 100 on texts of each corpus that training has not seen."""
+    if not path.exists():
+        return NONE
+    kinds = {"adapted": "adapted", "unadapted": "before", "tfidf": "TF-IDF", "other": "all-MiniLM-L6-v2"}
+    lines = [
+        _line("corpus", "model", *kinds.values(), "adapted minus the best setting before"),
+        _line("---", "---", *["---:"] * len(kinds), "---:"),
+    ]
+    for key, run in json.loads(path.read_text(encoding="utf-8"))["runs"].items():
+        corpus, model, way = key.split()
+        scores = {row["kind"]: f"{row['v_measure']:.1f}" for row in run["models"]}
+        gain = run["gain"]
+        shown = f"{100 * gain['value']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
+        name = corpus if way == "texts" else f"{corpus}, with labels"
+        lines.append(_line(name, model, *(scores.get(kind, "") for kind in kinds), shown))
     return "\n".join(lines)
 
 

@@ -51,13 +51,18 @@ def measured(model: str) -> list[dict[str, Any]]:
         model, template="ccw", pooling="lasttoken", dtype="float32", device="cpu"
     )
     encoders: dict[str, Callable[[list[str]], np.ndarray]] = {"torch": embedder.encode}
-    sizes = {"torch": None}
+    sizes: dict[str, int | None] = {"torch": None}
+    refused: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as parent:
         for to, quantize in EXPORTS:
             name = f"{to} {quantize or 'float32'}"
-            result = lastword.export(
-                model, Path(parent) / name, to=to, quantize=quantize, template="ccw", pooling="lasttoken"
-            )
+            try:
+                result = lastword.export(
+                    model, Path(parent) / name, to=to, quantize=quantize, template="ccw", pooling="lasttoken"
+                )
+            except lastword.LastwordError as error:
+                refused[name] = str(error).partition(" was not written: ")[2] or str(error)
+                continue
             runtime, sizes[name] = read_runtime(result.output), result.bytes
             assert runtime is not None
             encoders[name] = lambda texts, runtime=runtime: in_batches(runtime, texts)  # type: ignore[misc]
@@ -67,7 +72,7 @@ def measured(model: str) -> list[dict[str, Any]]:
                 started = time.perf_counter()
                 vectors[name] = unit(encode(texts))
                 seconds[name] = min(seconds[name], time.perf_counter() - started)
-    return [
+    rows = [
         {
             "runtime": name, "bytes": sizes[name], "texts_per_second": round(len(texts) / seconds[name], 1),
             "speed": round(seconds["torch"] / seconds[name], 2),
@@ -77,6 +82,7 @@ def measured(model: str) -> list[dict[str, Any]]:
         }
         for name, found in vectors.items()
     ]  # fmt: skip
+    return rows + [{"runtime": name, "refused": why} for name, why in refused.items()]
 
 
 def in_batches(runtime: Runtime, texts: list[str]) -> np.ndarray:

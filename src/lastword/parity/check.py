@@ -16,7 +16,7 @@ from lastword.files.tables import read_texts
 from lastword.geometry import shared_neighbours, unit
 from lastword.parity.causes import cause_alone, cause_in_batch, least_cosine
 from lastword.parity.reference import Reference, read_reference
-from lastword.parity.requests import BARS, check_request, is_url
+from lastword.parity.requests import BARS, check_request, is_url, without_prefix
 from lastword.parity.result import Cause, CheckResult, Row
 from lastword.parity.runtimes import read_runtime
 from lastword.parity.sequences import Parts, cause_of_ids
@@ -50,7 +50,7 @@ def check(
         RequestError, ModelError: see the message.
         WorkError: the server does not answer.
     """
-    name = str(target)
+    name, reference = without_prefix(str(target)), reference and without_prefix(str(reference))
     check_request(name, reference, dtype, api_model)
     with progress("comparisons", 5) as advance, silenced("sentence_transformers"):
         read = read_target(name, api_model)

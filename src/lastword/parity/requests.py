@@ -22,6 +22,11 @@ def is_url(target: str) -> bool:
     return "://" in target
 
 
+def without_prefix(target: str) -> str:
+    """A folder or Hub name as other commands take it, `sentence-transformers:NAME`, without what it begins with."""
+    return target.removeprefix("sentence-transformers:")
+
+
 def check_target(target: str) -> None:
     """Refuse what cannot be checked, as far as that is known without loading it.
 
@@ -34,6 +39,7 @@ def check_target(target: str) -> None:
                 f"{target!r} is no address of a server: give one like http://localhost:8000/v1"
             )
         return
+    target = without_prefix(target)
     path = Path(target)
     if not path.exists() and (target.count("/") != 1 or target.startswith((".", "/", "~"))):
         raise MissingFileError(

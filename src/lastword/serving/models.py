@@ -224,10 +224,27 @@ def load_models(models: Mapping[str, str], **settings: str | None) -> dict[str, 
             else:
                 served |= {name: _served(load_encoder(models[name], **settings)) for name in names}
             advance(len(names))
+    for module in {id(module): module for module in map(_module, served.values())}.values():
+        _copy_weights(module)
     for name, model in models.items():
         if fingerprint(model) != before[name]:
             raise WorkError(f"{model} changed while it was loaded: start again when it is complete")
     return {name: served[name] for name in models}
+
+
+def _module(model: Served) -> torch.nn.Module:
+    """The module that has the weights."""
+    module: torch.nn.Module = (
+        model.encoder.backbone.model if isinstance(model, ServedDecoder) else model.encoder.model
+    )
+    return module
+
+
+def _copy_weights(module: torch.nn.Module) -> None:
+    """Copy weights that are mapped from a file, in place: they would change when the file does, or be lost."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 def fingerprint(model: str) -> list[tuple[str, int, int]]:

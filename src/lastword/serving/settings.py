@@ -44,6 +44,17 @@ class ServerSettings:
     max_inputs: int = 2048
     max_body: int = 8 * 2**20
 
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing could keep.
+
+        Raises:
+            RequestError: a limit that is not above 0.
+        """
+        for name, value in vars(self).items():
+            least = 0 if name == "max_wait_ms" else 1e-3
+            if value is not None and not value >= least:
+                raise RequestError(f"{name}={value}: give a number above 0")
+
 
 def served_models(models: Sequence[str]) -> dict[str, str]:
     """The names that models are served by.
