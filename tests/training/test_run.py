@@ -21,12 +21,14 @@ from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import fingerprint
 from lastword.training import LastStep, Standard, train
 from lastword.training import run as module
+from lastword.training.adapter import add_adapter, save_adapter
 from lastword.training.pairs import Pairs
 from lastword.training.plan import Plan
 from lastword.training.run import (
     TrainResult,
     _attention,
     _data,
+    _finished,
     _inputs,
     _load,
     _log,
@@ -288,9 +290,24 @@ def test_the_base_model_is_scored_once_in_a_series(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("gain", "helps"), [(0.3, True), (0.0, False)])
-def test_training_that_did_not_help_is_reported(gain: float, helps: bool, said: list[str]) -> None:
+def test_training_that_did_not_help_is_reported(
+    gain: float, helps: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     scores = {0: made_score(0.4, 0.01, 1), 10: made_score(0.4 + gain, 0.01, 2)}
     _log(Selection("made", 10, scores), TrainConfig())
-    assert bool(said) is not helps
-    if not helps:
-        assert said[0].startswith("training did not help: made was 0.400 before and is 0.400 now (not dist")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    message = "training did not help: made was 0.400 before and is 0.400 now (not distinguishable)"
+    assert warnings == ([] if helps else [message])
+
+
+def test_an_adapter_over_quantised_weights_is_placed_over_the_full_ones(
+    llama_folder: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(model=str(llama_folder), rank=2, max_tokens=50, dtype="float32", quantize="nf4")
+    loaded = _load(config, "cpu", None)
+    add_adapter(loaded.backbone.model, config)
+    save_adapter(loaded.backbone.model, tmp_path, config)
+    finished = _finished(loaded, Standard(), config, tmp_path)
+    assert finished.backbone.model is not loaded.backbone.model
+    assert (finished.provenance.adapter or {})["rank"] == 2
+    assert not finished.backbone.model.training

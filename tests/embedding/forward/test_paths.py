@@ -43,6 +43,15 @@ def test_guarantees_are_measured(
     assert backbone.path_for(129).name == "stock"
 
 
+def test_the_stock_path_keeps_no_keys_and_values(load: Load) -> None:
+    embedder, kept = load(fused=False), list[bool]()
+    embedder.backbone.model.register_forward_pre_hook(
+        lambda model, args, settings: kept.append(settings["use_cache"]), with_kwargs=True
+    )
+    embedder.encode(TEXTS)
+    assert set(kept) == {False}
+
+
 def test_a_hook_ends_the_guarantee_of_the_fused_path(load: Load) -> None:
     backbone = load().backbone
     hook = backbone.model.layers[0].register_forward_hook(lambda *_: None)

@@ -59,7 +59,7 @@ BUILT_LIKE_LLAMA = {
     "mistral": lambda: transformers.MistralModel(transformers.MistralConfig(**SHAPE, sliding_window=8)),
     "gemma": lambda: transformers.GemmaModel(transformers.GemmaConfig(**SHAPE)),
     "gemma 3": lambda: transformers.Gemma3TextModel(
-        transformers.Gemma3TextConfig(**SHAPE, sliding_window=8, query_pre_attn_scalar=8)
+        transformers.Gemma3TextConfig(**SHAPE, sliding_window=8, query_pre_attn_scalar=20)
     ),
 }
 BUILT_OTHERWISE = {
@@ -128,10 +128,11 @@ def test_last_tokens_alone(make: Make, norm: Any) -> None:
         _close(fused.last(batch, norm), expected, torch.ones(len(lengths), dtype=torch.bool))
 
 
+@pytest.mark.parametrize("name", ["qwen3", "gemma 3"])  # the latter has a scale of its own
 @pytest.mark.parametrize("most", [0, 5, 100])
-def test_both_ways_to_compute_attention(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_ways_to_compute_attention(name: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "PLAIN_MOST", most)
-    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA["qwen3"])
+    fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA[name])
     batch = _batch([8, 8, 7, 5, 3], 3)
     _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
 
