@@ -37,7 +37,7 @@ def serve(
     dtype: str | None = None,
     device: str | None = None,
     settings: ServerSettings | None = None,
-    ready: Callable[[int], None] = lambda port: None,
+    ready: Callable[[int], None] | None = None,
 ) -> None:
     """Serve models by OpenAI's API for embeddings, until SIGTERM or SIGINT; what was taken is finished first.
 
@@ -78,7 +78,8 @@ def serve(
         address = bound.getsockname()
         where = f"[{address[0]}]" if ":" in address[0] else address[0]
         info(f"serving {', '.join(loaded)} on http://{where}:{address[1]}")
-        ready(address[1])
+        if ready:
+            ready(address[1])
         app = create_app(service)
         add_page(app, service, named)
         _run(app, bound, settings)
