@@ -148,8 +148,8 @@ def test_requests_that_cannot_work(models: dict[str, Path], tmp_path: Path, refu
         "no target 'nowhere': give a folder that exists, a Hub name, or the address of a server"
     )
     assert refused(ModelError, lastword.check, tmp_path) == (
-        f"{tmp_path} cannot be checked: it has no modules.json (found: nothing); write a folder with lastword export "
-        "first"
+        f"{tmp_path} cannot be checked: it has no modules.json or model.onnx or model.xml or model.gguf "
+        "(found: nothing); write a folder with lastword export first"
     )
     assert refused(RequestError, lastword.check, models["last"], api_model="m") == (
         f"api_model='m' is for a server, and {models['last']} is none: leave it out"
