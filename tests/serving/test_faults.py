@@ -59,6 +59,14 @@ def serving(slow: Slow, **limits: Any) -> Any:
     return running(Service(models, ServerSettings(**settings)))
 
 
+def wait_while(condition: Callable[[], object]) -> None:
+    """Fail after twenty seconds."""
+    until = time.monotonic() + 20
+    while condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def settled(server: Running) -> bool:
     """Whether nothing is left of any request."""
     for _ in range(100):
@@ -87,12 +95,10 @@ def test_only_the_request_with_the_fault_fails(slow: Slow, text: str, status: in
     with serving(slow) as server, ThreadPoolExecutor(8) as pool:
         slow.go.clear()
         first = pool.submit(server.post, model="slow", input="wait")
-        while not slow.batches:
-            time.sleep(0.01)
+        wait_while(lambda: not slow.batches)
         inputs = [["one", "two"], ["x", text, "y"], ["three"]]
         others = [pool.submit(server.post, model="slow", input=each) for each in inputs]
-        while len(server.service.batcher._jobs) < 3:
-            time.sleep(0.01)
+        wait_while(lambda: len(server.service.batcher._jobs) < 3)
         slow.go.set()
         assert first.result().status_code == 200
         answers = [other.result() for other in others]
@@ -114,11 +120,9 @@ def test_a_full_queue_is_answered_at_once(slow: Slow) -> None:
     slow.go.clear()
     with serving(slow) as server, ThreadPoolExecutor(16) as pool:
         waiting = [pool.submit(server.post, model="slow", input="wait")]
-        while not slow.batches:
-            time.sleep(0.01)
+        wait_while(lambda: not slow.batches)
         waiting += [pool.submit(server.post, model="slow", input="x" * 60) for _ in range(3)]
-        while server.service.batcher.queued_tokens < 180:
-            time.sleep(0.01)
+        wait_while(lambda: server.service.batcher.queued_tokens < 180)
         began = time.monotonic()
         answer = server.post(model="slow", input="y" * 60)
         assert time.monotonic() - began < 5
@@ -137,14 +141,11 @@ def test_requests_take_turns(slow: Slow) -> None:
     slow.go.clear()
     with serving(slow, queue_tokens=10_000) as server, ThreadPoolExecutor(4) as pool:
         pool.submit(server.post, model="slow", input="wait")
-        while not slow.batches:
-            time.sleep(0.01)
+        wait_while(lambda: not slow.batches)
         large = pool.submit(server.post, model="slow", input=[f"large {i:04}" for i in range(100)])
-        while not server.service.batcher._jobs:
-            time.sleep(0.01)
+        wait_while(lambda: not server.service.batcher._jobs)
         small = pool.submit(server.post, model="slow", input="small")
-        while len(server.service.batcher._jobs) < 2:
-            time.sleep(0.01)
+        wait_while(lambda: len(server.service.batcher._jobs) < 2)
         slow.go.set()
         assert small.result().status_code == large.result().status_code == 200
         numbers = [number for number, batch in enumerate(slow.batches) if "small" in batch]
@@ -157,8 +158,7 @@ def test_a_request_that_takes_too_long_is_given_up(slow: Slow) -> None:
     slow.go.clear()
     with serving(slow, timeout_s=0.5) as server, ThreadPoolExecutor(4) as pool:
         first = pool.submit(server.post, model="slow", input="wait")
-        while not slow.batches:
-            time.sleep(0.01)
+        wait_while(lambda: not slow.batches)
         second = pool.submit(server.post, model="slow", input="never")
         answers = [first.result(), second.result()]
         assert [answer.status_code for answer in answers] == [504, 504]
@@ -187,15 +187,12 @@ def test_a_client_that_goes_away_is_forgotten(slow: Slow) -> None:
     body = json.dumps({"model": "slow", "input": "gone"}).encode()
     with serving(slow) as server, ThreadPoolExecutor(4) as pool:
         waiting = pool.submit(server.post, model="slow", input="wait")
-        while not slow.batches:
-            time.sleep(0.01)
+        wait_while(lambda: not slow.batches)
         connections = [raw(server, body) for _ in range(5)]
-        while len(server.service.batcher._jobs) < 5:
-            time.sleep(0.01)
+        wait_while(lambda: len(server.service.batcher._jobs) < 5)
         for connection in connections:
             connection.close()
-        while server.service.batcher._jobs:
-            time.sleep(0.01)
+        wait_while(lambda: server.service.batcher._jobs)
         slow.go.set()
         assert waiting.result().status_code == 200
         assert lives(server)
@@ -310,9 +307,10 @@ def test_a_stopping_server_finishes_what_it_took(slow: Slow) -> None:
     with serving(slow) as server:
         url = f"{server.url}/v1/embeddings"
         requests = [{"model": "slow", "input": text} for text in ("wait", "one", "two")]
-        taken = [pool.submit(httpx.post, url, json=request, timeout=30) for request in requests]
-        while len(server.service.batcher._jobs) < 2:
-            time.sleep(0.01)
+        taken = [pool.submit(httpx.post, url, json=requests[0], timeout=30)]
+        wait_while(lambda: not slow.batches)  # the others must not join its batch
+        taken += [pool.submit(httpx.post, url, json=request, timeout=30) for request in requests[1:]]
+        wait_while(lambda: len(server.service.batcher._jobs) < 2)
         threading.Timer(0.5, slow.go.set).start()
     assert [each.result().status_code for each in taken] == [200, 200, 200]
     assert not server.service.batcher.alive
