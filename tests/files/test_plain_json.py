@@ -29,7 +29,8 @@ PLAIN = {"a": None, "b": [None, [1.5, None]], "c": {"d": None, "e": 3}, "f": "ä
 MODULES = {
     "config.py", "embedding/backbone.py", "embedding/folder.py", "embedding/spec.py", "embedding/template.py",
     "embedding/tokenizer.py", "embedding/weights.py", "evaluation/benchmark/finished.py", "exporting/gguf.py",
-    "files/plain_json.py",    "files/run_folder.py", "files/typed.py", "paper/defects.py", "paper/run.py", "training/run.py",
+    "files/plain_json.py", "files/run_folder.py", "files/typed.py", "paper/defects.py", "paper/run.py",
+    "training/run.py",
 }  # fmt: skip
 """Modules that write JSON for a hash, as a copy, or as a file format of other libraries."""
 
