@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lastword.adaptation.result import AdaptResult
 from lastword.adaptation.scoring import LABELLED, ModelRow
-from lastword.demonstration.findings import with_interval
+from lastword.demonstration.findings import IS_BETTER, with_interval
 from lastword.probing.measures import MEASURES
 from lastword.report.table import aligned, percent
 from lastword.report.table import with_interval as in_brackets
@@ -15,17 +15,12 @@ from lastword.uncertainty import Difference, Verdict
 _HELPED: dict[Verdict, str] = {
     "better": "Adapting helped on this corpus.",
     "worse": "Adapting did harm on this corpus.",
-    "not distinguishable": "Whether adapting helped cannot be told from these texts.",
+    "not distinguishable": "These texts do not show whether adapting helped.",
 }
 _HELPED_WITHOUT_LABELS: dict[Verdict, str] = {
     "better": "Adapting seems to have helped on this corpus; without labels this is no proof.",
     "worse": "Adapting seems to have done harm on this corpus; without labels this is no proof.",
     "not distinguishable": _HELPED["not distinguishable"],
-}
-_IS: dict[Verdict, str] = {
-    "better": "is better than",
-    "worse": "is worse than",
-    "not distinguishable": "is not distinguishable from",
 }
 
 
@@ -119,7 +114,7 @@ def _finding(result: AdaptResult, row: ModelRow) -> Finding:
         "other": label(row),
     }.get(row.kind, f"{row.name} before training ({row.setting})")
     text = (
-        f"The adapted model {_IS[difference.verdict]} {other}: {MEASURES[measure].title} {values[0]} against "
+        f"The adapted model {IS_BETTER[difference.verdict]} {other}: {MEASURES[measure].title} {values[0]} against "
         f"{values[1]}, a difference of {with_interval(difference)}."
     )
     chance = row.scores[measure].chance if measure == LABELLED else None

@@ -27,7 +27,7 @@ def _check_model(model: str) -> None:
 )
 @click.argument(
     "models", metavar="MODEL…", nargs=-1, required=True, type=Checked("model", _check_model),
-    help="mini, sentence-transformers:NAME, or name or folder of a decoder; NAME=MODEL serves it as NAME",
+    help="mini, sentence-transformers:NAME, or name or folder of a decoder; NAME=MODEL sets its name",
 )  # fmt: skip
 @option(_SERVER, "--host", "address to listen on; 0.0.0.0 is all", default="127.0.0.1")
 @option(

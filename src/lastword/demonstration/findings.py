@@ -13,7 +13,7 @@ from lastword.demonstration.result import Comparison, DemoResult, TrainingRun, p
 from lastword.explanation import TokenAttention
 from lastword.uncertainty import Difference, Verdict
 
-_ADAPTED: dict[Verdict, str] = {
+IS_BETTER: dict[Verdict, str] = {
     "better": "is better than",
     "worse": "is worse than",
     "not distinguishable": "is not distinguishable from",
@@ -61,7 +61,7 @@ def _sentence(name: str, comparison: Comparison) -> str:
     setting = f" ({comparison.second.setting})" if comparison.second.setting else ""
     harm = " The adaptation did harm here." if difference.verdict == "worse" and not is_baseline else ""
     return (
-        f"{subject} {_ADAPTED[difference.verdict]} {baseline}{setting}: {points(first.value)} against "
+        f"{subject} {IS_BETTER[difference.verdict]} {baseline}{setting}: {points(first.value)} against "
         f"{points(second.value)}, a difference of {with_interval(difference)}.{harm}"
     )
 

@@ -117,7 +117,7 @@ class Service:
                     if size <= limit:
                         chunks.append(chunk)
                     elif size > 8 * limit:
-                        break  # a client that is told while it sends may never read it, but there is an end
+                        break  # a client that gets the answer while it sends may never read it, but there is an end
         except TimeoutError:
             raise RefusedError(
                 408, f"the body took longer than {self.settings.timeout_s:g} s to arrive"

@@ -1,4 +1,4 @@
-"""The verb: models → a server on a port, until it is told to stop."""
+"""The verb: models → a server on a port, until it is stopped."""
 
 from __future__ import annotations
 
