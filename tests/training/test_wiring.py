@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from lastword.augment import noisy
@@ -28,6 +27,7 @@ from lastword.training.adapter import add_adapter
 from lastword.training.loop import Loop
 from lastword.training.objectives import PairObjective, step_rows
 from lastword.training.pairs import Pairs, read_pairs
+from lastword.training.run import make_accelerator
 from tests.training.conftest import pair_columns
 
 Settings = dict[str, Any]
@@ -143,7 +143,8 @@ def loop_of(load: Load, tmp_path: Path, **settings: Any) -> Loop:
     objective = PairObjective(Pairs(columns["anchor"], columns["positive"], [[]] * 8), config)
     parameters = add_adapter(embedder.backbone.model, config)
     embedder.backbone.model.train()
-    return Loop(embedder.pipeline, objective, config, tmp_path, Accelerator(cpu=True), parameters)
+    accelerator = make_accelerator(config, embedder, "none", tmp_path)
+    return Loop(embedder.pipeline, objective, config, tmp_path, accelerator, parameters)
 
 
 @pytest.mark.parametrize(
