@@ -20,7 +20,8 @@ Refused = Callable[..., str]
     [
         ({"model": "no/such/model"}, MissingFileError, "no model 'no/such/model'"),
         ({"layer": 99}, RequestError, "layer=99: "),
-        ({"template": "two {text} and {text}"}, TemplateError, ""),
+        ({"template": "three {text}, {text}, {text}"}, TemplateError, ""),
+        ({"template": "eol+sum"}, RequestError, "template='eol+sum' is an average: train with one template"),
         ({"pooling": "eoss"}, RequestError, "unknown pooling 'eoss'"),
         ({"noise": ("delet",)}, RequestError, "unknown noise 'delet'"),
         ({"encoding": "utf-9"}, RequestError, "encoding='utf-9' is unknown"),

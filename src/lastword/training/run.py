@@ -24,7 +24,7 @@ from accelerate.utils import set_seed
 from lastword.bundled import PATHS
 from lastword.config import TrainConfig, train_config
 from lastword.console import duration, info, warn
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, Template
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.device import preferred_device
@@ -268,6 +268,8 @@ def _require_negatives(objective: Objective, pairs: Pairs, steps: int) -> None:
 def _inputs(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> dict[str, str]:
     """What is read, besides the model → its fingerprint; a resumed run must read the same."""
     files = {f"the file of pairs {file}": fingerprint(PATHS.get(file, file)) for file in config.pairs}
+    if "@" in (template := Template.parse(config.template)).name:
+        files["the examples in the template"] = template.hash
     read = {"the pairs read": hash_of([pairs.anchors, pairs.positives, pairs.negatives])}  # from the Hub too
     return files | read | scorer.inputs
 

@@ -7,6 +7,7 @@ from lastword.bundled import PATHS, check_layer, check_model
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Template
+from lastword.errors import RequestError
 from lastword.files.sources import TableFile, check_delimiter, check_encoding
 from lastword.files.tables import require_columns
 
@@ -19,7 +20,8 @@ def check_settings(config: TrainConfig) -> None:
     """
     check_model(config.model)
     check_layer(config.model, config.layer)
-    Template.parse(config.template)
+    if Template.parse(config.template).averaged:
+        raise RequestError(f"template={config.template!r} is an average: train with one template")
     Pooling.parse(config.pooling)
     checked_noises(config.noise)
     check_encoding(config.encoding)
