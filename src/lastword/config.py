@@ -6,7 +6,6 @@ import dataclasses
 import json
 import tomllib
 import typing
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,23 +167,6 @@ class TrainConfig:
 
 def _shown(limit: float) -> str:
     return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
-
-
-def require_width(truncate_dim: int, widths: Sequence[int]) -> None:
-    """Refuse to truncate vectors to a width that a model was not trained for.
-
-    Args:
-        truncate_dim: dimensions to keep.
-        widths: those that it was trained for, the full one included; the full one alone is no choice.
-
-    Raises:
-        RequestError: see the message.
-    """
-    if len(widths) > 1 and truncate_dim not in widths:
-        known = ", ".join(map(str, sorted({*widths})))
-        raise RequestError(
-            f"truncate_dim={truncate_dim}: the model was trained for vectors of {known} dimensions; use one of these"
-        )
 
 
 def train_config(values: dict[str, Any], source: str = "settings") -> TrainConfig:

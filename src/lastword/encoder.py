@@ -8,8 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lastword.config import require_width
-from lastword.errors import RequestError, WorkError
+from lastword.errors import RequestError, WorkError, untrained_width
 
 
 class TextEncoder(Protocol):
@@ -104,7 +103,8 @@ def checked_dim(encoder: object, truncate_dim: int | None, dim: int) -> int:
         return dim
     if not 1 <= truncate_dim <= dim:
         raise RequestError(f"truncate_dim={truncate_dim}: vectors have {dim} dimensions; use 1 … {dim}")
-    require_width(truncate_dim, (*getattr(encoder, "widths", ()), dim))
+    if (widths := getattr(encoder, "widths", ())) and truncate_dim not in (*widths, dim):
+        raise RequestError(untrained_width(truncate_dim, (*widths, dim)))
     return truncate_dim
 
 

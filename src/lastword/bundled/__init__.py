@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lastword.config import require_width
-from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name, untrained_width
 from lastword.files.gguf import check_gguf, find_gguf, gguf_fields
 
 _FOLDER = Path(__file__).resolve().parent
@@ -157,8 +156,8 @@ def check_truncation(name_or_folder: str | Path, truncate_dim: int | None) -> No
     """
     trained = (_read_json(Path(name_or_folder) / "lastword.json").get("recipe") or {}).get("widths")
     dim = _number(name_or_folder, "embedding_length", _WIDTHS)
-    if truncate_dim is not None and trained and dim is not None:
-        require_width(truncate_dim, (*trained, dim))
+    if truncate_dim is not None and trained and dim is not None and truncate_dim not in (*trained, dim):
+        raise RequestError(untrained_width(truncate_dim, (*trained, dim)))
 
 
 def _number(name_or_folder: str | Path, gguf_field: str, names: Sequence[str]) -> int | None:
