@@ -170,22 +170,23 @@ def settings(config: type, groups: Mapping[str, Sequence[str]]) -> Decorator:
 
 
 def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str) -> Decorator:
-    several = declared == tuple[str, ...]
+    several = typing.get_origin(declared) is tuple
     kind = (typing.get_args(declared) or (declared,))[0]
-    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    number = _range(field.name, kind) if kind in (int, float) else None
     shown = "" if default in (None, "", ()) else f"  [default: {default}]"
     return option(
         group,
         f"--{field.name.replace('_', '-')}",
         ": ".join(filter(None, (help, NAMES.get(field.name)))) + shown,
-        type=TYPES.get(field.name) or (_range(field.name, kind) if kind in (int, float) else str),
+        type=TYPES.get(field.name) or (checks.Numbers(number) if number and several else number or str),
         default=None,
         show_range=False,  # it is part of the description
         metavar="A,B,…" if several else None,
     )
 
 
-def _range(name: str, kind: type) -> click.ParamType[Any]:
+def _range(name: str, kind: type) -> click.IntRange | Finite:
     low, high = LIMITS[name]
     return click.IntRange(int(low), int(high)) if kind is int else Finite(low, high)
 

@@ -14,7 +14,7 @@ from lastword.bundled import model_source
 from lastword.console import info, progress
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import activate_adapter, attach_adapter, can_share
-from lastword.embedding.loading import split_adapter
+from lastword.embedding.loading import file_states, split_adapter
 from lastword.embedding.tokens import Sequences
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder
@@ -219,7 +219,7 @@ def load_models(models: Mapping[str, str], **settings: str | None) -> dict[str, 
         MissingFileError, ModelError: a model that cannot be loaded.
         WorkError: the folder of a model changed while it was loaded.
     """
-    before = {name: fingerprint(model) for name, model in models.items()}
+    before = {name: file_states(model) for name, model in models.items()}
     served: dict[str, Served] = {}
     with progress("loading models", len(models)) as advance:
         for names in _sharing(models):
@@ -231,7 +231,7 @@ def load_models(models: Mapping[str, str], **settings: str | None) -> dict[str, 
     for module in {id(module): module for module in map(_module, served.values())}.values():
         _copy_weights(module)
     for name, model in models.items():
-        if fingerprint(model) != before[name]:
+        if file_states(model) != before[name]:
             raise WorkError(f"{model} changed while it was loaded: start again when it is complete")
     return {name: served[name] for name in models}
 
@@ -249,21 +249,6 @@ def _copy_weights(module: torch.nn.Module) -> None:
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.device.type == "cpu":
             tensor.data = tensor.data.clone()
-
-
-def fingerprint(model: str) -> list[tuple[str, int, int]]:
-    """Name, size and time of the files of a model, and of the base model that it names; empty for the Hub."""
-    source = Path(model_source(model.removeprefix("sentence-transformers:")))
-    files = (
-        [source]
-        if source.is_file()
-        else [p for p in source.glob("*") if p.is_file()]
-        if source.is_dir()
-        else []
-    )
-    facts = sorted((str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files)
-    base, adapter = split_adapter(str(source), None) if source.is_dir() else (model, None)
-    return facts + (fingerprint(base) if adapter and base != str(source) else [])
 
 
 def token_ids(inputs: Inputs) -> list[list[int]] | None:
