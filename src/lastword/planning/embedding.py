@@ -86,7 +86,7 @@ def plan_embedding(
         few = pipeline.tokenize(_few(sample, lengths, shape))
         each = seconds_of_embedding(embedders, few, batch_tokens)
         seconds = tokens * each.at(shape.layers) + count * tokenizing
-    dim = truncate_dim or pipeline.backbone.dim
+    dim = truncate_dim or pipeline.dim(pipeline.spec.pooling)
     return Plan(
         model=str(model),
         layers=shape.layers,
