@@ -1,6 +1,6 @@
 """PAIRS → BETTER EMBEDDER.
 
-In order: settings, pairs, losses, objectives, gradcache, targets, adapter, checkpoints, selection, data, loop, plan,
+In order: settings, pairs, losses, guide, objectives, gradcache, targets, adapter, checkpoints, selection, data, loop, plan,
 run.
 
 Names are imported when first used: settings are checked without loading torch.
