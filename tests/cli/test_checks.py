@@ -172,6 +172,10 @@ FURTHER = {
         ["tfidf", "--texts", "texts.csv", "--output", "x"],
         ["mini", "--texts", "texts.csv", "--text-column", "body", "--output", "x"],
         ["mini", "--output", "x"],
+        ["mini", "--texts", "texts.csv", "--output", "x", "--student", "shallow", "--layer", "8"],
+        ["mini", "--texts", "texts.csv", "--output", "x", "--student", "shallow", "--vocabulary", "2000"],
+        ["mini", "--texts", "texts.csv", "--output", "x", "--steps", "9"],
+        ["sentence-transformers:m", "--texts", "texts.csv", "--output", "x", "--student", "shallow"],
     ],
     "search": [
         ["vectors"],
