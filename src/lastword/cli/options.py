@@ -39,7 +39,8 @@ TYPES: dict[str, Any] = {
 }
 """Name of an option → what its value may be."""
 NAMES = {
-    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}}",
+    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}} (twice: the text is repeated); A+B averages "
+    "vectors, NAME@FILE shows the examples of a file first",
     "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens",
 }
 """Name of an option → the values that its help lists."""

@@ -7,6 +7,7 @@ from typing import Any
 from lastword.bundled import PATHS, SENTENCE_TRANSFORMERS, model_source
 from lastword.config import TrainConfig
 from lastword.console import warn
+from lastword.embedding.template import Template
 from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import fingerprint, hash_of
 from lastword.files.sources import TableFile
@@ -66,6 +67,8 @@ def require_negatives(
 def inputs_of(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> dict[str, str]:
     """What is read, besides the model → its fingerprint; a resumed run must read the same."""
     files = {f"the file of pairs {file}": fingerprint(PATHS.get(file, file)) for file in config.pairs}
+    if "@" in (template := Template.parse(config.template)).name:
+        files["the examples in the template"] = template.hash
     read = {"the pairs read": hash_of(_cells(pairs))}  # from the Hub too
     guide = model_source((config.guide or SELF).removeprefix(SENTENCE_TRANSFORMERS))
     read |= {} if config.guide in (None, SELF) else {f"the guide {config.guide}": fingerprint(guide)}

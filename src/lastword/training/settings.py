@@ -25,7 +25,8 @@ def check_settings(config: TrainConfig) -> None:
     check_model(config.model)
     check_layer(config.model, config.layer)
     check_widths(config.model, config.widths)
-    Template.parse(config.template)
+    if Template.parse(config.template).averaged:
+        raise RequestError(f"template={config.template!r} is an average: train with one template")
     Pooling.parse(config.pooling)
     checked_noises(config.noise)
     if config.guide:
