@@ -302,6 +302,8 @@ FURTHER = {
         ["--recipe", "deep.toml", "--output", "x"],
         ["--pairs", "pairs.csv", "--loss", "cosent", "--output", "x"],
         ["--pairs", "graded.csv,graded.csv", "--loss", "angle", "--output", "x"],
+        ["--pairs", "graded.csv", "--loss", "angle", "--guide", "self", "--output", "x"],
+        ["--guide-margin", "0.1", "--output", "x"],
     ],
 }
 SCRIPT = """

@@ -127,6 +127,16 @@ def test_a_resumed_run_must_read_the_same(tmp_path: Path) -> None:
     assert len(hashes) == 4
 
 
+def test_a_resumed_run_must_read_the_same_examples(tmp_path: Path) -> None:
+    pairs, shots, hashes = Pairs(["a"], ["b"], [[]]), tmp_path / "shots.csv", set()
+    for answer in ("Animal", "Vehicle"):
+        shots.write_text(f"text,answer\na horse,{answer}\n")
+        inputs = inputs_of(TrainConfig(template=f"eol@{shots}"), pairs, LastStep())
+        hashes.add(inputs["the examples in the template"])
+    assert len(hashes) == 2
+    assert "the examples in the template" not in inputs_of(TrainConfig(), pairs, LastStep())
+
+
 @pytest.mark.parametrize(("dtype", "precision"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
 def test_the_base_model_is_loaded_without_the_layers_above_the_pooled_one(
     dtype: str, precision: torch.dtype, llama_folder: Path

@@ -13,9 +13,9 @@ import numpy as np
 from lastword.bundled import model_source, require_known_weights
 from lastword.console import warn
 from lastword.embedding import folder as folders
+from lastword.embedding.averaging import encode_texts, stream_texts
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
-from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.gguf import parsed_once
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.loading import tokenizer_source
@@ -80,7 +80,8 @@ class Embedder:
 
         Args:
             name_or_folder: "mini" (the bundled model), "smollm2", a folder, a GGUF file, or a Hub name.
-            template: a name in `TEMPLATES` or a string with `{text}`.
+            template: a name in `TEMPLATES` or a string with `{text}`; see `Template.parse` for examples before the
+                text, averages and echoes.
             pooling: a name in `POOLINGS`, or such as "mean:text".
             layer: hidden state to pool, 0 … number of layers.
             norm: "post" or "pre" the model's final norm.
