@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import socket
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec  # noqa: F401  (its registry)
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -136,9 +136,10 @@ def test_what_is_missing_in_a_store(
 def test_a_store_whose_library_is_missing(
     address: str, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    known = importlib.import_module("fsspec.registry")._registry
     for scheme, library in (("gs", "gcsfs"), ("s3", "s3fs"), ("abfs", "adlfs")):
         monkeypatch.setitem(sys.modules, library, None)
-        monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)  # known from an earlier test
+        monkeypatch.delitem(known, scheme, raising=False)  # from an earlier test
     message = refused(MissingExtraError, embed_corpus, address, tmp_path / "out", HashEncoder())
     assert message.startswith(f"reading {address}: ")
     assert "pip install" in message
