@@ -16,9 +16,9 @@ from lastword.embedding.template import Template
 from lastword.errors import RequestError, unknown_name
 from lastword.files.sources import Source
 
-SOURCES = ("recipe", "crop", "noise", "neighbours", "words", "labels", "generate")
+SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 """Sources of pairs: the recipe's own, which are about other things; pieces of a text; a noisy copy; texts that the
-model, or TF-IDF, finds nearest; texts of a label; rewritings by a chat model."""
+model and their words find near; texts of a label; rewritings by a chat model."""
 LEAST_TEXTS = 200
 _OTHER_MODELS = "small"  # the recipe of models without one of their own
 

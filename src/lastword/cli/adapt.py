@@ -17,7 +17,7 @@ from lastword.errors import RequestError
 from lastword.files.sources import TableFile
 
 _PAIRS, _COMPARED = "Pairs", "Compared"
-SOURCES = ("recipe", "crop", "noise", "neighbours", "words", "labels", "generate")
+SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 
 
 @command(
