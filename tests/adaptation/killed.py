@@ -1,6 +1,6 @@
-"""Run as a script: an adaptation whose process is killed at each of `KILLS`, and then resumed to its end.
+"""Run as a script: an adaptation whose process is killed at some of `KILLS`, and then resumed to its end.
 
-    python killed.py REQUEST.json CALLS.txt
+    python killed.py REQUEST.json CALLS.txt 0,3,8
 
 The process that is killed is a copy of this one, so that libraries are imported once. The calls of stages that finished
 are appended to CALLS.txt.
@@ -96,7 +96,8 @@ def main() -> None:
 
     for stage in STAGES:
         wrap(f"lastword.adaptation.adapt.{stage}", logged(stage))
-    for kill in KILLS:
+    for number in sys.argv[3].split(","):
+        kill = KILLS[int(number)]
         child = os.fork()
         if not child:
             kill_at(*kill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,21 +152,29 @@ def test_without_labels_and_without_success(
     assert np.abs(kept.encode(texts) - base.encode(texts)).max() < 1e-4
 
 
-def test_a_run_that_is_killed_at_every_stage_ends_the_same(
-    corpus: Path, settings: dict[str, Any], labelled: AdaptResult, tmp_path: Path
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param([3, 8], id="training and grouping"),
+        pytest.param(range(len(killed.KILLS)), id="every stage", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_is_killed_ends_the_same(
+    kills: Sequence[int], corpus: Path, settings: dict[str, Any], labelled: AdaptResult, tmp_path: Path
 ) -> None:
     """It goes on where it was killed, does no finished stage again, and names no folder of unfinished work."""
     output, calls = tmp_path / "out", tmp_path / "calls.txt"
     request = {"inputs": str(corpus), "output": str(output), "label_column": "label", **settings}
     (tmp_path / "request.json").write_text(json.dumps(request, default=str))
-    script = Path(killed.__file__)
-    subprocess.run([sys.executable, script, tmp_path / "request.json", calls], check=True, timeout=300)
+    command = [sys.executable, killed.__file__, tmp_path / "request.json", calls, ",".join(map(str, kills))]
+    subprocess.run(command, check=True)
     ended, expected = (
         json.loads((folder / "adapted.json").read_text()) for folder in (output, labelled.output)
     )
     same = ("choice", "sources", "selection", "losses", "models", "differences", "kept", "groups")
     assert {name: ended[name] for name in same} == {name: expected[name] for name in same}
-    assert calls.read_text().split() == ["write_sample", "choose", "choose", "train", "cluster_corpus"]
+    again = ["choose"] if 1 in kills else []  # its result was lost
+    assert calls.read_text().split() == ["write_sample", "choose", *again, "train", "cluster_corpus"]
     assert "out.partial" not in (output / "groups" / "clusters.json").read_text() + json.dumps(ended)
     lastword.search(Store.open(output / "groups" / "vectors"), "a lamp", top=1)
     assert not output.with_name("out.partial").exists()

@@ -63,6 +63,7 @@ def test_the_default_is_all_that_the_request_allows() -> None:
         "noise",
         "neighbours",
     ]
+    assert pair_sources(None, labelled=False, rewriting=False)["neighbours"] == 2.0
     assert tuple(pair_sources(None, labelled=True, rewriting=True)) == SOURCES
     assert pair_sources(["noise"], labelled=False, rewriting=False) == {"noise": 1.0}
 

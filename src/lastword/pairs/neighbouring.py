@@ -17,6 +17,8 @@ from lastword.pairs.record import OneColumn, Pair, Rejected
 
 NEAREST = 5
 """Texts among which both texts of a pair find each other."""
+KEPT = 0.5
+"""Share of such pairs that is kept, the most alike ones: they are about the same thing more often."""
 _BLOCK_BYTES = 64 * 2**20  # of similarities that are in memory together
 
 
@@ -26,7 +28,7 @@ class Neighbours(OneColumn):
 
     Texts are as near as the sum of two cosines says: of the encoder's vectors, centred so that a direction which all
     texts share does not count, and of TF-IDF vectors of the same texts. With TF-IDF as the encoder, only the words
-    count. Near-duplicates are no pair: they would teach nothing.
+    count. Near-duplicates are no pair: they would teach nothing. Of the others, the more alike half are pairs.
 
     Source: nearest neighbours as positives, NNCLR, arXiv:2104.14548, §3.2; mutual ones only, as in the mining of
     translations, arXiv:1811.01136, §3. That vectors and words together find better pairs than either alone is a
@@ -116,27 +118,33 @@ def _outcomes(
     """Number of a row → its pairs with later rows, or why it has none."""
     sets = [set(others.tolist()) for others in nearest]
     outcomes: dict[int, list[Pair | Rejected]] = {}
+    mutual: list[list[tuple[int, float]]] = []
+    for i, (others, values) in enumerate(zip(nearest.tolist(), similarity.tolist(), strict=True)):
+        found = zip(others, values, strict=True)
+        mutual.append(sorted((j, value) for j, value in found if value > 0 and i in sets[j]))
+    different = [
+        [(j, value) for j, value in found if not _near_duplicates(texts[i], texts[j])]
+        for i, found in enumerate(mutual)
+    ]
+    threshold = np.quantile([value for found in different for _, value in found] or [0.0], 1 - KEPT)
     for i, row in enumerate(rows):
-        found = zip(nearest[i].tolist(), similarity[i].tolist(), strict=True)
-        mutual = [(j, value) for j, value in found if value > 0 and i in sets[j]]
-        different = [(j, value) for j, value in mutual if not _near_duplicates(texts[i], texts[j])]
+        kept = [(j, value) for j, value in different[i] if value >= threshold]
         pairs: list[Pair | Rejected] = [
-            Pair(texts[i], texts[j], row, meta={"similarity": round(value, 4)})
-            for j, value in sorted(different)
-            if j > i
+            Pair(texts[i], texts[j], row, meta={"similarity": round(value, 4)}) for j, value in kept if j > i
         ]
-        if pairs:
-            outcomes[row] = pairs
-        elif different:
-            outcomes[row] = [Rejected(row, "in the pairs of earlier texts")]
-        else:
-            reason = (
-                "nearly the same as its nearest texts"
-                if mutual
-                else "its nearest texts have others that are nearer"
-            )
-            outcomes[row] = [Rejected(row, reason)]
+        outcomes[row] = pairs or [Rejected(row, _reason(mutual[i], different[i], kept))]
     return outcomes
+
+
+def _reason(mutual: Sequence[object], different: Sequence[object], kept: Sequence[object]) -> str:
+    """Why a text begins no pair."""
+    if kept:
+        return "in the pairs of earlier texts"
+    if different:
+        return "less alike than near texts usually are"
+    return (
+        "nearly the same as its nearest texts" if mutual else "its nearest texts have others that are nearer"
+    )
 
 
 def _near_duplicates(first: str, second: str) -> bool:
