@@ -89,7 +89,12 @@ class ServedDecoder:
     device: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read what the embedder says."""
+        """Read what the embedder says.
+
+        Raises:
+            TemplateError: its template is an average, which has no single sequence for a text.
+        """
+        _ = self.encoder.pipeline.compiled
         self.prompts, self.dim = self.encoder.spec.prompts, self.encoder.dim
         self.normalized, self.device = self.encoder.spec.normalize, self.encoder.backbone.device
 
@@ -103,11 +108,10 @@ class ServedDecoder:
             return [Row(ids, span, len(ids)) for ids, span in rows], sequences.truncated
         _require_known_ids(id_lists, len(pipeline.tokenizer.hf))
         compiled = pipeline.compiled
-        start, made, truncated = len(compiled.prefix_ids), [], 0
+        made, truncated = [], 0
         for ids in id_lists:
-            kept = ids[: compiled.budget]
-            row = [*compiled.prefix_ids, *kept, *compiled.suffix_ids]
-            made.append(Row(row, (start, start + len(kept)), len(row)))
+            row, span = compiled.wrapped(ids)
+            made.append(Row(row, span, len(row)))
             truncated += len(ids) > compiled.budget
         return made, truncated
 
