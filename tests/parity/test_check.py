@@ -21,6 +21,7 @@ from lastword.bundled import path_of
 from lastword.cli import main
 from lastword.console import silenced
 from lastword.errors import MissingFileError, ModelError, RequestError, WorkError
+from lastword.exporting.onnx import write_openvino
 from lastword.parity import check as checking
 from lastword.parity.requests import BARS
 from lastword.parity.runtimes import _openvino_reason
@@ -201,16 +202,16 @@ def test_a_folder_may_be_named_as_other_commands_name_it(models: dict[str, Path]
 @pytest.fixture(scope="module")
 def exports(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One file of each runtime that is installed, by its suffix; each in the folder of its export."""
-    files = {}
-    for to, name, libraries in (
-        ("onnx", "model.onnx", ("onnxscript", "onnxruntime")),
-        ("openvino", "model.xml", ("onnxscript", "openvino")),
-        ("gguf", "model.gguf", ("gguf",)),
-    ):
-        if all(find_spec(library) for library in libraries):
-            folder = tmp_path_factory.mktemp("exports") / to
-            lastword.export(models["last"], folder, to=to)
-            files[Path(name).suffix] = folder / name
+    root, files = tmp_path_factory.mktemp("exports"), {}
+    if all(find_spec(library) for library in ("onnxscript", "onnxruntime")):
+        files[".onnx"] = lastword.export(models["last"], root / "onnx", to="onnx").output / "model.onnx"
+    if ".onnx" in files and find_spec("openvino"):
+        folder = root / "openvino"
+        shutil.copytree(root / "onnx", folder, ignore=shutil.ignore_patterns("*.onnx"))
+        write_openvino(files[".onnx"], folder / "model.xml", quantize=False)
+        files[".xml"] = folder / "model.xml"
+    if find_spec("gguf"):
+        files[".gguf"] = lastword.export(models["last"], root / "gguf", to="gguf").output / "model.gguf"
     return files
 
 
