@@ -66,7 +66,7 @@ def _folder(name: str) -> str:
     return str(Path(name).parent) if Path(name).is_file() else name
 
 
-def read_target(name: str, api_model: str | None = None, reference: str | None = None) -> Target:
+def read_target(name: str, api_model: str | None = None, reference: str | Path | None = None) -> Target:
     """Load what is to be checked.
 
     Args:
@@ -80,7 +80,8 @@ def read_target(name: str, api_model: str | None = None, reference: str | None =
     """
     if is_url(name):
         return Server(name, api_model)
-    runtime = read_runtime(Path(name), reference and Path(reference)) if Path(name).exists() else None
+    beside = None if reference is None else Path(reference)
+    runtime = read_runtime(Path(name), beside) if Path(name).exists() else None
     return runtime or Folder(name)
 
 

@@ -198,7 +198,7 @@ class Gguf(Runtime):
                 f"{file} has {key}={kind}, so llama.cpp gives no vector of a text that could be checked "
                 "(it can be 1: mean, 2: cls, 3: last token)"
             )
-        self.pooling = POOLINGS[_POOLING_TYPES[kind]]
+        self.pooling = POOLINGS[_POOLING_TYPES[int(kind)]]
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """See `Target`."""
