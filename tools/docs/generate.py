@@ -18,6 +18,7 @@ from pathlib import Path
 from attention_tables import NONE, attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
+from distill_tables import distill_tables
 from fault_tables import fault_table
 from file_map import file_map
 from model_tables import choice_table, refused_table, supported_table
@@ -59,6 +60,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/how-to/adapt-a-corpus.md", "adapted"): lambda: adapt_table(ROOT / "results" / "adapt.json"),
     ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
         ROOT / "results" / "embed_scaling.json"
+    ),
+    ("docs/how-to/distill-a-model.md", "distilled"): lambda: distill_tables(
+        ROOT / "results" / "distill.json"
     ),
     ("docs/how-to/export.md", "faults"): lambda: fault_table(ROOT / "results" / "check_faults.json"),
     ("docs/reference/pairs.md", "issues"): lambda: issue_table(ROOT / "results" / "pair_issues.json"),

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from lastword.augment import NOISES
-from lastword.bundled import check_model
+from lastword.bundled import check_encoder, check_model
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, Finite, split_names
 from lastword.cli.command import Decorator, option
@@ -21,6 +21,7 @@ from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.template import TEMPLATES, Template
 from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
+from lastword.training.settings import check_guide
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
 DEVELOPMENT = "Development texts"
@@ -28,6 +29,7 @@ TYPES: dict[str, Any] = {
     "model": Checked("model", check_model),
     "template": Checked("template", Template.parse),
     "pooling": Checked("pooling", Pooling.parse),
+    "guide": Checked("model", check_guide),
     "device": Checked("device", checks.check_device),
     **{name: Choice(name, names) for name, names in CHOICES.items()},
     "encoding": Checked("encoding", check_encoding),
@@ -37,11 +39,12 @@ TYPES: dict[str, Any] = {
 }
 """Name of an option → what its value may be."""
 NAMES = {
-    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}}",
+    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}} (twice: the text is repeated); A+B averages "
+    "vectors, NAME@FILE shows the examples of a file first",
     "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens",
 }
 """Name of an option → the values that its help lists."""
-ENCODER = Checked("model", checks.check_encoder)
+ENCODER = Checked("model", check_encoder)
 TRAINING_LIBRARIES = ("torch", "transformers.modeling_utils", "peft", "accelerate", "sklearn.cluster")
 
 SHARED: dict[str, dict[str, Any]] = {
@@ -169,22 +172,23 @@ def settings(config: type, groups: Mapping[str, Sequence[str]]) -> Decorator:
 
 
 def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str) -> Decorator:
-    several = declared == tuple[str, ...]
+    several = typing.get_origin(declared) is tuple
     kind = (typing.get_args(declared) or (declared,))[0]
-    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    number = _range(field.name, kind) if kind in (int, float) else None
     shown = "" if default in (None, "", ()) else f"  [default: {default}]"
     return option(
         group,
         f"--{field.name.replace('_', '-')}",
         ": ".join(filter(None, (help, NAMES.get(field.name)))) + shown,
-        type=TYPES.get(field.name) or (_range(field.name, kind) if kind in (int, float) else str),
+        type=TYPES.get(field.name) or (checks.Numbers(number) if number and several else number or str),
         default=None,
         show_range=False,  # it is part of the description
         metavar="A,B,…" if several else None,
     )
 
 
-def _range(name: str, kind: type) -> click.ParamType[Any]:
+def _range(name: str, kind: type) -> click.IntRange | Finite:
     low, high = LIMITS[name]
     return click.IntRange(int(low), int(high)) if kind is int else Finite(low, high)
 

@@ -6,6 +6,8 @@ An adapter that lies beside the weights, or alone in a folder that names its bas
 from __future__ import annotations
 
 import json
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +177,21 @@ def _has_remote_code(config: Any) -> bool:
     """Whether the model class itself, not only a helper, is defined in the repository's files."""
     auto_map = getattr(config, "auto_map", None) or {}
     return "AutoModel" in auto_map and type(config) not in AutoModel._model_mapping
+
+
+def file_states(model: str) -> list[tuple[str, int, int]]:
+    """Name, size and time of the files of a model, and of the base model that it names; empty for the Hub.
+
+    The folder may be changing: a file that goes away meanwhile is left out, and so is a base model that an unfinished
+    adapter does not name yet.
+    """
+    source = Path(model_source(model.removeprefix("sentence-transformers:")))
+    facts = []
+    for file in [source, *source.glob("*"), *source.glob("*/*")]:  # 1_Pooling and its like
+        with suppress(OSError):
+            if stat.S_ISREG((state := file.stat()).st_mode):
+                facts.append((str(file), state.st_size, state.st_mtime_ns))
+    base = str(source)
+    with suppress(ModelError, OSError):
+        base, _ = split_adapter(base, None) if source.is_dir() else (base, None)
+    return sorted(facts) + (file_states(base) if base != str(source) else [])

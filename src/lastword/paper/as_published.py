@@ -23,6 +23,7 @@ from lastword.evaluation import TaskScore
 from lastword.files.sources import Source
 from lastword.paper.left_assumed import LeftAssumed
 from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, checked_switches
+from lastword.training.guide import Guide
 from lastword.training.objectives import Objective, PairObjective, PairStep
 from lastword.training.pairs import Pairs, read_pairs
 
@@ -78,9 +79,9 @@ class AsPublished:
         """The switches, for the recipe."""
         return {"as_published": list(self.switches)}
 
-    def read(self, files: Sequence[Source], *, drop_empty: bool) -> Pairs:
+    def read(self, files: Sequence[Source], *, drop_empty: bool, graded: bool = False) -> Pairs:
         """The pairs in the files, with the column names of CSV files as a pair if so switched."""
-        return read_pairs(files, drop_empty=drop_empty, header_rows="header_row=keep" in self)
+        return read_pairs(files, drop_empty=drop_empty, header_rows="header_row=keep" in self, graded=graded)
 
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
         """The embedder as it is scored and stored, and as it is trained; weights are shared.
@@ -106,10 +107,10 @@ class AsPublished:
             max_tokens=min(max_tokens, embedder.pipeline.max_tokens)
         )
 
-    def objective(self, pairs: Pairs, config: TrainConfig) -> Objective:
+    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
         """The usual one, changed by negatives=micro and accumulation=sum."""
         micro, summed = "negatives=micro" in self, "accumulation=sum" in self
-        return _MicroBatches(PairObjective(pairs, config), micro, summed)
+        return _MicroBatches(PairObjective(pairs, config, guide), micro, summed)
 
 
 @dataclass(frozen=True)
