@@ -44,7 +44,7 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 )
 @shared("--batch-tokens", "--dtype", "--device")
 @option(
-    _PAIRS, "--sources", f"of pairs: {', '.join(SOURCES)}; NAME=2 gives one twice the weight  [default: all, neighbours=2]",
+    _PAIRS, "--sources", f"of pairs: {', '.join(SOURCES)}; NAME=2 is twice the weight  [default: all, neighbours=2]",
     metavar="A,B,…",
 )  # fmt: skip
 @option(_PAIRS, "--chat-model", "name of a chat model that rewrites texts, for pairs", needs="endpoint")
