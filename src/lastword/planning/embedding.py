@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,12 @@ class Encoding:
             str(model), shape, machine, precision, tokens, lengths, pipeline.max_tokens, pipeline.backbone.positions,
             pipeline.backbone.dim, each, tokenizing, sum(map(len, sample)) / len(sample),
         )  # fmt: skip
+
+    def like(self, sample: Sequence[str]) -> Encoding:
+        """The same for texts like those of another sample; their speed in tokens is the same."""
+        pipeline = self.shape.shallow(DEPTHS[0], None).pipeline
+        lengths = [len(ids) for ids in pipeline.tokenize(sample).ids]
+        return replace(self, lengths=lengths, characters=sum(map(len, sample)) / len(sample))
 
     def tokens(self, texts: float) -> int:
         """Tokens of so many texts."""

@@ -188,7 +188,11 @@ def dropout(text_column: str, **settings: Any) -> None:
 @options.models(default="mini", required=False, help="finds the neighbours: as for `lastword evaluate`")
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
 @option(
-    METHOD, "--most", "texts that are compared, the first ones", default=100_000, type=click.IntRange(2, 10**6)
+    METHOD,
+    "--most",
+    "texts that are compared, the first ones",
+    default=100_000,
+    type=click.IntRange(2, 10**6),
 )
 def neighbours(
     text_column: str, model: str, most: int, batch_tokens: int | None, template: str | None, pooling: str | None,
