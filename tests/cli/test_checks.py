@@ -63,7 +63,14 @@ VALID = {
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
-UNWRITABLE = ["texts.csv/x.csv", "/proc/x.csv", f"{'n' * 250}.csv", f"{'n' * 300}/x.csv"]
+UNWRITABLE = [
+    "texts.csv/x.csv",
+    "s3://bucket/x.csv",
+    "gs://x.csv",
+    "/proc/x.csv",
+    f"{'n' * 250}.csv",
+    f"{'n' * 300}/x.csv",
+]
 WRONG = {
     "file": ["nowhere.csv", "texts.bin", "empty.csv"],
     "inputs": ["nowhere.csv", "texts.bin", "empty.csv", "*.nothing", "s9://bucket/texts.csv"],
@@ -285,6 +292,8 @@ FURTHER = {
         ["ftp://localhost/v1"],
         ["http://localhost:1/v1", "--reference", "http://localhost:2/v1"],
         ["owner/model", "--api-model", "m"],
+        ["texts.bin"],
+        ["owner/model", "--reference", "texts.bin"],
     ],
     "cache prune": [[]],
     "train": [
@@ -295,6 +304,8 @@ FURTHER = {
         ["--recipe", "deep.toml", "--output", "x"],
         ["--pairs", "pairs.csv", "--loss", "cosent", "--output", "x"],
         ["--pairs", "graded.csv,graded.csv", "--loss", "angle", "--output", "x"],
+        ["--pairs", "graded.csv", "--loss", "angle", "--guide", "self", "--output", "x"],
+        ["--guide-margin", "0.1", "--output", "x"],
     ],
 }
 SCRIPT = """
