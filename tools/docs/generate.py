@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from attention_tables import NONE, attention_table, published_table
+from attention_tables import attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
 from fault_tables import fault_table
@@ -31,7 +32,9 @@ from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
 
 from lastword.console import duration
-from lastword.demonstration.result import ScoreRow, scores_table
+from lastword.demonstration.result import ScoreRow
+from lastword.report.table import percent, with_interval
+from lastword.uncertainty import Difference
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = ROOT / "results" / "probe.json"
@@ -43,7 +46,9 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("ARCHITECTURE.md", "map"): lambda: file_map(ROOT),
-    ("README.md", "demo"): lambda: demo_block(ROOT / "results" / "demo.json"),
+    ("README.md", "demo"): lambda: demo_block(
+        [ROOT / "results" / f"{name}.json" for name in ("demo_smollm2", "demo")]
+    ),
     ("docs/reference/errors.md", "tree"): error_tree,
     ("docs/explanation/honest-numbers.md", "products"): lambda: known_table(
         ROOT / "results" / "products_why.json"
@@ -91,14 +96,32 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
 }
 
 
-def demo_block(path: Path) -> str:
-    """Scores and time of the demo run that results/demo.json stores."""
-    if not path.exists():
-        return NONE
-    result = json.loads(path.read_text(encoding="utf-8"))
-    table = scores_table(map(ScoreRow.from_dict, result["scores"]))
-    facts = f"{duration(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
-    return f"```text\n{table}\n```\n\nThat run took {facts}."
+def demo_block(paths: Sequence[Path]) -> str:
+    """What the runs of the demo gave that these files store, in V-measures × 100, and what they took."""
+    heading = (
+        "| model | texts | adapted | before, best setting | TF-IDF | gain over before [95 %] | time, memory |"
+    )
+    lines = [heading, "|---|---|---:|---:|---:|---:|---|"]
+    for path in paths:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        cores = f"{run['threads']} core{'s' * (run['threads'] > 1)}"
+        cost = f"{duration(run['seconds'])} on {cores}, {run['peak_memory_mb'] / 1024:.1f} GiB"
+        rows = list(map(ScoreRow.from_dict, run["scores"]))
+        for gain in run["comparisons"]:
+            if gain["second"]["model"] == "zero-shot":
+                of_set = [row for row in rows if row.dataset == gain["dataset"]]
+                words = next(row for row in of_set if row.model == "tfidf")
+                adapted, before = (_scored(of_set, gain[side]) for side in ("first", "second"))
+                interval = with_interval(Difference(gain["value"], gain["low"], gain["high"]))
+                lines.append(f"| {run['model']} | {gain['dataset']} | {adapted} | {before} | "
+                             f"{percent(words.summary.value)} | {interval} | {cost} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _scored(rows: Sequence[ScoreRow], setting: Mapping[str, Any]) -> str:
+    fields = ("model", "template", "pooling", "layer")
+    found = next(row for row in rows if all(getattr(row, name) == setting[name] for name in fields))
+    return percent(found.summary.value)
 
 
 def with_block(text: str, name: str, content: str) -> str:
