@@ -30,6 +30,7 @@ from reproduction_tables import reproduction_report
 from scaling_tables import scaling_tables
 from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
+from strategy_tables import strategy_tables
 
 from lastword.console import duration
 from lastword.demonstration.result import ScoreRow
@@ -92,6 +93,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/probe.md", "best"): lambda: best_table(PROBE),
     ("docs/reference/probe.md", "sets"): lambda: set_table(PROBE),
     ("docs/reference/probe.md", "label-free"): lambda: label_free_table(PROBE),
+    ("docs/reference/methods.md", "strategies"): lambda: strategy_tables(
+        ROOT / "results" / "strategies.json"
+    ),
     ("docs/reference/speed.md", "speed"): lambda: speed_tables(ROOT / "results" / "bench"),
 }
 
