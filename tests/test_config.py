@@ -25,6 +25,9 @@ OUT_OF_RANGE = [
     ("max_tokens", 131_073, "max_tokens=131073: it must be from 1 to 131,072"),
     ("steps", 0, "steps=0: it must be from 1 to 1,000,000"),
     ("layer", 0, "layer=0: it must be from 1 to 1,000"),
+    ("widths", (64, 0), "widths=0: it must be from 1 to 100,000"),
+    ("temperatures", (0.1, 20.0), "temperatures=20.0: it must be from 0.001 to 10"),
+    ("mixing", "file", "unknown mixing 'file': did you mean 'by_file'? Known: joint, by_file"),
     ("rank", -1, "rank=-1: it must be from 1 to 4,096"),
     ("batch_tokens", 0, "batch_tokens=0: it must be from 1 to 10,000,000"),
     ("batch_pairs", 1, "batch_pairs=1: it must be from 2 to 65,536"),
@@ -49,7 +52,11 @@ OUT_OF_RANGE = [
         "unknown projection 'gates': did you mean 'gate'? Known: q, k, v, o, gate, up, down",
     ),
     ("schedule", "cosin", "unknown schedule 'cosin': did you mean 'cosine'? Known: constant, linear, cosine"),
-    ("loss", "infonce", "unknown loss 'infonce': did you mean 'info_nce'? Known: info_nce"),
+    (
+        "loss",
+        "infonce",
+        "unknown loss 'infonce': did you mean 'info_nce'? Known: info_nce, symmetric_info_nce, cosent, angle",
+    ),
     ("dtype", "float16", "unknown dtype 'float16': did you mean 'bfloat16'? Known: float32, bfloat16"),
     ("quantize", "int4", "unknown quantize 'int4': did you mean 'int8'? Known: int8, nf4"),
 ]
@@ -89,6 +96,10 @@ def test_unknown_key_names_the_nearest_and_the_source(refused: Refused) -> None:
         ("dtype", 16, "settings: dtype = 16: it must be str"),
         ("pairs", 3, "settings: pairs = 3: give a list of strings"),
         ("projections", ["q", 1], "settings: projections = ['q', 1]: give a list of strings"),
+        ("widths", "64,x", "settings: widths = '64,x': give a list of whole numbers"),
+        ("widths", [64, 1.5], "settings: widths = [64, 1.5]: give a list of whole numbers"),
+        ("widths", 64, "settings: widths = 64: give a list of whole numbers"),
+        ("temperatures", ["0.1", "low"], "settings: temperatures = ['0.1', 'low']: give a list of numbers"),
     ],
 )
 def test_values_of_the_wrong_type(refused: Refused, name: str, value: Any, message: str) -> None:
@@ -105,6 +116,16 @@ def test_integers_serve_where_a_float_is_asked_for() -> None:
 @pytest.mark.parametrize("given", ["a.csv, b.csv,", ["a.csv", "b.csv"], ("a.csv", "b.csv")])
 def test_lists_and_comma_strings_become_tuples(given: Any) -> None:
     assert train_config({"pairs": given}).pairs == ("a.csv", "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [("widths", "64, 32", (64, 32)), ("widths", [64], (64,)), ("temperatures", [1, 0.5], (1.0, 0.5))],
+)
+def test_lists_of_numbers(name: str, given: Any, expected: tuple[float, ...]) -> None:
+    value = getattr(train_config({name: given}), name)
+    assert value == expected
+    assert list(map(type, value)) == list(map(type, expected))
 
 
 def test_settings_are_frozen() -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lastword.probing import ProbeResult, probe
     from lastword.serving.server import serve
     from lastword.serving.settings import ServerSettings
+    from lastword.sklearn import TextEmbedder
     from lastword.training import TrainResult, train
     from lastword.uncertainty import Difference, Score, compare
 
@@ -52,10 +53,10 @@ __all__ = [
     "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation",
     "Explanation", "ExportResult", "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult",
     "Score", "SearchResult", "ServerSettings", "Store", "StrategyComparison", "TableFile", "TaskScore", "Template",
-    "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark", "check", "check_pairs",
-    "cluster_corpus", "compare", "compare_strategies", "demo", "distill", "embed_corpus", "evaluate", "explain",
-    "export", "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep",
-    "train",
+    "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark", "check",
+    "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo", "distill", "embed_corpus", "evaluate",
+    "explain", "export", "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve",
+    "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -88,6 +89,7 @@ _NAMES = {
     "probing": ("ProbeResult", "probe"),
     "serving.server": ("serve",),
     "serving.settings": ("ServerSettings",),
+    "sklearn": ("TextEmbedder",),
     "training": ("TrainResult", "train"),
     "uncertainty": ("Difference", "Score", "compare"),
 }

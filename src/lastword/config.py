@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tomllib
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,24 @@ PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
 SWEEP = "sweep"
 _RECIPES = Path(__file__).parent / "recipes"
 CHOICES = {
-    "loss": ("info_nce",),
+    "loss": ("info_nce", "symmetric_info_nce", "cosent", "angle"),
+    "mixing": ("joint", "by_file"),
     "schedule": ("constant", "linear", "cosine"),
     "dtype": ("float32", "bfloat16"),
     "quantize": ("int8", "nf4"),
 }
 """Field → allowed values."""
+GRADED = ("cosent", "angle")
+"""Losses of graded pairs, which have a score each; the others need pairs of the same meaning."""
 LIMITS: dict[str, tuple[float, float]] = {
     "layer": (1, 1000),
     "adapt_layers": (1, 1000),
     "max_tokens": (1, 131_072),
     "steps": (1, 1_000_000),
     "batch_pairs": (2, 65_536),
+    "widths": (1, 100_000),
     "temperature": (0.001, 10),
+    "temperatures": (0.001, 10),
     "learning_rate": (1e-9, 1),
     "warmup_steps": (0, 1_000_000),
     "weight_decay": (0, 1),
@@ -61,8 +67,14 @@ class TrainConfig:
             takes longer ones, up to 512 tokens or the positions of the base model.
         steps: optimizer steps, 1 to 1,000,000.
         batch_pairs: pairs per step, 2 to 65,536; the positives of the others are the negatives of each anchor.
-        loss: name of the loss: info_nce.
+        mixing: joint draws the pairs of a step from all files, by_file from one file, so that negatives are of the
+            same kind; each file has its share of the steps.
+        loss: name of the loss: info_nce, symmetric_info_nce (positives find their anchors too), cosent or angle. The
+            last two are for graded pairs, which have a column score: the more alike, the higher.
+        widths: numbers of first dimensions, 1 to 100,000, that are trained as vectors of their own, besides whole
+            vectors (Matryoshka); vectors may be truncated to them later.
         temperature: divisor τ of the cosine similarities, 0.001 to 10.
+        temperatures: one for each file of pairs, 0.001 to 10, in place of temperature.
         learning_rate: peak learning rate of AdamW, 1e-09 to 1.
         warmup_steps: steps over which the learning rate rises to its peak, 0 to 1,000,000.
         schedule: learning rate after the warm-up: constant, linear or cosine (both fall to zero at the last step).
@@ -99,8 +111,11 @@ class TrainConfig:
     max_tokens: int = 256
     steps: int = 100
     batch_pairs: int = 120
+    mixing: str = "joint"
     loss: str = "info_nce"
+    widths: tuple[int, ...] = ()
     temperature: float = 0.05
+    temperatures: tuple[float, ...] = ()
     learning_rate: float = 5e-4
     warmup_steps: int = 10
     schedule: str = "linear"
@@ -122,9 +137,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuse an invalid value, naming the field, the value and what is allowed."""
         for name, (low, high) in LIMITS.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise RequestError(f"{name}={value!r}: it must be from {_shown(low)} to {_shown(high)}")
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
+                if value is not None and not low <= value <= high:
+                    raise RequestError(f"{name}={value!r}: it must be from {_shown(low)} to {_shown(high)}")
         for name, names in CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in names:
@@ -137,6 +153,11 @@ class TrainConfig:
         for name, allowed in (("pairs", "file"), ("projections", f"of {', '.join(PROJECTIONS)}")):
             if not getattr(self, name):
                 raise RequestError(f"{name}=(): give at least one {allowed}")
+
+    @property
+    def graded(self) -> bool:
+        """Whether the loss is one of graded pairs."""
+        return self.loss in GRADED
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -164,11 +185,8 @@ def train_config(values: dict[str, Any], source: str = "settings") -> TrainConfi
 
 
 def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
-    if kind == tuple[str, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-            raise RequestError(f"{source}: {key} = {value!r}: give a list of strings")
-        return tuple(part.strip() for part in parts if part.strip())
+    if typing.get_origin(kind) is tuple:
+        return _listed(key, value, typing.get_args(kind)[0], source)
     allowed = typing.get_args(kind) or (kind,)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -176,6 +194,19 @@ def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
         names = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
         raise RequestError(f"{source}: {key} = {value!r}: it must be {names}")
     return value
+
+
+def _listed(key: str, value: Any, kind: type, source: str) -> tuple[Any, ...]:
+    """A list, or its values with commas between, as a tuple of strings or numbers."""
+    parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    strings = isinstance(parts, list | tuple) and all(isinstance(part, str) for part in parts)
+    with suppress(ValueError):
+        if strings:
+            return tuple(kind(part.strip()) for part in parts if part.strip())
+        if isinstance(parts, list | tuple) and kind is not str:
+            return tuple(_converted(key, part, kind, source) for part in parts)
+    plural = {str: "strings", int: "whole numbers", float: "numbers"}[kind]
+    raise RequestError(f"{source}: {key} = {value!r}: give a list of {plural}")
 
 
 def read_recipe(name_or_path: str | Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lastword.errors import RequestError, WorkError
+from lastword.errors import RequestError, WorkError, untrained_width
 
 
 class TextEncoder(Protocol):
@@ -61,6 +61,11 @@ class Wrapper:
         """The encoder's own, if it has one."""
         return getattr(self.encoder, "spec", None)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The encoder's own, if it has some."""
+        return getattr(self.encoder, "widths", ())
+
 
 class VectorRows:
     """Existing vectors as an encoder whose texts are row numbers.
@@ -86,6 +91,21 @@ class VectorRows:
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return the rows that these texts name."""
         return self.vectors[[int(text) for text in texts]]
+
+
+def checked_dim(encoder: object, truncate_dim: int | None, dim: int) -> int:
+    """Number of dimensions to keep of an encoder's vectors of `dim`; None keeps all.
+
+    Raises:
+        RequestError: more than there are, or fewer than the model was trained to be truncated to.
+    """
+    if truncate_dim is None:
+        return dim
+    if not 1 <= truncate_dim <= dim:
+        raise RequestError(f"truncate_dim={truncate_dim}: vectors have {dim} dimensions; use 1 … {dim}")
+    if (widths := getattr(encoder, "widths", ())) and truncate_dim not in (*widths, dim):
+        raise RequestError(untrained_width(truncate_dim, (*widths, dim)))
+    return truncate_dim
 
 
 def encode_distinct(encoder: TextEncoder, texts: Sequence[str], role: str = "") -> np.ndarray:

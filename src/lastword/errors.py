@@ -86,3 +86,9 @@ def first_line(error: BaseException) -> str:
     """First line of an error's message, with the next one where it ends in a colon, or the name of the error's type."""
     lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+
+
+def untrained_width(width: int, trained: Iterable[int]) -> str:
+    """The message for vectors truncated to a width that a model was not trained for."""
+    known = ", ".join(map(str, sorted({*trained})))
+    return f"truncate_dim={width}: the model was trained for vectors of {known} dimensions; use one of these"

@@ -102,6 +102,15 @@ def shared_neighbours(vectors: np.ndarray, others: np.ndarray) -> float:
     return float(np.mean([len({*a} & {*b}) / len(a) for a, b in zip(*nearest, strict=True)]))
 
 
+def spearman(left: np.ndarray, right: np.ndarray) -> float:
+    """Spearman's correlation of n cosines and n scores, -1 … 1; 0 where all of one side are equal."""
+    from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
+    if not len(left) or not np.ptp(left) or not np.ptp(right):
+        return 0.0
+    return float(spearmanr(left, right)[0])
+
+
 def _unit(vectors: np.ndarray, least: int = 2) -> np.ndarray:
     """Rows scaled to length 1, float64; rows of zeros stay zero."""
     rows = np.asarray(vectors, dtype=np.float64)

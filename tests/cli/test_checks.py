@@ -86,6 +86,8 @@ WRONG = {
     "train_split": ["tset"],
     "recipe": ["nowhere.toml", "broken.toml", "unknown-key.toml", "wrong-value.toml"],
     "pairs": ["nowhere.csv", "texts.csv"],
+    "widths": ["0", "64,x", "64,-1", "257", "1.5"],
+    "temperatures": ["0", "x", "0.1,nan", "0.1,0.2"],
     "dev": ["nowhere.csv", "texts.csv:tset"],
     "sources": ["nowhere.csv", "texts.csv"],
     "benchmarks": ["paper-nine", "NoSuchTask"],
@@ -173,6 +175,10 @@ FURTHER = {
         ["tfidf", "--texts", "texts.csv", "--output", "x"],
         ["mini", "--texts", "texts.csv", "--text-column", "body", "--output", "x"],
         ["mini", "--output", "x"],
+        ["mini", "--texts", "texts.csv", "--output", "x", "--student", "shallow", "--layer", "8"],
+        ["mini", "--texts", "texts.csv", "--output", "x", "--student", "shallow", "--vocabulary", "2000"],
+        ["mini", "--texts", "texts.csv", "--output", "x", "--steps", "9"],
+        ["sentence-transformers:m", "--texts", "texts.csv", "--output", "x", "--student", "shallow"],
     ],
     "search": [
         ["vectors"],
@@ -295,6 +301,8 @@ FURTHER = {
         ["--patience", "2", "--layer", "0", "--output", "x"],
         ["--layer", "9", "--output", "x"],
         ["--recipe", "deep.toml", "--output", "x"],
+        ["--pairs", "pairs.csv", "--loss", "cosent", "--output", "x"],
+        ["--pairs", "graded.csv,graded.csv", "--loss", "angle", "--output", "x"],
     ],
 }
 SCRIPT = """
@@ -320,6 +328,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = "anchor,positive\n" + "".join(f"a {i},b {i}\n" for i in range(30))
     (folder / "pairs.csv").write_text(pairs)
     (folder / "more.csv").write_text(pairs)
+    (folder / "graded.csv").write_text("anchor,positive,score\na,b,1\nc,d,0\n")
     (folder / "texts.bin").write_text("text\na\n")
     (folder / "empty.csv").write_text("")
     (folder / "broken.toml").write_text("steps =")

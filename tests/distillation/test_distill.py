@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 
 from lastword import distill
 from lastword.cli import main
-from lastword.distillation import distill as module
+from lastword.distillation import static as module
 from lastword.distillation.static import aligned, fitted, principal_directions, weighted
 from lastword.distillation.tokens import bags, token_texts, train_tokenizer
 from lastword.errors import ExistingOutputError, ParityError, RequestError

@@ -22,7 +22,16 @@ from lastword.errors import RequestError, TemplateError
 
 Load = Callable[..., Embedder]
 Refused = Callable[..., str]
-TEMPLATES = ["none", "eol", "sum", "ccw", "ccp", 'This sentence: "{text}" means in one line:']
+TEMPLATES = [
+    "none",
+    "eol",
+    "sum",
+    "ccw",
+    "ccp",
+    "echo",
+    'This sentence: "{text}" means in one line:',
+    "ccw+ccp",
+]
 POOLINGS = ["mean", "lasttoken", "eos", "max", "weightedmean", "cls", "mean:text", "lasttoken:text"]
 TEXTS = [
     "a man is driving a car",

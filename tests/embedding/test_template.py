@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from lastword.embedding import TEMPLATES, Embedder, Template
 from lastword.embedding.tokenizer import TextTokenizer
-from lastword.errors import TemplateError
+from lastword.errors import MissingFileError, TableError, TemplateError
 
 Refused = Callable[..., str]
 
@@ -26,6 +27,8 @@ PUBLISHED = {
     "KE": "The essence of a sentence is often captured by its main subjects and actions, while descriptive terms "
     "provide additional but less central details. With this in mind, this sentence: "
     '"{text}" means in one word:',
+    # arXiv:2402.15449
+    "Echo": "Rewrite the sentence: {text}, rewritten sentence: {text}",
 }
 
 
@@ -64,7 +67,7 @@ def test_finished_template_is_taken_but_for_what_is_given_with_it() -> None:
     assert Template.parse(plain, bos=True, eos=True, boundary="string") == finished
 
 
-KNOWN = "Known: none, eol, pcot, sum, ccw, ccp, question, classify, ke"
+KNOWN = "Known: none, eol, pcot, sum, ccw, ccp, question, classify, ke, echo"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,15 @@ KNOWN = "Known: none, eol, pcot, sum, ccw, ccp, question, classify, ke"
         ("zzz", f"unknown template 'zzz': {KNOWN}; or give a string with {{text}} in it"),
         ("Cluster of this:", "template 'Cluster of this:' has no {text}: write {text} where the text goes"),
         ("[{texts}]", "template '[{texts}]' has no {text}: write {text} where the text goes"),
-        ("{text} = {text}", "template '{text} = {text}' contains {text} 2 times: it needs exactly one"),
+        (
+            "{text}{text}={text}",
+            "template '{text}{text}={text}' contains {text} 3 times: it needs one, or two for an echo",
+        ),
+        ("eol+eol", "template 'eol+eol' has 'eol' twice: leave one out"),
+        (
+            "eol+smu",
+            f"unknown template 'smu': did you mean 'sum'? {KNOWN}; or give a string with {{text}} in it",
+        ),
     ],
 )
 def test_strings_that_are_no_template(refused: Refused, given: str, message: str) -> None:
@@ -162,6 +173,9 @@ def test_hash_changes_with_anything_that_could_change_a_vector() -> None:
         Template.parse("ccw", boundary="string"),
         dataclasses.replace(template, prefix="x"),
         dataclasses.replace(template, suffix="x"),
+        dataclasses.replace(template, middle=""),
+        Template.parse("ccw+eol"),
+        Template.parse("ccw+eol", bos=True),
     ]
     hashes = [one.hash for one in (template, *changed)]
     assert len(set(hashes)) == len(hashes)
@@ -184,3 +198,103 @@ def test_loading_takes_the_policies(load: Callable[..., Embedder]) -> None:
     )
     finished = Template.parse("sum", eos=True)
     assert load(template=finished, bos=False).spec.template == dataclasses.replace(finished, bos=False)
+
+
+def test_an_echo_has_the_text_twice_and_reads_the_second_copy(llama: TextTokenizer) -> None:
+    compiled = Template.parse("a {text} b {text} c").compile(llama, 20)
+    assert compiled.budget == (20 - compiled.length) // 2
+    assert compiled.single_length == compiled.length + compiled.budget
+    row, (start, end) = compiled.wrapped(range(100, 200))
+    copy = list(range(100, 100 + compiled.budget))
+    assert compiled.middle_ids is not None
+    assert row == [*compiled.prefix_ids, *copy, *compiled.middle_ids, *copy, *compiled.suffix_ids]
+    assert (row[start:end], start) == (copy, len(row) - len(compiled.suffix_ids) - len(copy))
+    assert len(row) in (19, 20)
+
+
+def test_an_echo_of_one_token(llama: TextTokenizer) -> None:
+    compiled = Template.parse("{text}{text}", bos=False).compile(llama, 2)
+    assert compiled.wrapped([7, 8, 9]) == ([7, 7], (1, 2))
+
+
+def test_an_echo_without_room(llama: TextTokenizer, refused: Refused) -> None:
+    template = Template.parse("echo")
+    length = template.compile(llama, 64).length
+    assert template.compile(llama, length + 2).budget == 1
+    assert refused(TemplateError, template.compile, llama, length + 1) == (
+        f"template 'echo' takes {length} tokens and max_tokens is {length + 1}: no room for a text; "
+        f"raise max_tokens above {length + 1} or shorten the template"
+    )
+
+
+def test_an_echo_joins_ids(refused: Refused) -> None:
+    message = "template 'echo' has {text} twice: use boundary='ids'"
+    assert refused(TemplateError, Template.parse, "echo", boundary="string") == message
+
+
+def test_examples_come_before_the_text() -> None:
+    few_shot = Template.parse("eol").with_shots([(" a horse \n", "Animal"), ("he paid", "Payment")])
+    assert few_shot.text == (
+        'This sentence: "a horse" means in one word: Animal\n'
+        'This sentence: "he paid" means in one word: Payment\n'
+        'This sentence: "{text}" means in one word:'
+    )
+    assert Template.parse("eol").with_shots([]) == Template.parse("eol")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("shots.csv", "text,answer\na horse,Animal\nhe paid,3\n"),
+        ("shots.jsonl", '{"text": "a horse", "answer": "Animal"}\n{"answer": 3, "text": "he paid"}\n'),
+    ],
+)
+def test_examples_of_a_file(file: str, content: str, tmp_path: Path) -> None:
+    path = tmp_path / file
+    path.write_text(content)
+    shots = [("a horse", "Animal"), ("he paid", "3")]
+    expected = dataclasses.replace(Template.parse("sum", bos=False).with_shots(shots), name=f"sum@{path}")
+    assert Template.parse(f"SUM@{path}", bos=False) == expected
+    both = Template.parse(f"sum@{path}+eol")
+    assert [member.name for member in both.averaged] == [f"sum@{path}", "eol"]
+
+
+def test_examples_that_cannot_be(tmp_path: Path, llama: TextTokenizer, refused: Refused) -> None:
+    for template in ("echo", "eol+sum"):
+        message = refused(TemplateError, Template.parse(template).with_shots, [("a", "b")])
+        assert message == f"examples before template {template!r}: use a template with one {{text}}"
+    path = tmp_path / "shots.csv"
+    assert "no file" in refused(MissingFileError, Template.parse, f"eol@{path}")
+    path.write_text("text,label\na,b\n")
+    assert "answer" in refused(TableError, Template.parse, f"eol@{path}")
+    path.write_text("text,answer\n" + "a horse,Animal\n" * 9)
+    template = Template.parse(f"eol@{path}")
+    length = template.compile(llama, 999).length
+    assert refused(TemplateError, template.compile, llama, 40) == (
+        f"template 'eol@{path}' takes {length} tokens and max_tokens is 40: no room for a text; "
+        f"raise max_tokens above {length} or give fewer examples"
+    )
+
+
+def test_average_of_templates(llama: TextTokenizer, refused: Refused) -> None:
+    both = Template.parse("eol+SUM", bos=False)
+    assert both.averaged == (Template.parse("eol", bos=False), Template.parse("sum", bos=False))
+    assert (both.name, both.text) == ("eol+sum", f"{TEMPLATES['eol']}+{TEMPLATES['sum']}")
+    assert Template.parse("1 + 1 of {text}").averaged == ()
+    assert Template.average([Template.parse("eol")]) == Template.parse("eol")
+    assert refused(TemplateError, both.compile, llama, 64) == (
+        "template 'eol+sum' is an average of 2 templates, which can only be used to embed texts: use one of them"
+    )
+    assert refused(TemplateError, Template.average, []) == "no template to average: give at least one"
+    message = refused(TemplateError, Template.average, [both, Template.parse("ccw")])
+    assert message == "template 'eol+sum+ccw' averages an average: give the single templates"
+
+
+@pytest.mark.parametrize("template", ["ccw", "echo", "eol+sum", "{text}{text}"])
+def test_plain_values_come_back(template: str) -> None:
+    parsed = Template.parse(template, bos=True)
+    assert Template.from_dict(json.loads(json.dumps(parsed.to_dict()))) == parsed
+    assert ("averaged" in parsed.to_dict(), "middle" in parsed.to_dict()) == (
+        bool(parsed.averaged),
+        parsed.middle is not None,
+    )

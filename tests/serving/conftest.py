@@ -14,7 +14,7 @@ import openai
 import pytest
 import uvicorn
 
-from lastword.distillation.distill import save_static
+from lastword.distillation.static import save_static
 from lastword.distillation.tokens import train_tokenizer
 from lastword.serving.app import Service, create_app
 from lastword.serving.models import Served, load_models

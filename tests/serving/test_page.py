@@ -164,6 +164,12 @@ def test_wrong_requests_of_the_page(server: Running) -> None:
     both: dict[str, Any] = {"model": "adapted", "texts": ["a", "b"]}
     for path, request, message in (
         ("explore", both | {"texts": ["a"]}, "texts is not valid: "),
+        (
+            "explore",
+            both | {"template": "eol@/etc/passwd"},
+            "a request names no files: write the template out",
+        ),
+        ("explore", both | {"template": "eol+sum"}, "template 'eol+sum' is an average of 2 templates"),
         ("explore", both | {"template": "cww"}, "unknown template 'cww': did you mean 'ccw'"),
         ("explore", both | {"layer": 9}, "layer=9: this model has hidden states 0 … 2"),
         ("explore", both | {"model": "student", "layer": 1}, "student has no template and no layers"),

@@ -7,10 +7,27 @@ from typing import Any
 
 import pytest
 import torch
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from hypothesis import given
+from hypothesis import strategies as st
+from sentence_transformers.sentence_transformer.losses import (
+    CoSENTLoss,
+    MultipleNegativesRankingLoss,
+)
+from sentence_transformers.util import pairwise_angle_sim
 from torch import Tensor, nn
 
-from lastword.training.losses import Targets, false_negatives, info_nce
+from lastword.config import GRADED
+from lastword.training.losses import (
+    LOSSES,
+    Loss,
+    Targets,
+    angle,
+    at_widths,
+    cosent,
+    false_negatives,
+    info_nce,
+    symmetric_info_nce,
+)
 
 
 class GivenVectors(nn.Module):
@@ -38,6 +55,105 @@ def test_loss_and_gradients_equal_multiple_negatives_ranking_loss(hard: bool, te
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
     for actual, reference in zip(got, expected, strict=True):
         assert torch.allclose(actual, reference, atol=1e-6)
+
+
+def vectors(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def scored(n: int, seed: int = 0) -> Targets:
+    scores = torch.randint(0, 4, (n,), generator=torch.Generator().manual_seed(seed)).float()
+    return Targets(0.05, torch.zeros(n, n).bool(), scores)
+
+
+def test_symmetric_loss_is_the_mean_of_both_directions() -> None:
+    anchors, positives, targets = vectors(7, 16), vectors(7, 16, seed=1), Targets(0.1)
+    both = info_nce(anchors, positives, targets) + info_nce(positives, anchors, targets)
+    assert symmetric_info_nce(anchors, positives, targets).item() == pytest.approx(both.item() / 2)
+    hard = vectors(3, 16, seed=2)
+    theirs = MultipleNegativesRankingLoss(
+        GivenVectors(),  # type: ignore[arg-type]
+        scale=10,
+        directions=("query_to_doc", "doc_to_query"),
+        partition_mode="per_direction",
+    )
+    expected = theirs([{"vectors": column} for column in (anchors, positives)], torch.empty(0))
+    assert symmetric_info_nce(anchors, positives, targets).item() == pytest.approx(expected.item())
+    with_hard = info_nce(anchors, torch.cat([positives, hard]), targets) + info_nce(
+        positives, anchors, targets
+    )
+    got = symmetric_info_nce(anchors, torch.cat([positives, hard]), targets)
+    assert got.item() == pytest.approx(with_hard.item() / 2), "hard negatives count in the first direction"
+
+
+def test_what_is_excluded_is_excluded_in_both_directions() -> None:
+    anchors, positives = vectors(4, 8), vectors(4, 8, seed=1)
+    excluded = torch.zeros(4, 4).bool()
+    excluded[0, 2] = True
+    there = info_nce(anchors, positives, Targets(0.1, excluded))
+    back = info_nce(positives, anchors, Targets(0.1, excluded.T))
+    got = symmetric_info_nce(anchors, positives, Targets(0.1, excluded))
+    assert got.item() == pytest.approx(((there + back) / 2).item())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cosent_equals_that_of_sentence_transformers(seed: int) -> None:
+    columns, targets = [vectors(9, 16, seed=seed), vectors(9, 16, seed=9 + seed)], scored(9, seed)
+    theirs = CoSENTLoss(GivenVectors(), scale=20)  # type: ignore[arg-type]
+    expected = theirs([{"vectors": column} for column in columns], targets.scores)
+    assert cosent(*columns, targets).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("dim", [16, 15])
+def test_angle_adds_the_order_of_the_angles(dim: int) -> None:
+    columns, targets = [vectors(9, dim), vectors(9, dim, seed=1)], scored(9)
+    assert targets.scores is not None
+    angles, total = pairwise_angle_sim(*columns), torch.tensor(1.0)
+    for i, j in ((i, j) for i in range(9) for j in range(9) if targets.scores[i] > targets.scores[j]):
+        total += torch.exp(angles[j] - angles[i])
+    expected = cosent(*columns, targets) + total.log()
+    assert angle(*columns, targets).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+@given(st.permutations(range(6)), st.sampled_from(GRADED))
+def test_graded_losses_see_only_the_order_of_scores_and_not_that_of_pairs(
+    order: list[int], name: str
+) -> None:
+    first, second, scores = vectors(6, 8), vectors(6, 8, seed=1), torch.tensor([0.0, 1, 1, 2, 4, 5])
+    loss = LOSSES[name](first, second, Targets(0.05, scores=scores)).item()
+    other = LOSSES[name](first[order], second[order], Targets(0.05, scores=scores[order] ** 3 - 7)).item()
+    assert other == pytest.approx(loss, rel=1e-4)
+    same = LOSSES[name](first, second, Targets(0.05, scores=torch.ones(6)))
+    assert same.item() == 0, "nothing to order"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_own_temperature_for_each_pair(name: str) -> None:
+    columns, targets = [vectors(6, 8), vectors(6, 8, seed=1)], scored(6)
+    equal = Targets(torch.full((6,), 0.05), targets.excluded, targets.scores)
+    other = Targets(torch.linspace(0.05, 1, 6), targets.excluded, targets.scores)
+    loss = LOSSES[name](*columns, targets).item()
+    assert LOSSES[name](*columns, equal).item() == pytest.approx(loss, rel=1e-5)
+    assert LOSSES[name](*columns, other).item() != pytest.approx(loss, rel=1e-2)
+
+
+def test_the_temperature_of_a_pair_divides_its_own_similarities() -> None:
+    anchors, candidates = vectors(2, 8), vectors(3, 8, seed=1)
+    each = [
+        float(info_nce(anchors, candidates, Targets(temperature)) * 2)
+        - float(info_nce(anchors[other : other + 1], candidates[[other, 1 - other, 2]], Targets(temperature)))
+        for other, temperature in ((1, 0.1), (0, 0.7))
+    ]
+    got = info_nce(anchors, candidates, Targets(torch.tensor([0.1, 0.7])))
+    assert got.item() == pytest.approx(sum(each) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values())
+def test_widths_are_the_mean_of_the_loss_of_each(loss: Loss) -> None:
+    columns, targets = [vectors(6, 16), vectors(6, 16, seed=1)], scored(6)
+    assert at_widths(loss, ())(*columns, targets) == loss(*columns, targets), "the full width alone"
+    parts = [loss(*(column[:, :width] for column in columns), targets).item() for width in (4, 10, 16)]
+    assert at_widths(loss, (4, 10))(*columns, targets).item() == pytest.approx(sum(parts) / 3)
 
 
 def test_excluded_candidates_count_for_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from lastword.config import train_config
 from lastword.embedding import Embedder
 from lastword.errors import TableError
 from lastword.training.loop import learning_rate_factor
-from lastword.training.losses import Targets, info_nce
-from lastword.training.objectives import PairObjective, Standard, step_rows
+from lastword.training.losses import Targets, cosent, info_nce
+from lastword.training.objectives import PairObjective, Standard, step_rows, step_rows_of_one_file
 from lastword.training.pairs import Pairs, read_pairs
 
 
@@ -103,6 +104,56 @@ def test_noise_depends_on_seed_step_and_row() -> None:
             for row, text in enumerate(pairs.positives)
         ]
         assert PairObjective(PAIRS, config).step(number).texts[3:6] == expected
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=60), st.integers(2, 9), st.integers(0, 3))
+def test_an_epoch_by_file_has_every_full_batch_of_every_file(files: list[int], batch: int, seed: int) -> None:
+    sizes = {file: min(batch, files.count(file)) for file in set(files)}
+    steps = sum(files.count(file) // size for file, size in sizes.items())
+    epochs = [
+        [step_rows_of_one_file(files, batch, epoch * steps + step, seed) for step in range(steps)]
+        for epoch in range(2)
+    ]
+    for rows in epochs:
+        for one in rows:
+            (file,) = {files[row] for row in one}
+            assert len(one) == len(set(one)) == sizes[file]
+        drawn = [row for one in rows for row in one]
+        assert len(drawn) == len(set(drawn)) == sum(files.count(f) // s * s for f, s in sizes.items())
+
+
+GRADES = Pairs(
+    list("abcdef"), list("ghijkl"), [[]] * 6, scores=[0.0, 1, 1, 2, 5, 5], files=[0, 0, 0, 1, 1, 1]
+)
+
+
+def test_graded_pairs_reach_the_loss_with_their_scores() -> None:
+    config = train_config({"batch_pairs": 6, "loss": "cosent", "temperature": 0.3})
+    step = PairObjective(GRADES, config).step(0)
+    rows = step_rows(6, 6, 0, seed=0)
+    assert step.negatives == 5, "the pair of the score 0 or 2"
+    vectors = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    targets = Targets(0.3, scores=torch.tensor([GRADES.scores[row] for row in rows]))
+    assert step.loss_of(vectors) == cosent(vectors[:6], vectors[6:], targets)
+
+
+def test_files_have_steps_and_temperatures_of_their_own() -> None:
+    config = train_config({
+        "batch_pairs": 3, "mixing": "by_file", "temperatures": [0.1, 0.7], "widths": [2], "pairs": ["a", "b"],
+    })  # fmt: skip
+    objective = PairObjective(GRADES, config)
+    vectors = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    for number in range(4):
+        step = objective.step(number)
+        temperature = 0.1 if step.texts[0] in "abc" else 0.7
+        assert len({text in "abc" for text in step.texts[:3]}) == 1
+        losses = [info_nce(vectors[:3, :k], vectors[3:, :k], Targets(temperature)) for k in (2, 4)]
+        assert step.loss_of(vectors).item() == pytest.approx(float(sum(losses)) / 2)
+    mixed = PairObjective(GRADES, dataclasses.replace(config, mixing="joint", batch_pairs=6)).step(0)
+    assert isinstance(mixed.targets.temperature, torch.Tensor)
+    assert mixed.targets.temperature.tolist() == pytest.approx(
+        [0.1 if text in "abc" else 0.7 for text in mixed.texts[:6]]
+    )
 
 
 def test_the_standard_way_reads_pairs_and_makes_steps_of_them(

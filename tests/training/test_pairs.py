@@ -49,6 +49,24 @@ def test_the_bundled_pairs_have_a_name() -> None:
     assert read_pairs(["pairs"]) == read_pairs([PATHS["pairs"]])
 
 
+def test_graded_pairs_have_a_score_and_the_number_of_their_file(tmp_path: Path, refused: Refused) -> None:
+    first, second, equal = (tmp_path / f"{name}.csv" for name in ("first", "second", "equal"))
+    first.write_text("anchor,positive,score\na,b,4.5\nc,d,0\n")
+    second.write_text("score,positive,anchor\n1,f,e\n0.5,h,g\n,j,i\n")
+    equal.write_text("anchor,positive,score\na,b,1\nc,d,1.0\n")
+    pairs = read_pairs([first, second], graded=True, drop_empty=True)
+    assert (pairs.anchors, pairs.positives, pairs.negatives) == (list("aceg"), list("bdfh"), [[]] * 4)
+    assert (pairs.scores, pairs.files) == ([4.5, 0, 1, 0.5], [0, 0, 1, 1])
+    taken = pairs.take([3, 0])
+    assert (taken.anchors, taken.scores, taken.files) == (["g", "a"], [0.5, 4.5], [1, 0])
+    assert "in 'score'" in refused(TableError, read_pairs, [first, second], graded=True)
+    assert "all graded pairs have the score 1; " in refused(
+        TableError, read_pairs, [first, equal], graded=True
+    )
+    assert read_pairs([first, first]).files == [0, 0, 1, 1]
+    assert read_pairs([first]).scores == []
+
+
 def test_fewer_than_two_pairs_are_refused(tmp_path: Path, refused: Refused) -> None:
     path = _csv(tmp_path / "1.csv", "a,b")
     assert len(read_pairs([path, path])) == 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lastword.config import TrainConfig
+from lastword.config import GRADED, TrainConfig
 from lastword.errors import MissingFileError, RequestError, TableError, TemplateError
 from lastword.training.settings import check_settings
 
@@ -20,7 +21,9 @@ Refused = Callable[..., str]
     [
         ({"model": "no/such/model"}, MissingFileError, "no model 'no/such/model'"),
         ({"layer": 99}, RequestError, "layer=99: "),
-        ({"template": "two {text} and {text}"}, TemplateError, ""),
+        ({"widths": (8, 999)}, RequestError, "widths=999: vectors of "),
+        ({"template": "three {text}, {text}, {text}"}, TemplateError, ""),
+        ({"template": "eol+sum"}, RequestError, "template='eol+sum' is an average: train with one template"),
         ({"pooling": "eoss"}, RequestError, "unknown pooling 'eoss'"),
         ({"noise": ("delet",)}, RequestError, "unknown noise 'delet'"),
         ({"encoding": "utf-9"}, RequestError, "encoding='utf-9' is unknown"),
@@ -34,6 +37,24 @@ def test_each_setting_is_checked(
     model = str(llama_folder)
     check_settings(TrainConfig(model=model, pairs=("pairs",)))
     assert refused(error, check_settings, TrainConfig(**{"model": model, **settings})).startswith(message)
+
+
+def test_settings_that_need_each_other(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    graded, plain = tmp_path / "graded.csv", tmp_path / "plain.csv"
+    graded.write_text("anchor,positive,score\na car,the car,4\n")
+    plain.write_text("anchor,positive\na car,the car\n")
+    settings: dict[str, Any] = {"model": str(llama_folder), "pairs": (str(graded),)}
+    check_settings(TrainConfig(**settings, loss="cosent"))
+    for loss in GRADED:
+        message = refused(
+            TableError, check_settings, TrainConfig(**settings | {"pairs": (str(plain),)}, loss=loss)
+        )
+        assert message.startswith(f"{plain} has no column 'score'; its columns are: anchor, positive; loss=")
+        both = TrainConfig(**settings | {"pairs": (str(graded), str(graded))}, loss=loss)
+        assert "mixing='by_file'" in refused(RequestError, check_settings, both)
+        check_settings(dataclasses.replace(both, mixing="by_file"))
+    message = refused(RequestError, check_settings, TrainConfig(**settings, temperatures=(0.1, 0.2)))
+    assert message == "temperatures has 2 values and pairs 1: give one for each file"
 
 
 def test_files_of_pairs_are_read_as_the_settings_say(

@@ -19,6 +19,7 @@ from typing import Any
 from attention_tables import attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
+from distill_tables import distill_tables
 from export_tables import fault_table, speed_table
 from file_map import file_map
 from model_tables import choice_table, refused_table, supported_table
@@ -67,6 +68,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
         ROOT / "results" / "embed_scaling.json"
     ),
     ("docs/how-to/export.md", "speed"): lambda: speed_table(ROOT / "results" / "exports.json"),
+    ("docs/how-to/distill-a-model.md", "distilled"): lambda: distill_tables(
+        ROOT / "results" / "distill.json"
+    ),
     ("docs/how-to/export.md", "faults"): lambda: fault_table(ROOT / "results" / "check_faults.json"),
     ("docs/reference/pairs.md", "issues"): lambda: issue_table(ROOT / "results" / "pair_issues.json"),
     ("docs/reference/pairs.md", "languages"): lambda: language_table(ROOT / "results" / "languages.json"),

@@ -25,7 +25,7 @@ from lastword.pairs import Crop, Method, Neighbours, Noise, SameLabel, make_pair
 from lastword.pairs.generating import Rewriting, forecast
 from lastword.pairs.generating.engine import Engine
 from lastword.pairs.record import write_table
-from lastword.training.run import HELD_OUT_MOST
+from lastword.training.data import HELD_OUT_MOST
 
 FINISHED, PAIRS, MIXTURE = "finished", "pairs", "mixture.parquet"
 _LEAST_PAIRS = 50

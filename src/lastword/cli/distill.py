@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import TABLE, check_columns
+from lastword.cli.checks import TABLE, Choice, check_columns
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import ENCODER, shared
 from lastword.files.sources import TableFile
@@ -17,7 +17,7 @@ _STUDENT = "Student"
 
 @command(
     "lastword distill adapted --texts tickets.csv --text-column message --output student",
-    "lastword distill smollm2 --template ccw --pooling lasttoken --texts notes.txt --output student",
+    "lastword distill adapted --student shallow --layer 2 --texts notes.txt --output student",
 )
 @click.argument(
     "model", type=ENCODER, help="mini, sentence-transformers:NAME, or name or folder of a decoder"
@@ -29,22 +29,38 @@ _STUDENT = "Student"
 @shared("--drop-empty", "--encoding", "--delimiter")
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
 @option(
-    _STUDENT, "--vocabulary", "most words and pieces of words", default=30_000, type=click.IntRange(1000, 10**7)
+    _STUDENT, "--student", "static: a vector for each word; shallow: the first layers of the model",
+    type=Choice("student", ("static", "shallow")), default="static",
 )  # fmt: skip
 @option(
-    _STUDENT, "--truncate-dim", "most dimensions of its vectors", default=256, type=click.IntRange(1, 100_000)
+    _STUDENT, "--vocabulary", "static: most words and pieces of words  [default: 30000]",
+    type=click.IntRange(1000, 10**7),
+)  # fmt: skip
+@option(
+    _STUDENT, "--truncate-dim", "static: most dimensions of its vectors  [default: 256]",
+    type=click.IntRange(1, 100_000),
+)  # fmt: skip
+@option(
+    _STUDENT, "--layer", "shallow: number of layers to keep  [default: a fourth of them]",
+    type=click.IntRange(1, 1000), show_range=False,
+)  # fmt: skip
+@option(
+    _STUDENT, "--steps", "shallow: optimizer steps with 32 texts each  [default: ten times through the texts]",
+    type=click.IntRange(1, 1_000_000),
 )  # fmt: skip
 @shared("--output", help="folder to write, of sentence-transformers", required=True)
-@shared("--overwrite", "--json")
+@shared("--resume", "--overwrite", "--json")
 def distill(texts: TableFile, as_json: bool, **settings: Any) -> None:
-    """Make a static model, whose vectors are nearly those of a model and far cheaper.
+    """Make a static or shallow student, whose vectors are nearly those of a model and cheaper.
 
-    Each text gets the mean vector of its words. Use the folder with SentenceTransformer, or here as
-    --model sentence-transformers:FOLDER.
+    A static one gives each text the mean vector of its words; a shallow one has the first layers of the model. Use
+    the folder with SentenceTransformer, or here: a static one as --model sentence-transformers:FOLDER, a shallow
+    one as --model FOLDER.
     """
     from lastword.distillation.distill import check_distillation
     from lastword.distillation.distill import distill as run
 
-    check_distillation(settings["model"], settings["vocabulary"], settings["truncate_dim"])
+    own = ("vocabulary", "truncate_dim", "layer", "steps")
+    check_distillation(settings["model"], settings["student"], {name: settings[name] for name in own})
     check_columns(texts, [settings["text_column"]])
     print_result(run(texts=texts, **settings), as_json)

@@ -71,7 +71,10 @@ def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None
     from lastword.corpus.texts import Corpus
 
     check_request(
-        **{name: settings[name] for name in ("model", "vector_dtype", "layout", "update", "overwrite")}
+        **{
+            name: settings[name]
+            for name in ("model", "vector_dtype", "layout", "update", "overwrite", "truncate_dim")
+        }
     )
     check_machines(settings["engine"], settings["workers"], settings["ray_address"])
     Corpus.find(inputs, settings["text_column"], settings["vector_column"])

@@ -37,7 +37,8 @@ TYPES: dict[str, Any] = {
 }
 """Name of an option → what its value may be."""
 NAMES = {
-    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}}",
+    "template": f"{', '.join(TEMPLATES)}, or a string with {{text}} (twice: the text is repeated); A+B averages "
+    "vectors, NAME@FILE shows the examples of a file first",
     "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens",
 }
 """Name of an option → the values that its help lists."""
@@ -169,22 +170,23 @@ def settings(config: type, groups: Mapping[str, Sequence[str]]) -> Decorator:
 
 
 def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str) -> Decorator:
-    several = declared == tuple[str, ...]
+    several = typing.get_origin(declared) is tuple
     kind = (typing.get_args(declared) or (declared,))[0]
-    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    number = _range(field.name, kind) if kind in (int, float) else None
     shown = "" if default in (None, "", ()) else f"  [default: {default}]"
     return option(
         group,
         f"--{field.name.replace('_', '-')}",
         ": ".join(filter(None, (help, NAMES.get(field.name)))) + shown,
-        type=TYPES.get(field.name) or (_range(field.name, kind) if kind in (int, float) else str),
+        type=TYPES.get(field.name) or (checks.Numbers(number) if number and several else number or str),
         default=None,
         show_range=False,  # it is part of the description
         metavar="A,B,…" if several else None,
     )
 
 
-def _range(name: str, kind: type) -> click.ParamType[Any]:
+def _range(name: str, kind: type) -> click.IntRange | Finite:
     low, high = LIMITS[name]
     return click.IntRange(int(low), int(high)) if kind is int else Finite(low, high)
 

@@ -16,7 +16,8 @@ TRACKERS = (
 )  # fmt: skip
 GROUPS = {
     "Model": ("model", "template", "pooling", "layer", "max_tokens"),
-    "Pairs": ("pairs", "encoding", "delimiter", "noise"),
+    "Pairs": ("pairs", "encoding", "delimiter", "noise", "mixing"),
+    "Loss": ("loss", "widths", "temperature", "temperatures"),
     "Training": (),
     "Adapter": ("rank", "alpha", "dropout", "projections", "adapt_layers"),
     "Memory": ("dtype", "quantize", "batch_tokens", "graph_gib"),

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lastword.bundled import check_truncation
 from lastword.console import info, progress, warn
 from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate, local_shards
 from lastword.corpus.finish import REJECTED_ENDING, finished
@@ -125,7 +126,7 @@ def embed_corpus(
         WorkError: a file was changed while it was read.
     """
     started, output = time.monotonic(), Path(output)
-    check_request(model, vector_dtype, layout, update, overwrite)
+    check_request(model, vector_dtype, layout, update, overwrite, truncate_dim)
     check_machines(engine, workers, ray_address)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
     run.check()
@@ -196,7 +197,12 @@ def _name(encoder: TextEncoder) -> str:
 
 
 def check_request(
-    model: str | Path | TextEncoder, vector_dtype: str, layout: str, update: bool, overwrite: bool
+    model: str | Path | TextEncoder,
+    vector_dtype: str,
+    layout: str,
+    update: bool,
+    overwrite: bool,
+    truncate_dim: int | None = None,
 ) -> None:
     """Refuse what cannot work, before anything is loaded.
 
@@ -208,6 +214,8 @@ def check_request(
     if layout not in LAYOUTS:
         raise RequestError(unknown_name("layout", layout, LAYOUTS))
     LAYOUTS[layout].require()
+    if isinstance(model, str | Path):
+        check_truncation(model, truncate_dim)
     if str(model) == "tfidf":
         raise RequestError(
             "model='tfidf' reads all texts before it embeds one: give a decoder or sentence-transformers:NAME"

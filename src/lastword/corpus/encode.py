@@ -14,7 +14,7 @@ import pyarrow as pa
 from lastword.corpus.reuse import Earlier
 from lastword.corpus.texts import Corpus, Rejected, Rows, require_new
 from lastword.corpus.vectors import VectorFormat
-from lastword.encoder import TextEncoder, encode_distinct
+from lastword.encoder import TextEncoder, checked_dim, encode_distinct
 from lastword.errors import RequestError, TableError, WorkError
 from lastword.files.plain_json import json_text
 from lastword.geometry import unit
@@ -170,11 +170,7 @@ def calibrate(
         encoded = encode_window(encoder, window) if window else None
         if encoded and len(encoded.vectors):
             dim = encoded.vectors.shape[1]
-            if truncate_dim is not None and not 1 <= truncate_dim <= dim:
-                raise RequestError(
-                    f"truncate_dim={truncate_dim}: vectors have {dim} dimensions; use 1 … {dim}"
-                )
-            vectors = shortened(encoded.vectors, truncate_dim or dim)
+            vectors = shortened(encoded.vectors, checked_dim(encoder, truncate_dim, dim))
             return VectorFormat.calibrated(dtype, vectors), encoded
         reasons.update(encoded.refused.values() if encoded else ())
     counted = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +17,15 @@ from lastword.corpus.encode import ROLE, shortened
 from lastword.corpus.filters import Condition
 from lastword.corpus.lance_table import INDEXES, IndexReport, LanceTable
 from lastword.corpus.nearest import nearest
-from lastword.corpus.rerank import Reranker
 from lastword.corpus.store import Store
 from lastword.encoder import TextEncoder, encode_distinct
 from lastword.encoders.by_name import load_encoder, settings_of
 from lastword.errors import LastwordError, RequestError, unknown_name
 from lastword.files.formats import plain
 from lastword.geometry import unit
+
+if TYPE_CHECKING:
+    from lastword.corpus.rerank import Reranker
 
 INDEX_CHOICES = ("auto", "exact", *INDEXES)
 INDEX_ROWS = 200_000
@@ -173,6 +175,8 @@ def search(
     else:
         answers = _exact(request, vectors, wanted, encoder if rescore else None)
     if rerank:
+        from lastword.corpus.rerank import Reranker  # imports torch: a wrong request is refused without it
+
         shown = list(columns or opened.columns)
         answers = _reranked(answers, texts, Reranker(rerank, device=device), opened.text_column, top, shown)
     found = [Found(text, _matches(*rows)) for text, rows in zip(texts, answers, strict=True)]

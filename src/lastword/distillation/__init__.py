@@ -1,1 +1,1 @@
-"""EMBEDDER → A CHEAPER ONE: files in data order: tokens, static, distill."""
+"""EMBEDDER → A CHEAPER ONE: files in data order: teacher, tokens, static, shallow, distill."""

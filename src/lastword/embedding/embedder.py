@@ -13,9 +13,9 @@ import numpy as np
 from lastword.bundled import model_source, require_known_weights
 from lastword.console import warn
 from lastword.embedding import folder as folders
+from lastword.embedding.averaging import encode_texts, stream_texts
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
-from lastword.embedding.encoding import encode_texts, stream_texts
 from lastword.embedding.gguf import parsed_once
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.loading import tokenizer_source
@@ -25,6 +25,7 @@ from lastword.embedding.spec import DOCUMENT, QUERY, EmbedderSpec, Norm, checked
 from lastword.embedding.template import Boundary, Template
 from lastword.embedding.tokenizer import TextTokenizer, keeps_normalizer
 from lastword.embedding.weights import cut_layers
+from lastword.encoder import checked_dim
 from lastword.errors import RequestError, unknown_name
 from lastword.geometry import unit
 
@@ -79,7 +80,8 @@ class Embedder:
 
         Args:
             name_or_folder: "mini" (the bundled model), "smollm2", a folder, a GGUF file, or a Hub name.
-            template: a name in `TEMPLATES` or a string with `{text}`.
+            template: a name in `TEMPLATES` or a string with `{text}`; see `Template.parse` for examples before the
+                text, averages and echoes.
             pooling: a name in `POOLINGS`, or such as "mean:text".
             layer: hidden state to pool, 0 … number of layers.
             norm: "post" or "pre" the model's final norm.
@@ -183,6 +185,11 @@ class Embedder:
         return self.backbone.dim
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that the model was trained for besides the full one; empty where any may do."""
+        return tuple((self.provenance.recipe or {}).get("widths", ()))
+
+    @property
     def identity(self) -> str:
         """A string that changes whenever vectors may: spec, weights, configuration, precision, tokenizer."""
         return self.pipeline.identity
@@ -233,7 +240,7 @@ class Embedder:
             prompt_name: name of a prompt in `spec.prompts` to put before each text; None is no prompt.
             batch_tokens: padded tokens in one pass of the model; bounds the memory.
             normalize: scale vectors to length 1; None does as the spec says.
-            truncate_dim: keep only the first dimensions (before scaling).
+            truncate_dim: keep only the first dimensions (before scaling); one of `widths`, if there are some.
 
         Returns:
             (n, dim) float32, in the order of the texts.
@@ -278,7 +285,7 @@ class Embedder:
         Raises:
             RequestError: as for `encode`; the number in the message counts all texts from 0.
         """
-        prompt, dim = self._prompt(prompt_name), _checked_dim(truncate_dim, self.dim)
+        prompt, dim = self._prompt(prompt_name), checked_dim(self, truncate_dim, self.dim)
         point = (self.pipeline.layer, self.spec.pooling.spec)
         numbered = enumerate(_prompted(text, prompt) for text in texts)
         for window in stream_texts(self.pipeline, numbered, [self.spec.pooling], [point[0]], batch_tokens):
@@ -375,7 +382,7 @@ class Embedder:
         if isinstance(texts, str):
             vector: np.ndarray = self._encode([texts], prompt, batch_tokens, normalize, truncate_dim)[0]
             return vector
-        dim, point = _checked_dim(truncate_dim, self.dim), (self.pipeline.layer, self.spec.pooling.spec)
+        dim, point = checked_dim(self, truncate_dim, self.dim), (self.pipeline.layer, self.spec.pooling.spec)
         prompted = [_prompted(text, prompt) for text in texts] if prompt else texts
         vectors = encode_texts(self.pipeline, prompted, [self.spec.pooling], [point[0]], batch_tokens)
         return self._scaled(vectors[point][:, :dim], normalize)
@@ -412,9 +419,3 @@ def _prompted(text: str, prompt: str) -> str:
 def _require_list(texts: object, verb: str) -> None:
     if isinstance(texts, str):
         raise RequestError(f"{verb} takes a list of texts, not one string: put it into a list")
-
-
-def _checked_dim(truncate_dim: int | None, dim: int) -> int:
-    if truncate_dim is not None and not 1 <= truncate_dim <= dim:
-        raise RequestError(f"truncate_dim={truncate_dim}: vectors have {dim} dimensions; use 1 … {dim}")
-    return truncate_dim or dim

@@ -126,7 +126,7 @@ def write_description(pipeline: Pipeline, provenance: Provenance, folder: Path) 
     """Write everything but the weights and golden vectors: tokenizer, modules, `lastword.json` and the card."""
     spec, dim = pipeline.spec, pipeline.backbone.dim
     _write_tokenizer(pipeline, folder)
-    _write_modules(spec, dim, pipeline.compiled.max_tokens, folder)
+    _write_modules(spec, dim, pipeline.compiled.single_length, folder)
     _write_json(folder / LASTWORD_JSON, _lastword_json(pipeline, provenance))
     (folder / "README.md").write_text(model_card(spec, provenance, dim), encoding="utf-8")
 
@@ -184,6 +184,8 @@ def _require_expressible(pipeline: Pipeline) -> None:
         problem = "norm='pre'; use norm='post'"
     elif spec.template.boundary == "string":
         problem = "boundary='string'; use boundary='ids'"
+    elif spec.template.averaged:
+        problem = f"template {spec.template.name!r}, an average; use one of its templates"
     elif not backbone.causal:
         problem = "attention to later tokens; use a decoder"
     if problem:
@@ -212,7 +214,7 @@ def _write_tokenizer(pipeline: Pipeline, folder: Path) -> None:
     special = {"bos_token": hf.bos_token, "eos_token": hf.eos_token, "unk_token": hf.unk_token}
     config = {
         "tokenizer_class": SAVED_CLASS,
-        "model_max_length": pipeline.compiled.max_tokens,
+        "model_max_length": pipeline.compiled.single_length,
         "padding_side": "right",
         "truncation_side": "right",
         "clean_up_tokenization_spaces": False,
@@ -223,16 +225,21 @@ def _write_tokenizer(pipeline: Pipeline, folder: Path) -> None:
 
 
 def _post_processor(backend: Tokenizer, compiled: CompiledTemplate) -> processors.TemplateProcessing:
-    """The template as a post-processor: prefix and suffix are one special token each, of as many ids as needed."""
-    sides = {"<template_prefix>": compiled.prefix_ids, "<template_suffix>": compiled.suffix_ids}
+    """The template as a post-processor: prefix, middle and suffix are a special token each, of many ids."""
+    parts = {
+        "<template_prefix>": compiled.prefix_ids,
+        "<template_middle>": compiled.middle_ids or (),
+        "<template_suffix>": compiled.suffix_ids,
+    }
     special = [
         {"id": name, "ids": list(ids), "tokens": [backend.id_to_token(i) for i in ids]}
-        for name, ids in sides.items()
+        for name, ids in parts.items()
         if ids
     ]
-    before, after = ([name] if ids else [] for name, ids in sides.items())
+    before, between, after = ([name] if ids else [] for name, ids in parts.items())
+    texts = ["$A"] if compiled.middle_ids is None else ["$A", *between, "$A"]
     return processors.TemplateProcessing(
-        single=[*before, "$A", *after], pair=[*before, "$A", "$B:1", *after], special_tokens=special
+        single=[*before, *texts, *after], pair=[*before, *texts, "$B:1", *after], special_tokens=special
     )
 
 
@@ -285,6 +292,7 @@ def _lastword_json(pipeline: Pipeline, provenance: Provenance) -> dict[str, Any]
         **pipeline.spec.to_dict(),
         "layer": pipeline.layer,
         "prefix_ids": list(compiled.prefix_ids),
+        **({} if compiled.middle_ids is None else {"middle_ids": list(compiled.middle_ids)}),
         "suffix_ids": list(compiled.suffix_ids),
         "bos": compiled.bos,
         **asdict(provenance),

@@ -3,7 +3,7 @@
 Templates with one prefix share its states and the text's; each suffix then costs its own few tokens, and
 suffixes that begin alike share those too. A text that is too long is computed to the length that the shortest
 template leaves, and each suffix follows where its own template truncates it. All poolings and layers are read from
-the same pass.
+the same pass. The templates of an average are computed so, too.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def encode_grid(
 ) -> Grid:
     """Embed texts in every combination; see `Embedder.encode_grid`. Vectors are not normalised here."""
     require_strings(texts)
+    if any(template.averaged for template in axes.templates):
+        return _averaged(pipeline, texts, axes, batch_tokens)
     unique = list(dict.fromkeys(texts))
     grid = {
         GridPoint(label(template), pooling.spec, layer): np.empty(
@@ -107,6 +109,26 @@ def encode_grid(
     return {point: vectors[rows] for point, vectors in grid.items()}
 
 
+def _averaged(pipeline: Pipeline, texts: Sequence[str], axes: GridAxes, batch_tokens: int | None) -> Grid:
+    """The grid of all templates that averages are made of, and the averages."""
+    members = {template: template.averaged or (template,) for template in axes.templates}
+    single = list(dict.fromkeys(each for templates in members.values() for each in templates))
+    grid = encode_grid(pipeline, texts, replace(axes, templates=single), batch_tokens)
+    return {
+        GridPoint(label(template), pooling.spec, layer): np.mean(
+            [grid[GridPoint(label(each), pooling.spec, layer)] for each in templates], axis=0
+        )
+        for template, templates in members.items()
+        for pooling in axes.poolings
+        for layer in axes.layers
+    }
+
+
+def _stands_alone(template: Template) -> bool:
+    """Whether the ids of a text depend on the template, or the text comes twice."""
+    return template.boundary == "string" or template.middle is not None
+
+
 @dataclass(frozen=True)
 class Family:
     """Templates with one prefix.
@@ -135,7 +157,7 @@ class Family:
 
         Its tokens must not depend on the template, and no sequence may be longer than the path allows.
         """
-        if self.templates[0].boundary == "string" or tokens == 0:
+        if _stands_alone(self.templates[0]) or tokens == 0:
             return False
         return all(min(tokens, each.budget) + each.length <= longest for each in self.compiled)
 
@@ -145,12 +167,12 @@ class Family:
 
 
 def families(pipeline: Pipeline, axes: GridAxes) -> Iterator[Family]:
-    """Group templates by the ids before the text; one with boundary="string" is a family of its own."""
+    """Group templates by the ids before the text; one that shares no work is a family of its own."""
     append = any(pooling.needs_eos for pooling in axes.poolings)
     groups: dict[object, list[tuple[Template, CompiledTemplate]]] = {}
     for template in axes.templates:
         compiled = pipeline.variant(template=template).compile(append)
-        key = template if template.boundary == "string" else compiled.prefix_ids
+        key = template if _stands_alone(template) else compiled.prefix_ids
         groups.setdefault(key, []).append((template, compiled))
     for members in groups.values():
         templates, compiled_templates = [list(part) for part in zip(*members, strict=True)]

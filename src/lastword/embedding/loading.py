@@ -175,3 +175,18 @@ def _has_remote_code(config: Any) -> bool:
     """Whether the model class itself, not only a helper, is defined in the repository's files."""
     auto_map = getattr(config, "auto_map", None) or {}
     return "AutoModel" in auto_map and type(config) not in AutoModel._model_mapping
+
+
+def file_states(model: str) -> list[tuple[str, int, int]]:
+    """Name, size and time of the files of a model, and of the base model that it names; empty for the Hub."""
+    source = Path(model_source(model.removeprefix("sentence-transformers:")))
+    files = (
+        [source]
+        if source.is_file()
+        else [p for p in source.glob("*") if p.is_file()]
+        if source.is_dir()
+        else []
+    )
+    facts = sorted((str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files)
+    base, adapter = split_adapter(str(source), None) if source.is_dir() else (model, None)
+    return facts + (file_states(base) if adapter and base != str(source) else [])

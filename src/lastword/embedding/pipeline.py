@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -31,13 +32,11 @@ class Pipeline:
         backbone: the language model.
         tokenizer: its tokenizer.
         spec: template, pooling, layer, …; completed for the model.
-        compiled: the template as ids, with the end-of-text token that the pooling may need.
     """
 
     backbone: Backbone
     tokenizer: TextTokenizer
     spec: EmbedderSpec
-    compiled: CompiledTemplate = field(init=False)
 
     def __post_init__(self) -> None:
         """Check the spec against the model.
@@ -48,11 +47,26 @@ class Pipeline:
         backbone = self.backbone
         spec = self.spec.fitted(backbone.layers, backbone.positions, backbone.name)
         object.__setattr__(self, "spec", spec)
-        object.__setattr__(self, "compiled", self.compile(spec.pooling.needs_eos))
+        for member in self.members:
+            member.compile(spec.pooling.needs_eos)
 
     def variant(self, **changes: Any) -> Pipeline:
         """The same model with another spec; weights are shared. See `EmbedderSpec.changed`."""
         return Pipeline(self.backbone, self.tokenizer, self.spec.changed(**changes))
+
+    @cached_property
+    def compiled(self) -> CompiledTemplate:
+        """The template as ids, with the end-of-text token that the pooling may need.
+
+        Raises:
+            TemplateError: it is an average of templates.
+        """
+        return self.compile(self.spec.pooling.needs_eos)
+
+    @property
+    def members(self) -> list[Pipeline]:
+        """A pipeline for each template of an average; this one alone where there is one template."""
+        return [self.variant(template=each) for each in self.spec.template.averaged] or [self]
 
     @property
     def layer(self) -> int:
@@ -68,7 +82,8 @@ class Pipeline:
     @property
     def identity(self) -> str:
         """A string that changes whenever vectors may: spec, weights, configuration, precision, tokenizer."""
-        parts = [self.spec.identity, str(self.compiled.bos), self.backbone.identity, self.tokenizer.identity]
+        bos = " ".join(str(member.compiled.bos) for member in self.members)
+        parts = [self.spec.identity, bos, self.backbone.identity, self.tokenizer.identity]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def compile(self, append_eos: bool) -> CompiledTemplate:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lastword.embedding.pooling import Pooling
@@ -115,7 +115,13 @@ class EmbedderSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
-        return {**asdict(self), "pooling": self.pooling.spec, "prompts": dict(self.prompts)}
+        values = {name: getattr(self, name) for name in EmbedderSpec.__dataclass_fields__}
+        plain = {
+            "template": self.template.to_dict(),
+            "pooling": self.pooling.spec,
+            "prompts": dict(self.prompts),
+        }
+        return values | plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EmbedderSpec:
@@ -125,7 +131,7 @@ class EmbedderSpec:
             KeyError, TypeError, ValueError: something is missing or invalid.
         """
         return cls(
-            template=Template(**values["template"]),
+            template=Template.from_dict(values["template"]),
             pooling=Pooling.parse(values["pooling"]),
             norm=values["norm"],
             max_tokens=values["max_tokens"],
@@ -136,8 +142,7 @@ class EmbedderSpec:
     @property
     def identity(self) -> str:
         """A string that changes with anything that could change a vector; the template's name does not."""
-        values = self.to_dict()
-        del values["template"]["name"]
+        values = {**self.to_dict(), "template": self.template.content}
         if not any(self.prompts.values()):
             del values["prompts"]
         return json.dumps(values, sort_keys=True)

@@ -46,6 +46,7 @@ class TextTokenizer:
         self.hf = hf
         definition = json.loads(hf.backend_tokenizer.to_str())
         definition["truncation"] = definition["padding"] = None
+        definition["post_processor"] = _text_once(definition["post_processor"])
         normalizer = definition["normalizer"]
         definition["normalizer"] = bare = _without_strip(normalizer)
         self._parts = Tokenizer.from_str(json.dumps(definition))
@@ -128,6 +129,18 @@ def keeps_normalizer(config: PreTrainedConfig) -> bool:
         loaded: Any = AutoTokenizer.from_pretrained(folder, config=config)
     kept: bool = loaded(" a ")["input_ids"] == loaded("a")["input_ids"]
     return kept
+
+
+def _text_once(post_processor: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An echo template without the second copy of the text, which is there even where no special tokens are added."""
+    if not post_processor or post_processor["type"] != "TemplateProcessing":
+        return post_processor
+    pieces = post_processor["single"]
+    first = next(piece for piece in pieces if "Sequence" in piece)
+    return {
+        **post_processor,
+        "single": [piece for piece in pieces if "Sequence" not in piece or piece is first],
+    }
 
 
 def _may_strip(definition: dict[str, Any]) -> bool:

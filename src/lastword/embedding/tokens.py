@@ -136,13 +136,13 @@ def tokenize(
 
 
 def _tokenize_parts(texts: list[str], compiled: CompiledTemplate, tokenizer: TextTokenizer) -> Sequences:
-    start, budget = len(compiled.prefix_ids), compiled.budget
     rows, spans, truncated = [], [], 0
-    for ids in _text_ids(texts, budget, tokenizer):
-        rows.append([*compiled.prefix_ids, *ids[:budget], *compiled.suffix_ids])
-        spans.append((start, start + min(len(ids), budget)))
-        truncated += len(ids) > budget
-    return Sequences(rows, spans, truncated, shared=start)
+    for ids in _text_ids(texts, compiled.budget, tokenizer):
+        row, span = compiled.wrapped(ids)
+        rows.append(row)
+        spans.append(span)
+        truncated += len(ids) > compiled.budget
+    return Sequences(rows, spans, truncated, shared=len(compiled.prefix_ids))
 
 
 def _text_ids(texts: list[str], budget: int, tokenizer: TextTokenizer) -> list[list[int]]:

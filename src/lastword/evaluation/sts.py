@@ -7,6 +7,7 @@ import numpy as np
 from lastword.encoder import TextEncoder, encode_distinct
 from lastword.errors import RequestError
 from lastword.files.inputs import ScoredPairs
+from lastword.geometry import spearman
 from lastword.uncertainty import Score, resamples, sample_hash
 
 
@@ -37,19 +38,10 @@ def sts_score(encoder: TextEncoder, pairs: ScoredPairs) -> Score:
     golden = np.array(pairs.scores)
     return Score(
         metric="cosine_spearman",
-        value=_spearman(golden, cosines),
+        value=spearman(golden, cosines),
         draws=(),
-        resamples=resamples(lambda rows: [_spearman(golden[rows], cosines[rows])], n),
+        resamples=resamples(lambda rows: [spearman(golden[rows], cosines[rows])], n),
         n=n,
         sample=sample_hash(["sts", pairs.scores]),
         chance=0.0,
     )
-
-
-def _spearman(golden: np.ndarray, cosines: np.ndarray) -> float:
-    """0 where all of one side are equal."""
-    from scipy.stats import spearmanr  # type: ignore[import-untyped]
-
-    if not np.ptp(golden) or not np.ptp(cosines):
-        return 0.0
-    return float(spearmanr(golden, cosines)[0])

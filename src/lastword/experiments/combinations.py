@@ -125,7 +125,7 @@ def label(combination: Combination, candidates: Mapping[str, Candidates]) -> str
 def shown(value: Any) -> str:
     """A value as it appears in the name of a combination."""
     if isinstance(value, list):
-        return "+".join(value) or "none"
+        return "+".join(map(str, value)) or "none"
     if isinstance(value, float):
         return f"{value:g}"
     return "none" if value is None else str(value)
@@ -145,7 +145,8 @@ def _drawn(candidates: Mapping[str, Candidates], trials: int, rng: random.Random
 
 
 def _candidates(key: str, value: Any, kind: Any) -> Candidates:
-    number = next((part for part in (typing.get_args(kind) or (kind,)) if part in (int, float)), None)
+    parts_of = (typing.get_args(kind) or (kind,)) if typing.get_origin(kind) is not tuple else ()
+    number = next((part for part in parts_of if part in (int, float)), None)
     if isinstance(value, str) and number and RANGE_SIGN in value:
         return _range(key, value, number)
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
@@ -161,7 +162,7 @@ def _candidates(key: str, value: Any, kind: Any) -> Candidates:
 
 def _value(key: str, part: Any, kind: Any, number: type | None) -> Any:
     """A value as a recipe has it; strings of the command line are converted to the type of the setting."""
-    if kind == tuple[str, ...]:
+    if typing.get_origin(kind) is tuple:
         return part.split("+") if isinstance(part, str) else list(part)
     if not isinstance(part, str):
         return part

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding.gguf import model_arguments, parsed_once
 from lastword.errors import ModelError, ParityError
 from lastword.exporting.runtime_folder import describe
@@ -54,7 +54,7 @@ def write_gguf(embedder: Embedder, standard: Path, folder: Path, dtype: str) -> 
     gguf = needed("gguf", "gguf", "export to GGUF")
     spec, compiled = embedder.spec, embedder.pipeline.compiled
     config = AutoConfig.from_pretrained(standard)
-    _require_expressible(config, spec.pooling.name)
+    _require_expressible(config, spec)
     architecture, (kind, file_type) = _ARCHITECTURES[config.model_type], _DTYPES[dtype]
     writer = gguf.GGUFWriter(folder / GGUF, architecture)
     writer.add_name(embedder.provenance.base)
@@ -81,12 +81,14 @@ def write_gguf(embedder: Embedder, standard: Path, folder: Path, dtype: str) -> 
     describe(standard, spec, embedder.provenance.base, "llama.cpp and its kin", use, folder)
 
 
-def _require_expressible(config: Any, pooling: str) -> None:
-    problem = None
+def _require_expressible(config: Any, spec: EmbedderSpec) -> None:
+    problem, pooling = None, spec.pooling.spec
     if config.model_type not in _ARCHITECTURES:
         problem = f"a {config.model_type} model (it can: {', '.join(_ARCHITECTURES)})"
     elif pooling not in _POOLINGS:
         problem = f"pooling {pooling!r} (it can: {', '.join(_POOLINGS)})"
+    elif spec.template.middle is not None:
+        problem = "a template that has the text twice"
     elif (kind := config.rope_parameters.get("rope_type", "default")) != "default":
         problem = f"a rotary embedding of type {kind!r} that transformers reads back"
     if problem:

@@ -48,7 +48,7 @@ def write_graph(embedder: Embedder, standard: Path, folder: Path, to: str, quant
             left.unlink()
     elif quantize:
         quantize_onnx(folder / ONNX)
-    use = GRAPH_USE.format(code=code.format(max_tokens=embedder.pipeline.compiled.max_tokens))
+    use = GRAPH_USE.format(code=code.format(max_tokens=embedder.pipeline.compiled.single_length))
     describe(standard, embedder.spec, embedder.provenance.base, f"{to} runtimes", use, folder)
 
 

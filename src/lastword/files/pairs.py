@@ -11,6 +11,8 @@ from lastword.files.tables import Kind, read_chunks
 
 PairRow = tuple[str, str, list[str]]
 """Anchor, positive and hard negatives."""
+SCORE = "score"
+"""The column of graded pairs that says how alike the two texts are."""
 KINDS: dict[str, Kind] = {"anchor": "text", "positive": "text", NEGATIVE: "negatives"}
 
 
@@ -31,3 +33,23 @@ def read_pair_rows(source: Source, *, drop_empty: bool = False) -> Iterator[Pair
         yield from zip(chunk.columns["anchor"], chunk.columns["positive"], chunk.negatives, strict=True)
     if not kept:
         raise TableError(f"{source}: no row has usable cells in {', '.join(KINDS)}")
+
+
+def read_graded_rows(source: Source, *, drop_empty: bool = False) -> Iterator[tuple[str, str, float]]:
+    """Yield the two texts and the score of each graded pair.
+
+    Args:
+        source: a file with the columns `anchor`, `positive` and `score`, the higher the more alike.
+        drop_empty: as for `read_pair_rows`.
+
+    Raises:
+        MissingFileError, TableError: see the message; it names the rows.
+    """
+    kinds: dict[str, Kind] = {"anchor": "text", "positive": "text", SCORE: "number"}
+    kept = 0
+    for chunk in read_chunks(source, kinds, BLOCK_ROWS, drop_empty=drop_empty):
+        kept += len(chunk.rows)
+        scores = map(float, chunk.columns[SCORE])
+        yield from zip(chunk.columns["anchor"], chunk.columns["positive"], scores, strict=True)
+    if not kept:
+        raise TableError(f"{source}: no row has usable cells in {', '.join(kinds)}")

@@ -78,9 +78,9 @@ class AsPublished:
         """The switches, for the recipe."""
         return {"as_published": list(self.switches)}
 
-    def read(self, files: Sequence[Source], *, drop_empty: bool) -> Pairs:
+    def read(self, files: Sequence[Source], *, drop_empty: bool, graded: bool = False) -> Pairs:
         """The pairs in the files, with the column names of CSV files as a pair if so switched."""
-        return read_pairs(files, drop_empty=drop_empty, header_rows="header_row=keep" in self)
+        return read_pairs(files, drop_empty=drop_empty, header_rows="header_row=keep" in self, graded=graded)
 
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
         """The embedder as it is scored and stored, and as it is trained; weights are shared.

@@ -108,7 +108,9 @@ def _alone(encode: Callable[..., np.ndarray], texts: Sequence[str]) -> np.ndarra
     return np.concatenate([encode([text]) for text in texts])
 
 
-def _of_embedder(embedder: Embedder, folder: Path) -> Model:
+def _of_embedder(embedder: Embedder, folder: Path) -> Model | None:
+    if embedder.spec.template.middle is not None:  # no prefix and suffix around one text
+        return None
     tokenizer, compiled = embedder.pipeline.tokenizer, embedder.pipeline.compiled
     prefix, suffix = compiled.prefix_ids, compiled.suffix_ids
     if (path := folder / LASTWORD_JSON).is_file():  # as written, whatever became of the tokenizer since

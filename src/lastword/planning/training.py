@@ -19,11 +19,12 @@ from lastword.planning.memory import GIB, Machine, Memory, require_fit, smaller_
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
 from lastword.training.checkpoints import checkpoint_steps
+from lastword.training.data import HELD_OUT_MOST, HELD_OUT_SHARE
 from lastword.training.gradcache import StepMemory, largest
 from lastword.training.loop import FREE_SHARE, Loop
 from lastword.training.objectives import Objective, Standard
 from lastword.training.plan import StepWork, TokenSeconds, step_work, token_seconds
-from lastword.training.run import HELD_OUT_MOST, HELD_OUT_SHARE, make_accelerator, make_loop
+from lastword.training.run import make_accelerator, make_loop
 from lastword.training.settings import check_settings
 
 _STATES = 16  # bytes of an adapter weight with its gradient and the two moments of AdamW, all float32
@@ -71,7 +72,9 @@ def plan_training(
     load_libraries("torch", "transformers.modeling_utils", "peft", "accelerate")
     machine = Machine.of(device, gpu_memory)
     pairs = Standard().read(
-        [TableFile(file, config.encoding, config.delimiter) for file in config.pairs], drop_empty=drop_empty
+        [TableFile(file, config.encoding, config.delimiter) for file in config.pairs],
+        drop_empty=drop_empty,
+        graded=config.graded,
     )
     shape = Shape.read(config.model, template=config.template, pooling=config.pooling, layer=config.layer)
     objective = Standard().objective(pairs, config)

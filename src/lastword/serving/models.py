@@ -14,7 +14,7 @@ from lastword.bundled import model_source
 from lastword.console import info, progress
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import activate_adapter, attach_adapter, can_share
-from lastword.embedding.loading import split_adapter
+from lastword.embedding.loading import file_states, split_adapter
 from lastword.embedding.tokens import Sequences
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder
@@ -89,7 +89,12 @@ class ServedDecoder:
     device: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read what the embedder says."""
+        """Read what the embedder says.
+
+        Raises:
+            TemplateError: its template is an average, which has no single sequence for a text.
+        """
+        _ = self.encoder.pipeline.compiled
         self.prompts, self.dim = self.encoder.spec.prompts, self.encoder.dim
         self.normalized, self.device = self.encoder.spec.normalize, self.encoder.backbone.device
 
@@ -103,11 +108,10 @@ class ServedDecoder:
             return [Row(ids, span, len(ids)) for ids, span in rows], sequences.truncated
         _require_known_ids(id_lists, len(pipeline.tokenizer.hf))
         compiled = pipeline.compiled
-        start, made, truncated = len(compiled.prefix_ids), [], 0
+        made, truncated = [], 0
         for ids in id_lists:
-            kept = ids[: compiled.budget]
-            row = [*compiled.prefix_ids, *kept, *compiled.suffix_ids]
-            made.append(Row(row, (start, start + len(kept)), len(row)))
+            row, span = compiled.wrapped(ids)
+            made.append(Row(row, span, len(row)))
             truncated += len(ids) > compiled.budget
         return made, truncated
 
@@ -215,7 +219,7 @@ def load_models(models: Mapping[str, str], **settings: str | None) -> dict[str, 
         MissingFileError, ModelError: a model that cannot be loaded.
         WorkError: the folder of a model changed while it was loaded.
     """
-    before = {name: fingerprint(model) for name, model in models.items()}
+    before = {name: file_states(model) for name, model in models.items()}
     served: dict[str, Served] = {}
     with progress("loading models", len(models)) as advance:
         for names in _sharing(models):
@@ -227,7 +231,7 @@ def load_models(models: Mapping[str, str], **settings: str | None) -> dict[str, 
     for module in {id(module): module for module in map(_module, served.values())}.values():
         _copy_weights(module)
     for name, model in models.items():
-        if fingerprint(model) != before[name]:
+        if file_states(model) != before[name]:
             raise WorkError(f"{model} changed while it was loaded: start again when it is complete")
     return {name: served[name] for name in models}
 
@@ -245,21 +249,6 @@ def _copy_weights(module: torch.nn.Module) -> None:
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.device.type == "cpu":
             tensor.data = tensor.data.clone()
-
-
-def fingerprint(model: str) -> list[tuple[str, int, int]]:
-    """Name, size and time of the files of a model, and of the base model that it names; empty for the Hub."""
-    source = Path(model_source(model.removeprefix("sentence-transformers:")))
-    files = (
-        [source]
-        if source.is_file()
-        else [p for p in source.glob("*") if p.is_file()]
-        if source.is_dir()
-        else []
-    )
-    facts = sorted((str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files)
-    base, adapter = split_adapter(str(source), None) if source.is_dir() else (model, None)
-    return facts + (fingerprint(base) if adapter and base != str(source) else [])
 
 
 def token_ids(inputs: Inputs) -> list[list[int]] | None:

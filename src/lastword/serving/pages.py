@@ -18,6 +18,7 @@ from lastword.corpus.clustering.names import name_of, unique
 from lastword.corpus.clustering.partition import Centroids, k_means
 from lastword.corpus.clustering.terms import distinctive_terms
 from lastword.embedding import TEMPLATES, Embedder
+from lastword.embedding.template import SLOT
 from lastword.errors import LastwordError
 from lastword.explanation.attention import token_attention
 from lastword.geometry import unit
@@ -211,7 +212,7 @@ def _with_setting(model: Served, setting: _Setting) -> Served:
     """The model with another template or layer; weights are shared.
 
     Raises:
-        RefusedError: 400, a model without them.
+        RefusedError: 400, a model without them, or a template with the examples of a file.
         RequestError, TemplateError: a template or layer that the model cannot use.
     """
     if setting.template is None and setting.layer is None:
@@ -220,6 +221,8 @@ def _with_setting(model: Served, setting: _Setting) -> Served:
         raise RefusedError(
             400, f"{setting.model} has no template and no layers: leave them out", param="template"
         )
+    if setting.template and "@" in setting.template and SLOT not in setting.template:
+        raise RefusedError(400, "a request names no files: write the template out", param="template")
     encoder = model.encoder.variant(template=setting.template, layer=setting.layer)
     return dataclasses.replace(model, encoder=encoder)
 

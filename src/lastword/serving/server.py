@@ -60,15 +60,16 @@ def serve(
     settings = settings or ServerSettings()
     named = served_models(models)
     with bound_socket(host, port, settings.timeout_s) as bound:
+        from lastword.embedding.loading import file_states
         from lastword.serving.app import Service, create_app
-        from lastword.serving.models import fingerprint, load_models
+        from lastword.serving.models import load_models
         from lastword.serving.pages import add_page
 
         loaded = load_models(named, template=template, pooling=pooling, dtype=dtype, device=device)
-        before = {name: fingerprint(model) for name, model in named.items()}
+        before = {name: file_states(model) for name, model in named.items()}
 
         def changed() -> list[str]:
-            return [name for name, model in named.items() if fingerprint(model) != before[name]]
+            return [name for name, model in named.items() if file_states(model) != before[name]]
 
         devices = [str(model.device) for model in loaded.values()]
         service = Service(loaded, settings, keys, changed, devices[0].partition(":")[0])

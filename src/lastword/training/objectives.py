@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lastword.augment import noisy
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
 from lastword.files.sources import Source
-from lastword.training.losses import LOSSES, Loss, Targets, false_negatives
+from lastword.training.losses import LOSSES, Loss, Targets, at_widths, false_negatives
 from lastword.training.pairs import Pairs, read_pairs
 
 
@@ -54,7 +55,7 @@ class Variant(Protocol):
     def record(self) -> dict[str, Any]:
         """What to write beside the settings: into the recipe, and compared when a run is resumed."""
 
-    def read(self, files: Sequence[Source], *, drop_empty: bool) -> Pairs:
+    def read(self, files: Sequence[Source], *, drop_empty: bool, graded: bool = False) -> Pairs:
         """The pairs in the files."""
 
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
@@ -72,7 +73,7 @@ class PairStep:
         texts: n anchors, then m candidates: the n positives and the hard negatives.
         owners: for each candidate the anchor that it belongs to.
         targets: what the loss knows beside the vectors; `excluded` is (n, m).
-        loss: function in `LOSSES`.
+        loss: function in `LOSSES`, perhaps at several widths.
     """
 
     texts: list[str]
@@ -82,7 +83,9 @@ class PairStep:
 
     @property
     def negatives(self) -> int:
-        """Most negatives of an anchor."""
+        """Most negatives of an anchor; of a graded pair, most pairs of another score."""
+        if self.targets.scores is not None:
+            return int((self.targets.scores[:, None] != self.targets.scores[None]).sum(1).max())
         assert self.targets.excluded is not None
         return int((~self.targets.excluded).sum(1).max()) - 1
 
@@ -98,7 +101,7 @@ class PairObjective:
 
     Attributes:
         pairs: to train on.
-        config: batch_pairs, loss, temperature, noise and seed count.
+        config: batch_pairs, mixing, loss, widths, temperatures, noise and seed count.
     """
 
     pairs: Pairs
@@ -110,13 +113,22 @@ class PairObjective:
     def step(self, number: int) -> PairStep:
         """The pairs of a step; repeated texts are excluded from the negatives."""
         config = self.config
-        batch = self.pairs.take(step_rows(len(self), config.batch_pairs, number, config.seed))
+        order = (config.batch_pairs, number, config.seed)
+        by_file = config.mixing == "by_file"
+        rows = step_rows_of_one_file(self.pairs.files, *order) if by_file else step_rows(len(self), *order)
+        batch = self.pairs.take(rows)
         owners = [*range(len(batch)), *(i for i, texts in enumerate(batch.negatives) for _ in texts)]
         hard = [text for texts in batch.negatives for text in texts]
         excluded = false_negatives(batch.anchors, batch.positives + hard)
         positives = [self._augmented(text, number, i) for i, text in enumerate(batch.positives)]
-        targets = Targets(config.temperature, excluded)
-        return PairStep(batch.anchors + positives + hard, owners, targets, LOSSES[config.loss])
+        scores = torch.tensor(batch.scores) if config.graded else None
+        targets = Targets(self._temperature(batch), excluded, scores)
+        loss = at_widths(LOSSES[config.loss], config.widths)
+        return PairStep(batch.anchors + positives + hard, owners, targets, loss)
+
+    def _temperature(self, batch: Pairs) -> float | Tensor:
+        of_file = self.config.temperatures
+        return torch.tensor([of_file[file] for file in batch.files]) if of_file else self.config.temperature
 
     def _augmented(self, text: str, number: int, row: int) -> str:
         if not self.config.noise:
@@ -133,9 +145,9 @@ class Standard:
         """Nothing beside the settings."""
         return {}
 
-    def read(self, files: Sequence[Source], *, drop_empty: bool) -> Pairs:
+    def read(self, files: Sequence[Source], *, drop_empty: bool, graded: bool = False) -> Pairs:
         """The pairs in the files."""
-        return read_pairs(files, drop_empty=drop_empty)
+        return read_pairs(files, drop_empty=drop_empty, graded=graded)
 
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
         """The embedder, and the same for the length of the training sequences."""
@@ -161,3 +173,20 @@ def step_rows(n: int, batch_pairs: int, step: int, seed: int) -> list[int]:
     epoch, batch = divmod(step, n // size)
     order = np.random.default_rng([seed, epoch]).permutation(n)
     return [int(row) for row in order[batch * size : (batch + 1) * size]]
+
+
+def step_rows_of_one_file(files: Sequence[int], batch_pairs: int, step: int, seed: int) -> list[int]:
+    """Rows of the pairs of one step, all of the same file: an epoch has all full batches of all files in random order.
+
+    Args:
+        files: number of the file of each of n pairs.
+        batch_pairs, step, seed: as for `step_rows`; at most all pairs of a file are taken.
+    """
+    groups = [np.flatnonzero(np.asarray(files) == file) for file in np.unique(files)]
+    counts = [len(group) // min(batch_pairs, len(group)) for group in groups]
+    epoch, number = divmod(step, sum(counts))
+    order = np.random.default_rng([seed, epoch]).permutation(np.repeat(np.arange(len(groups)), counts))
+    group = order[number]
+    earlier = epoch * counts[group] + int((order[:number] == group).sum())  # batches of this file
+    rows = step_rows(len(groups[group]), batch_pairs, earlier, seed)
+    return [int(row) for row in groups[group][rows]]

@@ -1,9 +1,9 @@
-"""Positive pairs from files: anchor, positive and hard negatives."""
+"""Pairs from files: anchor, positive and hard negatives, or two texts and a score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
@@ -11,23 +11,27 @@ import numpy as np
 from lastword.bundled import PATHS
 from lastword.errors import TableError
 from lastword.files.delimited import DEFAULTS
-from lastword.files.pairs import PairRow, read_pair_rows
+from lastword.files.pairs import PairRow, read_graded_rows, read_pair_rows
 from lastword.files.sources import Source, table_file
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of texts with the same meaning.
+    """Pairs of texts with the same meaning, or graded pairs.
 
     Attributes:
         anchors: n texts.
-        positives: n texts, each with the meaning of its anchor.
+        positives: n texts, each with the meaning of its anchor; of graded pairs, the other text.
         negatives: n lists of texts, each similar to its anchor but with another meaning; lists may be empty.
+        scores: n numbers, how similar the texts of each graded pair are; empty for pairs of the same meaning.
+        files: n numbers of the files that they are from.
     """
 
     anchors: list[str]
     positives: list[str]
     negatives: list[list[str]]
+    scores: list[float] = field(default_factory=list)
+    files: list[int] = field(default_factory=list, compare=False)
 
     def __len__(self) -> int:
         return len(self.anchors)
@@ -38,24 +42,34 @@ class Pairs:
             [self.anchors[row] for row in rows],
             [self.positives[row] for row in rows],
             [self.negatives[row] for row in rows],
+            [self.scores[row] for row in rows] if self.scores else [],
+            [self.files[row] for row in rows] if self.files else [],
         )
 
 
-def read_pairs(files: Sequence[Source], *, drop_empty: bool = False, header_rows: bool = False) -> Pairs:
+def read_pairs(
+    files: Sequence[Source], *, drop_empty: bool = False, header_rows: bool = False, graded: bool = False
+) -> Pairs:
     """Read and concatenate files of pairs.
 
     Args:
         files: as `read_pair_rows` reads them; "pairs" is the bundled one.
         drop_empty: leave out pairs with an empty side instead of refusing the file.
         header_rows: read the first line of CSV and TSV files as a pair too.
+        graded: read pairs with a score instead, as `read_graded_rows` does.
 
     Raises:
         MissingFileError: a file does not exist.
-        TableError: a missing column, empty or non-text cells, or fewer than two pairs in all.
+        TableError: a missing column, empty or non-text cells, fewer than two pairs in all, or graded pairs of a file
+            with one score.
     """
     pairs = Pairs([], [], [])
-    for file in files:
+    for number, file in enumerate(files):
         source = PATHS.get(str(file), file)
+        if graded:
+            _add_graded(pairs, source, drop_empty)
+            pairs.files.extend([number] * (len(pairs) - len(pairs.files)))
+            continue
         rows = read_pair_rows(source, drop_empty=drop_empty)
         has_header = header_rows and table_file(source).format in DEFAULTS
         header: list[PairRow] = [("anchor", "positive", [])] if has_header else []
@@ -63,10 +77,25 @@ def read_pairs(files: Sequence[Source], *, drop_empty: bool = False, header_rows
             pairs.anchors.append(anchor)
             pairs.positives.append(positive)
             pairs.negatives.append(negatives)
+            pairs.files.append(number)
     if len(pairs) < 2:
         names = ", ".join(str(file) for file in files)
         raise TableError(f"{names}: {len(pairs)} pair; contrastive training needs at least 2, better 1,000")
     return pairs
+
+
+def _add_graded(pairs: Pairs, source: Source, drop_empty: bool) -> None:
+    """Append the graded pairs of a file."""
+    before = len(pairs)
+    for first, second, score in read_graded_rows(source, drop_empty=drop_empty):
+        pairs.anchors.append(first)
+        pairs.positives.append(second)
+        pairs.negatives.append([])
+        pairs.scores.append(score)
+    if len(set(pairs.scores[before:])) < 2:
+        raise TableError(
+            f"{source}: all graded pairs have the score {pairs.scores[-1]:g}; give pairs that are more and less alike"
+        )
 
 
 def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> tuple[Pairs, Pairs]:

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,6 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
-from lastword.bundled import PATHS
 from lastword.config import TrainConfig, train_config
 from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
@@ -29,24 +28,24 @@ from lastword.embedding.adapters import load_adapter
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.folder import require_savable
 from lastword.embedding.memory import free_bytes
-from lastword.errors import DivergenceError, RequestError, TableError
-from lastword.files.run_folder import RunFolder, fingerprint, hash_of, write_json
-from lastword.files.sources import TableFile
+from lastword.encoder import checked_dim
+from lastword.errors import DivergenceError, RequestError
+from lastword.files.run_folder import RunFolder, hash_of, write_json
 from lastword.training import adapter
 from lastword.training.checkpoints import OPTIMIZER
+from lastword.training.data import inputs_of, read_data, require_negatives
 from lastword.training.loop import Loop
 from lastword.training.lower import LowerLayers
 from lastword.training.objectives import Objective, Standard, Variant
-from lastword.training.pairs import Pairs, hold_out
 from lastword.training.plan import Plan, make_plan
 from lastword.training.selection import (
     CHOICE,
     SCORES,
     CheckpointScores,
-    HeldOutPairs,
     LastStep,
     Scorer,
     Selection,
+    scores_of_widths,
 )
 from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
@@ -54,10 +53,8 @@ from lastword.uncertainty import Score
 RECIPE = "recipe.json"
 _OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
-_CHECKED_STEPS = 8
 _LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
 _SOME_TEXT = "a man is driving a car"
-HELD_OUT_SHARE, HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,7 @@ class TrainResult:
         losses: loss of every step.
         plan: the forecast.
         seconds: time of the whole call.
+        widths: number of first dimensions → score of the checkpoint kept with vectors truncated to them.
     """
 
     output: Path
@@ -77,6 +75,7 @@ class TrainResult:
     losses: list[float]
     plan: Plan
     seconds: float
+    widths: dict[int, Score] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -86,6 +85,7 @@ class TrainResult:
             "losses": self.losses,
             "plan": dataclasses.asdict(self.plan),
             "seconds": round(self.seconds, 1),
+            "widths": {str(width): score.value for width, score in self.widths.items()},
         }
 
 
@@ -138,20 +138,20 @@ def train(
         raise RequestError(
             f"trackers={trackers!r} is not installed, or unknown to accelerate; usable: {', '.join(known)}"
         )
-    recipe = config.to_dict() | variant.record
+    recipe, widths = config.to_dict() | variant.record, dict[int, Score]()
     folder = _RunFolder(Path(output), resume=resume, overwrite=overwrite)
     first = os.environ.get("RANK", "0") == "0"  # of several processes, the first locks and writes the folder
     with folder.lock() if first else nullcontext():
         folder.require(recipe)
         if variant.record:
             info(str(variant))
-        pairs, scorer = _data(config, variant, scorer, drop_empty)
+        pairs, scorer = read_data(config, variant, scorer, drop_empty)
         objective = variant.objective(pairs, config)
-        _require_negatives(objective, pairs, config.steps)
+        require_negatives(objective, pairs, config.steps)
         scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
         if resume and folder.interrupted:
             scores.load()
-        inputs = _inputs(config, pairs, scorer)
+        inputs = inputs_of(config, pairs, scorer)
         folder.require(recipe, inputs)
         loaded = load_base(config, device)
         inputs[f"the model {config.model}"] = hash_of(loaded.identity)
@@ -174,10 +174,14 @@ def train(
         accelerator.wait_for_everyone()  # all have read what writing the model deletes
         if first:
             checkpoint = dict(loop.checkpoints.all())[selection.step]
-            folder.write(_finished(embedder, variant, config, checkpoint), recipe, selection)
+            finished = _finished(embedder, variant, config, checkpoint)
+            widths = scores_of_widths(scorer, finished, config.widths)
+            folder.write(finished, recipe, selection)
             _log(selection, config)
+            for width, score in widths.items():
+                info(f"{width} dimensions: {selection.criterion} {score.value:.3f}")
             info(f"wrote {output} after {duration(time.perf_counter() - started)}")
-    return TrainResult(folder.output, selection, losses, plan, time.perf_counter() - started)
+    return TrainResult(folder.output, selection, losses, plan, time.perf_counter() - started, widths)
 
 
 def make_loop(
@@ -191,6 +195,8 @@ def make_loop(
     """Put an adapter into a loaded model; returns the embedder that is scored and saved, and the training loop."""
     embedder, in_training = variant.views(loaded, config.max_tokens)
     require_savable(embedder.pipeline)
+    for width in config.widths:
+        checked_dim(embedder, width, embedder.dim)  # not known before where the model is on the Hub
     parameters = adapter.add_adapter(embedder.backbone.model, config)
     lower = _lower_layers(config, embedder.backbone, len(objective))
     return embedder, Loop(
@@ -232,43 +238,6 @@ class _RunFolder(RunFolder):
         if self.trackers.exists():
             shutil.copytree(self.trackers, record / "trackers")
         self.finish(model)
-
-
-def _data(
-    config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
-) -> tuple[Pairs, Scorer | LastStep]:
-    """The pairs to train on, and the score of the checkpoints."""
-    files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
-    pairs = variant.read(files, drop_empty=drop_empty)
-    if scorer is None:
-        training_pairs, held_out = hold_out(pairs, HELD_OUT_SHARE, HELD_OUT_MOST, config.seed)
-        scorer = LastStep("last step (too few pairs to hold any out)")
-        if len(held_out) >= _HELD_OUT_LEAST:
-            pairs, scorer = training_pairs, HeldOutPairs(held_out)
-    if config.patience and isinstance(scorer, LastStep):
-        raise RequestError(
-            f"patience={config.patience} needs a development score: give labelled development texts or more pairs, "
-            "or leave patience out"
-        )
-    if len(pairs) < config.batch_pairs:
-        warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
-    return pairs, scorer
-
-
-def _require_negatives(objective: Objective, pairs: Pairs, steps: int) -> None:
-    """Refuse pairs that are so alike that no step has a negative."""
-    if not any(objective.step(number).negatives for number in range(min(steps, _CHECKED_STEPS))):
-        raise TableError(
-            "the pairs leave no negatives: all pairs of a step have the same anchor or the same positive, such as "
-            f"{pairs.positives[0][:60]!r}; give pairs of more different texts, or hard negatives in a column negative"
-        )
-
-
-def _inputs(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> dict[str, str]:
-    """What is read, besides the model → its fingerprint; a resumed run must read the same."""
-    files = {f"the file of pairs {file}": fingerprint(PATHS.get(file, file)) for file in config.pairs}
-    read = {"the pairs read": hash_of([pairs.anchors, pairs.positives, pairs.negatives])}  # from the Hub too
-    return files | read | scorer.inputs
 
 
 def load_base(config: TrainConfig, device: str | None = None) -> Embedder:

@@ -12,14 +12,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from lastword.embedding import Embedder
+from lastword.encoder import Wrapper
 from lastword.errors import RequestError
 from lastword.files.plain_json import json_text
 from lastword.files.run_folder import hash_of
+from lastword.geometry import spearman
 from lastword.training.pairs import Pairs
 from lastword.uncertainty import Difference, Score, compare, resamples, sample_hash
 
@@ -75,6 +77,39 @@ class HeldOutPairs:
             draws=(),
             resamples=resamples(lambda rows: [reciprocal_ranks[rows].mean()], len(self.pairs)),
             n=len(self.pairs),
+            sample=sample_hash([*self.pairs.anchors, *self.pairs.positives]),
+        )
+
+
+class HeldOutGrades:
+    """Spearman's correlation of cosines and scores of held-out graded pairs; the mean over their files."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+        self.criterion = f"Spearman's correlation on {len(pairs)} held-out graded pairs"
+        self.inputs = {"the held-out pairs": hash_of([pairs.anchors, pairs.positives, pairs.scores])}
+
+    def __call__(self, embedder: Embedder) -> Score:
+        """Score from -1 to 1."""
+        first = embedder.encode(self.pairs.anchors, normalize=True)
+        second = embedder.encode(self.pairs.positives, normalize=True)
+        cosines, scores, files = (
+            (first * second).sum(1),
+            np.array(self.pairs.scores),
+            np.array(self.pairs.files),
+        )
+
+        def mean(rows: np.ndarray) -> float:
+            parts = [rows[files[rows] == file] for file in np.unique(files[rows])]
+            return float(np.mean([spearman(scores[part], cosines[part]) for part in parts]))
+
+        n = len(self.pairs)
+        return Score(
+            metric="cosine_spearman",
+            value=mean(np.arange(n)),
+            draws=(),
+            resamples=resamples(lambda rows: [mean(rows)], n),
+            n=n,
             sample=sample_hash([*self.pairs.anchors, *self.pairs.positives]),
         )
 
@@ -140,6 +175,27 @@ class Selection:
             **by_step,
             "stopped": self.stopped,
         }
+
+
+@dataclass
+class _AtWidth(Wrapper):
+    """An embedder whose vectors are truncated."""
+
+    encoder: Embedder
+    width: int
+
+    def encode(self, texts: Sequence[str], **options: Any) -> np.ndarray:
+        return self.encoder.encode(texts, truncate_dim=self.width, **options)
+
+
+def scores_of_widths(
+    scorer: Scorer | LastStep, embedder: Embedder, widths: Sequence[int]
+) -> dict[int, Score]:
+    """The development score of vectors truncated to each width, and of whole vectors; empty where nothing is scored."""
+    if isinstance(scorer, LastStep) or not widths:
+        return {}
+    wide = sorted({*widths, embedder.dim})
+    return {width: scorer(cast(Embedder, _AtWidth(embedder, width))) for width in wide}
 
 
 class CheckpointScores:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from lastword.augment import checked_noises
-from lastword.bundled import PATHS, check_layer, check_model
+from lastword.bundled import PATHS, check_layer, check_model, check_widths
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Template
-from lastword.files.sources import TableFile, check_delimiter, check_encoding
+from lastword.errors import RequestError, TableError
+from lastword.files.pairs import SCORE
+from lastword.files.sources import Source, TableFile, check_delimiter, check_encoding
 from lastword.files.tables import require_columns
 
 
@@ -19,11 +21,34 @@ def check_settings(config: TrainConfig) -> None:
     """
     check_model(config.model)
     check_layer(config.model, config.layer)
-    Template.parse(config.template)
+    check_widths(config.model, config.widths)
+    if Template.parse(config.template).averaged:
+        raise RequestError(f"template={config.template!r} is an average: train with one template")
     Pooling.parse(config.pooling)
     checked_noises(config.noise)
     check_encoding(config.encoding)
     check_delimiter(config.delimiter)
+    if config.temperatures and len(config.temperatures) != len(config.pairs):
+        raise RequestError(
+            f"temperatures has {len(config.temperatures)} values and pairs {len(config.pairs)}: give one for each file"
+        )
+    if config.graded and len(config.pairs) > 1 and config.mixing == "joint":
+        raise RequestError(
+            f"loss={config.loss!r} would compare scores of different files, which may mean different things: use "
+            "mixing='by_file', or one file"
+        )
     for file in config.pairs:
         source = PATHS.get(file) or TableFile(file, config.encoding, config.delimiter)
+        if config.graded:
+            _require_scores(source, config.loss)
         require_columns(source, ["anchor", "positive"])
+
+
+def _require_scores(source: Source, loss: str) -> None:
+    try:
+        require_columns(source, [SCORE])
+    except TableError as error:
+        raise TableError(
+            f"{error}; loss={loss!r} is for graded pairs: give each a number, the higher the more alike, or use a loss "
+            "of pairs of the same meaning, such as info_nce"
+        ) from error

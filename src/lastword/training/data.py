@@ -1,0 +1,69 @@
+"""What a training run reads: its pairs, those held out to choose the checkpoint, and the fingerprints of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lastword.bundled import PATHS
+from lastword.config import TrainConfig
+from lastword.console import warn
+from lastword.embedding.template import Template
+from lastword.errors import RequestError, TableError
+from lastword.files.run_folder import fingerprint, hash_of
+from lastword.files.sources import TableFile
+from lastword.training.objectives import Objective, Variant
+from lastword.training.pairs import Pairs, hold_out
+from lastword.training.selection import HeldOutGrades, HeldOutPairs, LastStep, Scorer
+
+_CHECKED_STEPS = 8
+HELD_OUT_SHARE, HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
+
+
+def read_data(
+    config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
+) -> tuple[Pairs, Scorer | LastStep]:
+    """The pairs to train on, and the score of the checkpoints."""
+    files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
+    pairs = variant.read(files, drop_empty=drop_empty, graded=config.graded)
+    if scorer is None:
+        training_pairs, held_out = hold_out(pairs, HELD_OUT_SHARE, HELD_OUT_MOST, config.seed)
+        scorer = LastStep("last step (too few pairs to hold any out)")
+        if len(held_out) >= _HELD_OUT_LEAST:
+            pairs, scorer = (
+                training_pairs,
+                HeldOutGrades(held_out) if config.graded else HeldOutPairs(held_out),
+            )
+    if config.patience and isinstance(scorer, LastStep):
+        raise RequestError(
+            f"patience={config.patience} needs a development score: give labelled development texts or more pairs, "
+            "or leave patience out"
+        )
+    if len(pairs) < config.batch_pairs:
+        warn(f"batch_pairs={config.batch_pairs}, but there are {len(pairs)} pairs: each step takes them all")
+    return pairs, scorer
+
+
+def require_negatives(objective: Objective, pairs: Pairs, steps: int) -> None:
+    """Refuse pairs that are so alike that no step has a negative."""
+    if not any(objective.step(number).negatives for number in range(min(steps, _CHECKED_STEPS))):
+        if pairs.scores:
+            raise TableError(
+                "no step has graded pairs of two scores: give more pairs, or a larger batch_pairs"
+            )
+        raise TableError(
+            "the pairs leave no negatives: all pairs of a step have the same anchor or the same positive, such as "
+            f"{pairs.positives[0][:60]!r}; give pairs of more different texts, or hard negatives in a column negative"
+        )
+
+
+def inputs_of(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> dict[str, str]:
+    """What is read, besides the model → its fingerprint; a resumed run must read the same."""
+    files = {f"the file of pairs {file}": fingerprint(PATHS.get(file, file)) for file in config.pairs}
+    if "@" in (template := Template.parse(config.template)).name:
+        files["the examples in the template"] = template.hash
+    read = {"the pairs read": hash_of(_cells(pairs))}  # from the Hub too
+    return files | read | scorer.inputs
+
+
+def _cells(pairs: Pairs) -> list[Any]:
+    return [pairs.anchors, pairs.positives, pairs.negatives, *([pairs.scores] if pairs.scores else [])]
