@@ -29,6 +29,7 @@ from recipe_tables import adapt_table, recipe_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
 from scaling_tables import scaling_tables
+from scenario_tables import scenario_tables
 from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
 from strategy_tables import strategy_tables
@@ -100,6 +101,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/probe.md", "label-free"): lambda: label_free_table(PROBE),
     ("docs/reference/methods.md", "strategies"): lambda: strategy_tables(
         ROOT / "results" / "strategies.json"
+    ),
+    ("docs/reference/scenarios.md", "scenarios"): lambda: scenario_tables(
+        ROOT / "results" / "scenarios.json"
     ),
     ("docs/reference/speed.md", "speed"): lambda: speed_tables(ROOT / "results" / "bench"),
 }

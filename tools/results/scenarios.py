@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,16 +28,21 @@ from real_texts import ROOT, data_folder, minilm_folder
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from lastword.corpus.rerank import Reranker
 from lastword.embedding import Embedder
+from lastword.encoder import encode_distinct
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.evaluation import cluster_score
 from lastword.evaluation.local import LocalTask, read_task
+from lastword.evaluation.retrieval import document_texts, ndcg
+from lastword.files.inputs import Collection
 from lastword.files.run_folder import write_json
 from lastword.geometry import unit
 from lastword.uncertainty import mean_interval
 
 RESULTS = ROOT / "results" / "scenarios.json"
 QUERY = "Question about aerodynamics, to be answered by an abstract: "
+RERANKED, RERANKED_QUERIES = 20, 60
 _WORD = re.compile(r"\w+")
 
 
@@ -118,6 +124,27 @@ def measured(encoder: Any, tasks: dict[str, LocalTask]) -> dict[str, Any]:
     return found | {"languages": languages(encoder)}
 
 
+def reranked(encoder: Any, folder: Path) -> dict[str, Any]:
+    """Cranfield's first queries: nDCG@10 by cosine, and with the first 20 documents ordered by SmolLM2's answers."""
+    collection = Collection.read(folder, "test")
+    texts = dict(zip(collection.documents, document_texts(collection), strict=True))
+    ids, queries = list(texts), list(collection.queries.items())[:RERANKED_QUERIES]
+    documents = unit(encode_distinct(encoder, list(texts.values()), "document"))
+    vectors = unit(encode_distinct(encoder, [text for _, text in queries], "query"))
+    reranker, gains, seconds = Reranker("smollm2"), list[tuple[float, float]](), time.perf_counter()
+    for (key, query), vector in zip(queries, vectors, strict=True):
+        first = [ids[row] for row in np.argsort(-(documents @ vector), kind="stable")[:RERANKED]]
+        scores = reranker.scores(query, [texts[name] for name in first])
+        again = [first[row] for row in np.argsort(-scores, kind="stable")]
+        gains.append((ndcg(first, collection.relevant[key]), ndcg(again, collection.relevant[key])))
+    before, after = np.array(gains).T
+    return {
+        "queries": len(queries), "documents": RERANKED, "by cosine": float(before.mean()),
+        "reranked": float(after.mean()), "difference": mean_interval(after - before).to_dict(),
+        "seconds_per_query": round((time.perf_counter() - seconds) / len(queries), 2),
+    }  # fmt: skip
+
+
 def languages(encoder: Any) -> dict[str, dict[str, float]]:
     """Language → V-measure of its topics, and the share of nearest English sentences that are translations."""
     path = data_folder() / "multilingual" / "sib200_16langs.parquet"
@@ -175,8 +202,12 @@ def main() -> None:
     for name, load in models(args.adapted).items():
         if name.startswith(args.only):
             print(name, flush=True)
-            content[name] = measured(load(), tasks)
+            encoder = load()
+            content[name] = measured(encoder, tasks)
             write_json(RESULTS, content)
+            if name in ("SmolLM2 adapted", "all-MiniLM-L6-v2"):
+                content[name]["rerank"] = reranked(encoder, data / "retrieval" / "cranfield")
+                write_json(RESULTS, content)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from lastword.errors import RequestError
 
 PREFIX = "Query: {query}\nText: "
 SUFFIX = "\nDoes the text answer the query? Answer yes or no:"
-WORDS = (" yes", " no")
+WORDS = ((" yes", " no"), ("yes", "no"))
+"""The answers as tokenizers may have them; the first two whose first tokens differ are compared."""
 
 
 class Reranker:
@@ -46,16 +48,27 @@ class Reranker:
             raise RequestError(
                 f"{model} has no output head to answer with: name a model as it was pretrained"
             )
-        ids = [words.tokenizer.hf.encode(word, add_special_tokens=False) for word in WORDS]
-        if ids[0][0] == ids[1][0]:
-            raise RequestError(f"the tokenizer of {model} has no tokens for{WORDS[0]} and{WORDS[1]}")
-        self._axis = (words.head[ids[0][0]] - words.head[ids[1][0]]).numpy()
+        yes, no = answer_ids(words.tokenizer.hf, model)
+        self._axis = (words.head[yes] - words.head[no]).numpy()
 
     def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
         """The probability that each text answers the query, (n,) float32."""
         states = self._embedder.variant(template=_template(query)).encode(list(texts))
         scores: np.ndarray = 1 / (1 + np.exp(-(states @ self._axis)))
         return scores
+
+
+def answer_ids(tokenizer: Any, model: str | Path) -> tuple[int, int]:
+    """The first tokens of "yes" and "no".
+
+    Raises:
+        RequestError: a tokenizer in which both begin alike.
+    """
+    for words in WORDS:
+        yes, no = (tokenizer.encode(word, add_special_tokens=False)[0] for word in words)
+        if yes != no:
+            return yes, no
+    raise RequestError(f"the tokenizer of {model} has no different tokens for yes and no: name another model")
 
 
 def _template(query: str) -> Template:
