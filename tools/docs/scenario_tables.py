@@ -66,8 +66,9 @@ def _languages(content: dict[str, Any], figure: str) -> list[str]:
         if any(figure in row["languages"].get(code, {}) for row in content.values())
     ]
     lines = [_line("language", *content), _line("---", *["---:"] * len(content))]
-    for code in shown:
-        lines.append(_line(_LANGUAGES[code], *(_cell(row, code, figure) for row in content.values())))
+    lines += [
+        _line(_LANGUAGES[code], *(_cell(row, code, figure) for row in content.values())) for code in shown
+    ]
     means = [
         fmean(100 * row["languages"][code][figure] for code in shown if figure in row["languages"][code])
         for row in content.values()
@@ -86,8 +87,8 @@ def _reranking(content: dict[str, Any]) -> list[str]:
         return ["Not measured yet."]
     some = next(iter(rows.values()))
     lines = [
-        f"Cranfield, nDCG@10 × 100 of {some['queries']} queries: the first {some['documents']} documents by cosine, and",
-        "the same in the order of SmolLM2's answers.",
+        f"Cranfield, nDCG@10 × 100 of {some['queries']} queries: the first {some['documents']} documents by cosine,",
+        "and the same in the order of SmolLM2's answers.",
         "",
         _line("by cosine of", "by cosine", "reranked", "difference [95 %]", "seconds a query"),
         _line("---", "---:", "---:", "---:", "---:"),

@@ -27,7 +27,7 @@ class Reranker:
 
     Args:
         model: name or folder of a decoder as it was pretrained; instruction-tuned ones answer better.
-        max_tokens: longest query and text; the text is cut.
+        max_tokens: longest query and text, of which the text is cut; None is 512, or the positions of the model.
         device: None is the best available.
 
     Raises:
@@ -38,7 +38,9 @@ class Reranker:
         arXiv:2304.09542.
     """
 
-    def __init__(self, model: str | Path, *, max_tokens: int = 512, device: str | None = None) -> None:
+    def __init__(
+        self, model: str | Path, *, max_tokens: int | None = None, device: str | None = None
+    ) -> None:
         self._embedder = Embedder.from_pretrained(
             model, template=_template(""), pooling="lasttoken", norm="post", normalize=False, max_tokens=max_tokens,
             device=device,
