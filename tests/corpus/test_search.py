@@ -379,5 +379,6 @@ def test_a_reranker_compares_the_next_words_yes_and_no(llama_folder: Path) -> No
     yes, no = rerank.answer_ids(tokenizer, llama_folder)
     for text, score in zip(texts, found, strict=True):
         ids = [*compiled.prefix_ids, *tokenizer.encode(text, add_special_tokens=False), *compiled.suffix_ids]
-        logits = model(torch.tensor([ids])).logits[0, -1]
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids])).logits[0, -1]
         assert score == pytest.approx(float((logits[yes] - logits[no]).sigmoid()), abs=1e-4)
