@@ -362,7 +362,7 @@ def test_reranking_orders_the_best_rows_by_the_models_own_answer(
         np.testing.assert_allclose(
             [match.score for match in after.matches], np.sort(scores)[::-1][:3], atol=1e-5
         )
-    assert "unknown model" in refused(
+    assert "no model 'nowhere'" in refused(
         MissingFileError, search, store, "a", model=HashEncoder(), rerank="nowhere"
     )
 
