@@ -37,7 +37,9 @@ def speed_table(path: Path) -> str:
     for model, rows in json.loads(path.read_text(encoding="utf-8")).items():
         for row in rows:
             if "refused" in row:
-                lines.append(f"| {model} | {row['runtime']} | | refused: {row['refused']} | | | |")
+                lines.append(
+                    f"| {model} | {row['runtime']} | | refused: {row['refused'].partition(' (')[0]} | | | |"
+                )
                 continue
             size = f"{row['bytes'] / 1e6:,.0f}" if row["bytes"] else ""
             lines.append(

@@ -11,9 +11,9 @@ from lastword.cli.checks import check_training
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import passed, shared
 from lastword.config import TrainConfig, read_recipe
-from lastword.experiments.catalogue import GROUPS, chosen, read_strategies
 
 _STRATEGIES = "Strategies"
+GROUPS = ("prompt", "pooling", "layer", "attention", "training", "data", "vectors")
 
 
 @command(
@@ -32,6 +32,7 @@ _STRATEGIES = "Strategies"
 @options.settings(
     TrainConfig, {options.MODEL: ["model"], options.TRAINING: ["pairs", "steps", "batch_pairs"]}
 )
+@shared("--encoding", "--delimiter")
 @shared("--seeds", help="training runs of each strategy that is trained")
 @shared("--device")
 @shared("--output", required=True)
@@ -44,13 +45,16 @@ def compare_strategies(recipe: str, as_json: bool, **settings: Any) -> None:
     for a text and the peak memory.
     --resume continues an interrupted comparison and repeats nothing that was finished.
     """
+    from lastword.experiments.catalogue import chosen, read_strategies
+
     chosen(read_strategies(settings["catalogue"]), settings["strategies"])
-    training = {name: settings.pop(name) for name in ("model", "pairs", "steps", "batch_pairs")}
+    reading = {name: settings.pop(name) for name in ("encoding", "delimiter")}
+    training = {name: settings.pop(name) for name in ("model", "pairs", "steps", "batch_pairs")} | reading
     check_training({**read_recipe(recipe), **passed(training)})
     from lastword.evaluation.development import BUNDLED_DEVELOPMENT
     from lastword.experiments.strategies import compare_strategies as run
     from lastword.experiments.strategy_table import strategy_table
 
-    development = options.read_sets(settings, BUNDLED_DEVELOPMENT)
+    development = options.read_sets(settings, BUNDLED_DEVELOPMENT, **reading)
     result = run(recipe, settings.pop("output"), development=development, **settings, **passed(training))
     print_result(result, as_json, strategy_table)
