@@ -35,6 +35,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "widths": (1, 100_000),
     "temperature": (0.001, 10),
     "temperatures": (0.001, 10),
+    "guide_margin": (-2, 2),
     "learning_rate": (1e-9, 1),
     "warmup_steps": (0, 1_000_000),
     "weight_decay": (0, 1),
@@ -75,6 +76,9 @@ class TrainConfig:
             vectors (Matryoshka); vectors may be truncated to them later.
         temperature: divisor τ of the cosine similarities, 0.001 to 10.
         temperatures: one for each file of pairs, 0.001 to 10, in place of temperature.
+        guide: model whose similarities tell false negatives: tfidf, sentence-transformers:NAME, a decoder, or self for
+            the model before training. A negative that it finds more similar to an anchor than the positive is left out.
+        guide_margin: how much less similar than the positive, -2 to 2, a negative must be.
         learning_rate: peak learning rate of AdamW, 1e-09 to 1.
         warmup_steps: steps over which the learning rate rises to its peak, 0 to 1,000,000.
         schedule: learning rate after the warm-up: constant, linear or cosine (both fall to zero at the last step).
@@ -116,6 +120,8 @@ class TrainConfig:
     widths: tuple[int, ...] = ()
     temperature: float = 0.05
     temperatures: tuple[float, ...] = ()
+    guide: str | None = None
+    guide_margin: float = 0.0
     learning_rate: float = 5e-4
     warmup_steps: int = 10
     schedule: str = "linear"

@@ -293,6 +293,8 @@ FURTHER = {
         ["ftp://localhost/v1"],
         ["http://localhost:1/v1", "--reference", "http://localhost:2/v1"],
         ["owner/model", "--api-model", "m"],
+        ["texts.bin"],
+        ["owner/model", "--reference", "texts.bin"],
     ],
     "cache prune": [[]],
     "train": [
@@ -303,6 +305,8 @@ FURTHER = {
         ["--recipe", "deep.toml", "--output", "x"],
         ["--pairs", "pairs.csv", "--loss", "cosent", "--output", "x"],
         ["--pairs", "graded.csv,graded.csv", "--loss", "angle", "--output", "x"],
+        ["--pairs", "graded.csv", "--loss", "angle", "--guide", "self", "--output", "x"],
+        ["--guide-margin", "0.1", "--output", "x"],
     ],
 }
 SCRIPT = """

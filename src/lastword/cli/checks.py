@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 
 import click
 
-from lastword.bundled import PATHS, check_model
+from lastword.bundled import PATHS
 from lastword.config import train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
 from lastword.files.sources import Source, TableFile, check_delimiter
 
 NEW = click.Path(path_type=Path)
-SENTENCE_TRANSFORMERS = "sentence-transformers:"
 SEED = click.IntRange(0, 2**32 - 1)
 COUNT = click.IntRange(1, 10**9)
 
@@ -178,15 +177,6 @@ def check_device(name: str) -> None:
     """
     if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name):
         raise RequestError(f"unknown device {name!r}: use cpu, cuda, cuda:1 or mps")
-
-
-def check_encoder(name: str) -> None:
-    """Like `check_model`, but `tfidf` and sentence-transformers models are allowed too."""
-    other = name.removeprefix(SENTENCE_TRANSFORMERS)
-    if other != name and (not other or (other.startswith((".", "/", "~")) and not Path(other).is_dir())):
-        raise MissingFileError(f"no model {name!r}: give {SENTENCE_TRANSFORMERS} with a folder or a Hub name")
-    if other == name != "tfidf":
-        check_model(name)
 
 
 def check_value(parameter: click.Parameter, value: Any) -> None:

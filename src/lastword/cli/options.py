@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from lastword.augment import NOISES
-from lastword.bundled import check_model
+from lastword.bundled import check_encoder, check_model
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, Finite, split_names
 from lastword.cli.command import Decorator, option
@@ -21,6 +21,7 @@ from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.template import TEMPLATES, Template
 from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
+from lastword.training.settings import check_guide
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
 DEVELOPMENT = "Development texts"
@@ -28,6 +29,7 @@ TYPES: dict[str, Any] = {
     "model": Checked("model", check_model),
     "template": Checked("template", Template.parse),
     "pooling": Checked("pooling", Pooling.parse),
+    "guide": Checked("model", check_guide),
     "device": Checked("device", checks.check_device),
     **{name: Choice(name, names) for name, names in CHOICES.items()},
     "encoding": Checked("encoding", check_encoding),
@@ -42,7 +44,7 @@ NAMES = {
     "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens",
 }
 """Name of an option → the values that its help lists."""
-ENCODER = Checked("model", checks.check_encoder)
+ENCODER = Checked("model", check_encoder)
 TRAINING_LIBRARIES = ("torch", "transformers.modeling_utils", "peft", "accelerate", "sklearn.cluster")
 
 SHARED: dict[str, dict[str, Any]] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lastword.bundled import check_encoder
 from lastword.cli import checks
 from lastword.cli.checks import Checked, Finite
 from lastword.cli.command import command, option
@@ -18,7 +19,7 @@ _SERVER, _LIMITS = "Server", "Limits"
 
 def _check_model(model: str) -> None:
     ((_, source),) = served_models([model]).items()
-    checks.check_encoder(source)
+    check_encoder(source)
 
 
 @command(

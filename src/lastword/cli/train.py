@@ -17,7 +17,7 @@ TRACKERS = (
 GROUPS = {
     "Model": ("model", "template", "pooling", "layer", "max_tokens"),
     "Pairs": ("pairs", "encoding", "delimiter", "noise", "mixing"),
-    "Loss": ("loss", "widths", "temperature", "temperatures"),
+    "Loss": ("loss", "widths", "temperature", "temperatures", "guide", "guide_margin"),
     "Training": (),
     "Adapter": ("rank", "alpha", "dropout", "projections", "adapt_layers"),
     "Memory": ("dtype", "quantize", "batch_tokens", "graph_gib"),

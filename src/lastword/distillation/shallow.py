@@ -19,6 +19,7 @@ from lastword.errors import RequestError
 from lastword.files.run_folder import hash_of
 from lastword.files.sources import Source
 from lastword.training import Selection, Standard, train
+from lastword.training.guide import Guide
 from lastword.training.objectives import step_rows
 from lastword.training.pairs import Pairs
 from lastword.uncertainty import Score, resamples, sample_hash
@@ -110,7 +111,7 @@ class FromTeacher(Standard):
         require_length(self.teacher.vectors, embedder)
         return super().views(embedder.variant(template=self.spec.template), max_tokens)
 
-    def objective(self, pairs: Pairs, config: TrainConfig) -> TeacherObjective:
+    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> TeacherObjective:
         """The distance from the teacher's vectors."""
         return TeacherObjective(pairs.anchors, self.teacher.vectors[self.teacher.fitting], config)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from lastword.bundled import SENTENCE_TRANSFORMERS
 from lastword.console import load_libraries
 from lastword.encoder import TextEncoder, Wrapper
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
@@ -16,8 +17,6 @@ from lastword.errors import RequestError
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
-
-_SENTENCE_TRANSFORMERS = "sentence-transformers:"
 
 
 def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
@@ -39,9 +38,9 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
     if name == "tfidf":
         _refuse(model, settings, name)
         return TfidfEncoder()
-    if name.startswith(_SENTENCE_TRANSFORMERS):
+    if name.startswith(SENTENCE_TRANSFORMERS):
         _refuse(model, settings, "a sentence-transformers model")
-        folder = name.removeprefix(_SENTENCE_TRANSFORMERS)
+        folder = name.removeprefix(SENTENCE_TRANSFORMERS)
         if not folder:
             raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
         load_libraries("torch", "sentence_transformers")
@@ -56,7 +55,7 @@ def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:
     """Names of the settings that `load_encoder` takes for a model."""
     if not isinstance(model, str | Path) or str(model) == "tfidf":
         return ()
-    if str(model).startswith(_SENTENCE_TRANSFORMERS):
+    if str(model).startswith(SENTENCE_TRANSFORMERS):
         return ("dtype", "device")
     return ("template", "pooling", "dtype", "device")
 

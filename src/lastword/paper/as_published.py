@@ -23,6 +23,7 @@ from lastword.evaluation import TaskScore
 from lastword.files.sources import Source
 from lastword.paper.left_assumed import LeftAssumed
 from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, checked_switches
+from lastword.training.guide import Guide
 from lastword.training.objectives import Objective, PairObjective, PairStep
 from lastword.training.pairs import Pairs, read_pairs
 
@@ -106,10 +107,10 @@ class AsPublished:
             max_tokens=min(max_tokens, embedder.pipeline.max_tokens)
         )
 
-    def objective(self, pairs: Pairs, config: TrainConfig) -> Objective:
+    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
         """The usual one, changed by negatives=micro and accumulation=sum."""
         micro, summed = "negatives=micro" in self, "accumulation=sum" in self
-        return _MicroBatches(PairObjective(pairs, config), micro, summed)
+        return _MicroBatches(PairObjective(pairs, config, guide), micro, summed)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastword.bundled import PATHS
+from lastword.bundled import PATHS, SENTENCE_TRANSFORMERS, model_source
 from lastword.config import TrainConfig
 from lastword.console import warn
 from lastword.embedding.template import Template
@@ -14,6 +14,7 @@ from lastword.files.sources import TableFile
 from lastword.training.objectives import Objective, Variant
 from lastword.training.pairs import Pairs, hold_out
 from lastword.training.selection import HeldOutGrades, HeldOutPairs, LastStep, Scorer
+from lastword.training.settings import SELF
 
 _CHECKED_STEPS = 8
 HELD_OUT_SHARE, HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8
@@ -43,12 +44,19 @@ def read_data(
     return pairs, scorer
 
 
-def require_negatives(objective: Objective, pairs: Pairs, steps: int) -> None:
-    """Refuse pairs that are so alike that no step has a negative."""
-    if not any(objective.step(number).negatives for number in range(min(steps, _CHECKED_STEPS))):
+def require_negatives(
+    objective: Objective, pairs: Pairs, config: TrainConfig, *, guided: bool = False
+) -> None:
+    """Refuse pairs that are so alike, or so filtered by a guide, that no step has a negative."""
+    if not any(objective.step(number).negatives for number in range(min(config.steps, _CHECKED_STEPS))):
         if pairs.scores:
             raise TableError(
                 "no step has graded pairs of two scores: give more pairs, or a larger batch_pairs"
+            )
+        if guided:
+            raise RequestError(
+                f"guide={config.guide!r} with guide_margin={config.guide_margin:g} leaves no negatives: lower the "
+                "margin, or choose another guide"
             )
         raise TableError(
             "the pairs leave no negatives: all pairs of a step have the same anchor or the same positive, such as "
@@ -62,6 +70,8 @@ def inputs_of(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> d
     if "@" in (template := Template.parse(config.template)).name:
         files["the examples in the template"] = template.hash
     read = {"the pairs read": hash_of(_cells(pairs))}  # from the Hub too
+    guide = model_source((config.guide or SELF).removeprefix(SENTENCE_TRANSFORMERS))
+    read |= {} if config.guide in (None, SELF) else {f"the guide {config.guide}": fingerprint(guide)}
     return files | read | scorer.inputs
 
 

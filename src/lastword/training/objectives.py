@@ -19,6 +19,7 @@ from lastword.augment import noisy
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
 from lastword.files.sources import Source
+from lastword.training.guide import Guide
 from lastword.training.losses import LOSSES, Loss, Targets, at_widths, false_negatives
 from lastword.training.pairs import Pairs, read_pairs
 
@@ -61,8 +62,8 @@ class Variant(Protocol):
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
         """The embedder as it is scored and stored, and as it is trained; weights are shared."""
 
-    def objective(self, pairs: Pairs, config: TrainConfig) -> Objective:
-        """What is minimised."""
+    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
+        """What is minimised; the guide, if the settings name one, is not there before the model is loaded."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,12 @@ class PairObjective:
     Attributes:
         pairs: to train on.
         config: batch_pairs, mixing, loss, widths, temperatures, noise and seed count.
+        guide: tells further false negatives; by the texts before the noise.
     """
 
     pairs: Pairs
     config: TrainConfig
+    guide: Guide | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -120,6 +123,8 @@ class PairObjective:
         owners = [*range(len(batch)), *(i for i, texts in enumerate(batch.negatives) for _ in texts)]
         hard = [text for texts in batch.negatives for text in texts]
         excluded = false_negatives(batch.anchors, batch.positives + hard)
+        if self.guide:
+            excluded |= self.guide.excluded(batch.anchors, batch.positives + hard)
         positives = [self._augmented(text, number, i) for i, text in enumerate(batch.positives)]
         scores = torch.tensor(batch.scores) if config.graded else None
         targets = Targets(self._temperature(batch), excluded, scores)
@@ -153,9 +158,9 @@ class Standard:
         """The embedder, and the same for the length of the training sequences."""
         return embedder, embedder.variant(max_tokens=min(max_tokens, embedder.pipeline.max_tokens))
 
-    def objective(self, pairs: Pairs, config: TrainConfig) -> Objective:
+    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
         """The loss of the settings over the pairs."""
-        return PairObjective(pairs, config)
+        return PairObjective(pairs, config, guide)
 
 
 def step_rows(n: int, batch_pairs: int, step: int, seed: int) -> list[int]:

@@ -34,6 +34,7 @@ from lastword.files.run_folder import RunFolder, hash_of, write_json
 from lastword.training import adapter
 from lastword.training.checkpoints import OPTIMIZER
 from lastword.training.data import inputs_of, read_data, require_negatives
+from lastword.training.guide import make_guide
 from lastword.training.loop import Loop
 from lastword.training.lower import LowerLayers
 from lastword.training.objectives import Objective, Standard, Variant
@@ -50,7 +51,7 @@ from lastword.training.selection import (
 from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
-RECIPE = "recipe.json"
+RECIPE, GUIDE = "recipe.json", "guide.npy"
 _OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
 _LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
@@ -147,7 +148,7 @@ def train(
             info(str(variant))
         pairs, scorer = read_data(config, variant, scorer, drop_empty)
         objective = variant.objective(pairs, config)
-        require_negatives(objective, pairs, config.steps)
+        require_negatives(objective, pairs, config)
         scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
         if resume and folder.interrupted:
             scores.load()
@@ -161,6 +162,11 @@ def train(
         if first:
             folder.prepare(recipe, inputs)
         accelerator.wait_for_everyone()
+        if config.guide:
+            with accelerator.main_process_first():
+                guide = make_guide(config, pairs, embedder, device, folder.partial / GUIDE)
+            loop.objective = variant.objective(pairs, config, guide)
+            require_negatives(loop.objective, pairs, config, guided=True)
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
             _score_base(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)

@@ -1,0 +1,114 @@
+"""False negatives that a guide finds: which are left out, by whom, computed once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sentence_transformers.util import cos_sim
+
+from lastword.config import train_config
+from lastword.embedding import Embedder
+from lastword.errors import RequestError
+from lastword.geometry import unit
+from lastword.training import LastStep, train
+from lastword.training import guide as module
+from lastword.training.data import inputs_of
+from lastword.training.guide import Guide, make_guide
+from lastword.training.objectives import PairObjective
+from lastword.training.pairs import Pairs, read_pairs
+
+Settings = dict[str, Any]
+TEXTS = list("abcdefgh")
+
+
+def made(seed: int, margin: float = 0.0) -> Guide:
+    vectors = unit(np.random.default_rng(seed).normal(size=(8, 3)).astype(np.float32))
+    return Guide({text: row for row, text in enumerate(TEXTS)}, vectors, margin)
+
+
+@given(st.integers(0, 50), st.sampled_from([-0.3, 0.0, 0.4]))
+def test_a_candidate_nearer_than_the_positive_is_no_negative(seed: int, margin: float) -> None:
+    guide = made(seed, margin)
+    excluded = guide.excluded(TEXTS[:3], TEXTS[3:])
+    cosines = cos_sim(guide.vectors[:3], guide.vectors[3:])
+    for i in range(3):
+        for j in range(5):
+            assert excluded[i, j] == (i != j and bool(cosines[i, j] > cosines[i, i] - margin))
+
+
+def test_a_larger_margin_leaves_out_more() -> None:
+    counts = [int(made(0, margin).excluded(TEXTS[:3], TEXTS[3:]).sum()) for margin in (-2, 0, 0.5, 2)]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, 3 * 5 - 3)
+
+
+def test_the_objective_leaves_out_what_either_finds() -> None:
+    pairs = Pairs(["a", "b", "a"], ["c", "d", "e"], [["f"], [], ["g", "h"]])
+    config = train_config({"batch_pairs": 3, "noise": "characters"})
+    plain, guide = PairObjective(pairs, config).step(0), made(1)
+    step = PairObjective(pairs, config, guide).step(0)
+    texts = PairObjective(pairs, replace(config, noise=())).step(0).texts
+    assert step.targets.excluded is not None
+    assert plain.targets.excluded is not None
+    expected = plain.targets.excluded | guide.excluded(texts[:3], texts[3:])
+    assert torch.equal(step.targets.excluded, expected)
+    assert step.texts == plain.texts
+
+
+@pytest.mark.parametrize("name", ["self", "tfidf"])
+def test_the_guide_embeds_the_texts_once(
+    tmp_path: Path,
+    load: Callable[..., Embedder],
+    pairs_file: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pairs, model = read_pairs([pairs_file]), load(template="none", pooling="mean")
+    config = train_config({"guide": name, "guide_margin": 0.1})
+    first = make_guide(config, pairs, model, "cpu", tmp_path / "guide.npy")
+    assert first.margin == 0.1
+    assert np.allclose(np.linalg.norm(first.vectors, axis=1), 1, atol=1e-5)
+    if name == "self":
+        rows = [first.rows[text] for text in pairs.anchors]
+        assert np.allclose(first.vectors[rows], model.encode(pairs.anchors), atol=1e-6)
+    monkeypatch.setattr(module, "encode_distinct", None)
+    again = make_guide(config, pairs, model, "cpu", tmp_path / "guide.npy")
+    assert np.array_equal(again.vectors, first.vectors)
+    assert [file.name for file in tmp_path.iterdir() if "guide" in file.name] == ["guide.npy"]
+
+
+def test_a_run_with_a_guide(tmp_path: Path, settings: Settings, refused: Callable[..., str]) -> None:
+    settings |= {"steps": 2, "scorer": LastStep(), "dropout": 0.0}
+    plain = train(tmp_path / "plain", **settings)
+    guided = train(tmp_path / "guided", guide="self", **settings)
+    assert guided.losses[0] < plain.losses[0], "fewer negatives"
+    assert guided.plan.negatives_per_anchor <= plain.plan.negatives_per_anchor
+    same = train(tmp_path / "same", guide="self", guide_margin=-2.0, **settings)
+    assert same.losses == plain.losses, "a margin that leaves out nothing"
+    message = refused(RequestError, train, tmp_path / "none", guide="tfidf", guide_margin=2.0, **settings)
+    assert message.startswith("guide='tfidf' with guide_margin=2 leaves no negatives: ")
+
+
+def test_another_guide_is_not_resumed_with(pairs_file: Path, llama_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(llama_folder, tmp_path / "model")
+    pairs = read_pairs([pairs_file])
+
+    def inputs(guide: str | None) -> dict[str, str]:
+        return inputs_of(train_config({"guide": guide, "pairs": [str(pairs_file)]}), pairs, LastStep())
+
+    assert inputs("self") == inputs(None), "the model is an input of its own"
+    guide = str(tmp_path / "model")
+    before = inputs(guide)
+    assert before[f"the guide {guide}"] != inputs(f"sentence-transformers:{guide}").get(f"the guide {guide}")
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert inputs(guide)[f"the guide {guide}"] != before[f"the guide {guide}"]
+    assert set(inputs("tfidf")) - set(inputs(None)) == {"the guide tfidf"}
