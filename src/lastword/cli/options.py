@@ -21,7 +21,6 @@ from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.template import TEMPLATES, Template
 from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
-from lastword.training.settings import check_guide
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
 DEVELOPMENT = "Development texts"
