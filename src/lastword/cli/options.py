@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from lastword.augment import NOISES
-from lastword.bundled import check_encoder, check_model
+from lastword.bundled import check_encoder, check_guide, check_model
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, Finite, split_names
 from lastword.cli.command import Decorator, option
