@@ -223,7 +223,7 @@ def _mean_of(states: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 def pooling_masks(
     batch: Batch, poolings: Sequence[Pooling], appended_eos: bool, importance: Tensor | None = None
 ) -> dict[Pooling, Tensor]:
-    """The positions that each part of each pooling reads, (batch, seq) bool; or their weights, with their number as sum.
+    """The positions that each part of a pooling reads, (batch, seq) bool; or their weights, which sum to their number.
 
     Args:
         batch: its masks.

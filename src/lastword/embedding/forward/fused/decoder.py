@@ -56,13 +56,14 @@ def self_attention(blocks: Blocks, layout: Layout) -> Tensor:
     block, x = blocks.layers[0], blocks.embed(layout.ids)
     q, k, _ = _queries_keys_values(block, x, rotations(blocks, layout, x)[block.rotary])
     q, k = (
-        layout.padded(states.flatten(1)).unflatten(-1, states.shape[1:]).transpose(1, 2).float()
+        layout.padded(states.flatten(1)).view(*layout.own.shape, *states.shape[1:]).transpose(1, 2).float()
         for states in (q, k)
     )
     scores = (q * block.scale) @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).transpose(-1, -2)
     seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     weights = scores.masked_fill(~seen, float("-inf")).softmax(-1).diagonal(dim1=-2, dim2=-1).mean(1)
-    return weights * seen.sum(1)
+    relative: Tensor = weights * seen.sum(1)
+    return relative
 
 
 def layer_output(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tensor:
