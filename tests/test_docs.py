@@ -29,7 +29,13 @@ ROOT = generate.ROOT
 TUTORIAL = "docs/tutorials/first-model.md"
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for place in ("*.md", "docs/**/*.md", "src/lastword/bundled/README.md", "tools/*/README.md")
+    for place in (
+        "*.md",
+        "docs/**/*.md",
+        "examples/*.md",
+        "src/lastword/bundled/README.md",
+        "tools/*/README.md",
+    )
     for path in ROOT.glob(place)
 )
 MODEL = path_of("mini") / "model.safetensors"
@@ -378,3 +384,14 @@ def test_python_of_the_search_page_runs(
     assert len(lines) == 5
     assert 0.2 < float(lines[0].split()[0]) <= 1
     assert "a river" in lines[0]
+
+
+@needs_mini
+def test_python_of_the_page_on_other_libraries_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("docs/how-to/use-in-other-libraries.md"):
+        exec(compiled(block), {})
+    assert capsys.readouterr().out.endswith("['fruit']\n")
+    assert len(list(Path("vectors").glob("*.sqlite"))) == 4

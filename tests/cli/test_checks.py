@@ -287,6 +287,8 @@ FURTHER = {
         ["ftp://localhost/v1"],
         ["http://localhost:1/v1", "--reference", "http://localhost:2/v1"],
         ["owner/model", "--api-model", "m"],
+        ["texts.bin"],
+        ["owner/model", "--reference", "texts.bin"],
     ],
     "cache prune": [[]],
     "train": [

@@ -15,6 +15,7 @@ import transformers
 from lastword.embedding import loading
 from lastword.embedding.loading import (
     _has_remote_code,
+    file_states,
     load_decoder,
     read_configuration,
     split_adapter,
@@ -148,3 +149,25 @@ def test_the_choice_of_an_attention_is_dropped(llama_folder: Path, tmp_path: Pat
     config = json.loads((llama_folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"_attn_implementation": "flash_attention_2"}))
     assert read_configuration(str(tmp_path), None)._attn_implementation is None
+
+
+def test_states_of_files_follow_every_change_and_stand_an_unfinished_one(
+    tmp_path: Path, llama_folder: Path
+) -> None:
+    folder = tmp_path / "model"
+    name = _adapter(folder, json.dumps({"base_model_name_or_path": str(llama_folder)}))
+    (folder / "1_Pooling").mkdir()
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text("{}")
+    first = file_states(name)
+    assert str(llama_folder / "model.safetensors") in [file for file, _, _ in first]  # of the base model
+    pooling.write_text('{"pooling_mode": "cls"}')
+    second = file_states(name)
+    assert second != first
+    _adapter(folder, '{"base_model')  # half written
+    third = file_states(name)
+    assert [file for file, _, _ in third] == [str(pooling), str(folder / "adapter_config.json")]
+    (folder / "gone").symlink_to(folder / "nothing")  # listed, but not there
+    assert file_states(name) == third
+    assert file_states("owner/name") == []
+    assert file_states(str(pooling))[0][1] == len('{"pooling_mode": "cls"}')

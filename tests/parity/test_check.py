@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +21,10 @@ from lastword.bundled import path_of
 from lastword.cli import main
 from lastword.console import silenced
 from lastword.errors import MissingFileError, ModelError, RequestError, WorkError
+from lastword.exporting.onnx import write_openvino
 from lastword.parity import check as checking
 from lastword.parity.requests import BARS
+from lastword.parity.runtimes import _openvino_reason
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "results"))
 
@@ -145,7 +150,7 @@ def test_servers_that_do_not_answer(models: dict[str, Path], refused: Refused) -
 
 def test_requests_that_cannot_work(models: dict[str, Path], tmp_path: Path, refused: Refused) -> None:
     assert refused(MissingFileError, lastword.check, "nowhere") == (
-        "no target 'nowhere': give a folder that exists, a Hub name, or the address of a server"
+        "no target 'nowhere': give a folder or file that exists, a Hub name, or the address of a server"
     )
     assert refused(ModelError, lastword.check, tmp_path) == (
         f"{tmp_path} cannot be checked: it has no modules.json or model.onnx or model.xml or model.gguf "
@@ -192,3 +197,128 @@ def test_a_folder_may_be_named_as_other_commands_name_it(models: dict[str, Path]
     card = lastword.check(f"sentence-transformers:{models['last']}")
     assert card.passed
     assert card.target == str(models["last"])
+
+
+@pytest.fixture(scope="module")
+def exports(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One file of each runtime that is installed, by its suffix; each in the folder of its export."""
+    root, files = tmp_path_factory.mktemp("exports"), {}
+    if all(find_spec(library) for library in ("onnxscript", "onnxruntime")):
+        files[".onnx"] = lastword.export(models["last"], root / "onnx", to="onnx").output / "model.onnx"
+    if ".onnx" in files and find_spec("openvino"):
+        folder = root / "openvino"
+        shutil.copytree(root / "onnx", folder, ignore=shutil.ignore_patterns("*.onnx"))
+        write_openvino(files[".onnx"], folder / "model.xml", quantize=False)
+        files[".xml"] = folder / "model.xml"
+    if find_spec("gguf"):
+        files[".gguf"] = lastword.export(models["last"], root / "gguf", to="gguf").output / "model.gguf"
+    return files
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".gguf"])
+def test_a_single_file(
+    models: dict[str, Path], exports: dict[str, Path], tmp_path: Path, refused: Refused, suffix: str
+) -> None:
+    """With any name; its tokenizer is beside it, or in the folder of the model that it should be."""
+    if suffix not in exports:
+        pytest.skip(f"what writes and reads {suffix} files is not installed: pip install 'lastword[export]'")
+    beside = lastword.check(exports[suffix])
+    assert beside.passed, beside.text
+    assert (beside.target, len(beside.rows)) == (str(exports[suffix]), 5)
+    alone = tmp_path / f"mine{suffix}"
+    shutil.copy(exports[suffix], alone)
+    if suffix == ".xml":
+        shutil.copy(exports[suffix].with_suffix(".bin"), alone.with_suffix(".bin"))
+    message = f"{alone} has no tokenizer.json beside it: name the folder of its model with reference=…"
+    assert refused(MissingFileError, lastword.check, alone).startswith(message)
+    again = lastword.check(alone, reference=models["last"])
+    assert again.passed, again.text
+    assert [row.name for row in again.rows][-1] == "the same 10 nearest neighbours"
+    other = lastword.check(alone, reference=models["mean"])
+    assert not other.passed
+    assert other.causes, other.text
+
+
+def test_files_that_cannot_be_checked(
+    models: dict[str, Path], exports: dict[str, Path], tmp_path: Path, refused: Refused
+) -> None:
+    plain = tmp_path / "model.bin"
+    plain.write_bytes(b"")
+    assert refused(ModelError, lastword.check, plain) == (
+        f"{plain} cannot be checked: it is no .onnx, .xml, .gguf file and no folder"
+    )
+    for file in exports.values():
+        assert refused(RequestError, lastword.check, models["last"], reference=file) == (
+            f"reference={str(file)!r} is a file: give the folder of the model"
+        )
+        broken = tmp_path / file.name
+        broken.write_bytes(b"no model")
+        message = refused(ModelError, lastword.check, broken, reference=models["last"])
+        assert message.startswith(f"{broken} "), message
+        assert "\n" not in message
+        assert "core.cpp" not in message
+
+
+def test_a_gguf_file_without_template_or_pooling(
+    models: dict[str, Path], exports: dict[str, Path], tmp_path: Path, refused: Refused
+) -> None:
+    gguf = pytest.importorskip("gguf")
+    folder = tmp_path / "copy"
+    shutil.copytree(exports[".gguf"].parent, folder)
+    (folder / "lastword.json").unlink()
+    assert refused(ModelError, lastword.check, folder / "model.gguf") == (
+        f"{folder} does not say which template is put around texts: it has no usable lastword.json"
+    )
+    path = folder / "model.gguf"
+    reader = gguf.GGUFReader(path, "r+")
+    reader.fields["llama.pooling_type"].parts[-1][0] = 0
+    del reader
+    shutil.copy(models["last"] / "lastword.json", folder)
+    assert refused(ModelError, lastword.check, path) == (
+        f"{path} has llama.pooling_type=0, so llama.cpp gives no vector of a text that could be checked (it can be "
+        "1: mean, 2: cls, 3: last token)"
+    )
+
+
+def _onnx_file(
+    path: Path, *, opset: int = 18, ir: int = 8, operation: str = "Identity", domain: str = ""
+) -> Path:
+    """A graph of one operation, with the version that is asked for."""
+    onnx = pytest.importorskip("onnx")
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    node = onnx.helper.make_node(operation, ["x"], ["y"], domain=domain)
+    graph = onnx.helper.make_graph([node], "graph", ends[:1], ends[1:])
+    opsets = [onnx.helper.make_opsetid("", opset), *([onnx.helper.make_opsetid(domain, 1)] if domain else [])]
+    model = onnx.helper.make_model(graph, opset_imports=opsets)
+    model.ir_version = ir
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"opset": 99}, r"it needs opset 99 of ONNX, and this one has opsets up to \d+; upgrade onnxruntime, or "),
+        ({"ir": 99}, r"it is in version 99 of ONNX's format, and this one reads up to \d+; upgrade onnxruntime, or "),
+        ({"operation": "Nope"}, r"it has the operation Nope of opset 18, which this one lacks; upgrade onnxruntime, "),
+        ({"operation": "Nope", "domain": "other"}, r"it has the operation other:Nope, which this one lacks; upgrade "),
+        ({}, r"takes x and gives y: a graph can be checked if it takes input_ids and attention_mask and gives sent"),
+    ],
+)  # fmt: skip
+def test_graphs_that_a_runtime_does_not_know(
+    models: dict[str, Path], tmp_path: Path, refused: Refused, settings: dict[str, Any], message: str
+) -> None:
+    pytest.importorskip("onnxruntime")
+    file = _onnx_file(tmp_path / "model.onnx", **settings)
+    answer = refused(ModelError, lastword.check, file, reference=models["last"])
+    assert re.search(message, answer), answer
+    assert "\n" not in answer
+
+
+def test_operations_that_openvino_does_not_know(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    with pytest.raises(RuntimeError) as caught:
+        openvino.Core().read_model(str(_onnx_file(tmp_path / "model.onnx", operation="Nope")))
+    assert _openvino_reason(str(caught.value)) == (
+        "it has operations that this one lacks (Nope-18); upgrade openvino, or write the file again"
+    )

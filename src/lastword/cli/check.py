@@ -21,7 +21,7 @@ from lastword.parity.requests import PRECISIONS, check_request, check_target
 )
 @click.argument(
     "target", type=Checked("target", check_target),
-    help="a folder of sentence-transformers or an export; a Hub name; the address of a server",
+    help="a folder of sentence-transformers or an export; an .onnx, .xml or .gguf file; a Hub name; a server's address",
 )  # fmt: skip
 @option(
     options.MODEL, "--reference",

@@ -6,6 +6,8 @@ An adapter that lies beside the weights, or alone in a folder that names its bas
 from __future__ import annotations
 
 import json
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,15 +180,18 @@ def _has_remote_code(config: Any) -> bool:
 
 
 def file_states(model: str) -> list[tuple[str, int, int]]:
-    """Name, size and time of the files of a model, and of the base model that it names; empty for the Hub."""
+    """Name, size and time of the files of a model, and of the base model that it names; empty for the Hub.
+
+    The folder may be changing: a file that goes away meanwhile is left out, and so is a base model that an unfinished
+    adapter does not name yet.
+    """
     source = Path(model_source(model.removeprefix("sentence-transformers:")))
-    files = (
-        [source]
-        if source.is_file()
-        else [p for p in source.glob("*") if p.is_file()]
-        if source.is_dir()
-        else []
-    )
-    facts = sorted((str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files)
-    base, adapter = split_adapter(str(source), None) if source.is_dir() else (model, None)
-    return facts + (file_states(base) if adapter and base != str(source) else [])
+    facts = []
+    for file in [source, *source.glob("*"), *source.glob("*/*")]:  # 1_Pooling and its like
+        with suppress(OSError):
+            if stat.S_ISREG((state := file.stat()).st_mode):
+                facts.append((str(file), state.st_size, state.st_mtime_ns))
+    base = str(source)
+    with suppress(ModelError, OSError):
+        base, _ = split_adapter(base, None) if source.is_dir() else (base, None)
+    return sorted(facts) + (file_states(base) if base != str(source) else [])

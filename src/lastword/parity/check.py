@@ -39,7 +39,8 @@ def check(
     and in that one in another order, then nearest neighbours.
 
     Args:
-        target: a folder that lastword or sentence-transformers wrote, a name on the Hub, or the address of a server:
+        target: a folder that lastword or sentence-transformers wrote; an .onnx, .xml (OpenVINO) or .gguf file, whose
+            tokenizer is beside it or in the reference; a name on the Hub; or the address of a server:
             `/v1/embeddings` as OpenAI has it or `/embed` of text-embeddings-inference.
         reference: folder of the model that it should be. None is the target's own golden vectors; without any, a
             folder is compared with itself in float32, one text at a time, and a server's batches with its single texts.
@@ -53,15 +54,25 @@ def check(
     name, reference = without_prefix(str(target)), reference and without_prefix(str(reference))
     check_request(name, reference, dtype, api_model)
     with progress("comparisons", 5) as advance, silenced("sentence_transformers"):
-        read = read_target(name, api_model)
-        source = reference or (None if is_url(name) else name)
+        read = read_target(name, api_model, reference)
+        source = reference or (None if is_url(name) else _folder(name))
         truth = read_reference(source) if source else None
         advance(1)
         return compare(name, read, truth, dtype, advance)
 
 
-def read_target(name: str, api_model: str | None = None) -> Target:
+def _folder(name: str) -> str:
+    """The folder of a single file, with its golden vectors if it has any; any other name as it is."""
+    return str(Path(name).parent) if Path(name).is_file() else name
+
+
+def read_target(name: str, api_model: str | None = None, reference: str | Path | None = None) -> Target:
     """Load what is to be checked.
+
+    Args:
+        name: see `check`.
+        api_model: see `check`.
+        reference: folder with the tokenizer of a file that has none beside it.
 
     Raises:
         ModelError: it does not load.
@@ -69,7 +80,9 @@ def read_target(name: str, api_model: str | None = None) -> Target:
     """
     if is_url(name):
         return Server(name, api_model)
-    return (read_runtime(Path(name)) if Path(name).is_dir() else None) or Folder(name)
+    beside = None if reference is None else Path(reference)
+    runtime = read_runtime(Path(name), beside) if Path(name).exists() else None
+    return runtime or Folder(name)
 
 
 def compare(

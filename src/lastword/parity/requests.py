@@ -15,6 +15,8 @@ PARITY = "parity.json"
 """The card of an export, in its folder."""
 MARKS = ("modules.json", ONNX, OPENVINO, GGUF)
 """Files of which one tells that a folder can be checked."""
+FILES = (".onnx", ".xml", ".gguf")
+"""Files that can be checked alone."""
 
 
 def is_url(target: str) -> bool:
@@ -43,10 +45,14 @@ def check_target(target: str) -> None:
     path = Path(target)
     if not path.exists() and (target.count("/") != 1 or target.startswith((".", "/", "~"))):
         raise MissingFileError(
-            f"no target {target!r}: give a folder that exists, a Hub name, or the address of a server"
+            f"no target {target!r}: give a folder or file that exists, a Hub name, or the address of a server"
         )
+    if path.is_file():
+        if path.suffix not in FILES:
+            raise ModelError(f"{target} cannot be checked: it is no {', '.join(FILES)} file and no folder")
+        return
     if path.exists() and not any((path / mark).is_file() for mark in MARKS):
-        entries = sorted(entry.name for entry in path.iterdir())[:8] if path.is_dir() else ["a file"]
+        entries = sorted(entry.name for entry in path.iterdir())[:8]
         raise ModelError(
             f"{target} cannot be checked: it has no {' or '.join(MARKS)} (found: {', '.join(entries) or 'nothing'}); "
             "write a folder with lastword export first"
@@ -66,7 +72,26 @@ def check_request(
         if is_url(str(reference)):
             raise RequestError(f"reference={str(reference)!r} is a server: give the folder of the model")
         check_target(str(reference))
+        if Path(reference).is_file():
+            raise RequestError(f"reference={str(reference)!r} is a file: give the folder of the model")
+    if Path(target).is_file():
+        tokenizer_folder(Path(target), None if reference is None else Path(reference))
     if dtype is not None and dtype not in BARS:
         raise RequestError(unknown_name("dtype", dtype, BARS))
     if api_model is not None and not is_url(target):
         raise RequestError(f"api_model={api_model!r} is for a server, and {target} is none: leave it out")
+
+
+def tokenizer_folder(file: Path, reference: Path | None = None) -> Path:
+    """Where the tokenizer of a file is: beside it, or in the folder of the model that it should be.
+
+    Raises:
+        MissingFileError: neither has one.
+    """
+    for folder in (file.parent, reference):
+        if folder is not None and (folder / "tokenizer.json").is_file():
+            return folder
+    raise MissingFileError(
+        f"{file} has no tokenizer.json beside it: name the folder of its model with reference=…, or copy the "
+        "tokenizer's files there"
+    )

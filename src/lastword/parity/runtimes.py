@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,16 +19,20 @@ from lastword.errors import ModelError, first_line
 from lastword.extras import needed
 from lastword.files.gguf import gguf_fields
 from lastword.geometry import unit
-from lastword.parity.requests import GGUF, ONNX, OPENVINO, PARITY
+from lastword.parity.requests import GGUF, ONNX, OPENVINO, PARITY, tokenizer_folder
 
+ADAPTER = "adapter_config.json"
+_POOLING_TYPES = {1: "mean", 2: "cls", 3: "lasttoken"}
+"""As llama.cpp numbers them."""
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "sentence_embedding"
 """Names in a graph."""
 
 
 class Runtime(ABC):
-    """A model that takes padded token ids, with `tokenizer.json` beside it.
+    """A model that takes padded token ids.
 
     Args:
+        file: what is run.
         folder: with `tokenizer.json`, which has the template, and `tokenizer_config.json`.
     """
 
@@ -35,9 +40,9 @@ class Runtime(ABC):
     precision: str | None = "float32"
     most = 32
 
-    def __init__(self, folder: Path) -> None:
-        if (folder / PARITY).is_file():
-            self.precision = json.loads((folder / PARITY).read_text(encoding="utf-8"))["dtype"]
+    def __init__(self, file: Path, folder: Path) -> None:
+        if (card := file.parent / PARITY).is_file():
+            self.precision = json.loads(card.read_text(encoding="utf-8"))["dtype"]
         try:
             settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
             self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -70,14 +75,14 @@ class Adapter(Runtime):
 
     kind = "adapter, loaded by peft"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, file: Path, folder: Path) -> None:
         import torch
         from peft import PeftModel
 
         from lastword.embedding.folder import read
         from lastword.embedding.loading import load_decoder, split_adapter
 
-        super().__init__(folder)
+        super().__init__(file, folder)
         base, _ = split_adapter(str(folder), None)
         stored = read(folder)
         if stored is None:
@@ -112,15 +117,21 @@ class OnnxRuntime(Runtime):
 
     kind = "ONNX, run by onnxruntime"
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, file: Path, folder: Path) -> None:
+        super().__init__(file, folder)
         onnxruntime = needed("onnxruntime", "export", "running an ONNX file")
-        file, options = str(folder / ONNX), onnxruntime.SessionOptions()
+        options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
         try:
-            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # onnxruntime raises nothing more special
-            raise ModelError(f"{file} does not load in onnxruntime: {first_line(error)}") from error
+            name = f"onnxruntime {onnxruntime.__version__}"
+            raise ModelError(f"{file} does not load in {name}: {_onnx_reason(str(error))}") from error
+        _require_names(
+            file, [[x.name for x in side] for side in (self.session.get_inputs(), self.session.get_outputs())]
+        )
 
     def run(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """See `Runtime`."""
@@ -133,16 +144,19 @@ class OpenVino(Runtime):
 
     kind = "OpenVINO"
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, file: Path, folder: Path) -> None:
+        super().__init__(file, folder)
         openvino = needed("openvino", "export", "running an OpenVINO file")
-        file = str(folder / OPENVINO)
         try:
-            model = openvino.Core().read_model(file)
+            model = openvino.Core().read_model(str(file))
             # Without the hint it computes in bfloat16 where the processor can.
             self.model = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except Exception as error:  # openvino raises nothing more special
-            raise ModelError(f"{file} does not load in OpenVINO: {first_line(error)}") from error
+            name = f"OpenVINO {openvino.__version__.partition('-')[0]}"
+            raise ModelError(f"{file} does not load in {name}: {_openvino_reason(str(error))}") from error
+        _require_names(
+            file, [[name for x in side for name in x.names] for side in (model.inputs, model.outputs)]
+        )
 
     def run(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """See `Runtime`."""
@@ -155,20 +169,21 @@ class Gguf(Runtime):
 
     kind = "GGUF, read by transformers"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, file: Path, folder: Path) -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
 
         from lastword.embedding.gguf import model_arguments, parsed_once
 
-        super().__init__(folder)
-        facts = json.loads((folder / "lastword.json").read_text(encoding="utf-8"))
-        self.prefix, self.suffix, self.normalize = (
-            facts["prefix_ids"],
-            facts["suffix_ids"],
-            facts["normalize"],
-        )
-        file = folder / GGUF
+        super().__init__(file, folder)
+        try:
+            facts = json.loads((folder / "lastword.json").read_text(encoding="utf-8"))
+            self.prefix, self.suffix = facts["prefix_ids"], facts["suffix_ids"]
+            self.normalize = facts["normalize"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"{folder} does not say which template is put around texts: it has no usable lastword.json"
+            ) from error
         try:
             with parsed_once(file):
                 name, arguments = model_arguments(file)
@@ -177,8 +192,13 @@ class Gguf(Runtime):
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise ModelError(f"{file} does not load: {first_line(error)}") from error
         fields = gguf_fields(file)
-        kinds = {1: "mean", 2: "cls", 3: "lasttoken"}
-        self.pooling = POOLINGS[kinds[int(fields[f"{fields['general.architecture']}.pooling_type"])]]
+        kind = fields.get(key := f"{fields['general.architecture']}.pooling_type")
+        if kind not in _POOLING_TYPES:
+            raise ModelError(
+                f"{file} has {key}={kind}, so llama.cpp gives no vector of a text that could be checked "
+                "(it can be 1: mean, 2: cls, 3: last token)"
+            )
+        self.pooling = POOLINGS[_POOLING_TYPES[int(kind)]]
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """See `Target`."""
@@ -199,14 +219,58 @@ class Gguf(Runtime):
         return unit(vectors) if self.normalize else vectors
 
 
-def read_runtime(folder: Path) -> Runtime | None:
-    """The runtime that a folder is for; None for a folder of sentence-transformers."""
-    if (folder / ONNX).is_file():
-        return OnnxRuntime(folder)
-    if (folder / OPENVINO).is_file():
-        return OpenVino(folder)
-    if (folder / GGUF).is_file():
-        return Gguf(folder)
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        return Adapter(folder)
+_RUNTIMES: dict[str, type[Runtime]] = {ONNX: OnnxRuntime, OPENVINO: OpenVino, GGUF: Gguf}
+
+
+def read_runtime(path: Path, reference: Path | None = None) -> Runtime | None:
+    """The runtime that a file or folder is for; None for a folder of sentence-transformers.
+
+    Args:
+        path: one file of a runtime, or a folder with it.
+        reference: folder with the tokenizer of a file that has none beside it.
+    """
+    if path.is_file():
+        (kind,) = (kind for name, kind in _RUNTIMES.items() if path.suffix == Path(name).suffix)
+        return kind(path, tokenizer_folder(path, reference))
+    for name, kind in _RUNTIMES.items():
+        if (path / name).is_file():
+            return kind(path / name, path)
+    if (path / ADAPTER).is_file() and not (path / "config.json").is_file():
+        return Adapter(path / ADAPTER, path)
     return None
+
+
+def _require_names(file: Path, names: Sequence[Sequence[str]]) -> None:
+    """Refuse a graph with other inputs or outputs, which says of its own accord how it is to be used."""
+    inputs, outputs = names
+    if {*inputs} != {*INPUTS} or OUTPUT not in outputs:
+        raise ModelError(
+            f"{file} takes {', '.join(inputs)} and gives {', '.join(outputs)}: a graph can be checked if it takes "
+            f"{' and '.join(INPUTS)} and gives {OUTPUT}"
+        )
+
+
+def _onnx_reason(message: str) -> str:
+    """What onnxruntime says, without its source lines; which versions it can read."""
+    older = "upgrade onnxruntime, or write the file for an older one"
+    if found := re.search(r"Opset (\d+) is under development.* till opset (\d+)", message, re.DOTALL):
+        return f"it needs opset {found[1]} of ONNX, and this one has opsets up to {found[2]}; {older}"
+    if found := re.search(r"model IR version: (\d+), max supported IR version: (\d+)", message):
+        return f"it is in version {found[1]} of ONNX's format, and this one reads up to {found[2]}; {older}"
+    if found := re.search(r"No Op registered for (\S+) with domain_version of (\d+)", message):
+        return f"it has the operation {found[1]} of opset {found[2]}, which this one lacks; {older}"
+    if found := re.search(r"Fatal error: (\S+?)\(\S+ is not a registered function/op", message):
+        return f"it has the operation {found[1]}, which this one lacks; {older}"
+    return message.rpartition(" failed:")[2].strip().splitlines()[0]
+
+
+def _openvino_reason(message: str) -> str:
+    """What OpenVINO says, without the places in its source."""
+    if found := re.search(r"No conversion rule found for operations: (.+)", message):
+        return (
+            f"it has operations that this one lacks ({found[1]}); upgrade openvino, or write the file again"
+        )
+    lines = [
+        line.strip() for line in message.splitlines() if not re.match(r"Exception from |Check '|\s*$", line)
+    ]
+    return (lines or message.splitlines())[0]
