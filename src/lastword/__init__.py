@@ -52,11 +52,12 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS", "TEMPLATES", "AdaptResult", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult",
     "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec",
-    "Evaluation", "Explanation", "ExportResult", "LastwordError", "MergeResult", "PairCheck", "PairsResult", "Plan", "Pooling",
-    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "TableFile", "TaskScore", "Template",
-    "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark", "check",
-    "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain", "export",
-    "make_pairs", "merge", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep", "train",
+    "Evaluation", "Explanation", "ExportResult", "LastwordError", "MergeResult", "PairCheck", "PairsResult", "Plan",
+    "Pooling", "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "TableFile", "TaskScore",
+    "Template", "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark",
+    "check", "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain",
+    "export", "make_pairs", "merge", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep",
+    "train",
 ]  # fmt: skip
 
 _NAMES = {

