@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from lastword.adaptation import adapt as module
 from lastword.adaptation.findings import certainty, summary, verdict
 from lastword.bundled import path_of
 from lastword.errors import ExistingOutputError, RequestError, WorkError
+from tests.adaptation import killed
 from tests.browser import browser_page
 
 MODEL = path_of("mini") / "model.safetensors"
@@ -38,14 +41,10 @@ GROUPS = 4
 
 @pytest.fixture(scope="module", autouse=True)
 def few_repetitions() -> Iterator[None]:
-    """Fewer bootstraps and halves in each score, fewer settings, and no timing of the machine."""
+    """See `killed.SMALL`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lastword.evaluation.clustering._BOOTSTRAPS", 2)
-        patch.setattr("lastword.evaluation.clustering.STARTS", 2)
-        patch.setattr("lastword.evaluation.development._BOOTSTRAP_SIZE", 256)
-        patch.setattr("lastword.uncertainty.HALVES", 4)
-        patch.setattr("lastword.adaptation.choosing.TEMPLATES", ("none",))
-        patch.setattr("lastword.planning.training._ROUNDS", 1)
+        for path, value in killed.SMALL.items():
+            patch.setattr(path, value)
         yield
 
 
@@ -137,7 +136,7 @@ def test_without_labels_and_without_success(
 ) -> None:
     """The report says that the score is no proof; where training lowered it, the model before training is kept."""
     monkeypatch.setattr(AdaptResult, "kept", property(lambda result: "unadapted"))
-    result = adapt_corpus(corpus, tmp_path / "out", sources={"noise": 1, "words": 2}, **settings)
+    result = adapt_corpus(corpus, tmp_path / "out", sources={"noise": 1, "neighbours": 2}, **settings)
     assert result.measure == "stability"
     assert result.label_column is None
     assert not any("v_measure" in row.scores for row in result.models)
@@ -145,7 +144,7 @@ def test_without_labels_and_without_success(
     page = (tmp_path / "out" / "report.html").read_text()
     assert "There are no labels." in page
     assert "http" not in page.replace("http-equiv", "")
-    assert [source.name for source in result.sources] == ["noise", "words"]
+    assert [source.name for source in result.sources] == ["noise", "neighbours"]
     assert "The model before training was kept." in page
     kept = lastword.Embedder.from_pretrained(tmp_path / "out" / "model", device="cpu")
     base = lastword.Embedder.from_pretrained("mini", device="cpu", **vars(result.choice.best))
@@ -153,44 +152,47 @@ def test_without_labels_and_without_success(
     assert np.abs(kept.encode(texts) - base.encode(texts)).max() < 1e-4
 
 
-STAGES = ("write_sample", "choose", "train", "render")
-
-
-def test_a_run_that_is_stopped_at_every_stage_ends_the_same(
-    corpus: Path,
-    settings: dict[str, Any],
-    labelled: AdaptResult,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param([3, 8], id="training and grouping"),
+        pytest.param(range(len(killed.KILLS)), id="every stage", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_is_killed_ends_the_same(
+    kills: Sequence[int], corpus: Path, settings: dict[str, Any], labelled: AdaptResult, tmp_path: Path
 ) -> None:
-    """It goes on where it was stopped, and does no finished stage again."""
-    calls = []
-    originals = {name: getattr(module, name) for name in STAGES}
-    for name in STAGES:
+    """It goes on where it was killed, does no finished stage again, and names no folder of unfinished work."""
+    output, calls = tmp_path / "out", tmp_path / "calls.txt"
+    request = {"inputs": str(corpus), "output": str(output), "label_column": "label", **settings}
+    (tmp_path / "request.json").write_text(json.dumps(request, default=str))
+    command = [sys.executable, killed.__file__, tmp_path / "request.json", calls, ",".join(map(str, kills))]
+    subprocess.run(command, check=True)
+    ended, expected = (
+        json.loads((folder / "adapted.json").read_text()) for folder in (output, labelled.output)
+    )
+    same = ("choice", "sources", "selection", "losses", "models", "differences", "kept", "groups")
+    assert {name: ended[name] for name in same} == {name: expected[name] for name in same}
+    again = ["choose"] if 1 in kills else []  # its result was lost
+    assert calls.read_text().split() == ["write_sample", "choose", *again, "train", "cluster_corpus"]
+    assert "out.partial" not in (output / "groups" / "clusters.json").read_text() + json.dumps(ended)
+    lastword.search(Store.open(output / "groups" / "vectors"), "a lamp", top=1)
+    assert not output.with_name("out.partial").exists()
 
-        def stopped(*args: Any, name: str = name, **kwargs: Any) -> Any:
-            calls.append(name)
-            result = originals[name](*args, **kwargs)
-            if calls.count(name) == 1:
-                raise KeyboardInterrupt
-            return result
 
-        monkeypatch.setattr(module, name, stopped)
-    request = {"label_column": "label", **settings}
-    for number in range(len(STAGES)):
-        with pytest.raises(KeyboardInterrupt):
-            adapt_corpus(corpus, tmp_path / "out", resume=number > 0, **request)
+def test_an_interrupted_run_is_resumed_with_the_same_settings_only(
+    corpus: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "choose", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        adapt_corpus(corpus, tmp_path / "out", **settings)
     with pytest.raises(ExistingOutputError, match="interrupted adaptation"):
-        adapt_corpus(corpus, tmp_path / "out", **request)
+        adapt_corpus(corpus, tmp_path / "out", **settings)
     with pytest.raises(RequestError, match=r"max_texts was 10000 and is now 300"):
-        adapt_corpus(corpus, tmp_path / "out", resume=True, max_texts=300, **request)
-    result = adapt_corpus(corpus, tmp_path / "out", resume=True, **request)
-    assert [row.scores for row in result.models] == [row.scores for row in labelled.models]
-    assert result.sources == labelled.sources
-    assert [name for name in STAGES if calls.count(name) > 1] == [
-        "choose",
-        "render",
-    ]  # their results were lost
+        adapt_corpus(corpus, tmp_path / "out", resume=True, max_texts=300, **settings)
 
 
 def test_an_input_that_changes_meanwhile_is_noticed(

@@ -62,8 +62,8 @@ def test_the_default_is_all_that_the_request_allows() -> None:
         "crop",
         "noise",
         "neighbours",
-        "words",
     ]
+    assert pair_sources(None, labelled=False, rewriting=False)["neighbours"] == 2.0
     assert tuple(pair_sources(None, labelled=True, rewriting=True)) == SOURCES
     assert pair_sources(["noise"], labelled=False, rewriting=False) == {"noise": 1.0}
 
@@ -77,7 +77,7 @@ def test_the_command_line_knows_all_sources() -> None:
 def test_each_source_has_a_file_and_its_part_of_the_mixture(tmp_path: Path) -> None:
     texts, _ = topical_texts(50)
     made = maker(tmp_path, texts)
-    weights = {"crop": 1.0, "noise": 3.0, "neighbours": 1.0, "words": 1.0, "labels": 1.0, "generate": 1.0}
+    weights = {"crop": 1.0, "noise": 3.0, "neighbours": 1.0, "labels": 1.0, "generate": 1.0}
     reports = {report.name: report for report in made.make(weights, TrainConfig(steps=10, batch_pairs=8))}
     for name, report in reports.items():
         file = made.folder / f"{name}.parquet"
@@ -88,8 +88,8 @@ def test_each_source_has_a_file_and_its_part_of_the_mixture(tmp_path: Path) -> N
         sum(report.drawn for report in reports.values()) == pq.read_metadata(made.folder / MIXTURE).num_rows
     )
     assert reports["noise"].drawn > 2 * reports["labels"].drawn
-    sides = set(pq.read_table(made.folder / "neighbours.parquet")["positive"].to_pylist())
-    assert sides <= set(texts)
+    near = pq.read_table(made.folder / "neighbours.parquet")
+    assert set(near["anchor"].to_pylist()) | set(near["positive"].to_pylist()) <= set(texts)
 
 
 def test_the_pairs_of_the_recipe_are_a_source(tmp_path: Path) -> None:

@@ -64,7 +64,14 @@ VALID = {
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
-UNWRITABLE = ["texts.csv/x.csv", "/proc/x.csv", f"{'n' * 250}.csv", f"{'n' * 300}/x.csv"]
+UNWRITABLE = [
+    "texts.csv/x.csv",
+    "s3://bucket/x.csv",
+    "gs://x.csv",
+    "/proc/x.csv",
+    f"{'n' * 250}.csv",
+    f"{'n' * 300}/x.csv",
+]
 WRONG = {
     "file": ["nowhere.csv", "texts.bin", "empty.csv"],
     "inputs": ["nowhere.csv", "texts.bin", "empty.csv", "*.nothing", "s9://bucket/texts.csv"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -80,3 +81,29 @@ def test_attention_of_cudnn_is_left_out_on_a_gpu(chosen: torch.device, cudnn: bo
         assert backends.mem_efficient_sdp_enabled()
         assert backends.math_sdp_enabled()
     assert backends.cudnn_sdp_enabled()
+
+
+def test_the_precision_is_measured_once_for_a_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else other load might change the precision, and with it the model, of a run that is resumed."""
+    measured = iter([True, False, False])
+    monkeypatch.setattr(device, "_measured_bfloat16_is_faster", lambda: next(measured))
+    monkeypatch.setenv("LASTWORD_CACHE", str(tmp_path))
+    decide = device._bfloat16_is_faster.__wrapped__  # each call as in a new process
+    assert [decide(), decide()] == [True, True]
+    file = next((tmp_path / "machine").iterdir())
+    file.write_text("broken")
+    assert [decide(), decide()] == [False, False]
+    monkeypatch.setattr(device, "_processor", lambda: {"another"})
+    assert decide() is False
+    assert len(list((tmp_path / "machine").iterdir())) == 2
+
+
+def test_without_a_folder_for_caches_it_is_measured_each_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LASTWORD_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(device, "_measured_bfloat16_is_faster", lambda: True)
+    assert device._bfloat16_is_faster.__wrapped__() is True

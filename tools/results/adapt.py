@@ -24,7 +24,7 @@ from real_texts import ROOT, data_folder, minilm_folder
 
 import lastword
 from lastword import console
-from lastword.adaptation.request import SOURCES
+from lastword.adaptation.request import pair_sources
 from lastword.bundled import path_of
 from lastword.cli.adapt import read_weights
 
@@ -37,7 +37,6 @@ CORPORA = {
     "agnews": ("clustering/agnews.parquet", "label"),
 }  # fmt: skip
 MODELS, WAYS = ("mini", "smollm2"), ("texts", "labels")
-WITHOUT_LABELS = [name for name in SOURCES if name not in ("labels", "generate")]
 PEER = "all-MiniLM-L6-v2"
 
 
@@ -73,7 +72,7 @@ def main() -> None:
 
 def measured(corpus: str, model: str, way: str, given: argparse.Namespace) -> dict[str, Any]:
     """One run of `lastword adapt`, without what takes much space."""
-    sources = read_weights(given.sources) or dict.fromkeys(WITHOUT_LABELS, 1.0)
+    sources = pair_sources(read_weights(given.sources), labelled=False, rewriting=False)
     if way == "labels":
         sources |= {"labels": 1.0}
     baselines = [peer] if (peer := minilm()) else []

@@ -77,7 +77,7 @@ def adapt_corpus(
         text_column: column of the texts.
         label_column: column of labels, which then choose and score; texts may lack one. None is without labels.
         sources: sources of pairs, of `SOURCES`, perhaps with the weight of each in the mixture; None is all that the
-            request allows, in equal parts.
+            request allows, with twice as many neighbours as of the others.
         baselines: further models to compare with, as for `load_encoder`.
         max_texts: distinct texts of the sample.
         rewriter: a chat model that rewrites texts, such as `Endpoint`.
@@ -178,7 +178,7 @@ class _Adaptation:
         choice = self._choice(sample)
         sources = self._pairs(choice.chosen, rewriter, rewritten)
         training = self.run.once("plan-training", partial(self._plan_training, choice.chosen))
-        self._train(choice.chosen, sample)
+        self._train(choice, sample)
         models = self._compared(choice, sample, baselines)
         record = self.trained / "training"
         result = AdaptResult(
@@ -238,15 +238,16 @@ class _Adaptation:
         info(f"forecast for training: {_time(plan.seconds)}")
         return plan.to_dict()
 
-    def _train(self, setting: Setting, sample: Sample) -> None:
+    def _train(self, choice: Choice, sample: Sample) -> None:
         if self.trained.exists():
             return
         self._stage(4, "training")
         labels = sample.development.known_labels
         sets = {"the development texts": (sample.development.texts, labels)}
+        scorer = ClusterScorer(sets) if labels and choice.enough else None  # None holds out pairs
         train(
-            self.trained, scorer=ClusterScorer(sets) if labels else None, resume=True, trackers="none",
-            device=self.loading["device"], **self._settings(setting),
+            self.trained, scorer=scorer, resume=True, trackers="none",
+            device=self.loading["device"], **self._settings(choice.chosen),
         )  # fmt: skip
 
     def _compared(self, choice: Choice, sample: Sample, baselines: Sequence[str]) -> list[ModelRow]:
@@ -296,15 +297,15 @@ class _Adaptation:
         if not folder.exists():
             self._stage(6, "embedding and grouping all texts")
             corpus = self.request.corpus
-            found = cluster_corpus(
+            cluster_corpus(
                 list(corpus.files), folder, self.finished / MODEL, text_column=corpus.text_column,
                 label_column=self.request.label_column, batch_tokens=self.batch_tokens, seed=self.seed, resume=True,
                 **grouping, **self.loading,
             )  # fmt: skip
-            moved = dataclasses.replace(found, output=final / GROUPS, model=str(final / MODEL))
-            write_json(folder / CLUSTERS, moved.to_dict())
         record_model(folder / VECTORS, final / MODEL)
         content: dict[str, Any] = json.loads((folder / CLUSTERS).read_text(encoding="utf-8"))
+        content |= {"output": str(final / GROUPS), "model": str(final / MODEL)}  # where they will be
+        write_json(folder / CLUSTERS, content)
         return content
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lastword.adaptation.texts import Part
 from lastword.config import TrainConfig
+from lastword.demonstration.findings import with_interval
 from lastword.embedding import Embedder, Pooling, Template
 from lastword.embedding.grid import label
 from lastword.probing import probe
-from lastword.probing.measures import MEASURES, ranking
-from lastword.probing.result import ProbeResult
+from lastword.probing.measures import ranking
+from lastword.probing.result import Key, ProbeResult
 from lastword.uncertainty import Difference
 
 TEMPLATES = ("none", "sum", "ccw", "classify")
 """Those that did best on public texts, see docs/reference/probe.md, and none."""
 POOLINGS = ("mean", "lasttoken")
+LEAST_TEXTS = 100
+"""Fewer development texts choose neither a setting nor, by their labels, a checkpoint."""
 _UPPER_LAYERS = 0.75  # of the layers of a model, those above this share are tried
 
 
@@ -47,39 +50,63 @@ class Choice:
 
     Attributes:
         measure: name in `MEASURES` of the score on the development texts.
+        texts: development texts.
         recipe: the setting of the recipe.
-        best: the setting with the highest score before training.
-        scores: setting → score before training, the best first.
-        gain: score of the best minus that of the recipe, paired; None if they are the same, or if the recipe's is
-            too low to be compared.
+        best: the setting with the highest score before training; the recipe's where there are too few texts.
+        scores: setting → score before training, the best first; empty where there are too few texts.
+        gain: score of the best minus that of the recipe, paired; None if they are the same.
     """
 
     measure: str
+    texts: int
     recipe: Setting
     best: Setting
     scores: dict[str, float]
     gain: Difference | None
 
     @property
+    def enough(self) -> bool:
+        """Whether there are enough development texts to choose by."""
+        return bool(self.scores)
+
+    @property
     def chosen(self) -> Setting:
-        """The best, if it is distinguishable from the recipe's; else the recipe's."""
-        same = self.best == self.recipe or (
-            self.gain is not None and self.gain.verdict == "not distinguishable"
+        """The best, if the development texts show that it is better than the recipe's; else the recipe's."""
+        return self.best if self.gain and self.gain.verdict == "better" else self.recipe
+
+    @property
+    def reason(self) -> str:
+        """Why this setting, in a sentence."""
+        if not self.enough:
+            return (
+                f"It is the recipe's: {self.texts} development texts are too few to choose by, {LEAST_TEXTS} are "
+                "needed."
+            )
+        if self.gain is None:
+            return f"It is the recipe's, which scored highest of {len(self.scores)} before training."
+        difference = with_interval(self.gain)
+        if self.chosen == self.best:
+            return f"It scored higher than the recipe's {self.recipe} before training, by {difference}."
+        return (
+            f"It is the recipe's: {self.best} scored higher before training, but {self.texts} development texts do "
+            f"not show that it is better ({difference})."
         )
-        return self.recipe if same else self.best
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         settings = {name: vars(getattr(self, name)) for name in ("recipe", "best", "chosen")}
         gain = self.gain and self.gain.to_dict()
-        return {"measure": self.measure, **settings, "scores": self.scores, "gain": gain}
+        return {
+            "measure": self.measure, "texts": self.texts, **settings, "scores": self.scores, "gain": gain,
+            "reason": self.reason,
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Choice:
         """Read what `to_dict` wrote."""
         gain = content["gain"] and Difference(*(content["gain"][name] for name in ("value", "low", "high")))
         recipe, best = (Setting(**content[name]) for name in ("recipe", "best"))
-        return cls(content["measure"], recipe, best, content["scores"], gain)
+        return cls(content["measure"], content["texts"], recipe, best, content["scores"], gain)
 
 
 def choose(
@@ -87,7 +114,8 @@ def choose(
 ) -> Choice:
     """Score settings of the model before training on the development texts.
 
-    With labels by V-measure, over the upper layers too; without, by stability, which cannot compare layers.
+    With labels by V-measure, over the upper layers too; without, by stability, which cannot compare layers. The
+    setting of the recipe is left only for one that is better by the rule of `lastword.uncertainty`.
 
     Args:
         embedder: the model before training; its own setting is not used.
@@ -99,29 +127,32 @@ def choose(
     labels = development.known_labels or None
     last = embedder.backbone.layers
     trained = config.layer or last
-    layers = sorted({trained, *(range(round(_UPPER_LAYERS * last), last + 1) if labels else ())})
     measure = ranking(None, labels is not None)
-    found = probe(
-        embedder, development.texts, labels=labels, templates=list(dict.fromkeys([*TEMPLATES, config.template])),
-        poolings=list(dict.fromkeys([*POOLINGS, config.pooling])), layers=layers, scores=[measure],
-        max_texts=None, seed=seed, batch_tokens=batch_tokens,
-    )  # fmt: skip
-    return _choice(found, config, last, trained)
+    recipe: Key = (label(Template.parse(config.template)), Pooling.parse(config.pooling).spec, trained)
+    if len(development) < LEAST_TEXTS:
+        return Choice(measure, len(development), _setting(recipe, last), _setting(recipe, last), {}, None)
 
+    def probed(templates: Sequence[str], poolings: Sequence[str], layers: Sequence[int]) -> ProbeResult:
+        return probe(
+            embedder, development.texts, labels=labels, templates=list(dict.fromkeys(templates)),
+            poolings=list(dict.fromkeys(poolings)), layers=sorted(set(layers)), scores=[measure], max_texts=None,
+            seed=seed, batch_tokens=batch_tokens,
+        )  # fmt: skip
 
-def _choice(found: ProbeResult, config: TrainConfig, last: int, trained: int) -> Choice:
-    template = Template.parse(config.template)
-    own = (label(template), Pooling.parse(config.pooling).spec, trained)
-
-    def setting(key: tuple[str, str, int]) -> Setting:
-        return Setting(key[0], key[1], None if key[2] == last else key[2])
-
-    difference = found.differences.get(own)
+    upper = range(round(_UPPER_LAYERS * last), last + 1) if labels else ()
+    found = probed([*TEMPLATES, config.template], [*POOLINGS, config.pooling], [trained, *upper])
+    best = found.best.key
+    compared = found
+    if (
+        best != recipe and recipe not in found.differences
+    ):  # the recipe's is not among the best, which are compared
+        compared = probed([best[0], config.template], [best[1], config.pooling], [best[2], trained])
+    difference = compared.differences.get(recipe)
     gain = Difference(-difference.value, -difference.high, -difference.low) if difference else None
-    scores = {str(setting(option.key)): option.scores[found.ranked_by].value for option in found.ranked}
-    return Choice(found.ranked_by, setting(own), setting(found.best.key), scores, gain)
+    scores = {str(_setting(option.key, last)): option.scores[measure].value for option in found.ranked}
+    return Choice(measure, len(development), _setting(recipe, last), _setting(best, last), scores, gain)
 
 
-def title(measure: str) -> str:
-    """How a score is called in a sentence."""
-    return MEASURES[measure].title
+def _setting(key: Key, last: int) -> Setting:
+    template, pooling, layer = key
+    return Setting(template, pooling, None if layer == last else layer)

@@ -64,7 +64,7 @@ def certainty(result: AdaptResult) -> list[str]:
     if result.label_column:
         sentences = [
             f"Scores are the agreement of groups with the labels in “{result.label_column}” on {texts}. They chose "
-            f"nothing: {result.development:,} other labelled texts chose the setting and the checkpoint.",
+            f"nothing: {_chosen_by(result)}.",
             "Intervals are of 95 %: over other texts of this kind, and over the random starts of the grouping; one "
             "training run was made, so they do not cover its randomness.",
         ]
@@ -80,6 +80,16 @@ def certainty(result: AdaptResult) -> list[str]:
             "Training used the labels of training texts, which TF-IDF and the model before training did not have."
         )
     return sentences
+
+
+def _chosen_by(result: AdaptResult) -> str:
+    """What chose setting and checkpoint of a run with labels."""
+    if not result.choice.enough:
+        return (
+            f"{result.development} other labelled texts are too few to choose by, so the setting is the recipe's and "
+            "pairs that were held out chose the checkpoint"
+        )
+    return f"{result.development:,} other labelled texts chose the setting and the checkpoint"
 
 
 def summary(result: AdaptResult) -> str:

@@ -178,21 +178,14 @@ def _pairs(sources: Sequence[SourceReport]) -> Markup:
 
 
 def _choice(choice: Choice) -> Markup:
-    same = choice.best == choice.recipe
-    reason = (
-        "It is also the best one before training." if same else f"The best before training is {choice.best}."
-    )
-    if choice.gain:
-        reason += (
-            f" It differs from the recipe's {choice.recipe} by {signed(choice.gain.value)} points "
-            f"({choice.gain.verdict}, seen from the best)."
-        )
-    title = MEASURES[choice.measure].title
-    rows = [(name, percent(value)) for name, value in list(choice.scores.items())[:_SHOWN_SETTINGS]]
-    text = tag("p", f"Chosen: {choice.chosen}. {reason}", class_="note")
-    table = _table(("Template, pooling and layer, before training", title), rows)
-    folded = tag("details", tag("summary", f"The best {len(rows)} of {len(choice.scores)} settings"), table)
-    return section("choice", "Template, pooling and layer", text, folded)
+    text = tag("p", f"Chosen: {choice.chosen}. {choice.reason}", class_="note")
+    parts = [text]
+    if choice.enough:
+        rows = [(name, percent(value)) for name, value in list(choice.scores.items())[:_SHOWN_SETTINGS]]
+        titles = ("Template, pooling and layer, before training", MEASURES[choice.measure].title)
+        summary = tag("summary", f"The best {len(rows)} of {len(choice.scores)} settings")
+        parts.append(tag("details", summary, _table(titles, rows)))
+    return section("choice", "Template, pooling and layer", *parts)
 
 
 def _training(losses: Sequence[float], selection: Selection) -> Markup:

@@ -16,9 +16,11 @@ from lastword.embedding.template import Template
 from lastword.errors import RequestError, unknown_name
 from lastword.files.sources import Source
 
-SOURCES = ("recipe", "crop", "noise", "neighbours", "words", "labels", "generate")
+SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 """Sources of pairs: the recipe's own, which are about other things; pieces of a text; a noisy copy; texts that the
-model, or TF-IDF, finds nearest; texts of a label; rewritings by a chat model."""
+model and their words find near; texts of a label; rewritings by a chat model."""
+_WEIGHTS = {"neighbours": 2.0}
+"""Source → its weight if none is given; 1 for the others."""
 LEAST_TEXTS = 200
 _OTHER_MODELS = "small"  # the recipe of models without one of their own
 
@@ -116,7 +118,7 @@ def training_settings(model: str | Path | None, recipe: str | Path | None) -> di
 def pair_sources(
     sources: Mapping[str, float] | Sequence[str] | None, *, labelled: bool, rewriting: bool
 ) -> dict[str, float]:
-    """Source of pairs → weight; None is all that the request allows, in equal parts.
+    """Source of pairs → weight; None is all that the request allows, neighbours twice as many as of the others.
 
     Raises:
         RequestError: an unknown source, one that lacks what it needs, a weight that is not above 0, or none.
@@ -124,7 +126,7 @@ def pair_sources(
     allowed = {"labels": labelled, "generate": rewriting}
     needed = {"labels": "label_column=…", "generate": "a chat model"}
     if sources is None:
-        return {name: 1.0 for name in SOURCES if allowed.get(name, True)}
+        return {name: _WEIGHTS.get(name, 1.0) for name in SOURCES if allowed.get(name, True)}
     weights = dict(sources) if isinstance(sources, Mapping) else dict.fromkeys(sources, 1.0)
     if not weights:
         raise RequestError(f"sources=[]: give at least one of {', '.join(SOURCES)}")

@@ -15,7 +15,6 @@ from lastword.bundled import PATHS
 from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder
-from lastword.encoders.baselines import TfidfEncoder
 from lastword.encoders.by_name import with_batches
 from lastword.errors import RequestError, TableError
 from lastword.experiments.pair_sources import mixed
@@ -152,9 +151,6 @@ class PairMaker:
             return method
         if name == "neighbours":
             return Neighbours(texts, with_batches(self.embedder, self.batch_tokens))
-        if name == "words":
-            fitted = TfidfEncoder().fit(pq.read_table(texts, columns=["text"])["text"].to_pylist())
-            return Neighbours(texts, fitted, name=name)
         if name == "labels":
             return SameLabel(texts, seed=self.seed)
         return Crop(min_words=_MIN_WORDS) if name == "crop" else Noise()

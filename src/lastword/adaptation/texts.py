@@ -98,8 +98,8 @@ def draw_sample(request: Request, seed: int) -> Sample:
         )
     if request.label_column:
         _require_labels(scored, request.label_column, name)
-    test = min(len(scored) // _TEST_SHARE, _MOST_TEST)
-    development = test + min(len(scored) // _DEVELOPMENT_SHARE, _MOST_DEVELOPMENT)
+    test, development = part_sizes(len(scored))
+    development += test
     training = heapq.merge(scored[development:], rest, key=lambda row: row.order)
     return Sample(
         _part(list(training)[: request.max_texts - development]),
@@ -107,6 +107,11 @@ def draw_sample(request: Request, seed: int) -> Sample:
         _part(scored[:test]),
         rows,
     )
+
+
+def part_sizes(scored: int) -> tuple[int, int]:
+    """Test and development texts of so many that may be scored."""
+    return min(scored // _TEST_SHARE, _MOST_TEST), min(scored // _DEVELOPMENT_SHARE, _MOST_DEVELOPMENT)
 
 
 def write_sample(sample: Sample, folder: Path) -> None:

@@ -17,7 +17,7 @@ from lastword.errors import RequestError
 from lastword.files.sources import TableFile
 
 _PAIRS, _COMPARED = "Pairs", "Compared"
-SOURCES = ("recipe", "crop", "noise", "neighbours", "words", "labels", "generate")
+SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 
 
 @command(
@@ -44,7 +44,7 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "words", "labels", "generate
 )
 @shared("--batch-tokens", "--dtype", "--device")
 @option(
-    _PAIRS, "--sources", f"of pairs: {', '.join(SOURCES)}; NAME=2 gives one twice the weight  [default: all]",
+    _PAIRS, "--sources", f"of pairs: {', '.join(SOURCES)}; NAME=2 is twice the weight  [default: all, neighbours=2]",
     metavar="A,B,…",
 )  # fmt: skip
 @option(_PAIRS, "--chat-model", "name of a chat model that rewrites texts, for pairs", needs="endpoint")

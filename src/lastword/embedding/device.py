@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lastword.errors import RequestError, first_line, unknown_name
+from lastword.files.cache_folder import cache_folder
+from lastword.files.run_folder import hash_of, write_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -61,6 +66,27 @@ def preferred_dtype(device: torch.device) -> torch.dtype:
 
 @cache
 def _bfloat16_is_faster() -> bool:
+    """What was measured first on this machine: under other load, a resumed run might get another precision."""
+    facts = (torch.__version__, torch.backends.cpu.get_cpu_capability(), *sorted(_processor()))
+    path = cache_folder("machine") / f"bfloat16-{hash_of(facts)}.json"
+    with suppress(OSError, ValueError):
+        return bool(json.loads(path.read_text(encoding="utf-8")))
+    faster = _measured_bfloat16_is_faster()
+    with suppress(OSError):  # no folder for caches: it is measured each time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, faster)
+    return faster
+
+
+def _processor() -> set[str]:
+    """The names of the processors."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return {line for line in lines if line.startswith("model name")}
+    return {platform.processor()}
+
+
+def _measured_bfloat16_is_faster() -> bool:
     """Whether this CPU multiplies matrices faster in bfloat16 than in float32, measured in less than 0.1 s.
 
     Having the instructions does not tell: without matrix units (AMX), Intel's take twice as long as those for

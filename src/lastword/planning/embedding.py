@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,142 @@ from lastword.corpus.texts import CHUNK_BYTES, Corpus
 from lastword.embedding.device import torch_dtype
 from lastword.embedding.pipeline import BATCH_TOKENS
 from lastword.files.sources import Source
-from lastword.planning.costs import seconds_of_embedding, truncated_shares
+from lastword.planning.costs import Linear, seconds_of_embedding, truncated_shares
 from lastword.planning.memory import Machine, Memory, require_fit, smaller_batches
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
 
-_SAMPLE = 4096
+SAMPLE = 4096
+"""Texts that are counted."""
 _FLOPS = 1e11  # of a timed round: about a second of one core
 _BYTES = {"float32": 4.0, "float16": 2.0, "int8": 1.0, "binary": 1 / 8}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What it costs to embed texts like those of a sample.
+
+    Attributes:
+        name: name or folder of the model.
+        shape: of the model.
+        machine: where it is planned for.
+        precision: of the weights.
+        batch_tokens: padded tokens in one pass.
+        lengths: tokens of the texts of the sample, template included, none truncated.
+        max_tokens: longest sequence of the run.
+        positions: longest sequence that the model takes.
+        dim: of a vector.
+        each: seconds of a token in the forward pass, by the number of layers; None on another machine.
+        tokenizing: seconds of a text.
+        characters: of a text, on average.
+    """
+
+    name: str
+    shape: Shape
+    machine: Machine
+    precision: torch.dtype
+    batch_tokens: int
+    lengths: list[int]
+    max_tokens: int
+    positions: int
+    dim: int
+    each: Linear | None
+    tokenizing: float
+    characters: float
+
+    @classmethod
+    def of(
+        cls, what: str, model: str | Path, sample: Sequence[str], machine: Machine, *, data: float = 0.0,
+        batch_tokens: int | None = None, dtype: str | None = None, **spec: Any,
+    ) -> Encoding:  # fmt: skip
+        """Count the tokens of a sample, and time a few of its texts on few layers of the model's widths.
+
+        Args:
+            what: the run, for the message if it does not fit.
+            model: name or folder of a decoder; its configuration and tokenizer are read.
+            sample: texts.
+            machine: where it is planned for.
+            data: bytes of texts and vectors that are in memory together.
+            batch_tokens, dtype: of the run; None is the default.
+            **spec: template, pooling and so on; None is the model's own.
+
+        Raises:
+            RequestError: it does not fit into memory; the message names what would.
+            MissingFileError, ModelError: see the message.
+        """
+        shape = Shape.read(model, **spec)
+        precision = torch_dtype(
+            dtype or machine.dtype, torch.device(machine.device if machine.here else "cpu")
+        )
+        tokens = batch_tokens or BATCH_TOKENS[machine.device]
+
+        def peak(changes: Mapping[str, Any]) -> float:
+            chosen = torch_dtype(changes["dtype"], torch.device("cpu")) if "dtype" in changes else precision
+            return _memory(shape, machine, chosen, changes.get("batch_tokens", tokens), data).peak
+
+        changes = [*smaller_batches(tokens, 256), {"dtype": "bfloat16"}]
+        require_fit(f"{what} with {model}", machine, peak, changes)
+        embedders = {depth: shape.shallow(depth, dtype) for depth in DEPTHS}
+        pipeline = embedders[DEPTHS[0]].pipeline
+        started = time.perf_counter()
+        whole = pipeline.variant(max_tokens=pipeline.backbone.positions - 1).tokenize(sample)
+        tokenizing = (time.perf_counter() - started) / len(sample)
+        lengths = [len(ids) for ids in whole.ids]
+        each = None
+        if machine.here:
+            few = pipeline.tokenize(_few(sample, [min(n, pipeline.max_tokens) for n in lengths], shape))
+            each = seconds_of_embedding(embedders, few, batch_tokens)
+        return cls(
+            str(model), shape, machine, precision, tokens, lengths, pipeline.max_tokens, pipeline.backbone.positions,
+            pipeline.backbone.dim, each, tokenizing, sum(map(len, sample)) / len(sample),
+        )  # fmt: skip
+
+    def like(self, sample: Sequence[str]) -> Encoding:
+        """The same for texts like those of another sample; their speed in tokens is the same."""
+        pipeline = self.shape.shallow(DEPTHS[0], None).pipeline
+        lengths = [len(ids) for ids in pipeline.tokenize(sample).ids]
+        return replace(self, lengths=lengths, characters=sum(map(len, sample)) / len(sample))
+
+    def tokens(self, texts: float) -> int:
+        """Tokens of so many texts."""
+        return round(sum(min(n, self.max_tokens) for n in self.lengths) / len(self.lengths) * texts)
+
+    def seconds(self, texts: float, layers: int | None = None) -> float | None:
+        """Time of so many texts; None on another machine.
+
+        Args:
+            texts: how many.
+            layers: that are run; None is up to the pooled one.
+        """
+        if self.each is None:
+            return None
+        return self.tokens(texts) * self.each.at(layers or self.shape.layers) + texts * self.tokenizing
+
+    def memory(self, data: float) -> Memory:
+        """At the peak, with so many bytes of texts and vectors."""
+        return _memory(self.shape, self.machine, self.precision, self.batch_tokens, data)
+
+    def plan(
+        self, texts: int, memory: Memory, stages: Mapping[str, float | None], disk: float, **facts: str
+    ) -> Plan:
+        """The plan of a run in which so many texts are embedded; it takes as long as its stages."""
+        seconds = [value for value in stages.values() if value is not None]
+        return Plan(
+            model=self.name,
+            layers=self.shape.layers,
+            parameters=self.shape.layers * self.shape.layer_weights + self.shape.other_weights,
+            dtype=str(self.precision).removeprefix("torch."),
+            texts=texts,
+            tokens=self.tokens(texts),
+            truncated=truncated_shares(self.lengths, self.positions),
+            max_tokens=self.max_tokens,
+            memory=memory,
+            machine=self.machine,
+            seconds=sum(seconds) if self.machine.here else None,
+            disk=disk,
+            facts=facts,
+            stages=stages,
+        )
 
 
 def plan_embedding(
@@ -56,62 +185,37 @@ def plan_embedding(
     """
     corpus = Corpus.find(inputs, text_column)
     load_libraries("torch", "transformers.modeling_utils")
-    shape = Shape.read(model, template=template, pooling=pooling)
-    machine = Machine.of(device, gpu_memory)
-    sample = _sample(corpus)
-    count = corpus.count()
-    precision = torch_dtype(dtype or machine.dtype, torch.device(machine.device if machine.here else "cpu"))
-    characters = sum(map(len, sample)) / len(sample) * count
-    data = 3.0 * min(CHUNK_BYTES, characters)  # a chunk as read and as decoded, and the next one
-
-    def memory(changes: Mapping[str, Any]) -> Memory:
-        chosen = torch_dtype(changes["dtype"], torch.device("cpu")) if "dtype" in changes else precision
-        tokens = changes.get("batch_tokens", batch_tokens) or BATCH_TOKENS[machine.device]
-        activations = tokens * shape.forward_bytes_per_token(chosen.itemsize)
-        return Memory(machine.process, shape.weights_bytes(chosen), 0.0, activations, data)
-
-    require_fit(
-        f"embedding with {model}", machine, lambda changes: memory(changes).peak,
-        [*smaller_batches(batch_tokens or BATCH_TOKENS[machine.device], 256), {"dtype": "bfloat16"}],
+    sample, count = first_texts(corpus), corpus.count()
+    data = chunk_bytes(sample, count)
+    encoding = Encoding.of(
+        "embedding", model, sample, Machine.of(device, gpu_memory), data=data, batch_tokens=batch_tokens, dtype=dtype,
+        template=template, pooling=pooling,
     )  # fmt: skip
-    embedders = {depth: shape.shallow(depth, dtype) for depth in DEPTHS}
-    pipeline = embedders[DEPTHS[0]].pipeline
-    started = time.perf_counter()
-    whole = pipeline.variant(max_tokens=pipeline.backbone.positions - 1).tokenize(sample)
-    tokenizing = (time.perf_counter() - started) / len(sample)
-    lengths = [min(len(ids), pipeline.max_tokens) for ids in whole.ids]
-    tokens = round(sum(lengths) / len(lengths) * count)
-    seconds = None
-    if machine.here:
-        few = pipeline.tokenize(_few(sample, lengths, shape))
-        each = seconds_of_embedding(embedders, few, batch_tokens)
-        seconds = tokens * each.at(shape.layers) + count * tokenizing
-    dim = truncate_dim or pipeline.backbone.dim
-    return Plan(
-        model=str(model),
-        layers=shape.layers,
-        parameters=shape.layers * shape.layer_weights + shape.other_weights,
-        dtype=str(precision).removeprefix("torch."),
-        texts=count,
-        tokens=tokens,
-        truncated=truncated_shares([len(ids) for ids in whole.ids], pipeline.backbone.positions),
-        max_tokens=pipeline.max_tokens,
-        memory=memory({}),
-        machine=machine,
-        seconds=seconds,
-        disk=count * dim * _BYTES[vector_dtype],
-        facts={"vectors": f"{count:,} of {dim} dimensions, {vector_dtype}"},
-    )
+    dim = truncate_dim or encoding.dim
+    return encoding.plan(
+        count, encoding.memory(data), {"embedding": encoding.seconds(count)}, count * dim * _BYTES[vector_dtype],
+        vectors=f"{count:,} of {dim} dimensions, {vector_dtype}",
+    )  # fmt: skip
 
 
-def _sample(corpus: Corpus) -> list[str]:
+def first_texts(corpus: Corpus) -> list[str]:
     """The first usable texts."""
     texts: list[str] = []
     for rows in corpus.chunks():
-        texts += rows.texts[: _SAMPLE - len(texts)]
-        if len(texts) >= _SAMPLE:
+        texts += rows.texts[: SAMPLE - len(texts)]
+        if len(texts) >= SAMPLE:
             break
     return texts
+
+
+def chunk_bytes(sample: Sequence[str], count: int) -> float:
+    """Bytes of the texts that are in memory while a corpus is embedded: a chunk read and decoded, and the next one."""
+    return 3.0 * min(CHUNK_BYTES, sum(map(len, sample)) / len(sample) * count)
+
+
+def _memory(shape: Shape, machine: Machine, precision: torch.dtype, batch_tokens: int, data: float) -> Memory:
+    activations = batch_tokens * shape.forward_bytes_per_token(precision.itemsize)
+    return Memory(machine.process, shape.weights_bytes(precision), 0.0, activations, data)
 
 
 def _few(texts: Sequence[str], lengths: Sequence[int], shape: Shape) -> list[str]:

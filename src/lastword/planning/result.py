@@ -29,6 +29,7 @@ class Plan:
         seconds: time; None for another machine, whose speed is not known.
         disk: bytes that are written.
         facts: further lines, title → text.
+        stages: parts of the run → their seconds; None for another machine.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Plan:
     seconds: float | None
     disk: float
     facts: Mapping[str, str] = field(default_factory=dict)
+    stages: Mapping[str, float | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible values; sizes are bytes."""
@@ -60,6 +62,9 @@ class Plan:
             "seconds": None if self.seconds is None else round(self.seconds, 1),
             "disk": round(self.disk),
             "facts": dict(self.facts),
+            "stages": {
+                name: None if value is None else round(value, 1) for name, value in self.stages.items()
+            },
         }
 
     def __str__(self) -> str:
@@ -77,6 +82,11 @@ class Plan:
             if self.seconds is None
             else f"about {duration(self.seconds)}"
         )
+        parts_of_time = [
+            f"{name} {duration(value)}" for name, value in self.stages.items() if value is not None
+        ]
+        if len(parts_of_time) > 1:
+            time += f": {', '.join(parts_of_time)}"
         lines = {
             "model": f"{self.model}: {self.layers} layers, {self.parameters / 1e6:,.1f} M weights, {self.dtype}",
             "texts": f"{self.texts:,} with {self.tokens:,} tokens, {self.tokens / max(1, self.texts):.0f} each",

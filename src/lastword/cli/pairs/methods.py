@@ -188,13 +188,17 @@ def dropout(text_column: str, **settings: Any) -> None:
 @options.models(default="mini", required=False, help="finds the neighbours: as for `lastword evaluate`")
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
 @option(
-    METHOD, "--most", "texts that are compared, the first ones", default=20_000, type=click.IntRange(2, 10**6)
+    METHOD,
+    "--most",
+    "texts that are compared, the first ones",
+    default=100_000,
+    type=click.IntRange(2, 10**6),
 )
 def neighbours(
     text_column: str, model: str, most: int, batch_tokens: int | None, template: str | None, pooling: str | None,
     dtype: str | None, device: str | None, **settings: Any,
 ) -> None:  # fmt: skip
-    """Pair texts that are nearest to each other for a model, if they are alike enough."""
+    """Pair texts that are near to each other by a model and by their words, without near-duplicates."""
     check(settings["file"], settings["output"], [text_column])
     from lastword.encoders.by_name import load_encoder, with_batches
     from lastword.pairs import Neighbours

@@ -12,10 +12,12 @@ from lastword.corpus.clustering.partition import Centroids, k_means, one_thread
 
 NUMBERS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28, 34, 40, 50)
 """Numbers of groups that are tried."""
-_TEXTS = 4000
+TEXTS = 4000
+"""Numbers are tried on at most so many texts."""
 _SILHOUETTE_TEXTS = 1500
 _SPLITS = 4
-_LEAST_TEXTS = 10  # of a group, on average
+LEAST_TEXTS = 10
+"""Texts of a group, on average, with the largest number that is tried."""
 _SHARE = 0.9
 
 
@@ -54,8 +56,8 @@ def try_numbers(points: np.ndarray, seed: int, numbers: Sequence[int] = NUMBERS)
     from sklearn.metrics import silhouette_score
 
     random = np.random.default_rng(seed)
-    points = points[random.permutation(len(points))[:_TEXTS]]
-    most = len(np.unique(points, axis=0)) // _LEAST_TEXTS
+    points = points[random.permutation(len(points))[:TEXTS]]
+    most = len(np.unique(points, axis=0)) // LEAST_TEXTS
     tried = [number for number in numbers if number <= most]
     splits = [random.permutation(len(points)) for _ in range(_SPLITS)]
     candidates = []
