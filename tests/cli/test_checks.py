@@ -45,6 +45,7 @@ VALID = {
     "probe": ["texts.csv", "--label-column", "label", "--output", "x"],
     "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
+    "compare-strategies": ["mini", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
     "search": ["vectors", "a river"],
     "distill": ["mini", "--texts", "texts.csv", "--output", "x"],
@@ -98,6 +99,8 @@ WRONG = {
     "dev": ["nowhere.csv", "texts.csv:tset"],
     "sources": ["nowhere.csv", "texts.csv"],
     "benchmarks": ["paper-nine", "NoSuchTask"],
+    "strategies": ["prmopt", ""],
+    "catalogue": ["nowhere.toml", "broken.toml", "unknown-key.toml"],
     "grid": ["rnak=4,8", "rank", "rank=0,8", "rank=4..8"],
     "templates": ["cww", "no place"],
     "prefix": ["no place"],
@@ -271,6 +274,11 @@ FURTHER = {
         ["mini", "--set", "model=mini,nowhere", "--output", "x"],
         ["mini", "--set", "rank=4,8", "--set", "rank=2", "--output", "x"],
         ["mini", "--set", "layer=4,9", "--output", "x"],
+    ],
+    "compare-strategies": [
+        ["mini", "--dev", "texts.csv:tset", "--output", "x"],
+        ["deep.toml", "--dev", "texts.csv", "--output", "x"],
+        ["mini", "--strategy", "prompt", "--split", "dev", "--output", "x"],
     ],
     "explain": [
         ["texts.csv"],

@@ -49,8 +49,8 @@ vectors = model.encode(["first text", "second text"])
 ```
 
 Other libraries: `lastword.Embedder.from_pretrained(folder)`, LangChain `HuggingFaceEmbeddings(model_name=folder)`,
-LlamaIndex `HuggingFaceEmbedding(model_name=folder)`, `mteb.get_model(folder)`; with transformers alone, pool and scale
-as below.
+LlamaIndex `HuggingFaceEmbedding(model_name=folder)`, `mteb.evaluate(SentenceTransformer(folder), tasks, cache=None)`;
+with transformers alone, pool and scale as below.
 
 | | |
 |---|---|

@@ -26,7 +26,6 @@ from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.backbone import Backbone
-from lastword.embedding.device import preferred_device
 from lastword.embedding.folder import require_savable
 from lastword.embedding.memory import free_bytes
 from lastword.encoder import checked_dim
@@ -155,7 +154,7 @@ def train(
             scores.load()
         inputs = inputs_of(config, pairs, scorer)
         folder.require(recipe, inputs)
-        loaded = _load(config, device or preferred_device(), config.quantize)
+        loaded = load_base(config, device)
         inputs[f"the model {config.model}"] = hash_of(loaded.identity)
         accelerator = make_accelerator(config, loaded, trackers, folder.trackers)
         embedder, loop = make_loop(config, variant, loaded, objective, folder.checkpoints, accelerator)
@@ -247,7 +246,7 @@ class _RunFolder(RunFolder):
         self.finish(model)
 
 
-def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
+def load_base(config: TrainConfig, device: str | None = None) -> Embedder:
     """The base model with the hash of its weights, without the layers that are not kept."""
     embedder = Embedder.from_pretrained(
         config.model,
@@ -256,7 +255,7 @@ def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
         layer=config.layer,
         dtype=config.dtype,
         device=device,
-        quantize=quantize,
+        quantize=config.quantize,
     )
     base_hash = embedder.backbone.weights_hash
     embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=base_hash)
@@ -327,7 +326,8 @@ def _score_base(
 def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpoint: Path) -> Embedder:
     """The embedder with the adapter of a checkpoint, over the full weights if it was trained over quantized ones."""
     if config.quantize:
-        embedder, _ = variant.views(_load(config, str(embedder.backbone.device), None), config.max_tokens)
+        base = load_base(dataclasses.replace(config, quantize=None), str(embedder.backbone.device))
+        embedder, _ = variant.views(base, config.max_tokens)
         adapter.add_adapter(embedder.backbone.model, config)
         embedder.backbone.model.eval()
     load_adapter(embedder.backbone.model, checkpoint)
