@@ -56,8 +56,8 @@ __all__ = [
     "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "StrategyComparison", "TableFile", "TaskScore",
     "Template", "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark",
     "check", "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo", "distill", "embed_corpus",
-    "evaluate", "explain", "export", "make_pairs", "merge", "plan_embedding", "plan_training", "probe", "reproduce", "search",
-    "serve", "sweep", "train",
+    "evaluate", "explain", "export", "make_pairs", "merge", "plan_embedding", "plan_training", "probe", "reproduce",
+    "search", "serve", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
