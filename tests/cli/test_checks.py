@@ -45,6 +45,7 @@ VALID = {
     "probe": ["texts.csv", "--label-column", "label", "--output", "x"],
     "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
+    "compare-strategies": ["mini", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
     "search": ["vectors", "a river"],
     "distill": ["mini", "--texts", "texts.csv", "--output", "x"],
@@ -63,12 +64,20 @@ VALID = {
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
     "convert": ["model.gguf", "x"],
+    "merge": ["adapted", "adapted", "--output", "x"],
     "export": ["mini", "--output", "x"],
     "check": ["http://localhost:1/v1"],
     "cache info": [],
     "cache prune": ["--unused-days", "1"],
 }
-UNWRITABLE = ["texts.csv/x.csv", "/proc/x.csv", f"{'n' * 250}.csv", f"{'n' * 300}/x.csv"]
+UNWRITABLE = [
+    "texts.csv/x.csv",
+    "s3://bucket/x.csv",
+    "gs://x.csv",
+    "/proc/x.csv",
+    f"{'n' * 250}.csv",
+    f"{'n' * 300}/x.csv",
+]
 WRONG = {
     "file": ["nowhere.csv", "texts.bin", "empty.csv"],
     "inputs": ["nowhere.csv", "texts.bin", "empty.csv", "*.nothing", "s9://bucket/texts.csv"],
@@ -95,6 +104,8 @@ WRONG = {
     "dev": ["nowhere.csv", "texts.csv:tset"],
     "sources": ["nowhere.csv", "texts.csv"],
     "benchmarks": ["paper-nine", "NoSuchTask"],
+    "strategies": ["prmopt", ""],
+    "catalogue": ["nowhere.toml", "broken.toml", "unknown-key.toml"],
     "grid": ["rnak=4,8", "rank", "rank=0,8", "rank=4..8"],
     "templates": ["cww", "no place"],
     "prefix": ["no place"],
@@ -109,7 +120,8 @@ WRONG = {
     "report": ["texts.csv", *UNWRITABLE],
     "cache": ["texts.csv", *UNWRITABLE],
     "endpoint": ["localhost:8000"],
-    "models": ["no/place"],
+    "models": ["no/place", "existing", "mini"],
+    "weights": ["1", "1,0", "x,1", "1,nan"],
     "store": ["nowhere", "existing", "texts.csv"],
     "queries": [" ", "-"],
     "texts": ["nowhere.csv", "texts.bin", "empty.csv"],
@@ -268,6 +280,11 @@ FURTHER = {
         ["mini", "--set", "rank=4,8", "--set", "rank=2", "--output", "x"],
         ["mini", "--set", "layer=4,9", "--output", "x"],
     ],
+    "compare-strategies": [
+        ["mini", "--dev", "texts.csv:tset", "--output", "x"],
+        ["deep.toml", "--dev", "texts.csv", "--output", "x"],
+        ["mini", "--strategy", "prompt", "--split", "dev", "--output", "x"],
+    ],
     "explain": [
         ["texts.csv"],
         ["texts.csv", "--model", "mini", "--label-column", "label", "--clusters", "3"],
@@ -340,6 +357,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store(folder / "vectors", "mini")
     store(folder / "moved", "./gone")
     (folder / "existing").mkdir()
+    (folder / "adapted").mkdir()
+    for file, content in {"config": {}, "lastword": {"base": "mini", "recipe": {"steps": 1}}}.items():
+        (folder / "adapted" / f"{file}.json").write_text(json.dumps(content))
     (folder / "interrupted.partial").mkdir()
     (folder / "interrupted.partial" / "settings.json").write_text("{}")
     return folder

@@ -16,7 +16,15 @@ from lastword.console import warn
 from lastword.errors import MissingFileError, RequestError, TableError, WorkError
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
-from lastword.files.sources import HUB, Source, TableFile, filesystem_of, remote_errors, table_file
+from lastword.files.sources import (
+    HUB,
+    Source,
+    TableFile,
+    filesystem_of,
+    remote_errors,
+    require_bucket,
+    table_file,
+)
 from lastword.files.tables import unusable_reason, usable_text
 from lastword.files.typed import Cells, join_tables, read_tables
 
@@ -272,6 +280,8 @@ def _expanded(file: TableFile) -> list[TableFile]:
         with remote_errors(path):
             filesystem, pattern = filesystem_of(path)
             found = [filesystem.unstrip_protocol(each) for each in filesystem.glob(pattern)]
+        if not found:
+            require_bucket(path)
     else:
         root = Path(path).anchor
         matching = Path(root or ".").glob(str(Path(path).relative_to(root)))

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ _ADDED_TO_NAMES = len(
     ".4194304.partial.lock"
 )  # the most that names of unfinished work have more than the output's
 _SHOWN_CHARACTERS = 120
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:[\\/]", re.IGNORECASE)  # as a path, which has one slash of two
 
 
 @dataclass(frozen=True)
@@ -210,9 +212,14 @@ def require_writable(output: Path) -> None:
     """Refuse a path at which no file or folder can be made. Permissions alone do not show it, so it is tried.
 
     Raises:
-        RequestError: a folder of the path is a file or takes no new files, a name is too long, or the current
-            folder is inside the output.
+        RequestError: a folder of the path is a file or takes no new files, a name is too long, the current folder is
+            inside the output, or it is an address such as `s3://bucket/name`.
     """
+    if _ADDRESS.match(str(output)):
+        raise RequestError(
+            f"cannot write {output}: outputs are written to a disk, where they are locked, can be resumed and appear "
+            "when they are complete; choose a local path, and copy the output when it is there"
+        )
     try:
         if Path.cwd().is_relative_to(output.resolve()):
             raise RequestError(f"cannot write {output}: the current folder is inside it; choose another path")

@@ -50,6 +50,11 @@ _ENCODINGS = (
     "cp1255", "cp1256", "mac_roman",
 )  # fmt: skip
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_WITH_BUCKETS = ("s3", "s3a", "gs", "gcs")
+_CREDENTIALS = (
+    "give credentials that may read it, such as AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+    "GOOGLE_APPLICATION_CREDENTIALS"
+)
 _ZEROS = 0.05  # least share of ASCII in a text in UTF-16
 _ENCODING_BYTES = 1 << 16  # of lines that are not ASCII
 
@@ -135,9 +140,11 @@ class TableFile:
     def _require_remote(self, formats: str) -> None:
         self._require_format(formats)
         with remote_errors(self):
-            found = filesystem_of(self.path)[0].isfile(str(self.path))
-        if not found:
-            raise MissingFileError(f"no file {self}: give the address of a {formats} file that exists")
+            filesystem, path = filesystem_of(self.path)
+            # Not `isfile`: it says no where there are no credentials or no connection, too.
+            kind = filesystem.info(path)["type"]
+        if kind != "file":
+            raise MissingFileError(f"{self} is a folder: give the address of a {formats} file")
 
     def _require_format(self, formats: str) -> None:
         if self.format not in FORMATS:
@@ -246,17 +253,39 @@ def filesystem_of(address: str | Path) -> tuple[Any, str]:
     return filesystem, path
 
 
+def require_bucket(address: str | Path) -> None:
+    """Refuse the address of an object store without the bucket that it names; a pattern in such a bucket finds nothing.
+
+    Raises:
+        MissingFileError: see the message.
+        TableError: the store cannot be asked.
+    """
+    filesystem, path = filesystem_of(address)
+    scheme, bucket = str(address).partition("://")[0].lower(), path.partition("/")[0]
+    if scheme in _WITH_BUCKETS:
+        with remote_errors(address):
+            if not filesystem.exists(bucket):
+                raise MissingFileError(f"no bucket {bucket} for {address}: give one that exists")
+
+
 @contextmanager
 def remote_errors(source: object) -> Iterator[None]:
-    """Name the address in what a file system raises: a missing file, no permission, no connection."""
+    """Name the address in what a file system raises: a missing file, no permission, no connection.
+
+    Raises:
+        MissingFileError, TableError: see the message.
+    """
     try:
         yield
     except FileNotFoundError as error:
-        raise MissingFileError(f"no file {source}: give one that exists") from error
+        missing = "bucket" if "bucket" in str(error).lower() else "file"
+        raise MissingFileError(f"no {missing} {source}: give one that exists") from error
     except LastwordError:
         raise
     except Exception as error:  # the libraries of the stores have kinds of their own
-        raise TableError(f"{source} cannot be read: {first_line(error)}") from error
+        known = type(error).__name__ + str(error)
+        hint = f"; {_CREDENTIALS}" if re.search("credential|denied|forbidden|permission", known, re.I) else ""
+        raise TableError(f"{source} cannot be read: {first_line(error)}{hint}") from error
 
 
 def announce(file: TableFile, fact: str = "") -> None:

@@ -14,7 +14,6 @@ from lastword.distillation.static import DIM, VOCABULARY
 from lastword.distillation.tokens import bags, token_texts, train_tokenizer
 from lastword.files.sources import Source
 from lastword.planning.embedding import Encoding, first_texts
-from lastword.planning.grouping import SCIKIT_BYTES
 from lastword.planning.memory import Machine
 from lastword.planning.result import Plan
 
@@ -69,7 +68,7 @@ def plan_distillation(
             "tokens": of_tokens.seconds(tokens),
             "fitting": _PRODUCTS * _product_seconds(bags(tokenizer, sample), dim) * count / len(sample),
         }
-    data = 4.0 * _COPIES * (count + tokens) * encoding.dim + count * encoding.characters + SCIKIT_BYTES
+    data = 4.0 * _COPIES * (count + tokens) * encoding.dim + count * encoding.characters
     return encoding.plan(
         count,
         encoding.memory(data),

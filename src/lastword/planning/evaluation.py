@@ -8,7 +8,7 @@ from lastword.console import load_libraries
 from lastword.corpus.texts import Corpus
 from lastword.files.sources import Source
 from lastword.planning.embedding import Encoding, first_texts
-from lastword.planning.grouping import SCIKIT_BYTES, VectorCosts
+from lastword.planning.grouping import VectorCosts
 from lastword.planning.memory import Machine
 from lastword.planning.result import Plan
 
@@ -52,5 +52,5 @@ def plan_evaluation(
         costs = VectorCosts.of(encoding.dim)
         stages["scoring"] = 2 * costs.cluster_score(count)  # TF-IDF is in the table too
     texts = count * encoding.characters
-    bytes_of_data = texts + _COPIES * 4.0 * count * encoding.dim + SCIKIT_BYTES
+    bytes_of_data = texts + _COPIES * 4.0 * count * encoding.dim
     return encoding.plan(count, encoding.memory(bytes_of_data), stages, 0.0)

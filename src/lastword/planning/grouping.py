@@ -37,9 +37,7 @@ _SCORE, _SCORE_POINTS = 67.0, 87.0  # V-measure with its intervals
 _LABEL_FREE, _LABEL_FREE_POINTS = 11.0, 44.0
 _OPTION = 0.6  # of a V-measure: a setting that is tried has smaller bootstraps
 _UMAP, _UMAP_POINTS = 600.0, 120.0  # with the compilation of its code
-SCIKIT_BYTES = 90.0 * 2**20
-"""Bytes of scikit-learn and what it imports."""
-_LIBRARIES = {"umap": 250.0 * 2**20, "pca": SCIKIT_BYTES, "none": SCIKIT_BYTES}
+_UMAP_BYTES = 165.0 * 2**20  # with numba, and what it compiles
 _POINT_BYTES = {"umap": 4000, "pca": 200, "none": 0}
 _COPIES = 4  # of the vectors that groups are found on: as stored, scaled, centred, in k-means
 
@@ -149,4 +147,5 @@ def grouping_bytes(rows: int, dim: int, map: str, points: int | None = None) -> 
     """Bytes of libraries, vectors and coordinates while texts are grouped and put on a map."""
     fitted = min(rows, FIT_TEXTS["k-means"])
     vectors = _COPIES * 4.0 * fitted * dim
-    return vectors + _LIBRARIES[map] + _POINT_BYTES[map] * (min(rows, points or rows))
+    mapped = min(rows, points or rows) * _POINT_BYTES[map] + (_UMAP_BYTES if map == "umap" else 0.0)
+    return vectors + mapped
