@@ -80,13 +80,12 @@ def _training(
     pairs = [(sample[i % len(sample)], sample[(i + 1) % len(sample)]) for i in range(own)]
     if share:
         pairs += [(anchor, positive) for anchor, positive, _ in recipe[: round(own * share / (1 - share))]]
-    settings = {name: value for name, value in request.settings.items() if name != "pairs"}
+    settings = request.settings | ({"dtype": dtype} if dtype else {})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pairs.parquet"
         anchors, positives = zip(*pairs, strict=True)
         pq.write_table(pa.table({"anchor": anchors, "positive": positives}), file)
-        given = {"dtype": dtype} if dtype else {}
-        return plan_training(device=device, gpu_memory=gpu_memory, **settings, **given, pairs=[str(file)])
+        return plan_training(device=device, gpu_memory=gpu_memory, **settings | {"pairs": [str(file)]})
 
 
 def _stages(

@@ -32,13 +32,14 @@ _TRY, _TRY_POINTS, _TRY_GROUPS = (
     2.2,
     4.2,
     8.1,
-)  # a number of groups: fixed, for 1,000 points, and in 20 groups
+)  # a number of groups: in any case, of points, of points in 20 groups
 _SCORE, _SCORE_POINTS = 67.0, 87.0  # V-measure with its intervals
 _LABEL_FREE, _LABEL_FREE_POINTS = 11.0, 44.0
 _OPTION = 0.6  # of a V-measure: a setting that is tried has smaller bootstraps
-_UMAP, _UMAP_POINTS = 600.0, 120.0  # with the compilation of its code
-_UMAP_BYTES = 165.0 * 2**20  # with numba, and what it compiles
-_POINT_BYTES = {"umap": 4000, "pca": 200, "none": 0}
+_UMAP, _UMAP_POINTS, _UMAP_MANY_POINTS = 650.0, 175.0, 90.0  # compiling it; many points get fewer epochs
+_UMAP_SEARCH = 1250.0  # compiling the search for neighbours, which few points do not need
+_FEW, _MANY = 4096, 10_000  # points, to UMAP
+_UMAP_BYTES, _UMAP_SEARCH_BYTES, _UMAP_POINT_BYTES = 165.0 * 2**20, 150.0 * 2**20, 4000.0
 _COPIES = 4  # of the vectors that groups are found on: as stored, scaled, centred, in k-means
 
 
@@ -80,7 +81,11 @@ class VectorCosts:
 
     def map(self, points: int, way: str) -> float:
         """Putting points on a map."""
-        return (_UMAP + _UMAP_POINTS * points / _POINTS) * self.each if way == "umap" else 0.0
+        if way != "umap":
+            return 0.0
+        each = _UMAP_POINTS if points < _MANY else _UMAP_MANY_POINTS
+        search = 0.0 if points < _FEW else _UMAP_SEARCH
+        return (_UMAP + search + each * points / _POINTS) * self.each
 
     def cluster_score(self, texts: int) -> float:
         """V-measure with its intervals."""
@@ -145,7 +150,9 @@ def plan_clustering(
 
 def grouping_bytes(rows: int, dim: int, map: str, points: int | None = None) -> float:
     """Bytes of libraries, vectors and coordinates while texts are grouped and put on a map."""
-    fitted = min(rows, FIT_TEXTS["k-means"])
-    vectors = _COPIES * 4.0 * fitted * dim
-    mapped = min(rows, points or rows) * _POINT_BYTES[map] + (_UMAP_BYTES if map == "umap" else 0.0)
-    return vectors + mapped
+    vectors = _COPIES * 4.0 * min(rows, FIT_TEXTS["k-means"]) * dim
+    if map != "umap":
+        return vectors
+    mapped = min(rows, points or rows)
+    search = min(8.0 * mapped**2, _UMAP_SEARCH_BYTES)  # few points are compared with all others
+    return vectors + _UMAP_BYTES + search + _UMAP_POINT_BYTES * mapped
