@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -28,6 +28,7 @@ from lastword.embedding.adapters import load_adapter
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.folder import require_savable
 from lastword.embedding.memory import free_bytes
+from lastword.embedding.spec import Attention
 from lastword.encoder import checked_dim
 from lastword.errors import DivergenceError, RequestError
 from lastword.files.run_folder import RunFolder, hash_of, write_json
@@ -52,7 +53,7 @@ from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
 RECIPE, GUIDE = "recipe.json", "guide.npy"
-_OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", "quantize")
+_OF_THE_BASE = ("model", "template", "pooling", "layer", "attention", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
 _LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
 _SOME_TEXT = "a man is driving a car"
@@ -253,6 +254,7 @@ def load_base(config: TrainConfig, device: str | None = None) -> Embedder:
         template=config.template,
         pooling=config.pooling,
         layer=config.layer,
+        attention=cast(Attention, config.attention),
         dtype=config.dtype,
         device=device,
         quantize=config.quantize,
