@@ -18,7 +18,8 @@ _STYLE = """
 .intervals .better { stroke: var(--accent); } .intervals .worse { stroke: var(--c1); }
 .intervals .zero { stroke: var(--ink); } .intervals circle { fill: var(--ink); }
 .intervals .group { font-weight: 600; } td.figure, th.figure { text-align: right; white-space: nowrap; }
-.wide { overflow-x: auto; } .wide table { width: 100%; } .wide td, .wide th { padding-right: 14px; white-space: nowrap; }
+.wide { overflow-x: auto; } .wide table { width: 100%; }
+.wide td, .wide th { padding-right: 14px; white-space: nowrap; }
 """
 
 
