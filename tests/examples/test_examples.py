@@ -154,6 +154,20 @@ def test_mteb(folder: Path, mini: Embedder, run: Run, monkeypatch: pytest.Monkey
     assert re.fullmatch(r"accuracy \d\d\.\d% on four subjects\n", found["printed"])
 
 
+def calls(text: str) -> set[str]:
+    """Functions that take a folder, with the argument's name, and functions of mteb."""
+    return set(re.findall(r"[\w.]+\((?:\w+=)?(?=folder[,)]|sys\.argv\[1\])|mteb\.\w+\(", text))
+
+
+def test_cards_and_pages_name_calls_that_the_examples_make(folder: Path) -> None:
+    made = set().union(*(calls(path.read_text(encoding="utf-8")) for path in EXAMPLES.glob("*.py")))
+    page = EXAMPLES.parent / "docs" / "how-to" / "use-in-other-libraries.md"
+    for named in (folder / "README.md", page):
+        found = calls(named.read_text(encoding="utf-8"))
+        assert {"mteb.evaluate(", "SentenceTransformer(", "HuggingFaceEmbeddings(model_name="} <= found
+        assert found - made <= {"lastword.Embedder.from_pretrained("}
+
+
 def test_every_example_is_listed_and_tested() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     listed = set(re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8")))

@@ -181,8 +181,32 @@ def test_a_copy_that_sentence_transformers_saved(models: dict[str, Path], tmp_pa
         SentenceTransformer(str(models["last"]), device="cpu").save(str(tmp_path / "copy"))
     card = lastword.check(tmp_path / "copy", reference=models["last"])
     assert card.passed, card.text
-    assert not (tmp_path / "copy" / "lastword.json").exists()
-    assert not (tmp_path / "copy" / "golden.json").exists()
+    files = {
+        place: {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+        for place in (models["last"], tmp_path / "copy")
+    }
+    assert files[models["last"]] - files[tmp_path / "copy"] == {"lastword.json", "golden.json"}
+    texts = ["a river", " a long one" * 200]
+    vectors = [
+        lastword.Embedder.from_pretrained(place, dtype="float32", device="cpu").encode(texts)
+        for place in files
+    ]
+    np.testing.assert_array_equal(*vectors)
+    for file, key, old, new in (
+        ("1_Pooling/config.json", "pooling_mode_lasttoken", True, None),
+        ("sentence_bert_config.json", "max_seq_length", 127, None),
+        ("config.json", "rope_theta", 10000.0, None),
+        ("tokenizer_config.json", "tokenizer_class", "PreTrainedTokenizerFast", "TokenizersBackend"),
+        ("tokenizer_config.json", "model_max_length", 127, 127),
+    ):
+        values = [json.loads((place / file).read_text()).get(key) for place in files]
+        assert values == [old, new], (file, key)
+    assert (tmp_path / "copy" / "README.md").read_bytes() == (models["last"] / "README.md").read_bytes()
+    with silenced("sentence_transformers"):  # over the folder itself
+        copy = shutil.copytree(models["last"], tmp_path / "itself")
+        SentenceTransformer(str(copy), device="cpu").save(str(copy))
+    assert lastword.check(copy).passed
+    assert (copy / "lastword.json").read_bytes() == (models["last"] / "lastword.json").read_bytes()
 
 
 @pytest.mark.slow

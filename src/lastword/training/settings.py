@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lastword.augment import checked_noises
-from lastword.bundled import PATHS, check_encoder, check_layer, check_model, check_widths
+from lastword.bundled import PATHS, check_guide, check_layer, check_model, check_widths
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Template
@@ -11,9 +11,6 @@ from lastword.errors import RequestError, TableError
 from lastword.files.pairs import SCORE
 from lastword.files.sources import Source, TableFile, check_delimiter, check_encoding
 from lastword.files.tables import require_columns
-
-SELF = "self"
-"""The guide that is the model before training."""
 
 
 def check_settings(config: TrainConfig) -> None:
@@ -53,12 +50,6 @@ def check_settings(config: TrainConfig) -> None:
         if config.graded:
             _require_scores(source, config.loss)
         require_columns(source, ["anchor", "positive"])
-
-
-def check_guide(name: str) -> None:
-    """Refuse what is no model of any kind; "self" is the model before training."""
-    if name != SELF:
-        check_encoder(name)
 
 
 def _require_scores(source: Source, loss: str) -> None:
