@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, EmbedderSpec, Pooling, Template
     from lastword.errors import LastwordError
     from lastword.evaluation import BenchmarkResult, Evaluation, TaskScore, benchmark, evaluate
-    from lastword.experiments import Comparison, sweep
+    from lastword.experiments import Comparison, StrategyComparison, compare_strategies, sweep
     from lastword.explanation.explain import explain
     from lastword.explanation.result import Explanation
     from lastword.exporting.export import ExportResult, export
     from lastword.files.sources import TableFile
+    from lastword.merging import MergeResult, merge
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
@@ -50,12 +51,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "POOLINGS", "TEMPLATES", "AdaptResult", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult",
-    "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec",
-    "Evaluation", "Explanation", "ExportResult", "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling",
-    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "TableFile", "TaskScore", "Template",
-    "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark", "check",
-    "check_pairs", "cluster_corpus", "compare", "demo", "distill", "embed_corpus", "evaluate", "explain", "export",
-    "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve", "sweep", "train",
+    "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation",
+    "Explanation", "ExportResult", "LastwordError", "MergeResult", "PairCheck", "PairsResult", "Plan", "Pooling",
+    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "StrategyComparison", "TableFile", "TaskScore",
+    "Template", "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark",
+    "check", "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo", "distill", "embed_corpus",
+    "evaluate", "explain", "export", "make_pairs", "merge", "plan_embedding", "plan_training", "probe", "reproduce",
+    "search", "serve", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -74,11 +76,12 @@ _NAMES = {
     "embedding": ("POOLINGS", "TEMPLATES", "Embedder", "EmbedderSpec", "Pooling", "Template"),
     "errors": ("LastwordError",),
     "evaluation": ("BenchmarkResult", "Evaluation", "TaskScore", "benchmark", "evaluate"),
-    "experiments": ("Comparison", "sweep"),
+    "experiments": ("Comparison", "StrategyComparison", "compare_strategies", "sweep"),
     "explanation.explain": ("explain",),
     "explanation.result": ("Explanation",),
     "exporting.export": ("ExportResult", "export"),
     "files.sources": ("TableFile",),
+    "merging": ("MergeResult", "merge"),
     "pairs": ("PairsResult", "make_pairs"),
     "pairs.checking": ("PairCheck", "check_pairs"),
     "paper.run": ("reproduce",),

@@ -20,6 +20,7 @@ CHOICES = {
     "loss": ("info_nce", "symmetric_info_nce", "cosent", "angle"),
     "mixing": ("joint", "by_file"),
     "schedule": ("constant", "linear", "cosine"),
+    "attention": ("causal", "bidirectional"),
     "dtype": ("float32", "bfloat16"),
     "quantize": ("int8", "nf4"),
 }
@@ -64,6 +65,7 @@ class TrainConfig:
         pooling: pooling that is trained and stored.
         layer: number of layers to keep, 1 to 1,000; the layers after them are removed before training and are
             not in the folder written. All are kept by default.
+        attention: causal, or bidirectional, where every token sees the whole text; for models built like Llama.
         max_tokens: longest training sequence in tokens, template included, 1 to 131,072. The model written
             takes longer ones, up to 512 tokens or the positions of the base model.
         steps: optimizer steps, 1 to 1,000,000.
@@ -112,6 +114,7 @@ class TrainConfig:
     template: str = "ccw"
     pooling: str = "lasttoken"
     layer: int | None = None
+    attention: str = "causal"
     max_tokens: int = 256
     steps: int = 100
     batch_pairs: int = 120

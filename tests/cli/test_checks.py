@@ -45,6 +45,7 @@ VALID = {
     "probe": ["texts.csv", "--label-column", "label", "--output", "x"],
     "train": ["--pairs", "pairs.csv", "--dev", "texts.csv", "--output", "x"],
     "sweep": ["mini", "--set", "rank=4,8", "--dev", "texts.csv", "--output", "x"],
+    "compare-strategies": ["mini", "--dev", "texts.csv", "--output", "x"],
     "embed": ["texts.csv", "--output", "x"],
     "search": ["vectors", "a river"],
     "distill": ["mini", "--texts", "texts.csv", "--output", "x"],
@@ -58,6 +59,7 @@ VALID = {
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
     "convert": ["model.gguf", "x"],
+    "merge": ["adapted", "adapted", "--output", "x"],
     "export": ["mini", "--output", "x"],
     "check": ["http://localhost:1/v1"],
     "cache info": [],
@@ -97,6 +99,8 @@ WRONG = {
     "dev": ["nowhere.csv", "texts.csv:tset"],
     "sources": ["nowhere.csv", "texts.csv"],
     "benchmarks": ["paper-nine", "NoSuchTask"],
+    "strategies": ["prmopt", ""],
+    "catalogue": ["nowhere.toml", "broken.toml", "unknown-key.toml"],
     "grid": ["rnak=4,8", "rank", "rank=0,8", "rank=4..8"],
     "templates": ["cww", "no place"],
     "prefix": ["no place"],
@@ -111,7 +115,8 @@ WRONG = {
     "report": ["texts.csv", *UNWRITABLE],
     "cache": ["texts.csv", *UNWRITABLE],
     "endpoint": ["localhost:8000"],
-    "models": ["no/place"],
+    "models": ["no/place", "existing", "mini"],
+    "weights": ["1", "1,0", "x,1", "1,nan"],
     "store": ["nowhere", "existing", "texts.csv"],
     "queries": [" ", "-"],
     "texts": ["nowhere.csv", "texts.bin", "empty.csv"],
@@ -270,6 +275,11 @@ FURTHER = {
         ["mini", "--set", "rank=4,8", "--set", "rank=2", "--output", "x"],
         ["mini", "--set", "layer=4,9", "--output", "x"],
     ],
+    "compare-strategies": [
+        ["mini", "--dev", "texts.csv:tset", "--output", "x"],
+        ["deep.toml", "--dev", "texts.csv", "--output", "x"],
+        ["mini", "--strategy", "prompt", "--split", "dev", "--output", "x"],
+    ],
     "explain": [
         ["texts.csv"],
         ["texts.csv", "--model", "mini", "--label-column", "label", "--clusters", "3"],
@@ -342,6 +352,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store(folder / "vectors", "mini")
     store(folder / "moved", "./gone")
     (folder / "existing").mkdir()
+    (folder / "adapted").mkdir()
+    for file, content in {"config": {}, "lastword": {"base": "mini", "recipe": {"steps": 1}}}.items():
+        (folder / "adapted" / f"{file}.json").write_text(json.dumps(content))
     (folder / "interrupted.partial").mkdir()
     (folder / "interrupted.partial" / "settings.json").write_text("{}")
     return folder

@@ -41,6 +41,7 @@ COMMANDS: list[list[str]] = [
     ["train", "--dev", "{file}", *OUT],
     ["reproduce", "table3", "--pairs", "nli={file}", *OUT],
     ["sweep", "mini", "--set", "rank=4,8", "--dev", "{file}", *OUT],
+    ["compare-strategies", "mini", "--dev", "{file}", *OUT],
 ]
 CONTENT = "größe;länge\nein Satz;noch einer, anders\n"
 READ = "; its columns are: größe, länge"

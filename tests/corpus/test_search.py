@@ -12,14 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lastword import Store, embed_corpus, search
 from lastword.cli import main
-from lastword.corpus import lance_table
+from lastword.corpus import lance_table, rerank
 from lastword.corpus import search as search_module
 from lastword.corpus import texts as texts_module
-from lastword.embedding import Embedder
+from lastword.corpus.rerank import Reranker
+from lastword.embedding import Embedder, Template
+from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import MissingFileError, ModelError, RequestError, WorkError
 from lastword.files import sources
 from lastword.geometry import unit
@@ -341,3 +345,40 @@ def test_long_cells_and_control_characters_do_not_break_the_table() -> None:
     assert "\x1b" not in lines[1]
     assert "…" in lines[1]
     assert lines[1].endswith('["a"]  –')
+
+
+def test_reranking_orders_the_best_rows_by_the_models_own_answer(
+    rows: Path, llama_folder: Path, refused: Refused
+) -> None:
+    store = made(rows)
+    plain = search(store, QUERIES, top=12, columns=["number"], model=HashEncoder())
+    reranked = search(store, QUERIES, top=3, columns=["number"], model=HashEncoder(), rerank=llama_folder)
+    reranker = Reranker(llama_folder)
+    for query, before, after in zip(QUERIES, plain.queries, reranked.queries, strict=True):
+        candidates = [match.row["number"] for match in before.matches]
+        scores = reranker.scores(query, [TEXTS[number] for number in candidates])
+        best = [candidates[i] for i in np.argsort(-scores, kind="stable")[:3]]
+        assert [match.row for match in after.matches] == [{"number": number} for number in best]
+        np.testing.assert_allclose(
+            [match.score for match in after.matches], np.sort(scores)[::-1][:3], atol=1e-5
+        )
+    assert "no model 'nowhere'" in refused(
+        MissingFileError, search, store, "a", model=HashEncoder(), rerank="nowhere"
+    )
+
+
+def test_a_reranker_compares_the_next_words_yes_and_no(llama_folder: Path) -> None:
+    """Its scores are those of the model's logits after the whole prompt, whatever stands in the query."""
+    model = AutoModelForCausalLM.from_pretrained(llama_folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(llama_folder)
+    query, texts = "what is {text}, or 50 %?", ["the river is low", "a car"]
+    found = Reranker(llama_folder, device="cpu").scores(query, texts)
+    compiled = Template("custom", f"Query: {query}\nText: ", rerank.SUFFIX).compile(
+        TextTokenizer(tokenizer), 512
+    )
+    yes, no = rerank.answer_ids(tokenizer, llama_folder)
+    for text, score in zip(texts, found, strict=True):
+        ids = [*compiled.prefix_ids, *tokenizer.encode(text, add_special_tokens=False), *compiled.suffix_ids]
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids])).logits[0, -1]
+        assert score == pytest.approx(float((logits[yes] - logits[no]).sigmoid()), abs=1e-4)

@@ -51,6 +51,7 @@ def result(*rows: ScoreRow, **changes: Any) -> DemoResult:
         "pairs": 2400,
         "seconds": 200.0,
         "peak_memory_mb": 2210,
+        "threads": 2,
         "versions": {"lastword": "0.1.0", "torch": "2.13.0"},
     }
     return DemoResult(**{**facts, "scores": rows, **changes})

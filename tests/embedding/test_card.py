@@ -22,6 +22,7 @@ def test_card_of_a_base_model(normalize: bool) -> None:
         "template": '`This sentence: "{text}" belongs to the following cluster:`',
         "prompts": "none",
         "pooling": "mean",
+        "attention": "causal",
         "dimensions": "32",
         "longest sequence, template included": "99 tokens",
         "vectors scaled to length 1": "yes" if normalize else "no",

@@ -80,6 +80,7 @@ def test_lastword_json(described: Path, embedder: Embedder, llama_folder: Path) 
         "normalize": True,
         "max_tokens": 127,
         "prompts": {},
+        "attention": "causal",
         "base": str(llama_folder),
         "revision": None,
         "base_hash": None,
@@ -243,6 +244,14 @@ def test_card(described: Path) -> None:
     ("settings", "problem"),
     [
         ({"pooling": "mean:text"}, "pooling 'mean:text' (over the text alone); use 'mean'"),
+        ({"pooling": "max+mean:text"}, "pooling 'max+mean:text' (over the text alone); use 'max+mean'"),
+        ({"pooling": "max+mean:2layers"}, "pooling 'max+mean:2layers' (a mean of layers); use one layer"),
+        ({"pooling": "mean+max"}, "pooling 'mean+max' in this order; use 'max+mean'"),
+        (
+            {"pooling": "mean+eos"},
+            "pooling 'mean+eos': its other parts would see the end-of-text token that eos needs; "
+            "use lasttoken instead of eos",
+        ),
         ({"norm": "pre"}, "norm='pre'; use norm='post'"),
         ({"boundary": "string"}, "boundary='string'; use boundary='ids'"),
     ],

@@ -59,6 +59,21 @@ def test_equal_to_each_combination_alone(folder: str, load: Load, request: pytes
         np.testing.assert_allclose(vectors, _alone(embedder, TEXTS, point), atol=1e-5, err_msg=str(point))
 
 
+@pytest.mark.parametrize("folder", ["llama_folder", "gpt2_folder"])
+def test_means_of_layers_and_concatenations(folder: str, load: Load, request: pytest.FixtureRequest) -> None:
+    embedder = load(request.getfixturevalue(folder), normalize=False)
+    poolings = ["lasttoken:2layers", "mean:text+eos", "max:2layers+mean", "mean:3layers", "mean"]
+    grid = embedder.encode_grid(TEXTS, ["ccw", "eol", "ccp"], poolings, [2], batch_tokens=200)
+    for point, vectors in grid.items():
+        np.testing.assert_allclose(vectors, _alone(embedder, TEXTS, point), atol=1e-5, err_msg=str(point))
+    for name in ("ccw", "ccp"):
+        of_layers = [
+            embedder.variant(template=name, pooling="mean", layer=layer).encode(TEXTS) for layer in range(3)
+        ]
+        averaged = grid[GridPoint(name, "mean:3layers", 2)]
+        np.testing.assert_allclose(averaged, np.mean(of_layers, axis=0), atol=1e-5)
+
+
 @given(
     suffixes=st.lists(st.text("abc :", max_size=5), min_size=1, max_size=6, unique=True),
     texts=st.lists(st.text("abcdef ", min_size=1, max_size=30), min_size=1, max_size=4),
@@ -105,6 +120,9 @@ def test_what_cannot_be_is_refused(load: Load, refused: Refused) -> None:
         RequestError, embedder.encode_grid, ["a"], ["ccw"], ["mean"], [3]
     )
     assert "text 0 is int, not str" in refused(RequestError, embedder.encode_grid, [7], ["ccw"])
+    assert refused(RequestError, embedder.encode_grid, ["a"], ["ccw"], ["mean:2layers"], [2, 0]) == (
+        "pooling 'mean:2layers' averages 2 hidden states: up to layer 0 there are 1"
+    )
     message = refused(RequestError, embedder.encode_grid, "a cat", ["ccw"])
     assert message == "encode_grid takes a list of texts, not one string: put it into a list"
 

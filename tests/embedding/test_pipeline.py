@@ -113,3 +113,20 @@ def test_states_before_the_final_norm_are_pooled_where_they_are_asked_for(load: 
         expected = Pooling(pooling)(hidden, batch.attention_mask)
         torch.testing.assert_close(vectors[norm], expected, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(vectors["pre"], vectors["post"], atol=0.1)
+
+
+def test_a_pooling_of_more_layers_than_there_are(load: Load, refused: Refused) -> None:
+    embedder = load()
+    assert embedder.variant(pooling="mean:3layers").encode(["a car"]).shape == (1, 32)
+    assert refused(RequestError, embedder.variant, pooling="max+mean:4layers") == (
+        "pooling 'max+mean:4layers' averages 4 hidden states: up to layer 2 there are 3"
+    )
+    message = refused(RequestError, embedder.variant, pooling="mean:3layers", layer=1)
+    assert message == "pooling 'mean:3layers' averages 3 hidden states: up to layer 1 there are 2"
+
+
+def test_a_concatenation_of_the_last_token_and_the_mean_alone_and_in_a_batch(load: Load) -> None:
+    embedder, texts = load(template="ccw", pooling="mean:text+eos"), ["a car", "the river was low and a cat"]
+    assert (embedder.dim, embedder.encode(texts).shape) == (64, (2, 64))
+    alone = np.stack([embedder.encode(text) for text in texts])
+    np.testing.assert_allclose(embedder.encode(texts), alone, atol=1e-5)

@@ -99,6 +99,11 @@ def test_gradients_reach_only_what_the_mask_shows(name: str) -> None:
         ("max:text", Pooling("max", "text")),
         ("cls:sequence", Pooling("cls")),
         (Pooling("cls", "text"), Pooling("cls", "text")),
+        ("mean:4layers", Pooling("mean", layers=4)),
+        ("Mean:text:2Layers", Pooling("mean", "text", layers=2)),
+        ("mean:2layers:text", Pooling("mean", "text", layers=2)),
+        ("mean:1layers", Pooling("mean")),
+        ("mean:text + lasttoken", Pooling("mean", "text", also=(Pooling("lasttoken"),))),
     ],
 )
 def test_parse(given: str | Pooling, expected: Pooling) -> None:
@@ -117,8 +122,18 @@ KNOWN = "Known: mean, lasttoken, eos, max, weightedmean, cls"
         ("", f"unknown pooling '': {KNOWN}"),
         (
             "mean:txt",
-            "unknown range to pool over 'txt': did you mean 'text'? Known: sequence, text",
+            "unknown range to pool over 'txt': did you mean 'text'? Known: sequence, text, 4layers",
         ),
+        (
+            "mean:0layers",
+            "unknown range to pool over '0layers': did you mean '4layers'? Known: sequence, text, 4layers",
+        ),
+        (
+            "mean:text:sequence",
+            "unknown range to pool over 'text:sequence': did you mean 'sequence'? Known: sequence, text, 4layers",
+        ),
+        ("mean+max+mean", "pooling 'mean+max+mean' has 'mean' twice: leave one out"),
+        ("mean+", f"unknown pooling '': {KNOWN}"),
         (
             "eos:text",
             "eos pooling reads the end-of-text token, which is not part of the text: use 'eos'",
@@ -133,3 +148,21 @@ def test_names_that_are_no_pooling(refused: Refused, given: str, message: str) -
 def test_a_pooling_is_called_with_states_and_mask(name: str) -> None:
     hidden, mask = _states(2, 3, 4), torch.tensor([[True, True, False], [False, True, True]])
     torch.testing.assert_close(Pooling(name)(hidden, mask), POOLINGS[name].pool(hidden, mask))
+
+
+@pytest.mark.parametrize("name", ["mean", "weightedmean", "max", "lasttoken", "cls"])
+def test_equal_states_are_their_own_pooling(name: str) -> None:
+    state = _states(1, 1, 4)
+    mask = torch.tensor([[True] * 5 + [False]])
+    torch.testing.assert_close(Pooling(name)(state.expand(1, 6, 4), mask), state[:, 0])
+
+
+def test_a_concatenation_has_its_parts_side_by_side() -> None:
+    hidden, mask = _states(2, 3, 4), torch.tensor([[True, True, False], [False, True, True]])
+    both = Pooling.parse("max+mean")
+    expected = torch.cat([Pooling("max")(hidden, mask), Pooling("mean")(hidden, mask)], dim=1)
+    torch.testing.assert_close(both(hidden, mask), expected)
+    assert [part.spec for part in both.parts] == ["max", "mean"]
+    assert not Pooling.parse("lasttoken+mean").reads_last
+    assert not Pooling.parse("lasttoken:2layers").reads_last
+    assert Pooling.parse("mean+eos").needs_eos

@@ -35,6 +35,7 @@ def test_plain_values_come_back() -> None:
     [
         {"template": "sum"}, {"pooling": "mean"}, {"layer": 2}, {"norm": "post"}, {"max_tokens": 61},
         {"normalize": True}, {"bos": True}, {"boundary": "string"}, {"prompts": {"query": "other: "}},
+        {"attention": "bidirectional"},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -49,6 +50,9 @@ def test_identity_does_not_change_with_names() -> None:
 
 def test_invalid_values(refused: Refused) -> None:
     assert refused(RequestError, SPEC.changed, norm="mid") == "unknown norm 'mid': Known: post, pre"
+    assert refused(RequestError, SPEC.changed, attention="both") == (
+        "unknown attention 'both': Known: causal, bidirectional"
+    )
     assert refused(RequestError, SPEC.changed, prompts={"query": 3}) == "prompts['query'] is int, not str"
     assert refused(TemplateError, SPEC.changed, template="cwc").startswith(
         "unknown template 'cwc': did you mean"
@@ -133,8 +137,9 @@ def test_plain_values_hold_everything() -> None:
         "max_tokens": 60,
         "normalize": False,
         "prompts": {"query": "search: "},
+        "attention": "causal",
     }
-    del values["prompts"]
+    del values["prompts"], values["attention"]
     assert EmbedderSpec.from_dict({**values, "more": 1}) == replace(SPEC, layer=None, prompts={})
 
 

@@ -166,7 +166,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "Dense": ({"further": (Dense(DIM, 8),)}, "its modules are Transformer, Pooling, Dense", {}),
     "LayerNorm": ({"further": (LayerNorm(DIM),)}, "its modules are Transformer, Pooling, LayerNorm", {}),
     "two poolings": (
-        {"pooling": ("mean", "max")}, "it pools by mean and max; lastword knows each of mean", {"pooling": "mean"},
+        {"pooling": ("mean", "mean_sqrt_len_tokens")},
+        "it pools by mean and mean_sqrt_len_tokens; lastword knows each of mean", {"pooling": "mean"},
     ),
     "root of length": ({"pooling": "mean_sqrt_len_tokens"}, "it pools by mean_sqrt_len_tokens", {"pooling": "max"}),
     "prompt not pooled": (

@@ -29,11 +29,11 @@ from lastword.training.run import (
     TrainResult,
     _attention,
     _finished,
-    _load,
     _log,
     _lower_layers,
     _RunFolder,
     _score_base,
+    load_base,
     make_accelerator,
 )
 from lastword.training.selection import CheckpointScores, HeldOutPairs, Selection
@@ -142,10 +142,10 @@ def test_the_base_model_is_loaded_without_the_layers_above_the_pooled_one(
     dtype: str, precision: torch.dtype, llama_folder: Path
 ) -> None:
     config = TrainConfig(model=str(llama_folder), template="sum", pooling="mean", layer=1, dtype=dtype)
-    embedder = _load(config, "cpu", None)
+    embedder = load_base(config, "cpu")
     assert (embedder.backbone.dtype, embedder.backbone.layers) == (precision, 1)
     assert (embedder.spec.template.name, embedder.spec.pooling.spec) == ("sum", "mean")
-    whole = _load(replace(config, layer=None), "cpu", None)
+    whole = load_base(replace(config, layer=None), "cpu")
     assert embedder.provenance.base_hash == whole.provenance.base_hash == whole.backbone.weights_hash
 
 
@@ -262,7 +262,7 @@ def test_states_below_the_adapted_layers_are_kept_where_texts_come_again(
     config = TrainConfig(
         model=str(llama_folder), adapt_layers=1, steps=steps, batch_pairs=4, noise=noise, dtype="bfloat16"
     )
-    backbone = _load(config, "cpu", None).backbone
+    backbone = load_base(config, "cpu").backbone
     lower: Any = _lower_layers(config, backbone, 8)
     assert (lower.path, lower.layer, lower.limit_bytes) == (backbone.fused, 1, limit)
     assert (lower.bytes_per_token, lower.keep_at) == (64, keep_at)
@@ -313,7 +313,7 @@ def test_an_adapter_over_quantised_weights_is_placed_over_the_full_ones(
     llama_folder: Path, tmp_path: Path
 ) -> None:
     config = TrainConfig(model=str(llama_folder), rank=2, max_tokens=50, dtype="float32", quantize="nf4")
-    loaded = _load(config, "cpu", None)
+    loaded = load_base(config, "cpu")
     add_adapter(loaded.backbone.model, config)
     save_adapter(loaded.backbone.model, tmp_path, config)
     finished = _finished(loaded, Standard(), config, tmp_path)

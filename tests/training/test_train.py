@@ -57,6 +57,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, llama_folder: Path) -> Pat
     return folder / "out"
 
 
+def test_a_bidirectional_model_is_trained_and_stored_as_such(tmp_path: Path, settings: Settings) -> None:
+    result = train(tmp_path / "out", **{**settings, "attention": "bidirectional", "pooling": "mean"})
+    assert np.mean(result.losses[-3:]) < 0.8 * result.losses[0]
+    embedder = Embedder.from_pretrained(tmp_path / "out", dtype="float32", device="cpu")
+    assert (embedder.spec.attention, embedder.backbone.causal) == ("bidirectional", False)
+    theirs = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(["a car", "the river was low"])
+    assert np.abs(embedder.encode(["a car", "the river was low"]) - theirs).max() <= 1e-5
+
+
 @pytest.mark.parametrize(
     ("problem", "reason"),
     [

@@ -12,14 +12,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from attention_tables import NONE, attention_table, published_table
+from attention_tables import attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
 from defect_tables import switch_table
 from distill_tables import distill_tables
-from fault_tables import fault_table
+from export_tables import fault_table, speed_table
 from file_map import file_map
 from model_tables import choice_table, refused_table, supported_table
 from pair_tables import comparison_table, issue_table, language_table
@@ -28,11 +29,15 @@ from recipe_tables import adapt_table, recipe_table
 from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
 from scaling_tables import scaling_tables
+from scenario_tables import scenario_tables
 from score_tables import calibration_table, known_table, score_table
 from speed_tables import speed_tables
+from strategy_tables import strategy_tables
 
 from lastword.console import duration
-from lastword.demonstration.result import ScoreRow, scores_table
+from lastword.demonstration.result import ScoreRow
+from lastword.report.table import percent, with_interval
+from lastword.uncertainty import Difference
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = ROOT / "results" / "probe.json"
@@ -44,7 +49,9 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("ARCHITECTURE.md", "map"): lambda: file_map(ROOT),
-    ("README.md", "demo"): lambda: demo_block(ROOT / "results" / "demo.json"),
+    ("README.md", "demo"): lambda: demo_block(
+        [ROOT / "results" / f"{name}.json" for name in ("demo_smollm2", "demo")]
+    ),
     ("docs/reference/errors.md", "tree"): error_tree,
     ("docs/explanation/honest-numbers.md", "products"): lambda: known_table(
         ROOT / "results" / "products_why.json"
@@ -59,8 +66,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
     ("docs/how-to/adapt-a-corpus.md", "adapted"): lambda: adapt_table(ROOT / "results" / "adapt.json"),
     ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
-        ROOT / "results" / "embed_scaling.json"
+        ROOT / "results" / "embed_scaling.json", ROOT / "results" / "distill.json"
     ),
+    ("docs/how-to/export.md", "speed"): lambda: speed_table(ROOT / "results" / "exports.json"),
     ("docs/how-to/distill-a-model.md", "distilled"): lambda: distill_tables(
         ROOT / "results" / "distill.json"
     ),
@@ -91,18 +99,42 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/probe.md", "best"): lambda: best_table(PROBE),
     ("docs/reference/probe.md", "sets"): lambda: set_table(PROBE),
     ("docs/reference/probe.md", "label-free"): lambda: label_free_table(PROBE),
+    ("docs/reference/methods.md", "strategies"): lambda: strategy_tables(
+        ROOT / "results" / "strategies.json"
+    ),
+    ("docs/reference/scenarios.md", "scenarios"): lambda: scenario_tables(
+        ROOT / "results" / "scenarios.json"
+    ),
     ("docs/reference/speed.md", "speed"): lambda: speed_tables(ROOT / "results" / "bench"),
 }
 
 
-def demo_block(path: Path) -> str:
-    """Scores and time of the demo run that results/demo.json stores."""
-    if not path.exists():
-        return NONE
-    result = json.loads(path.read_text(encoding="utf-8"))
-    table = scores_table(map(ScoreRow.from_dict, result["scores"]))
-    facts = f"{duration(result['seconds'])} on two cores, {result['peak_memory_mb']:,} MiB of memory at most"
-    return f"```text\n{table}\n```\n\nThat run took {facts}."
+def demo_block(paths: Sequence[Path]) -> str:
+    """What the runs of the demo gave that these files store, in V-measures × 100, and what they took."""
+    heading = (
+        "| model | texts | adapted | before, best setting | TF-IDF | gain over before [95 %] | time, memory |"
+    )
+    lines = [heading, "|---|---|---:|---:|---:|---:|---|"]
+    for path in paths:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        cores = f"{run['threads']} core{'s' * (run['threads'] > 1)}"
+        cost = f"{duration(run['seconds'])} on {cores}, {run['peak_memory_mb'] / 1024:.1f} GiB"
+        rows = list(map(ScoreRow.from_dict, run["scores"]))
+        for gain in run["comparisons"]:
+            if gain["second"]["model"] == "zero-shot":
+                of_set = [row for row in rows if row.dataset == gain["dataset"]]
+                words = next(row for row in of_set if row.model == "tfidf")
+                adapted, before = (_scored(of_set, gain[side]) for side in ("first", "second"))
+                interval = with_interval(Difference(gain["value"], gain["low"], gain["high"]))
+                lines.append(f"| {run['model']} | {gain['dataset']} | {adapted} | {before} | "
+                             f"{percent(words.summary.value)} | {interval} | {cost} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _scored(rows: Sequence[ScoreRow], setting: Mapping[str, Any]) -> str:
+    fields = ("model", "template", "pooling", "layer")
+    found = next(row for row in rows if all(getattr(row, name) == setting[name] for name in fields))
+    return percent(found.summary.value)
 
 
 def with_block(text: str, name: str, content: str) -> str:

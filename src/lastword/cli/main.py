@@ -21,12 +21,14 @@ COMMANDS = {
     "probe": "Find out which template, pooling and layer of a model suit your texts.",
     "train": "Adapt a decoder to embed, by contrastive LoRA training on pairs.",
     "sweep": "Train with many settings of a recipe, and compare them.",
+    "compare-strategies": "Compare ways to make a decoder an embedder, on one model and the same texts.",
     "embed": "Embed the texts of files of any size, and write vectors and rows to a folder.",
     "search": "Find the rows of a store that are nearest to queries.",
     "cluster": "Group texts by their meaning, and name the groups.",
     "adapt": "Adapt a model to a corpus, embed and group the corpus with it, and report whether adapting helped.",
     "plan": "Forecast the memory, time and disk of embedding or training, and whether it fits.",
     "distill": "Make a static or shallow student, whose vectors are nearly those of a model and cheaper.",
+    "merge": "Merge models that were adapted from the same base model into one.",
     "export": "Write a model in the format of another program, and prove that it gives the same vectors there.",
     "check": "Compare a folder, an export or a server with the model that it should be, and name what is wrong.",
     "serve": "Serve models by OpenAI's API for embeddings.",
@@ -56,7 +58,8 @@ class _Main(Group):
         """Import one command."""
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"lastword.cli.{name}"), name)
+        module = name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"lastword.cli.{module}"), module)
         return command
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from lastword.augment import NOISES
-from lastword.bundled import check_encoder, check_model
+from lastword.bundled import check_encoder, check_guide, check_model
 from lastword.cli import checks
 from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, Finite, split_names
 from lastword.cli.command import Decorator, option
@@ -21,7 +21,6 @@ from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.template import TEMPLATES, Template
 from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
-from lastword.training.settings import check_guide
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"
 DEVELOPMENT = "Development texts"
@@ -41,7 +40,8 @@ TYPES: dict[str, Any] = {
 NAMES = {
     "template": f"{', '.join(TEMPLATES)}, or a string with {{text}} (twice: the text is repeated); A+B averages "
     "vectors, NAME@FILE shows the examples of a file first",
-    "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens",
+    "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens, "
+    "NAME:4layers pools the mean of 4 layers, A+B joins vectors",
 }
 """Name of an option → the values that its help lists."""
 ENCODER = Checked("model", check_encoder)

@@ -47,6 +47,11 @@ INDEX_CHOICES = ("auto", "exact", "ivf-flat", "hnsw-flat", "hnsw-sq")
     is_flag=True,
 )  # fmt: skip
 @option(
+    _SEARCH, "--rerank",
+    "a decoder as it was pretrained, which orders the best rows by whether they answer the query: smollm2, a name or "
+    "folder", type=options.TYPES["model"],
+)  # fmt: skip
+@option(
     _SEARCH, "--index",
     "of a LanceDB table: a kind builds it, and measures its recall; auto does above 200,000 rows; exact uses none",
     default="auto", type=Choice("index", INDEX_CHOICES),

@@ -15,7 +15,7 @@ TRACKERS = (
     "none", "all", "tensorboard", "wandb", "trackio", "comet_ml", "mlflow", "aim", "clearml", "dvclive", "swanlab",
 )  # fmt: skip
 GROUPS = {
-    "Model": ("model", "template", "pooling", "layer", "max_tokens"),
+    "Model": ("model", "template", "pooling", "layer", "attention", "max_tokens"),
     "Pairs": ("pairs", "encoding", "delimiter", "noise", "mixing"),
     "Loss": ("loss", "widths", "temperature", "temperatures", "guide", "guide_margin"),
     "Training": (),

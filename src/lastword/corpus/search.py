@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +24,13 @@ from lastword.errors import LastwordError, RequestError, unknown_name
 from lastword.files.formats import plain
 from lastword.geometry import unit
 
+if TYPE_CHECKING:
+    from lastword.corpus.rerank import Reranker
+
 INDEX_CHOICES = ("auto", "exact", *INDEXES)
 INDEX_ROWS = 200_000
 """Above so many rows, index "auto" builds one; below, comparing with all rows takes less than a tenth of a second."""
-_RESCORED = 4  # rows whose texts are embedded again, per row that is asked for
+_RESCORED = 4  # rows whose texts are embedded again or reranked, per row that is asked for
 _JSON = (str, int, float, type(None))
 
 
@@ -35,7 +39,8 @@ class Match:
     """A row that was found.
 
     Attributes:
-        score: cosine of query and row; of a hybrid search the fused score, which is only good for comparing rows.
+        score: cosine of query and row; of a hybrid search the fused score, which is only good for comparing rows; of a
+            reranked one the probability that the row answers the query.
         row: column → cell.
     """
 
@@ -116,6 +121,7 @@ def search(
     columns: Sequence[str] | None = None,
     hybrid: bool = False,
     rescore: bool = False,
+    rerank: str | Path | None = None,
     index: str = "auto",
     model: str | Path | TextEncoder | None = None,
     device: str | None = None,
@@ -133,6 +139,8 @@ def search(
         columns: of the rows that are found; None is all.
         hybrid: fuse the ranking by vectors with that by words (BM25); only in a LanceDB table.
         rescore: of int8 or binary vectors, embed the texts of four times as many rows again, for exact scores.
+        rerank: a decoder as it was pretrained that reads each query with the texts of four times as many rows, and
+            orders them by whether they answer it; see `Reranker`.
         index: "auto" uses the index of a LanceDB table, and builds one above 200,000 rows; "exact" compares with all
             rows; "ivf-flat", "hnsw-flat" and "hnsw-sq" build that index if the table has another one or none.
         model: where the model of the store is now; None is where it was, with the settings of then.
@@ -145,8 +153,9 @@ def search(
         WorkError: an index finds less than 0.95 of the 10 nearest rows; see the message.
     """
     request = check_search(
-        store, queries, where=where, columns=columns, hybrid=hybrid, rescore=rescore, index=index, model=model
-    )
+        store, queries, where=where, columns=columns, hybrid=hybrid, rescore=rescore, rerank=rerank, index=index,
+        model=model,
+    )  # fmt: skip
     opened, texts = request.store, request.queries
     table = LanceTable(opened) if request.in_lance else None
     report = _index(table, index) if table else None
@@ -156,12 +165,20 @@ def search(
     vectors = unit(
         shortened(np.asarray(encode_distinct(encoder, texts, "query"), np.float32), opened.vector_format.dim)
     )
+    if rerank:
+        request = dataclasses.replace(request, columns=list({*request.columns, opened.text_column}))
+    wanted = top * (_RESCORED if rerank else 1)
     if table:
         if hybrid:
             table.require_words()
-        answers = table.nearest(vectors, texts, top, request.conditions, request.columns, report, hybrid)
+        answers = table.nearest(vectors, texts, wanted, request.conditions, request.columns, report, hybrid)
     else:
-        answers = _exact(request, vectors, top, encoder if rescore else None)
+        answers = _exact(request, vectors, wanted, encoder if rescore else None)
+    if rerank:
+        from lastword.corpus.rerank import Reranker  # imports torch: a wrong request is refused without it
+
+        shown = list(columns or opened.columns)
+        answers = _reranked(answers, texts, Reranker(rerank, device=device), opened.text_column, top, shown)
     found = [Found(text, _matches(*rows)) for text, rows in zip(texts, answers, strict=True)]
     return SearchResult(opened.folder, opened.model, report, tuple(found))
 
@@ -174,6 +191,7 @@ def check_search(
     columns: Sequence[str] | None = None,
     hybrid: bool = False,
     rescore: bool = False,
+    rerank: str | Path | None = None,
     index: str = "auto",
     model: str | Path | TextEncoder | None = None,
 ) -> SearchRequest:
@@ -196,6 +214,8 @@ def check_search(
         raise RequestError(unknown_name("column", unknown, opened.columns))
     schema = opened.shard(0, opened.columns).schema if where else None
     conditions = [Condition.parse(each, schema) for each in where]
+    if rerank is not None:
+        check_model(rerank)
     if texts and model is None:
         _check_model(opened)
     return SearchRequest(opened, texts, conditions, chosen, in_lance)
@@ -269,6 +289,23 @@ def _exact(
             best = np.argsort(-scores, kind="stable")[:top]
             scores, rows = scores[best], rows[best]
         yield scores, store.take(rows, request.columns)
+
+
+def _reranked(
+    answers: Iterable[tuple[np.ndarray, pa.Table]],
+    queries: Sequence[str],
+    reranker: Reranker,
+    text_column: str,
+    top: int,
+    columns: list[str],
+) -> Iterator[tuple[np.ndarray, pa.Table]]:
+    """The best rows of each answer by the reranker, with the columns that were asked for."""
+    for query, (_, rows) in zip(queries, answers, strict=True):
+        scores = (
+            reranker.scores(query, rows[text_column].to_pylist()) if len(rows) else np.empty(0, np.float32)
+        )
+        best = np.argsort(-scores, kind="stable")[:top]
+        yield scores[best], rows.take(best).select(columns)
 
 
 def _matches(scores: np.ndarray, rows: pa.Table) -> tuple[Match, ...]:

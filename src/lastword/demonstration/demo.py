@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace as replace_fields
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from lastword.bundled import check_model, path_of
 from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
@@ -20,6 +20,7 @@ from lastword.demonstration.flat_map import flat_map
 from lastword.demonstration.report import render
 from lastword.demonstration.result import AttentionPair, DemoResult, ScoreRow, TextMap, TrainingRun
 from lastword.embedding import Embedder
+from lastword.embedding.memory import peak_memory_mb
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.errors import RequestError
 from lastword.evaluation import ClusterScorer, cluster_score, vectors_cluster_score
@@ -121,6 +122,7 @@ def _result(
         pairs=len(Standard().read(list(config.pairs), drop_empty=False)),
         seconds=round(seconds, 1),
         peak_memory_mb=peak_memory_mb(),
+        threads=torch.get_num_threads(),
         versions={name: importlib.metadata.version(name) for name in _PACKAGES},
         scores=rows,
         runs=[_training_run(seed, model) for seed, model in enumerate(models)],
@@ -165,12 +167,6 @@ def adapted_rows(
         ScoreRow(name, "test", "adapted", config.template, pooling, tuple(of_seeds), config.layer)
         for (name, pooling), of_seeds in scores.items()
     ]
-
-
-def peak_memory_mb() -> int:
-    """Largest resident memory of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _train(

@@ -74,7 +74,7 @@ def _head(result: DemoResult) -> Markup:
         "Pooling": result.pooling + (f", layer {result.layer}" if result.layer else ""),
         "Steps": f"{result.steps:,}",
         "Pairs": f"{result.pairs:,}",
-        "Time": duration(result.seconds),
+        "Time": f"{duration(result.seconds)}, {result.threads} core{'s' * (result.threads > 1)}",
         "Peak memory": f"{result.peak_memory_mb:,} MiB",
         "Template": tag("span", result.template, *wording),
     }

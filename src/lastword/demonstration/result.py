@@ -151,6 +151,7 @@ class DemoResult:
         pairs: number of training pairs.
         seconds: time of the whole demo.
         peak_memory_mb: largest resident memory, in MiB.
+        threads: processor cores that torch used.
         versions: package → its version.
         scores: a row for each setting and data set.
         runs: one for each seed.
@@ -167,6 +168,7 @@ class DemoResult:
     pairs: int
     seconds: float
     peak_memory_mb: int
+    threads: int
     versions: Mapping[str, str] = field(default_factory=dict)
     scores: Sequence[ScoreRow] = ()
     runs: Sequence[TrainingRun] = ()
@@ -192,7 +194,17 @@ class DemoResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of scores.json: everything but the map and the attention."""
-        facts = ("model", "template", "pooling", "layer", "steps", "pairs", "seconds", "peak_memory_mb")
+        facts = (
+            "model",
+            "template",
+            "pooling",
+            "layer",
+            "steps",
+            "pairs",
+            "seconds",
+            "peak_memory_mb",
+            "threads",
+        )
         return {
             "output": str(self.output),
             **{name: getattr(self, name) for name in facts},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from lastword.embedding.forward.fused.forward import FusedForward
 from lastword.embedding.forward.path import BranchingPath, ForwardPath
 from lastword.embedding.forward.stock import StockForward
 from lastword.embedding.loading import load_decoder
-from lastword.embedding.spec import Norm
+from lastword.embedding.spec import Attention, Norm
 from lastword.embedding.tokens import Batch
 from lastword.embedding.weights import hash_tensors
 from lastword.errors import ModelError
@@ -27,7 +28,7 @@ from lastword.errors import ModelError
 _POSITIONS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "context_length",
 )  # fmt: skip
-_NOT_IN_IDENTITY = ("transformers_version", "architectures", "dtype", "torch_dtype")
+_NOT_IN_IDENTITY = ("transformers_version", "architectures", "dtype", "torch_dtype", "is_causal")
 
 
 class Backbone:
@@ -42,7 +43,8 @@ class Backbone:
         quantize: how the weights were quantised, or None.
         implementation: how transformers computes attention, as loaded: "sdpa", or "eager" for a model without it.
         stock: the model's own forward pass, which always works.
-        fused: the fast path, or None if the model is not built like Llama.
+        fused: the fast path, or None if the model is not built like Llama, or its attention is bidirectional.
+        attends: "causal", or "bidirectional" in what `attending` gives.
     """
 
     def __init__(
@@ -54,10 +56,13 @@ class Backbone:
         config = model.config.get_text_config()
         self.layers: int = config.num_hidden_layers
         self.positions: int = next((n for name in _POSITIONS if (n := getattr(config, name, None))), 512)
-        tolerance = 5e-2 if quantize else 1e-3  # relative difference of two correct computations in float32
-        self.stock = StockForward(self.model, name, self.layers, self.positions, tolerance)
+        # relative difference of two correct computations in float32
+        self._tolerance = 5e-2 if quantize else 1e-3
+        self.stock = StockForward(self.model, name, self.layers, self.positions, self._tolerance)
         self.dim: int = self.stock.dim
-        self.fused: BranchingPath | None = FusedForward.of(self.stock, tolerance) if fused else None
+        self.fused: BranchingPath | None = FusedForward.of(self.stock, self._tolerance) if fused else None
+        self.attends: Attention = "causal"
+        self._other_paths: tuple[StockForward, BranchingPath | None] | None = None
         self._weights_hash: tuple[object, str] | None = None
 
     @classmethod
@@ -70,6 +75,7 @@ class Backbone:
         revision: str | None = None,
         fused: bool = True,
         quantize: str | None = None,
+        attention: Attention = "causal",
     ) -> Backbone:
         """Load a decoder from the Hub or a folder: safetensors only, no remote code.
 
@@ -80,6 +86,7 @@ class Backbone:
             revision: branch, tag or commit on the Hub.
             fused: use the fast forward pass where the model's structure allows it.
             quantize: "int8" or "nf4" stores the weights of the layers in 8 or 4 bits.
+            attention: "bidirectional" loads a model too whose configuration says so; `attending` switches it.
 
         Raises:
             MissingFileError: no such folder.
@@ -89,13 +96,47 @@ class Backbone:
         """
         name, loaded_to = str(name_or_folder), torch_device(device)
         model = load_decoder(name, loaded_to, torch_dtype(dtype, loaded_to), revision, quantize)
+        config = model.config.get_text_config()
+        switched = getattr(config, "is_causal", True) is False
+        if switched and attention == "bidirectional":
+            config.is_causal = True
         backbone = cls(model, name, fused=fused, quantize=quantize)
-        if not backbone.stock.guarantees.causal:
+        if not backbone.causal:
+            advice = (
+                "use attention='bidirectional'" if switched else "for this model use sentence-transformers"
+            )
             raise ModelError(
                 f"{name} ({model.config.model_type}) lets tokens see later ones: lastword needs a decoder, "
-                "such as Qwen/Qwen3-0.6B; for this model use sentence-transformers"
+                f"such as Qwen/Qwen3-0.6B; {advice}"
             )
         return backbone
+
+    def attending(self, attention: Attention) -> Backbone:
+        """The same model, weights included, with another attention mask; itself if it has this one.
+
+        Raises:
+            ModelError: a structure whose mask cannot be switched: one that the fused path does not read.
+        """
+        if attention == self.attends:
+            return self
+        if self._other_paths is None:
+            if FusedForward.of(self.stock, self._tolerance) is None:
+                raise ModelError(
+                    f"attention='bidirectional': {self.name} ({self.model.config.model_type}) is not built like Llama, "
+                    "and only attention in all its layers can be switched; use attention='causal'"
+                )
+            bidirectional = StockForward(
+                self.model, self.name, self.layers, self.positions, self._tolerance, bidirectional=True
+            )
+            if bidirectional.guarantees.causal:
+                raise ModelError(
+                    "attention='bidirectional' needs transformers 5.2 or newer: pip install -U transformers"
+                )
+            self._other_paths = bidirectional, None
+        other = copy.copy(self)
+        (other.stock, other.fused), other._other_paths = self._other_paths, (self.stock, self.fused)
+        other.attends = attention
+        return other
 
     @property
     def device(self) -> torch.device:

@@ -57,6 +57,7 @@ with transformers alone, pool and scale as below.
 | template (in the tokenizer: do not add it yourself) | `{template}` |
 | prompts (sentence-transformers: `encode_query`, `encode_document`) | {prompts} |
 | pooling | {pooling} |
+| attention | {attention} |
 | dimensions | {dim} |
 | longest sequence, template included | {max_tokens} tokens |
 | vectors scaled to length 1 | {normalize} |
@@ -67,6 +68,13 @@ with transformers alone, pool and scale as below.
 folder must give anywhere. Intended use: similarity, clustering, search and few-shot classification
 of texts like those it was adapted on. Its limits are those of the base model.
 """
+
+
+_ATTENTION = {
+    "causal": "causal",
+    "bidirectional": "bidirectional, by `is_causal: false` in config.json: transformers 5.2 or newer reads it; compare "
+    "what other programs give with golden.json",
+}
 
 
 def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
@@ -84,6 +92,7 @@ def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
         template=spec.template.text,
         prompts=prompts or "none",
         pooling=spec.pooling.spec,
+        attention=_ATTENTION[spec.attention],
         dim=dim,
         max_tokens=spec.max_tokens,
         normalize="yes" if spec.normalize else "no",

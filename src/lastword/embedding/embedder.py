@@ -21,7 +21,7 @@ from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.loading import tokenizer_source
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import Pooling
-from lastword.embedding.spec import DOCUMENT, QUERY, EmbedderSpec, Norm, checked_layer
+from lastword.embedding.spec import DOCUMENT, QUERY, Attention, EmbedderSpec, Norm, checked_layer
 from lastword.embedding.template import Boundary, Template
 from lastword.embedding.tokenizer import TextTokenizer, keeps_normalizer
 from lastword.embedding.weights import cut_layers
@@ -66,6 +66,7 @@ class Embedder:
         prompts: Mapping[str, str] | None = None,
         bos: bool | None = None,
         boundary: Boundary | None = None,
+        attention: Attention | None = None,
         dtype: str | None = None,
         device: str | None = None,
         revision: str | None = None,
@@ -82,7 +83,8 @@ class Embedder:
             name_or_folder: "mini" (the bundled model), "smollm2", a folder, a GGUF file, or a Hub name.
             template: a name in `TEMPLATES` or a string with `{text}`; see `Template.parse` for examples before the
                 text, averages and echoes.
-            pooling: a name in `POOLINGS`, or such as "mean:text".
+            pooling: a name in `POOLINGS`, or such as "mean:text", "mean:4layers" or "mean+lasttoken"; see
+                `Pooling.parse`.
             layer: hidden state to pool, 0 … number of layers.
             norm: "post" or "pre" the model's final norm.
             max_tokens: longest sequence in tokens, template included.
@@ -90,6 +92,7 @@ class Embedder:
             prompts: name → string that is put before a text inside the template; see `encode_query`.
             bos: begin sequences with the begin-of-text token; None does as the tokenizer does.
             boundary: see `Template`.
+            attention: "bidirectional" lets every token see the whole text; see `EmbedderSpec`.
             dtype: "float32" or "bfloat16"; None is the best precision that the device supports.
             device: None is the best available.
             revision: branch, tag or commit on the Hub.
@@ -104,6 +107,7 @@ class Embedder:
         changes = {
             "template": template, "pooling": pooling, "layer": layer, "norm": norm, "max_tokens": max_tokens,
             "normalize": normalize, "prompts": prompts, "bos": bos, "boundary": boundary,
+            "attention": attention,
         }  # fmt: skip
         spec = EmbedderSpec().changed(**changes)  # refuses invalid values before the model is loaded
         name, source = str(name_or_folder), model_source(name_or_folder)
@@ -113,8 +117,9 @@ class Embedder:
             stored.require_supported(name, changes)
         with parsed_once(source):
             backbone = Backbone.load(
-                source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize
-            )
+                source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize,
+                attention=attention or (stored.spec if stored else spec).attention,
+            )  # fmt: skip
             backbone.name = backbone.stock.model_name = name
             return cls._over(backbone, name, source, revision, spec, stored, changes)
 
@@ -182,7 +187,7 @@ class Embedder:
     @property
     def dim(self) -> int:
         """Width of a vector."""
-        return self.backbone.dim
+        return self.pipeline.dim(self.spec.pooling)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -214,7 +219,7 @@ class Embedder:
 
         Embedders that share the model lose these layers too.
         """
-        layers, before = self.pipeline.layer, self.backbone
+        layers, before = self.pipeline.layer, self.backbone.attending("causal")
         if layers == before.layers:
             return self
         cut_layers(before.model, layers)

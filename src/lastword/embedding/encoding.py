@@ -35,7 +35,7 @@ def encode_texts(
     for row, text in enumerate(texts):
         first.setdefault(text, row)
     parts = {
-        (layer, pooling.spec): np.empty((len(first), pipeline.backbone.dim), np.float32)
+        (layer, pooling.spec): np.empty((len(first), pipeline.dim(pooling)), np.float32)
         for layer in layers
         for pooling in poolings
     }
@@ -115,7 +115,7 @@ def _embedded(
     advance: Callable[[int], None],
 ) -> Vectors:
     vectors = {
-        (layer, pooling.spec): np.empty((len(sequences), pipeline.backbone.dim), np.float32)
+        (layer, pooling.spec): np.empty((len(sequences), pipeline.dim(pooling)), np.float32)
         for layer in layers
         for pooling in poolings
     }

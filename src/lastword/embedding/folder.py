@@ -28,7 +28,7 @@ from lastword.embedding.golden import GOLDEN, Encode, require_equal_ids, write_g
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import POOLINGS
 from lastword.embedding.spec import EmbedderSpec
-from lastword.embedding.standard import read_standard, stored_file
+from lastword.embedding.standard import MODES, read_standard, stored_file
 from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import SAVED_CLASS
 from lastword.embedding.weights import write_weights
@@ -111,7 +111,8 @@ def write(
     partial.mkdir(parents=True)
     spec, backbone = pipeline.spec, pipeline.backbone
     try:
-        write_weights(backbone.model, partial, STORED_DTYPES[dtype], spec.layer)
+        bidirectional = backbone.attends == "bidirectional"
+        write_weights(backbone.model, partial, STORED_DTYPES[dtype], spec.layer, bidirectional=bidirectional)
         write_description(pipeline, provenance, partial)
         exact = backbone.dtype == STORED_DTYPES[dtype] == torch.float32
         write_golden(partial, pipeline, encode, exact=exact)
@@ -124,11 +125,13 @@ def write(
 
 def write_description(pipeline: Pipeline, provenance: Provenance, folder: Path) -> None:
     """Write everything but the weights and golden vectors: tokenizer, modules, `lastword.json` and the card."""
-    spec, dim = pipeline.spec, pipeline.backbone.dim
+    spec = pipeline.spec
     _write_tokenizer(pipeline, folder)
-    _write_modules(spec, dim, pipeline.compiled.single_length, folder)
+    _write_modules(spec, pipeline.backbone.dim, pipeline.compiled.single_length, folder)
     _write_json(folder / LASTWORD_JSON, _lastword_json(pipeline, provenance))
-    (folder / "README.md").write_text(model_card(spec, provenance, dim), encoding="utf-8")
+    (folder / "README.md").write_text(
+        model_card(spec, provenance, pipeline.dim(spec.pooling)), encoding="utf-8"
+    )
 
 
 def push(
@@ -176,9 +179,22 @@ def _require_full_weights(pipeline: Pipeline) -> None:
 def _require_expressible(pipeline: Pipeline) -> None:
     """A standard folder pools over whole sequences, after the final norm, around joined ids, without weights."""
     spec, backbone, problem = pipeline.spec, pipeline.backbone, None
-    if spec.pooling.over == "text":
-        problem = f"pooling {spec.pooling.spec!r} (over the text alone); use {spec.pooling.name!r}"
-    elif spec.pooling.method.trainable:
+    parts = spec.pooling.parts
+    modes = [part.method.mode for part in parts]
+    in_order = [mode for mode in MODES if mode in modes]
+    if any(part.over == "text" for part in parts):
+        names = "+".join(part.name for part in parts)
+        problem = f"pooling {spec.pooling.spec!r} (over the text alone); use {names!r}"
+    elif any(part.layers > 1 for part in parts):
+        problem = f"pooling {spec.pooling.spec!r} (a mean of layers); use one layer"
+    elif len({part.method.needs_eos for part in parts}) > 1:
+        problem = (
+            f"pooling {spec.pooling.spec!r}: its other parts would see the end-of-text token that eos needs; use "
+            "lasttoken instead of eos"
+        )
+    elif modes != in_order:
+        problem = f"pooling {spec.pooling.spec!r} in this order; use {'+'.join(in_order)!r}"
+    elif any(part.method.trainable for part in parts):
         problem = f"pooling {spec.pooling.name!r}, which has weights of its own; use another pooling"
     elif spec.norm == "pre":
         problem = "norm='pre'; use norm='post'"
@@ -186,7 +202,7 @@ def _require_expressible(pipeline: Pipeline) -> None:
         problem = "boundary='string'; use boundary='ids'"
     elif spec.template.averaged:
         problem = f"template {spec.template.name!r}, an average; use one of its templates"
-    elif not backbone.causal:
+    elif not backbone.causal and backbone.attends == "causal":
         problem = "attention to later tokens; use a decoder"
     if problem:
         raise RequestError(f"a standard model folder cannot express {problem}")
@@ -245,7 +261,7 @@ def _post_processor(backend: Tokenizer, compiled: CompiledTemplate) -> processor
 
 def _write_modules(spec: EmbedderSpec, dim: int, max_tokens: int, folder: Path) -> None:
     """The module chain under the names that every sentence-transformers version knows."""
-    method = spec.pooling.method
+    methods = [part.method for part in spec.pooling.parts]
     chain = [
         ("", "Transformer"),
         ("1_Pooling", "Pooling"),
@@ -259,8 +275,8 @@ def _write_modules(spec: EmbedderSpec, dim: int, max_tokens: int, folder: Path) 
     pooling = {
         "embedding_dimension": dim,
         "word_embedding_dimension": dim,
-        "pooling_mode": method.mode,
-        **{f"pooling_mode_{key}": key == method.legacy_key for key in sorted(legacy_keys)},
+        "pooling_mode": methods[0].mode if len(methods) == 1 else [method.mode for method in methods],
+        **{f"pooling_mode_{key}": key in {m.legacy_key for m in methods} for key in sorted(legacy_keys)},
         "include_prompt": True,
     }
     _write_json(folder / "modules.json", modules)

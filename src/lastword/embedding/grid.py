@@ -19,7 +19,7 @@ from lastword.console import progress, warn
 from lastword.embedding.encoding import encode_texts, finite
 from lastword.embedding.forward.path import BranchingPath
 from lastword.embedding.forward.tree import Tree
-from lastword.embedding.pipeline import Pipeline, pooling_mask
+from lastword.embedding.pipeline import Pipeline, layer_means, pool, pooling_masks
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import CompiledTemplate, Template
 from lastword.embedding.tokens import Batch, Sequences, clean, group_by_length, pad, require_strings
@@ -73,7 +73,7 @@ def encode_grid(
     unique = list(dict.fromkeys(texts))
     grid = {
         GridPoint(label(template), pooling.spec, layer): np.empty(
-            (len(unique), pipeline.backbone.dim), np.float32
+            (len(unique), pipeline.dim(pooling)), np.float32
         )
         for template in axes.templates
         for pooling in axes.poolings
@@ -215,15 +215,19 @@ def _pooled(
     if all(pooling.reads_last for pooling in axes.poolings) and set(axes.layers) == {last}:
         yield from _pooled_ends(pipeline, family, tree, path, batch, axes.poolings)
         return
-    for layer, text, nodes in path.branches(batch, tree, axes.layers, norm):
+    branches = path.branches(batch, tree, pipeline.layers_read(axes.poolings, axes.layers), norm)
+    states = ((layer, (text, nodes)) for layer, text, nodes in branches)
+    for layer, means in layer_means(states, axes.poolings, axes.layers):
         for template, compiled, suffix, appended in zip(
             family.templates, family.compiled, tree.paths, family.appended, strict=True
         ):
-            hidden = torch.cat([text, nodes[:, suffix]], dim=1)
+            hidden = {
+                count: torch.cat([text, nodes[:, suffix]], dim=1) for count, (text, nodes) in means.items()
+            }
             whole = _with_suffix(batch, len(family.prefix) + compiled.budget, len(suffix))
+            masks = pooling_masks(whole, axes.poolings, appended)
             for pooling in axes.poolings:
-                mask = pooling_mask(whole, pooling, appended)
-                yield GridPoint(label(template), pooling.spec, layer), pooling(hidden, mask)
+                yield GridPoint(label(template), pooling.spec, layer), pool(pooling, hidden, masks)
 
 
 def _pooled_ends(

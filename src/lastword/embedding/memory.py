@@ -49,6 +49,21 @@ def free_bytes(device: torch.device) -> int:
     return max(0, min([int(psutil.virtual_memory().available), *_free_in_groups()]))
 
 
+def peak_memory_mb() -> int:
+    """Largest memory of this process so far, in MiB: on the GPU if it used one, else resident."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return round(torch.cuda.max_memory_allocated() / 2**20)
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says includes the process that this one was started from
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(peak.split()[1]) / 2**10)
+    import resource  # absent on Windows
+
+    return round(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (20 if sys.platform == "darwin" else 10)
+    )
+
+
 def _free_in_groups(
     membership: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
 ) -> Iterator[int]:

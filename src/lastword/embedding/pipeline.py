@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lastword.embedding.backbone import Backbone
-from lastword.embedding.pooling import Pooling
+from lastword.embedding.pooling import Pooling, joined
 from lastword.embedding.spec import EmbedderSpec
 from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import TextTokenizer
@@ -44,9 +45,12 @@ class Pipeline:
         Raises:
             RequestError, TemplateError: the model or the tokenizer cannot do what the spec asks for.
         """
+        if self.spec.attention != self.backbone.attends:
+            object.__setattr__(self, "backbone", self.backbone.attending(self.spec.attention))
         backbone = self.backbone
         spec = self.spec.fitted(backbone.layers, backbone.positions, backbone.name)
         object.__setattr__(self, "spec", spec)
+        self.layers_read([spec.pooling], [self.layer])
         for member in self.members:
             member.compile(spec.pooling.needs_eos)
 
@@ -146,12 +150,32 @@ class Pipeline:
         if ends_only and set(layers) == {self.backbone.layers}:
             last = self.backbone.last(batch, self.spec.norm).float()
             return {(self.backbone.layers, pooling.spec): last for pooling in poolings}
-        masks = {pooling: pooling_mask(batch, pooling, appended) for pooling in poolings}
+        masks = pooling_masks(batch, poolings, appended)
+        hidden = self.backbone.hidden(batch, self.layers_read(poolings, layers), self.spec.norm)
         return {
-            (layer, pooling.spec): pooling(hidden, mask)
-            for layer, hidden in self.backbone.hidden(batch, layers, self.spec.norm)
-            for pooling, mask in masks.items()
+            (layer, pooling.spec): pool(pooling, {count: mean for count, (mean,) in means.items()}, masks)
+            for layer, means in layer_means(((layer, (each,)) for layer, each in hidden), poolings, layers)
+            for pooling in poolings
         }
+
+    def layers_read(self, poolings: Sequence[Pooling], layers: Sequence[int]) -> list[int]:
+        """The hidden states that poolings of some layers read, in ascending order.
+
+        Raises:
+            RequestError: a pooling averages more hidden states than there are.
+        """
+        for pooling in poolings:
+            if (most := max(part.layers for part in pooling.parts)) > min(layers) + 1:
+                raise RequestError(
+                    f"pooling {pooling.spec!r} averages {most} hidden states: up to layer {min(layers)} there are "
+                    f"{min(layers) + 1}"
+                )
+        counts = {part.layers for pooling in poolings for part in pooling.parts}
+        return sorted({layer - i for layer in layers for i in range(max(counts))})
+
+    def dim(self, pooling: Pooling) -> int:
+        """Width of the vectors of a pooling."""
+        return self.backbone.dim * len(pooling.parts)
 
     def passes(self, poolings: Sequence[Pooling]) -> list[list[Pooling]]:
         """Group poolings by the passes they need.
@@ -163,6 +187,50 @@ class Pipeline:
             return [list(poolings)]
         groups = [[pooling for pooling in poolings if pooling.needs_eos is needs] for needs in (True, False)]
         return [group for group in groups if group]
+
+
+def layer_means(
+    hidden: Iterable[tuple[int, tuple[Tensor, ...]]], poolings: Sequence[Pooling], layers: Sequence[int]
+) -> Iterator[tuple[int, dict[int, tuple[Tensor, ...]]]]:
+    """Means over each layer and those below it.
+
+    Args:
+        hidden: (layer, states), in ascending order: all layers that are read.
+        poolings: what reads them.
+        layers: those to yield.
+
+    Yields:
+        (layer, number of hidden states → their mean in float32, or the states themselves for one).
+    """
+    counts = {part.layers for pooling in poolings for part in pooling.parts}
+    recent: list[tuple[Tensor, ...]] = []
+    for layer, states in hidden:
+        recent = [*recent, states][-max(counts) :]
+        if layer in layers:
+            yield layer, {count: _mean_of(recent[-count:]) for count in counts}
+
+
+def _mean_of(states: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    if len(states) == 1:
+        return states[0]
+    return tuple(torch.stack([each.float() for each in same]).mean(0) for same in zip(*states, strict=True))
+
+
+def pooling_masks(batch: Batch, poolings: Sequence[Pooling], appended_eos: bool) -> dict[Pooling, Tensor]:
+    """The positions that each part of each pooling reads."""
+    parts = dict.fromkeys(part for pooling in poolings for part in pooling.parts)
+    return {part: pooling_mask(batch, part, appended_eos) for part in parts}
+
+
+def pool(pooling: Pooling, states: Mapping[int, Tensor], masks: Mapping[Pooling, Tensor]) -> Tensor:
+    """(batch, dim) float32 of a pooling, its parts one after another.
+
+    Args:
+        pooling: which.
+        states: number of hidden states → their mean, (batch, seq, dim).
+        masks: of its parts.
+    """
+    return joined([part(states[part.layers], masks[part]) for part in pooling.parts])
 
 
 def pooling_mask(batch: Batch, pooling: Pooling, appended_eos: bool) -> Tensor:

@@ -8,8 +8,9 @@ This file does not import torch: names are checked before it is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from lastword.errors import RequestError, unknown_name
@@ -98,56 +99,92 @@ Over = Literal["sequence", "text"]
 
 @dataclass(frozen=True)
 class Pooling:
-    """Which pooling, and over which positions.
+    """Which pooling, over which positions, of the mean of how many hidden states, and what is appended to its vector.
+
+    Source: averages of the last layers as in BERT-flow, arXiv:2011.05864.
 
     Attributes:
         name: one of `POOLINGS`.
         over: "sequence" pools over template and text, "text" over the text's own tokens only.
+        layers: number of hidden states whose mean is pooled: the pooled layer and those below it.
+        also: further poolings; the vector is the concatenation of all.
     """
 
     name: str
     over: Over = "sequence"
+    layers: int = 1
+    also: tuple[Pooling, ...] = ()
 
     @classmethod
     def parse(cls, pooling: str | Pooling) -> Pooling:
-        """Read `mean`, `lasttoken`, …, or `mean:text` for the text's own tokens.
+        """Read `mean`, `lasttoken`, …; `mean:text` for the text's own tokens; `mean:4layers` for the mean of four
+        hidden states; `mean+lasttoken` for a concatenation.
 
         Raises:
-            RequestError: an unknown name or range of positions.
+            RequestError: an unknown name or range of positions, or a pooling that is appended to itself.
         """
         if isinstance(pooling, Pooling):
             return pooling
-        name, _, over = pooling.lower().partition(":")
+        first, *also = [cls._of_string(part.strip()) for part in pooling.lower().split("+")]
+        if repeated := [part.spec for part in (first, *also) if (first, *also).count(part) > 1]:
+            raise RequestError(f"pooling {pooling!r} has {repeated[0]!r} twice: leave one out")
+        return replace(first, also=tuple(also))
+
+    @classmethod
+    def _of_string(cls, pooling: str) -> Pooling:
+        name, *ranges = pooling.split(":")
         if name not in POOLINGS:
             raise RequestError(unknown_name("pooling", name, POOLINGS))
-        if over not in ("", "sequence", "text"):
-            raise RequestError(unknown_name("range to pool over", over, ["sequence", "text"]))
+        layers = 1
+        for number in [word for word in ranges if re.fullmatch(r"[1-9]\d{0,3}layers", word)]:
+            layers = int(number.removesuffix("layers"))
+            ranges.remove(number)
+        over = ranges[0] if ranges else ""
+        if over not in ("", "sequence", "text") or len(ranges) > 1:
+            raise RequestError(
+                unknown_name("range to pool over", ":".join(ranges), ["sequence", "text", "4layers"])
+            )
         if POOLINGS[name].needs_eos and over == "text":
             raise RequestError(
                 f"{name} pooling reads the end-of-text token, which is not part of the text: use {name!r}"
             )
-        return cls(name, "text" if over == "text" else "sequence")
+        return cls(name, "text" if over == "text" else "sequence", layers)
+
+    @property
+    def parts(self) -> tuple[Pooling, ...]:
+        """The poolings whose vectors are concatenated."""
+        return (replace(self, also=()), *self.also)
 
     @property
     def spec(self) -> str:
         """The string that `parse` reads."""
-        return self.name if self.over == "sequence" else f"{self.name}:{self.over}"
+        if self.also:
+            return "+".join(part.spec for part in self.parts)
+        over = "" if self.over == "sequence" else f":{self.over}"
+        return f"{self.name}{over}" + ("" if self.layers == 1 else f":{self.layers}layers")
 
     @property
     def method(self) -> PoolingMethod:
-        """The function and what it needs."""
+        """The function and what it needs; of a concatenation, those of the first part."""
         return POOLINGS[self.name]
 
     @property
     def needs_eos(self) -> bool:
         """Whether it reads an end-of-text token, which is appended for it."""
-        return self.method.needs_eos
+        return any(part.method.needs_eos for part in self.parts)
 
     @property
     def reads_last(self) -> bool:
-        """Whether it reads only the last token of the whole sequence."""
-        return self.method.reads_last and self.over == "sequence"
+        """Whether it reads only the last token of the whole sequence, in one layer."""
+        return self.method.reads_last and self.over == "sequence" and self.layers == 1 and not self.also
 
     def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(batch, seq, dim) and (batch, seq) → (batch, dim) float32."""
-        return self.method.pool(hidden, mask)
+        """(batch, seq, dim) and (batch, seq) → (batch, dim) float32, for each part one after another."""
+        return joined([POOLINGS[part.name].pool(hidden, mask) for part in self.parts])
+
+
+def joined(vectors: Sequence[Tensor]) -> Tensor:
+    """(batch, dim) vectors of poolings, side by side."""
+    import torch  # this file is read without it
+
+    return vectors[0] if len(vectors) == 1 else torch.cat(list(vectors), dim=-1)

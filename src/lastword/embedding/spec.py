@@ -15,6 +15,7 @@ from lastword.embedding.template import Template
 from lastword.errors import RequestError, unknown_name
 
 Norm = Literal["post", "pre"]
+Attention = Literal["causal", "bidirectional"]
 DEFAULT_MAX_TOKENS = 512
 QUERY = ("query",)
 DOCUMENT = ("document", "passage", "corpus")
@@ -35,6 +36,7 @@ class EmbedderSpec:
         normalize: whether vectors are scaled to length 1.
         prompts: name → string that is put before a text, inside the template, such as
             {"query": "search query: "}.
+        attention: "causal", or "bidirectional", where every token sees the whole text; a decoder needs training for it.
     """
 
     template: Template = field(default_factory=lambda: Template.parse("none"))
@@ -44,11 +46,14 @@ class EmbedderSpec:
     max_tokens: int | None = None
     normalize: bool = True
     prompts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    attention: Attention = "causal"
 
     def __post_init__(self) -> None:
         """Refuse values that no model can take."""
         if self.norm not in ("post", "pre"):
             raise RequestError(unknown_name("norm", self.norm, ["post", "pre"]))
+        if self.attention not in ("causal", "bidirectional"):
+            raise RequestError(unknown_name("attention", self.attention, ["causal", "bidirectional"]))
         for name, prompt in self.prompts.items():
             if not isinstance(prompt, str):
                 raise RequestError(f"prompts[{name!r}] is {type(prompt).__name__}, not str")
@@ -137,6 +142,7 @@ class EmbedderSpec:
             max_tokens=values["max_tokens"],
             normalize=values["normalize"],
             prompts=values.get("prompts", {}),
+            attention=values.get("attention", "causal"),
         )
 
     @property
@@ -145,6 +151,8 @@ class EmbedderSpec:
         values = {**self.to_dict(), "template": self.template.content}
         if not any(self.prompts.values()):
             del values["prompts"]
+        if self.attention == "causal":
+            del values["attention"]
         return json.dumps(values, sort_keys=True)
 
 

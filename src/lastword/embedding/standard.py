@@ -28,6 +28,8 @@ from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import ModelError, first_line
 
 _POOLINGS = {method.mode: name for name, method in POOLINGS.items() if name != "eos"}
+MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+"""Poolings in the order in which every version of sentence-transformers concatenates them."""
 _LEGACY = {method.legacy_key: method.mode for method in POOLINGS.values()} | {
     "mean_sqrt_len_tokens": "mean_sqrt_len_tokens"
 }
@@ -99,6 +101,7 @@ def read_standard(name_or_folder: str | Path, revision: str | None = None) -> St
             max_tokens=transformer.get("max_seq_length") or tokenizer.hf.model_max_length,
             normalize=normalize,
             prompts=_prompts(settings),
+            attention="causal" if content("config.json").get("is_causal", True) else "bidirectional",
         )
         default = settings.get("default_prompt_name")
         if spec.prompts.get(default or ""):
@@ -182,16 +185,17 @@ def _pooling(
     """The pooling, in the present spelling (`pooling_mode`) or the old one (`pooling_mode_mean_tokens` …)."""
     modes = module.get("pooling_mode")
     if modes is None:
-        modes = [mode for key, mode in _LEGACY.items() if module.get(f"pooling_mode_{key}")] or ["mean"]
+        chosen = {mode for key, mode in _LEGACY.items() if module.get(f"pooling_mode_{key}")}
+        modes = [mode for mode in MODES if mode in chosen] or ["mean"]
     modes = [modes] if isinstance(modes, str) else list(modes)
     if modes == ["mean_sqrt_len_tokens"] and normalize:
         modes = ["mean"]  # the same direction
-    if len(modes) != 1 or modes[0] not in _POOLINGS:
+    if not modes or set(modes) - set(_POOLINGS) or len(set(modes)) < len(modes):
         unsupported["pooling"] = (
             f"it pools by {' and '.join(modes)}; lastword knows each of {', '.join(_POOLINGS)}"
         )
         return Pooling("mean")
-    pooling = Pooling(_POOLINGS[modes[0]])
+    pooling = Pooling.parse("+".join(_POOLINGS[mode] for mode in modes))
     if not module.get("include_prompt", True) and not pooling.reads_last and any(_prompts(settings).values()):
         unsupported["pooling"] = "it leaves the prompt's tokens out of its pooling (include_prompt)"
     return pooling

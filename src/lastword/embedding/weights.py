@@ -68,7 +68,9 @@ def cut_layers(model: Any, layers: int) -> None:
             setattr(config, name, value[:layers])
 
 
-def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | None = None) -> None:
+def write_weights(
+    model: Any, folder: Path, dtype: torch.dtype, layer: int | None = None, *, bidirectional: bool = False
+) -> None:
     """Write `config.json` and the merged weights.
 
     Args:
@@ -76,6 +78,7 @@ def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | Non
         folder: an existing folder.
         dtype: of the stored weights; the conversion is the last step.
         layer: leave out the layers after this one; None keeps all.
+        bidirectional: say in `config.json` that attention is not causal.
 
     Raises:
         WorkError: the weights could not be written.
@@ -84,6 +87,8 @@ def write_weights(model: Any, folder: Path, dtype: torch.dtype, layer: int | Non
     weights = merged_weights(model)
     config = type(model.config).from_dict(model.config.to_dict())
     config.dtype = dtype
+    if bidirectional:
+        config.is_causal = False
     with torch.device("meta"):
         merged = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     if layer is not None:

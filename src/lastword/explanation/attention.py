@@ -84,6 +84,10 @@ def last_attention(embedder: Embedder, batch: Batch) -> Tensor:
         RequestError: the embedder pools the token embeddings, which come before all attention.
     """
     backbone = embedder.backbone
+    if embedder.spec.attention != "causal":
+        raise RequestError(
+            f"attention={embedder.spec.attention!r}: only causal attention is shown; use attention='causal'"
+        )
     pooled = backbone.layers if embedder.spec.layer is None else embedder.spec.layer
     if pooled == 0:
         raise RequestError("layer=0: the token embeddings come before all attention; use layer 1 or higher")

@@ -87,6 +87,8 @@ def _require_expressible(config: Any, spec: EmbedderSpec) -> None:
         problem = f"a {config.model_type} model (it can: {', '.join(_ARCHITECTURES)})"
     elif pooling not in _POOLINGS:
         problem = f"pooling {pooling!r} (it can: {', '.join(_POOLINGS)})"
+    elif spec.attention != "causal":
+        problem = f"{spec.attention} attention"
     elif spec.template.middle is not None:
         problem = "a template that has the text twice"
     elif (kind := config.rope_parameters.get("rope_type", "default")) != "default":

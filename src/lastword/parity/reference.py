@@ -109,8 +109,9 @@ def _alone(encode: Callable[..., np.ndarray], texts: Sequence[str]) -> np.ndarra
 
 
 def _of_embedder(embedder: Embedder, folder: Path) -> Model | None:
-    if embedder.spec.template.middle is not None:  # no prefix and suffix around one text
-        return None
+    spec = embedder.spec
+    if spec.template.middle is not None or spec.pooling.also or spec.attention != "causal":
+        return None  # the causes assume one text between prefix and suffix, one pooling and a causal model
     tokenizer, compiled = embedder.pipeline.tokenizer, embedder.pipeline.compiled
     prefix, suffix = compiled.prefix_ids, compiled.suffix_ids
     if (path := folder / LASTWORD_JSON).is_file():  # as written, whatever became of the tokenizer since
@@ -136,7 +137,7 @@ def _of_standard(name: str) -> tuple[Callable[[Sequence[str]], np.ndarray], Mode
     def encode(texts: Sequence[str]) -> np.ndarray:
         return _alone(encoder.encode, texts)
 
-    if standard is None or set(standard.unsupported) - _NEEDLESS:
+    if standard is None or set(standard.unsupported) - _NEEDLESS or standard.spec.pooling.also:
         return encode, None
     tokenizer, spec = TextTokenizer.load(*tokenizer_source(name, None), strip=False), standard.spec
     prefix, suffix = map(tuple, tokenizer.added_ids)

@@ -103,7 +103,7 @@ class Encoding:
             each = seconds_of_embedding(embedders, few, batch_tokens)
         return cls(
             str(model), shape, machine, precision, tokens, lengths, pipeline.max_tokens, pipeline.backbone.positions,
-            pipeline.backbone.dim, each, tokenizing, sum(map(len, sample)) / len(sample),
+            pipeline.dim(pipeline.spec.pooling), each, tokenizing, sum(map(len, sample)) / len(sample),
         )  # fmt: skip
 
     def like(self, sample: Sequence[str]) -> Encoding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastword.bundled import PATHS, SENTENCE_TRANSFORMERS, model_source
+from lastword.bundled import PATHS, SELF, SENTENCE_TRANSFORMERS, model_source
 from lastword.config import TrainConfig
 from lastword.console import warn
 from lastword.embedding.template import Template
@@ -14,7 +14,6 @@ from lastword.files.sources import TableFile
 from lastword.training.objectives import Objective, Variant
 from lastword.training.pairs import Pairs, hold_out
 from lastword.training.selection import HeldOutGrades, HeldOutPairs, LastStep, Scorer
-from lastword.training.settings import SELF
 
 _CHECKED_STEPS = 8
 HELD_OUT_SHARE, HELD_OUT_MOST, _HELD_OUT_LEAST = 0.1, 256, 8

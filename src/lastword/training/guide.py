@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lastword.bundled import SELF
 from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.encoder import TextEncoder, encode_distinct
@@ -20,7 +21,6 @@ from lastword.encoders.baselines import TfidfEncoder
 from lastword.encoders.by_name import load_encoder
 from lastword.geometry import unit
 from lastword.training.pairs import Pairs
-from lastword.training.settings import SELF
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -26,9 +26,9 @@ from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.backbone import Backbone
-from lastword.embedding.device import preferred_device
 from lastword.embedding.folder import require_savable
 from lastword.embedding.memory import free_bytes
+from lastword.embedding.spec import Attention
 from lastword.encoder import checked_dim
 from lastword.errors import DivergenceError, RequestError
 from lastword.files.run_folder import RunFolder, hash_of, write_json
@@ -53,7 +53,7 @@ from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
 RECIPE, GUIDE = "recipe.json", "guide.npy"
-_OF_THE_BASE = ("model", "template", "pooling", "layer", "max_tokens", "dtype", "quantize")
+_OF_THE_BASE = ("model", "template", "pooling", "layer", "attention", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
 _LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
 _SOME_TEXT = "a man is driving a car"
@@ -155,7 +155,7 @@ def train(
             scores.load()
         inputs = inputs_of(config, pairs, scorer)
         folder.require(recipe, inputs)
-        loaded = _load(config, device or preferred_device(), config.quantize)
+        loaded = load_base(config, device)
         inputs[f"the model {config.model}"] = hash_of(loaded.identity)
         accelerator = make_accelerator(config, loaded, trackers, folder.trackers)
         embedder, loop = make_loop(config, variant, loaded, objective, folder.checkpoints, accelerator)
@@ -247,16 +247,17 @@ class _RunFolder(RunFolder):
         self.finish(model)
 
 
-def _load(config: TrainConfig, device: str, quantize: str | None) -> Embedder:
+def load_base(config: TrainConfig, device: str | None = None) -> Embedder:
     """The base model with the hash of its weights, without the layers that are not kept."""
     embedder = Embedder.from_pretrained(
         config.model,
         template=config.template,
         pooling=config.pooling,
         layer=config.layer,
+        attention=cast(Attention, config.attention),
         dtype=config.dtype,
         device=device,
-        quantize=quantize,
+        quantize=config.quantize,
     )
     base_hash = embedder.backbone.weights_hash
     embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=base_hash)
@@ -327,7 +328,8 @@ def _score_base(
 def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpoint: Path) -> Embedder:
     """The embedder with the adapter of a checkpoint, over the full weights if it was trained over quantized ones."""
     if config.quantize:
-        embedder, _ = variant.views(_load(config, str(embedder.backbone.device), None), config.max_tokens)
+        base = load_base(dataclasses.replace(config, quantize=None), str(embedder.backbone.device))
+        embedder, _ = variant.views(base, config.max_tokens)
         adapter.add_adapter(embedder.backbone.model, config)
         embedder.backbone.model.eval()
     load_adapter(embedder.backbone.model, checkpoint)

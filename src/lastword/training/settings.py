@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lastword.augment import checked_noises
-from lastword.bundled import PATHS, check_encoder, check_layer, check_model, check_widths
+from lastword.bundled import PATHS, check_guide, check_layer, check_model, check_widths
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import Template
@@ -12,9 +12,6 @@ from lastword.files.pairs import SCORE
 from lastword.files.sources import Source, TableFile, check_delimiter, check_encoding
 from lastword.files.tables import require_columns
 
-SELF = "self"
-"""The guide that is the model before training."""
-
 
 def check_settings(config: TrainConfig) -> None:
     """Refuse settings that cannot work; of each file of pairs only the beginning is read.
@@ -22,12 +19,10 @@ def check_settings(config: TrainConfig) -> None:
     Raises:
         RequestError, TemplateError, ModelError, MissingFileError, TableError: see the message.
     """
-    check_model(config.model)
-    check_layer(config.model, config.layer)
+    check_base(config)
     check_widths(config.model, config.widths)
     if Template.parse(config.template).averaged:
         raise RequestError(f"template={config.template!r} is an average: train with one template")
-    Pooling.parse(config.pooling)
     checked_noises(config.noise)
     if config.guide:
         check_guide(config.guide)
@@ -55,10 +50,16 @@ def check_settings(config: TrainConfig) -> None:
         require_columns(source, ["anchor", "positive"])
 
 
-def check_guide(name: str) -> None:
-    """Refuse what is no model of any kind; "self" is the model before training."""
-    if name != SELF:
-        check_encoder(name)
+def check_base(config: TrainConfig) -> None:
+    """Refuse a model, template, pooling or layer that cannot embed, trained or not.
+
+    Raises:
+        RequestError, TemplateError, ModelError, MissingFileError: see the message.
+    """
+    check_model(config.model)
+    check_layer(config.model, config.layer)
+    Template.parse(config.template)
+    Pooling.parse(config.pooling)
 
 
 def _require_scores(source: Source, loss: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lastword.embedding.forward.float32 import in_float32
 from lastword.embedding.forward.stock import difference
 from lastword.embedding.forward.tree import Tree
 from lastword.embedding.tokenizer import TextTokenizer
-from lastword.errors import RequestError
+from lastword.errors import ModelError, RequestError
 
 Load = Callable[..., Embedder]
 Refused = Callable[..., str]
@@ -100,6 +101,74 @@ def test_padding_is_not_seen_by_such_a_model(bidirectional: Embedder) -> None:
     together = bidirectional.encode(TEXTS)
     for text, vector in zip(TEXTS, together, strict=True):
         np.testing.assert_allclose(bidirectional.encode(text), vector, atol=1e-5)
+
+
+@pytest.fixture(params=["llama_folder", "qwen_folder"])
+def switched(load: Callable[..., Embedder], request: pytest.FixtureRequest) -> Embedder:
+    """A decoder whose mask is switched."""
+    folder = request.getfixturevalue(request.param)
+    return load(folder, template="ccw", pooling="mean", attention="bidirectional")
+
+
+def test_every_token_sees_the_whole_text_where_the_mask_is_switched(switched: Embedder) -> None:
+    """LLM2Vec: the state of the first token changes with the last one; without it, it cannot."""
+    backbone, pipeline = switched.backbone, switched.pipeline
+    assert (backbone.path, backbone.causal, backbone.attends) == ("bidirectional", False, "bidirectional")
+    causal = switched.variant(attention="causal").backbone
+    assert (causal.path, causal.causal, causal.attends) == ("fused", True, "causal")
+    (batch,) = pipeline.batches(pipeline.tokenize(["a man is driving a car", "a man is driving a cat"]))
+    for seen, same in ((backbone, False), (causal, True)):
+        ((_, states),) = seen.hidden(batch, [2])
+        assert torch.allclose(states[0, 0], states[1, 0], atol=1e-5) is same
+
+
+def test_switched_vectors_alone_in_a_batch_and_by_another_implementation(switched: Embedder) -> None:
+    together = switched.encode(TEXTS)
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(switched.encode(text), vector, atol=1e-5)
+    with switched.backbone.attention("eager"):
+        np.testing.assert_allclose(switched.encode(TEXTS), together, atol=1e-5)
+    again = switched.variant(attention="causal").variant(attention="bidirectional")
+    np.testing.assert_array_equal(again.encode(TEXTS), together)
+    assert np.abs(switched.variant(attention="causal").encode(TEXTS) - together).max() > 0.01
+
+
+def test_poolings_layers_and_a_cut_of_a_switched_model(switched: Embedder) -> None:
+    together = switched.encode_poolings(TEXTS, POOLINGS)
+    for pooling in POOLINGS:
+        alone = switched.variant(pooling=pooling).encode(TEXTS)
+        np.testing.assert_allclose(together[pooling], alone, atol=1e-5)
+    for point, vectors in switched.encode_grid(TEXTS, ["ccw", "eol"], ["mean", "eos"], [1, 2]).items():
+        alone = switched.variant(template=point.template, pooling=point.pooling, layer=point.layer).encode(
+            TEXTS
+        )
+        np.testing.assert_allclose(vectors, alone, atol=1e-5)
+    lower = switched.variant(layer=1)
+    expected = lower.encode(TEXTS)
+    cut = lower.cut()
+    assert (cut.backbone.layers, cut.backbone.path) == (1, "bidirectional")
+    np.testing.assert_allclose(cut.encode(TEXTS), expected, atol=1e-5)
+
+
+def test_a_switched_model_is_stored_as_such(switched: Embedder, refused: Refused, tmp_path: Path) -> None:
+    saved = switched.save(tmp_path / "model")
+    assert json.loads((saved / "config.json").read_text())["is_causal"] is False
+    loaded = Embedder.from_pretrained(saved, dtype="float32", device="cpu")
+    assert (loaded.spec.attention, loaded.identity) == ("bidirectional", switched.identity)
+    np.testing.assert_array_equal(loaded.encode(TEXTS), switched.encode(TEXTS))
+    assert refused(ModelError, Embedder.from_pretrained, saved, attention="causal").endswith(
+        "lastword needs a decoder, such as Qwen/Qwen3-0.6B; use attention='bidirectional'"
+    )
+    (saved / "lastword.json").unlink()
+    assert Embedder.from_pretrained(saved).spec.attention == "bidirectional"
+
+
+def test_only_models_built_like_llama_are_switched(gpt2_folder: Path, refused: Refused) -> None:
+    message = refused(ModelError, Embedder.from_pretrained, gpt2_folder, attention="bidirectional")
+    assert message == (
+        f"attention='bidirectional': {gpt2_folder} (gpt2) is not built like Llama, and only attention in all its "
+        "layers can be switched; use attention='causal'"
+    )
 
 
 def test_a_grid_of_such_a_model_shares_nothing(bidirectional: Embedder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -26,19 +26,33 @@ _COARSE = 5e-2
 class StockForward:
     """The forward pass of the Hugging Face module, padded batches and all.
 
+    Source: with `bidirectional`, LLM2Vec, arXiv:2404.05961, §2.1: the causal mask of a decoder is replaced by one that
+    hides padding only.
+
     Attributes:
         model: the module, without its vocabulary head.
         model_name: for messages.
         layers: number of layers.
+        bidirectional: let all tokens attend to all others, which the model was not trained for.
         dim: width of the last hidden state, which a few models project.
     """
 
-    name = "stock"
-
-    def __init__(self, model: Any, model_name: str, layers: int, positions: int, tolerance: float) -> None:
+    def __init__(
+        self,
+        model: Any,
+        model_name: str,
+        layers: int,
+        positions: int,
+        tolerance: float,
+        *,
+        bidirectional: bool = False,
+    ) -> None:
         self.model, self.model_name, self.layers = model, model_name, layers
+        self.bidirectional = bidirectional
+        self.name = "bidirectional" if bidirectional else "stock"
         try:
-            causal, relative, self.dim = _measure(model, positions, tolerance)
+            with self._masks():
+                causal, relative, self.dim = _measure(model, positions, tolerance)
         except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ImportError) as error:
             raise ModelError(f"{model_name} does not run: {first_line(error)}") from error
         self._guarantees = Guarantees(causal, positions, "relative" if relative else "absolute")
@@ -66,7 +80,7 @@ class StockForward:
                 self.final_norm.register_forward_pre_hook(lambda _, args: before_norm.append(args[0]))
             )
         try:
-            with attention_kernels(batch.input_ids.device):
+            with self._masks(), attention_kernels(batch.input_ids.device):
                 output = self.model(**inputs, use_cache=False, output_hidden_states=bool(lower))
         finally:
             for hook in hooks:
@@ -110,7 +124,7 @@ class StockForward:
         batch = sample_batch(
             self.model.config.get_text_config().vocab_size, self._guarantees.max_tokens, device
         )
-        with ExitStack() as stack, torch.no_grad():
+        with ExitStack() as stack, self._masks(), torch.no_grad():
             for norm in norms:
                 stack.callback(norm.register_forward_hook(keep).remove)
             last = self.model(**_inputs(batch), use_cache=False).last_hidden_state
@@ -120,6 +134,19 @@ class StockForward:
         raise ModelError(
             f"{self.model_name}: no norm gives the last hidden state: use norm='post' and the last layer"
         )
+
+    @contextmanager
+    def _masks(self) -> Iterator[None]:
+        """The model makes the masks of this path inside the `with`: transformers reads its configuration every time."""
+        config = self.model.config.get_text_config()
+        before = getattr(config, "is_causal", True)
+        if self.bidirectional:
+            config.is_causal = False
+        try:
+            yield
+        finally:
+            if self.bidirectional:
+                config.is_causal = before
 
 
 def sample_batch(vocabulary: int, positions: int, device: torch.device) -> Batch:

@@ -1,4 +1,4 @@
-"""The faults that `lastword check` was tried with, and what it named."""
+"""Exported graphs beside torch, and the faults that `lastword check` was tried with."""
 
 from __future__ import annotations
 
@@ -24,3 +24,26 @@ def fault_table(path: Path) -> str:
         f"{sum(row['passed'] for row in right)} of {len(right)} models and servers without a fault passed."
     )
     return "\n".join([*lines, "", summary])
+
+
+def speed_table(path: Path) -> str:
+    """One row for each runtime of a model."""
+    if not path.exists():
+        return "Not measured yet."
+    lines = [
+        "| model | runtime | MB | speed | least cosine | same neighbours | V-measure |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for model, rows in json.loads(path.read_text(encoding="utf-8")).items():
+        for row in rows:
+            if "refused" in row:
+                lines.append(
+                    f"| {model} | {row['runtime']} | | refused: {row['refused'].partition(' (')[0]} | | | |"
+                )
+                continue
+            size = f"{row['bytes'] / 1e6:,.0f}" if row["bytes"] else ""
+            lines.append(
+                f"| {model} | {row['runtime']} | {size} | {row['speed']:.2f}× | {row['cosine']:.4f} | "
+                f"{100 * row['neighbours']:.1f} % | {100 * row['v_measure']:.1f} |"
+            )
+    return "\n".join(lines)
