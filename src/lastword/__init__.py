@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lastword.explanation.result import Explanation
     from lastword.exporting.export import ExportResult, export
     from lastword.files.sources import TableFile
+    from lastword.merging import MergeResult, merge
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
     from lastword.paper.run import reproduce
@@ -51,12 +52,12 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS", "TEMPLATES", "AdaptResult", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult",
     "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation",
-    "Explanation", "ExportResult", "LastwordError", "PairCheck", "PairsResult", "Plan", "Pooling", "ProbeResult",
-    "Score", "SearchResult", "ServerSettings", "Store", "StrategyComparison", "TableFile", "TaskScore", "Template",
-    "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark", "check",
-    "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo", "distill", "embed_corpus", "evaluate",
-    "explain", "export", "make_pairs", "plan_embedding", "plan_training", "probe", "reproduce", "search", "serve",
-    "sweep", "train",
+    "Explanation", "ExportResult", "LastwordError", "MergeResult", "PairCheck", "PairsResult", "Plan", "Pooling",
+    "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "StrategyComparison", "TableFile", "TaskScore",
+    "Template", "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark",
+    "check", "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo", "distill", "embed_corpus",
+    "evaluate", "explain", "export", "make_pairs", "merge", "plan_embedding", "plan_training", "probe", "reproduce",
+    "search", "serve", "sweep", "train",
 ]  # fmt: skip
 
 _NAMES = {
@@ -80,6 +81,7 @@ _NAMES = {
     "explanation.result": ("Explanation",),
     "exporting.export": ("ExportResult", "export"),
     "files.sources": ("TableFile",),
+    "merging": ("MergeResult", "merge"),
     "pairs": ("PairsResult", "make_pairs"),
     "pairs.checking": ("PairCheck", "check_pairs"),
     "paper.run": ("reproduce",),

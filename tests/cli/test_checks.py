@@ -53,12 +53,18 @@ VALID = {
     "adapt": ["texts.csv", "--map", "pca", "--output", "x"],
     "plan embed": ["texts.csv"],
     "plan train": ["--pairs", "pairs.csv"],
+    "plan cluster": ["texts.csv", "--map", "pca"],
+    "plan adapt": ["texts.csv", "--map", "pca"],
+    "plan evaluate": ["texts.csv"],
+    "plan distill": ["mini", "--texts", "texts.csv"],
+    "plan serve": ["mini"],
     "serve": ["mini"],
     "evaluate": ["texts.csv", "--model", "mini"],
     "benchmark": ["paper-eight", "--model", "mini", "--output", "x"],
     "explain": ["texts.csv", "--model", "mini", "--label-column", "label", "--output", "x"],
     "reproduce": ["table4", "--output", "x"],
     "convert": ["model.gguf", "x"],
+    "merge": ["adapted", "adapted", "--output", "x"],
     "export": ["mini", "--output", "x"],
     "check": ["http://localhost:1/v1"],
     "cache info": [],
@@ -114,7 +120,8 @@ WRONG = {
     "report": ["texts.csv", *UNWRITABLE],
     "cache": ["texts.csv", *UNWRITABLE],
     "endpoint": ["localhost:8000"],
-    "models": ["no/place"],
+    "models": ["no/place", "existing", "mini"],
+    "weights": ["1", "1,0", "x,1", "1,nan"],
     "store": ["nowhere", "existing", "texts.csv"],
     "queries": [" ", "-"],
     "texts": ["nowhere.csv", "texts.bin", "empty.csv"],
@@ -350,6 +357,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store(folder / "vectors", "mini")
     store(folder / "moved", "./gone")
     (folder / "existing").mkdir()
+    (folder / "adapted").mkdir()
+    for file, content in {"config": {}, "lastword": {"base": "mini", "recipe": {"steps": 1}}}.items():
+        (folder / "adapted" / f"{file}.json").write_text(json.dumps(content))
     (folder / "interrupted.partial").mkdir()
     (folder / "interrupted.partial" / "settings.json").write_text("{}")
     return folder

@@ -13,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator, cg  # type: ignore[import-untype
 from lastword.distillation.teacher import Student, TeacherVectors, encoded, speed
 from lastword.distillation.tokens import bags, token_texts, train_tokenizer
 from lastword.encoder import TextEncoder
+from lastword.encoders.baselines import STATIC_BATCH
 from lastword.errors import ParityError
 from lastword.geometry import unit
 
@@ -179,4 +180,5 @@ def _embedded(folder: Path, texts: list[str], expected: np.ndarray) -> tuple[np.
     if (difference := float(np.abs(vectors - unit(expected)).max())) > _SAME:
         raise ParityError(f"the saved folder gives other vectors (by {difference:.1e}): report it as a bug")
     many = texts * -(-_TIMED // len(texts))
-    return vectors, speed(lambda batch: model.encode(batch, show_progress_bar=False), many)
+    settings = {"show_progress_bar": False, "batch_size": STATIC_BATCH}
+    return vectors, speed(lambda batch: model.encode(batch, **settings), many)
