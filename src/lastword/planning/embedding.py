@@ -215,7 +215,8 @@ def chunk_bytes(sample: Sequence[str], count: int) -> float:
 
 def _memory(shape: Shape, machine: Machine, precision: torch.dtype, batch_tokens: int, data: float) -> Memory:
     activations = batch_tokens * shape.forward_bytes_per_token(precision.itemsize)
-    return Memory(machine.process, shape.weights_bytes(precision), 0.0, activations, data)
+    here = data if machine.device == "cpu" else 0.0  # a GPU has neither texts nor the vectors of a corpus
+    return Memory(machine.process, shape.weights_bytes(precision), 0.0, activations, here)
 
 
 def _few(texts: Sequence[str], lengths: Sequence[int], shape: Shape) -> list[str]:
