@@ -18,6 +18,7 @@ from lastword.cli import main
 from lastword.distillation import static as module
 from lastword.distillation.static import aligned, fitted, principal_directions, weighted
 from lastword.distillation.tokens import bags, token_texts, train_tokenizer
+from lastword.encoders.baselines import SentenceTransformerEncoder
 from lastword.errors import ExistingOutputError, ParityError, RequestError
 from lastword.geometry import shared_neighbours, unit
 
@@ -161,3 +162,22 @@ def test_the_command(llama_folder: Path, tmp_path: Path, monkeypatch: pytest.Mon
     run("embed texts.csv --text-column note --model sentence-transformers:student --output vectors")
     found = run("search vectors --top 1 --json", sentences(1)[0])
     assert found["queries"][0]["matches"][0]["score"] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_static_model_embeds_in_large_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its speed is that of few calls; a model with layers keeps the batches of sentence-transformers."""
+    distill(Teacher(), sentences(120), tmp_path / "out", vocabulary=1000)
+    encoder = SentenceTransformerEncoder(tmp_path / "out", device="cpu")
+    encode, sizes = encoder.model.encode, list[Any]()
+
+    def recorded(texts: list[str], **options: Any) -> Any:
+        sizes.append(options.get("batch_size"))
+        return encode(texts, **options)
+
+    monkeypatch.setattr(encoder.model, "encode", recorded)
+    assert encoder.encode(sentences(5)).shape == (5, 24)
+    assert sizes == [1024]
+
+
+def test_a_model_with_layers_keeps_its_batches(sentence_folder: Path) -> None:
+    assert SentenceTransformerEncoder(sentence_folder, device="cpu")._batch == {}

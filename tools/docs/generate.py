@@ -66,7 +66,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
     ("docs/how-to/adapt-a-corpus.md", "adapted"): lambda: adapt_table(ROOT / "results" / "adapt.json"),
     ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
-        ROOT / "results" / "embed_scaling.json"
+        ROOT / "results" / "embed_scaling.json", ROOT / "results" / "distill.json"
     ),
     ("docs/how-to/export.md", "speed"): lambda: speed_table(ROOT / "results" / "exports.json"),
     ("docs/how-to/distill-a-model.md", "distilled"): lambda: distill_tables(

@@ -48,7 +48,7 @@ def _table(strategies: list[Strategy], rows: dict[str, dict[str, Any]]) -> list[
 
 
 def _shown(value: Any) -> str:
-    return "+".join(value) if isinstance(value, list) else str(value)
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _gain(row: dict[str, Any] | None) -> str:

@@ -37,7 +37,6 @@ CORPORA = {
     "arxiv_s2s": ("clustering/arxiv_s2s.parquet", "label_main"),
 }  # fmt: skip
 TEXTS, SCORED, NEAREST, BOOTSTRAP, TIMED_S = 2500, 1000, 10, 4096, 2.0
-QUALITIES = ("v_measure", "retrieval")
 Rows = list[tuple[str, str]]
 
 
@@ -100,11 +99,6 @@ def measured(rows: Rows, teacher: Path, folder: Path) -> dict[str, Any]:
         }
         if model != "tfidf":
             result[name] |= {"texts_per_second": speed(encoder.encode, texts), "bytes": size(model)}
-    for student in ("static", "shallow"):
-        result[student]["kept"] = {name: kept(result, student, name) for name in QUALITIES}
-        result[student]["speedup"] = (
-            result[student]["texts_per_second"] / result["teacher"]["texts_per_second"]
-        )
     return {"scored": scored, "texts": len(learned), "labels": len(set(labels)), "models": result}
 
 
@@ -136,12 +130,6 @@ def size(model: str) -> int:
     return sum(
         file.stat().st_size for file in folder.rglob("*") if file.is_file() and "training" not in file.parts
     )
-
-
-def kept(result: dict[str, Any], student: str, quality: str) -> float | None:
-    """Share of the teacher's gain over TF-IDF; none where the teacher gains nothing."""
-    least, most = result["tfidf"][quality], result["teacher"][quality]
-    return (result[student][quality] - least) / (most - least) if most > least else None
 
 
 if __name__ == "__main__":

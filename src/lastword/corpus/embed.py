@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -143,29 +143,18 @@ def embed_corpus(
         encoder = load()
         if before:
             _require_same(before, encoder, stored)
-        settings = {
-            "model": encoder.identity, "role": ROLE, **stored, "chunk": [corpus.chunk_rows, corpus.chunk_bytes],
-            "update": fingerprint(before.folder / MANIFEST) if before else None,
-        }  # fmt: skip
         try:
-            _prepare(run, settings, inputs_now | {"reading": hash_of(corpus.reading)})
-            vectors, first = _vector_format(run, corpus, encoder, before, vector_dtype, truncate_dim)
-            manifest = {
-                "format": FORMAT, "model": {
-                    "name": _name(encoder), "identity": encoder.identity, "role": ROLE,
-                    "loading": _loading(model, encoder, template=template, pooling=pooling),
-                },
-                **stored, "vectors": {"column": vector_column, **vectors.to_dict()}, "inputs": inputs_now,
+            vectors, first = _begin(run, corpus, inputs_now, encoder, before, stored)
+            model_facts = {
+                "name": _name(encoder), "identity": encoder.identity, "role": ROLE,
+                "loading": _loading(model, encoder, template=template, pooling=pooling),
             }  # fmt: skip
-            earlier = _earlier(run, before, manifest)
-            done = frozenset(int(path.stem.removeprefix("part-")) for path in run.partial.glob(PARTS))
-            if engine == "ray":
-                setup = WorkerSetup(load, encoder.identity, vectors, vector_column, earlier)
-                shards = ray_shards(corpus, setup, done, workers, ray_address)
-            else:
-                shards = local_shards(
-                    corpus, ChunkEncoder(encoder, vectors, vector_column, first, earlier), done
-                )
+            manifest = {
+                "format": FORMAT, "model": model_facts, **stored,
+                "vectors": {"column": vector_column, **vectors.to_dict()}, "inputs": inputs_now,
+            }  # fmt: skip
+            encode = ChunkEncoder(encoder, vectors, vector_column, first, _earlier(run, before, manifest))
+            shards = _shards(corpus, encode, _done(run), engine, load, workers, ray_address)
             parts = _run(corpus.count(), shards, run.partial)
         finally:
             if not run.interrupted:
@@ -263,6 +252,44 @@ def _require_same(store: Store, encoder: TextEncoder, stored: dict[str, Any]) ->
                 f"{store.folder} was made with {key}={store.manifest[key]!r}, not {value!r}: pass the same for an "
                 "update, or choose another path"
             )
+
+
+def _begin(
+    run: RunFolder,
+    corpus: Corpus,
+    inputs: dict[str, str],
+    encoder: TextEncoder,
+    before: Store | None,
+    stored: dict[str, Any],
+) -> tuple[VectorFormat, Encoded | None]:
+    """Make the run folder ready for these inputs and settings, and decide how vectors are stored."""
+    settings = {
+        "model": encoder.identity, "role": ROLE, **stored, "chunk": [corpus.chunk_rows, corpus.chunk_bytes],
+        "update": fingerprint(before.folder / MANIFEST) if before else None,
+    }  # fmt: skip
+    _prepare(run, settings, inputs | {"reading": hash_of(corpus.reading)})
+    return _vector_format(run, corpus, encoder, before, stored["vector_dtype"], stored["truncate_dim"])
+
+
+def _done(run: RunFolder) -> frozenset[int]:
+    """Numbers of the shards that an interrupted run has made."""
+    return frozenset(int(path.stem.removeprefix("part-")) for path in run.partial.glob(PARTS))
+
+
+def _shards(
+    corpus: Corpus,
+    encode: ChunkEncoder,
+    done: frozenset[int],
+    engine: str,
+    load: Callable[[], TextEncoder],
+    workers: int | None,
+    ray_address: str | None,
+) -> Iterator[Shard]:
+    """The shards that are not done, in their order, made in this process or by workers of Ray."""
+    if engine == "local":
+        return local_shards(corpus, encode, done)
+    setup = WorkerSetup(load, encode.encoder.identity, encode.vectors, encode.column, encode.earlier)
+    return ray_shards(corpus, setup, done, workers, ray_address)
 
 
 def _prepare(run: RunFolder, settings: dict[str, Any], inputs: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lastword.config import PROJECTIONS, TrainConfig
 from lastword.distillation.teacher import Student, TeacherVectors, speed
-from lastword.embedding import Embedder, EmbedderSpec
+from lastword.embedding import TEMPLATES, Embedder, EmbedderSpec
 from lastword.errors import RequestError
 from lastword.files.run_folder import hash_of
 from lastword.files.sources import Source
@@ -155,12 +155,14 @@ def make_shallow(
     saved, rank = folder / "model", min(_RANK, encoder.dim)
     if not saved.exists():  # otherwise the run was interrupted after training
         ten_times = _EPOCHS * len(teacher.texts[teacher.fitting]) // _BATCH
+        template = encoder.spec.template.name
+        template = template if template in TEMPLATES else encoder.spec.template.text
         steps = steps or min(max(ten_times, _LEAST_STEPS), _MOST_STEPS)
         train(
             saved, resume=True, device=device, trackers="none",
             variant=FromTeacher(teacher, encoder.identity, encoder.spec),
             scorer=NearTeacher(teacher.texts[teacher.choosing], teacher.vectors[teacher.choosing]),
-            model=model, layer=layer, template=encoder.spec.template.text, pooling=encoder.spec.pooling.spec,
+            model=model, layer=layer, template=template, pooling=encoder.spec.pooling.spec,
             max_tokens=min(_MOST_TOKENS, encoder.pipeline.max_tokens), steps=steps,
             batch_pairs=_BATCH, learning_rate=_RATE, schedule="cosine", rank=rank, alpha=float(rank), dropout=0.0,
             projections=PROJECTIONS, dtype=dtype, seed=seed, batch_tokens=batch_tokens or TrainConfig.batch_tokens,

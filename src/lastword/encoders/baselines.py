@@ -11,6 +11,9 @@ import numpy as np
 
 from lastword.errors import MissingFileError, ModelError, RequestError, first_line
 
+STATIC_BATCH = 1024
+"""Texts that a static model embeds together."""
+
 
 class TfidfEncoder:
     """TF-IDF of words and pairs of words, brought down to at most 100 dimensions.
@@ -95,6 +98,7 @@ class SentenceTransformerEncoder:
         self, path_or_name: str | Path, *, dtype: str | None = None, device: str | None = None
     ) -> None:
         from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for each load
@@ -109,6 +113,8 @@ class SentenceTransformerEncoder:
         except (OSError, ValueError) as error:
             raise ModelError(f"{name} is not a sentence-transformers model: {first_line(error)}") from error
         self.identity = f"sentence-transformers-{_hash_model(self.model)}"
+        # A static model pads nothing, so that larger batches only cost fewer calls.
+        self._batch = {"batch_size": STATIC_BATCH} if isinstance(self.model[0], StaticEmbedding) else {}
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """Return (n, dim) float32."""
@@ -123,7 +129,8 @@ class SentenceTransformerEncoder:
         return self._encode(self.model.encode_document, texts)
 
     def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> np.ndarray:
-        vectors: np.ndarray = encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
+        options = {"show_progress_bar": False, "convert_to_numpy": True, **self._batch}
+        vectors: np.ndarray = encode(list(texts), **options)
         return vectors.astype(np.float32, copy=False)
 
 

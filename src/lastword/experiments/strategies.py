@@ -33,7 +33,7 @@ from lastword.experiments.strategy_page import render
 from lastword.experiments.strategy_result import BASE, TRAINED_BASE, StrategyComparison
 from lastword.files.run_folder import RunFolder, fingerprint, write_json
 from lastword.report.page import write_page
-from lastword.training.settings import check_settings
+from lastword.training.settings import check_base, check_settings
 
 _TEXTS, _WORK = "texts.json", "work"
 
@@ -89,7 +89,8 @@ def compare_strategies(
     resolved = train_config(base).to_dict()
     compared = chosen(read_strategies(catalogue), strategies)
     for strategy in compared.values():
-        check_settings(train_config({**base, **strategy.changes(resolved["model"])}))
+        check = check_settings if strategy.trained else check_base
+        check(train_config({**base, **strategy.changes(resolved["model"])}))
     folder = RunFolder(Path(output), "strategies", resume, overwrite)
     folder.check()
     sets = development if isinstance(development, Mapping) else read_development(development)

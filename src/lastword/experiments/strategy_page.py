@@ -18,7 +18,8 @@ _STYLE = """
 .intervals .better { stroke: var(--accent); } .intervals .worse { stroke: var(--c1); }
 .intervals .zero { stroke: var(--ink); } .intervals circle { fill: var(--ink); }
 .intervals .group { font-weight: 600; } td.figure, th.figure { text-align: right; white-space: nowrap; }
-.wide { overflow-x: auto; } .wide table { min-width: 60em; }
+.wide { overflow-x: auto; } .wide table { width: 100%; }
+.wide td, .wide th { padding-right: 14px; white-space: nowrap; }
 """
 
 
@@ -27,7 +28,7 @@ def render(result: StrategyComparison) -> str:
     rows = result.rows
     model = str(result.settings["model"])
     title = f"Strategies compared on {model}"
-    parts = [tag("header", tag("p", f"{len(rows)} lines, {model}", class_="eyebrow"), tag("h1", title))]
+    parts = [tag("header", tag("p", "lastword compare-strategies", class_="eyebrow"), tag("h1", title))]
     compared = [row for row in rows if row.difference]
     if compared:
         parts.append(section("differences", "Difference to the base", forest(compared)))

@@ -19,12 +19,10 @@ def check_settings(config: TrainConfig) -> None:
     Raises:
         RequestError, TemplateError, ModelError, MissingFileError, TableError: see the message.
     """
-    check_model(config.model)
-    check_layer(config.model, config.layer)
+    check_base(config)
     check_widths(config.model, config.widths)
     if Template.parse(config.template).averaged:
         raise RequestError(f"template={config.template!r} is an average: train with one template")
-    Pooling.parse(config.pooling)
     checked_noises(config.noise)
     if config.guide:
         check_guide(config.guide)
@@ -50,6 +48,18 @@ def check_settings(config: TrainConfig) -> None:
         if config.graded:
             _require_scores(source, config.loss)
         require_columns(source, ["anchor", "positive"])
+
+
+def check_base(config: TrainConfig) -> None:
+    """Refuse a model, template, pooling or layer that cannot embed, trained or not.
+
+    Raises:
+        RequestError, TemplateError, ModelError, MissingFileError: see the message.
+    """
+    check_model(config.model)
+    check_layer(config.model, config.layer)
+    Template.parse(config.template)
+    Pooling.parse(config.pooling)
 
 
 def _require_scores(source: Source, loss: str) -> None:
