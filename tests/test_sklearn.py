@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,22 @@ def test_a_column_of_a_table(llama_folder: Path) -> None:
     )
     rows = columns.set_output(transform="pandas").fit_transform(table)
     assert list(rows.columns) == [*(f"text__textembedder{i}" for i in range(3)), "remainder__price"]
+
+
+def test_threads_and_the_memory_of_a_pipeline_give_the_same_vectors(
+    llama_folder: Path, tmp_path: Path
+) -> None:
+    embedder = TextEmbedder(llama_folder, template="ccw", dtype="float32").fit(TEXTS)
+    expected = embedder.transform(TEXTS)
+    with ThreadPoolExecutor(4) as pool:
+        for vectors in pool.map(lambda _: clone(embedder).fit_transform(TEXTS), range(8)):
+            np.testing.assert_array_equal(vectors, expected)
+    for _ in range(2):  # computed, then read
+        pipeline = Pipeline(
+            [("embed", clone(embedder)), ("classify", LogisticRegression())], memory=str(tmp_path)
+        )
+        pipeline.fit(TEXTS, LABELS)
+        np.testing.assert_array_equal(pipeline["embed"].transform(TEXTS), expected)
 
 
 def test_a_pickle_names_the_model_and_gives_the_same_vectors(

@@ -196,17 +196,20 @@ def test_an_interrupted_run_is_resumed_with_the_same_settings_only(
 
 
 def test_an_input_that_changes_meanwhile_is_noticed(
-    corpus: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path,
+    settings: dict[str, Any],
+    labelled: AdaptResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "texts.parquet"
     pq.write_table(pq.read_table(corpus), file)
-    original = module.train
 
-    def train(*args: Any, **kwargs: Any) -> Any:
+    def result(work: Any, *args: Any, **kwargs: Any) -> AdaptResult:
         pq.write_table(pq.read_table(corpus).slice(10), file)
-        return original(*args, **kwargs)
+        return labelled
 
-    monkeypatch.setattr(module, "train", train)
-    with pytest.raises(WorkError, match=r"texts.parquet was changed during the run"):
+    monkeypatch.setattr(module._Adaptation, "result", result)
+    with pytest.raises(WorkError, match=r"products.parquet was changed during the run"):
         adapt_corpus(file, tmp_path / "out", sources=["noise"], **settings)
     assert not (tmp_path / "out").exists()

@@ -246,6 +246,7 @@ def test_card(described: Path) -> None:
         ({"pooling": "mean:text"}, "pooling 'mean:text' (over the text alone); use 'mean'"),
         ({"pooling": "max+mean:text"}, "pooling 'max+mean:text' (over the text alone); use 'max+mean'"),
         ({"pooling": "max+mean:2layers"}, "pooling 'max+mean:2layers' (a mean of layers); use one layer"),
+        ({"pooling": "mean:ditto"}, "pooling 'mean:ditto' (weights from attention); use 'mean'"),
         ({"pooling": "mean+max"}, "pooling 'mean+max' in this order; use 'max+mean'"),
         (
             {"pooling": "mean+eos"},

@@ -10,10 +10,10 @@ import pytest
 import torch
 import transformers
 
-from lastword.embedding import Embedder, EmbedderSpec, Pooling, Template
+from lastword.embedding import Embedder, EmbedderSpec, GridPoint, Pooling, Template
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.pipeline import Pipeline, pooling_mask
-from lastword.errors import RequestError
+from lastword.errors import ModelError, RequestError
 
 Load = Callable[..., Embedder]
 Refused = Callable[..., str]
@@ -130,3 +130,54 @@ def test_a_concatenation_of_the_last_token_and_the_mean_alone_and_in_a_batch(loa
     assert (embedder.dim, embedder.encode(texts).shape) == (64, (2, 64))
     alone = np.stack([embedder.encode(text) for text in texts])
     np.testing.assert_allclose(embedder.encode(texts), alone, atol=1e-5)
+
+
+DITTO_TEXTS = ["a car", "the river was low and a cat is sleeping on it", "a"]
+
+
+def test_weights_of_ditto_are_those_of_the_attention_of_the_model(load: Load) -> None:
+    """Ditto: Σ w_i h_i / Σ w_i, where w_i is i · A_ii of the first layer, by the model's own attention weights."""
+    embedder = load(template="ccw", pooling="mean:ditto", normalize=False)
+    for text in DITTO_TEXTS:
+        (ids,) = embedder.pipeline.tokenize([text]).ids
+        with embedder.backbone.attention("eager"), torch.no_grad():
+            output = embedder.backbone.model(
+                input_ids=torch.tensor([ids]), output_attentions=True, use_cache=False
+            )
+        diagonal = output.attentions[0][0].diagonal(dim1=-2, dim2=-1).mean(0).numpy()
+        weights = diagonal * np.arange(1, len(ids) + 1)
+        expected = np.average(output.last_hidden_state[0].numpy(), axis=0, weights=weights)
+        np.testing.assert_allclose(
+            load(template="ccw", pooling="mean:ditto", normalize=False).encode(text), expected, atol=1e-4
+        )
+        assert weights.std() > 0.1
+
+
+@pytest.mark.parametrize("template", ["none", "ccw"])
+def test_ditto_alone_in_a_batch_and_in_a_grid(load: Load, template: str) -> None:
+    embedder = load(template=template, pooling="mean:ditto")
+    together = embedder.encode(DITTO_TEXTS)
+    np.testing.assert_allclose(np.stack([embedder.encode(text) for text in DITTO_TEXTS]), together, atol=1e-5)
+    grid = embedder.encode_grid(
+        DITTO_TEXTS, [template, "eol"], ["mean:ditto", "mean:text:ditto", "mean"], [1, 2]
+    )
+    np.testing.assert_allclose(grid[GridPoint(template, "mean:ditto", 2)], together, atol=1e-5)
+    assert np.abs(grid[GridPoint(template, "mean", 2)] - together).max() > 0.01
+
+
+def test_even_attention_makes_ditto_the_mean(load: Load) -> None:
+    embedder = load(template="ccw", pooling="mean:ditto")
+    attention = embedder.backbone.model.layers[0].self_attn
+    attention.q_proj.weight.data.zero_()
+    mean = embedder.variant(pooling="mean").encode(DITTO_TEXTS)
+    np.testing.assert_allclose(embedder.encode(DITTO_TEXTS), mean, atol=1e-5)
+
+
+def test_ditto_needs_attention_weights(load: Load, gpt2_folder: Path, refused: Refused) -> None:
+    for settings, path in (
+        ({"folder": gpt2_folder}, "stock"),
+        ({"attention": "bidirectional"}, "bidirectional"),
+    ):
+        message = refused(ModelError, load, pooling="mean:ditto", **settings)
+        assert f"reads attention weights, which the {path} path of" in message
+        assert message.endswith("does not give: use a causal model built like Llama, or pooling='mean'")

@@ -103,6 +103,7 @@ def test_gradients_reach_only_what_the_mask_shows(name: str) -> None:
         ("Mean:text:2Layers", Pooling("mean", "text", layers=2)),
         ("mean:2layers:text", Pooling("mean", "text", layers=2)),
         ("mean:1layers", Pooling("mean")),
+        ("mean:ditto:text:2layers", Pooling("mean", "text", layers=2, ditto=True)),
         ("mean:text + lasttoken", Pooling("mean", "text", also=(Pooling("lasttoken"),))),
     ],
 )
@@ -122,17 +123,19 @@ KNOWN = "Known: mean, lasttoken, eos, max, weightedmean, cls"
         ("", f"unknown pooling '': {KNOWN}"),
         (
             "mean:txt",
-            "unknown range to pool over 'txt': did you mean 'text'? Known: sequence, text, 4layers",
+            "unknown range to pool over 'txt': did you mean 'text'? Known: sequence, text, 4layers, ditto",
         ),
         (
             "mean:0layers",
-            "unknown range to pool over '0layers': did you mean '4layers'? Known: sequence, text, 4layers",
+            "unknown range to pool over '0layers': did you mean '4layers'? Known: sequence, text, 4layers, ditto",
         ),
         (
             "mean:text:sequence",
-            "unknown range to pool over 'text:sequence': did you mean 'sequence'? Known: sequence, text, 4layers",
+            "unknown range to pool over 'text:sequence': did you mean 'sequence'? "
+            "Known: sequence, text, 4layers, ditto",
         ),
         ("mean+max+mean", "pooling 'mean+max+mean' has 'mean' twice: leave one out"),
+        ("max:ditto", "pooling 'max:ditto': ditto weighs a mean; use 'mean:ditto'"),
         ("mean+", f"unknown pooling '': {KNOWN}"),
         (
             "eos:text",

@@ -231,6 +231,12 @@ def test_folder_without_a_tokenizer(tmp_path: Path, llama_folder: Path, refused:
     message = refused(ModelError, TextTokenizer.load, folder)
     assert message.startswith(f"{folder} has no usable tokenizer: ")
     assert "\n" not in message
+    for file in ("tokenizer.json", "tokenizer_config.json"):  # one of them, then both
+        (folder / file).unlink()
+        assert refused(ModelError, TextTokenizer.load, folder) == (
+            f"{folder} has no usable tokenizer: files are missing; copy tokenizer.json and "
+            "tokenizer_config.json of its base model into it"
+        )
 
 
 @given(lengths=st.lists(st.integers(0, 60), max_size=30), batch_tokens=st.integers(1, 200))

@@ -121,14 +121,8 @@ def adapt_corpus(
             result = work.result(
                 rewriter, rewritten, baselines, map=map, groups=groups, group_column=group_column
             )
-            if request.corpus.fingerprints() != read:
-                raise WorkError(
-                    f"{result.corpus} was changed during the run: start again with overwrite=True"
-                )
             result = dataclasses.replace(result, seconds=time.monotonic() - started)
-            write_json(work.finished / RESULT, result.to_dict())
-            write_page(work.finished / REPORT, render(result, map_written=map != "none"))
-            run.finish(work.finished)
+            work.finish(result, read, map_written=map != "none")
         finally:
             if not run.interrupted:
                 run.discard()
@@ -189,6 +183,18 @@ class _Adaptation:
         )  # fmt: skip
         self._keep_model(result)
         return dataclasses.replace(result, groups=self._groups(**grouping))
+
+    def finish(self, result: AdaptResult, read: Mapping[str, str], map_written: bool) -> None:
+        """Write result and report, and move all to the output.
+
+        Raises:
+            WorkError: a file is not as it was read.
+        """
+        if self.request.corpus.fingerprints() != read:
+            raise WorkError(f"{result.corpus} was changed during the run: start again with overwrite=True")
+        write_json(self.finished / RESULT, result.to_dict())
+        write_page(self.finished / REPORT, render(result, map_written=map_written))
+        self.run.finish(self.finished)
 
     def _stage(self, number: int, text: str) -> None:
         info(f"{number} of {_STAGES}  {text}")

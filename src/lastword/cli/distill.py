@@ -13,6 +13,17 @@ from lastword.cli.options import ENCODER, shared
 from lastword.files.sources import TableFile
 
 _STUDENT = "Student"
+STATIC = options.together(
+    option(
+        _STUDENT, "--vocabulary", "static: most words and pieces of words  [default: 30000]",
+        type=click.IntRange(1000, 10**7),
+    ),
+    option(
+        _STUDENT, "--truncate-dim", "static: most dimensions of its vectors  [default: 256]",
+        type=click.IntRange(1, 100_000),
+    ),
+)  # fmt: skip
+"""The size of a static student, for distilling and for its plan."""
 
 
 @command(
@@ -32,14 +43,7 @@ _STUDENT = "Student"
     _STUDENT, "--student", "static: a vector for each word; shallow: the first layers of the model",
     type=Choice("student", ("static", "shallow")), default="static",
 )  # fmt: skip
-@option(
-    _STUDENT, "--vocabulary", "static: most words and pieces of words  [default: 30000]",
-    type=click.IntRange(1000, 10**7),
-)  # fmt: skip
-@option(
-    _STUDENT, "--truncate-dim", "static: most dimensions of its vectors  [default: 256]",
-    type=click.IntRange(1, 100_000),
-)  # fmt: skip
+@STATIC
 @option(
     _STUDENT, "--layer", "shallow: number of layers to keep  [default: a fourth of them]",
     type=click.IntRange(1, 1000), show_range=False,

@@ -26,7 +26,7 @@ COMMANDS = {
     "search": "Find the rows of a store that are nearest to queries.",
     "cluster": "Group texts by their meaning, and name the groups.",
     "adapt": "Adapt a model to a corpus, embed and group the corpus with it, and report whether adapting helped.",
-    "plan": "Forecast the memory, time and disk of embedding or training, and whether it fits.",
+    "plan": "Forecast the memory, time and disk of other commands, and whether they fit.",
     "distill": "Make a static or shallow student, whose vectors are nearly those of a model and cheaper.",
     "merge": "Merge models that were adapted from the same base model into one.",
     "export": "Write a model in the format of another program, and prove that it gives the same vectors there.",

@@ -174,6 +174,29 @@ class Backbone:
         """States of the last layer at each row's last token, (batch, dim); cheaper than `hidden`."""
         return self.path_for(max(batch.lengths)).last(batch, norm)
 
+    def importance(self, batch: Batch) -> Tensor:
+        """How much each token attends to itself, (batch, seq); see `BranchingPath.importance`.
+
+        Raises:
+            ModelError: no path gives it for sequences of this length.
+        """
+        self.require_importance(max(batch.lengths))
+        assert self.fused is not None  # required above
+        return self.fused.importance(batch)
+
+    def require_importance(self, tokens: int = 1) -> None:
+        """Refuse a model without a path that gives attention weights.
+
+        Raises:
+            ModelError: see the message.
+        """
+        if self.fused is None or tokens > self.fused.guarantees.max_tokens:
+            length = f" for {tokens} tokens" if tokens > 1 else ""
+            raise ModelError(
+                f"pooling 'mean:ditto' reads attention weights, which the {self.stock.name} path of {self.name} does "
+                f"not give{length}: use a causal model built like Llama, or pooling='mean'"
+            )
+
     @contextmanager
     def attention(self, implementation: str) -> Iterator[None]:
         """Use another attention implementation of transformers inside the `with`, such as "eager"."""

@@ -187,6 +187,8 @@ def _require_expressible(pipeline: Pipeline) -> None:
         problem = f"pooling {spec.pooling.spec!r} (over the text alone); use {names!r}"
     elif any(part.layers > 1 for part in parts):
         problem = f"pooling {spec.pooling.spec!r} (a mean of layers); use one layer"
+    elif any(part.ditto for part in parts):
+        problem = f"pooling {spec.pooling.spec!r} (weights from attention); use 'mean'"
     elif len({part.method.needs_eos for part in parts}) > 1:
         problem = (
             f"pooling {spec.pooling.spec!r}: its other parts would see the end-of-text token that eos needs; use "

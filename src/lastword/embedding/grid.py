@@ -80,7 +80,10 @@ def encode_grid(
         for layer in axes.layers
     }
     path = pipeline.backbone.fused
-    longest = path.guarantees.max_tokens if path else 0
+    ditto = any(part.ditto for pooling in axes.poolings for part in pooling.parts)
+    longest = (
+        path.guarantees.max_tokens if path and not ditto else 0
+    )  # a tree has no attention weights to read
     truncated: set[int] = set()
     with progress("embedding", len(unique) * len(axes.templates)) as advance:
         ids = pipeline.tokenizer.text_ids([clean(text) for text in unique])

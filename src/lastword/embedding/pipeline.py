@@ -150,7 +150,8 @@ class Pipeline:
         if ends_only and set(layers) == {self.backbone.layers}:
             last = self.backbone.last(batch, self.spec.norm).float()
             return {(self.backbone.layers, pooling.spec): last for pooling in poolings}
-        masks = pooling_masks(batch, poolings, appended)
+        ditto = any(part.ditto for pooling in poolings for part in pooling.parts)
+        masks = pooling_masks(batch, poolings, appended, self.backbone.importance(batch) if ditto else None)
         hidden = self.backbone.hidden(batch, self.layers_read(poolings, layers), self.spec.norm)
         return {
             (layer, pooling.spec): pool(pooling, {count: mean for count, (mean,) in means.items()}, masks)
@@ -163,8 +164,11 @@ class Pipeline:
 
         Raises:
             RequestError: a pooling averages more hidden states than there are.
+            ModelError: a pooling reads attention, which no path of the model gives.
         """
         for pooling in poolings:
+            if any(part.ditto for part in pooling.parts):
+                self.backbone.require_importance()
             if (most := max(part.layers for part in pooling.parts)) > min(layers) + 1:
                 raise RequestError(
                     f"pooling {pooling.spec!r} averages {most} hidden states: up to layer {min(layers)} there are "
@@ -216,10 +220,24 @@ def _mean_of(states: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return tuple(torch.stack([each.float() for each in same]).mean(0) for same in zip(*states, strict=True))
 
 
-def pooling_masks(batch: Batch, poolings: Sequence[Pooling], appended_eos: bool) -> dict[Pooling, Tensor]:
-    """The positions that each part of each pooling reads."""
-    parts = dict.fromkeys(part for pooling in poolings for part in pooling.parts)
-    return {part: pooling_mask(batch, part, appended_eos) for part in parts}
+def pooling_masks(
+    batch: Batch, poolings: Sequence[Pooling], appended_eos: bool, importance: Tensor | None = None
+) -> dict[Pooling, Tensor]:
+    """The positions that each part of a pooling reads, (batch, seq) bool; or their weights, which sum to their number.
+
+    Args:
+        batch: its masks.
+        poolings: which.
+        appended_eos: see `pooling_mask`.
+        importance: (batch, seq) weights, for poolings that need them.
+    """
+    masks = {}
+    for part in dict.fromkeys(part for pooling in poolings for part in pooling.parts):
+        masks[part] = mask = pooling_mask(batch, part, appended_eos)
+        if part.ditto and importance is not None:
+            weights = importance * mask
+            masks[part] = weights * (mask.sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp(min=1e-9))
+    return masks
 
 
 def pool(pooling: Pooling, states: Mapping[int, Tensor], masks: Mapping[Pooling, Tensor]) -> Tensor:

@@ -101,24 +101,27 @@ Over = Literal["sequence", "text"]
 class Pooling:
     """Which pooling, over which positions, of the mean of how many hidden states, and what is appended to its vector.
 
-    Source: averages of the last layers as in BERT-flow, arXiv:2011.05864.
+    Source: averages of the last layers as in BERT-flow, arXiv:2011.05864; weights from attention as in Ditto,
+    arXiv:2305.10786.
 
     Attributes:
         name: one of `POOLINGS`.
         over: "sequence" pools over template and text, "text" over the text's own tokens only.
         layers: number of hidden states whose mean is pooled: the pooled layer and those below it.
+        ditto: weigh each position by its attention to itself in the first layer; for `mean` alone.
         also: further poolings; the vector is the concatenation of all.
     """
 
     name: str
     over: Over = "sequence"
     layers: int = 1
+    ditto: bool = False
     also: tuple[Pooling, ...] = ()
 
     @classmethod
     def parse(cls, pooling: str | Pooling) -> Pooling:
         """Read `mean`, `lasttoken`, …; `mean:text` for the text's own tokens; `mean:4layers` for the mean of four
-        hidden states; `mean+lasttoken` for a concatenation.
+        hidden states; `mean:ditto` for weights from attention; `mean+lasttoken` for a concatenation.
 
         Raises:
             RequestError: an unknown name or range of positions, or a pooling that is appended to itself.
@@ -139,16 +142,20 @@ class Pooling:
         for number in [word for word in ranges if re.fullmatch(r"[1-9]\d{0,3}layers", word)]:
             layers = int(number.removesuffix("layers"))
             ranges.remove(number)
+        if ditto := "ditto" in ranges:
+            ranges.remove("ditto")
+            if name != "mean":
+                raise RequestError(f"pooling {pooling!r}: ditto weighs a mean; use 'mean:ditto'")
         over = ranges[0] if ranges else ""
         if over not in ("", "sequence", "text") or len(ranges) > 1:
             raise RequestError(
-                unknown_name("range to pool over", ":".join(ranges), ["sequence", "text", "4layers"])
+                unknown_name("range to pool over", ":".join(ranges), ["sequence", "text", "4layers", "ditto"])
             )
         if POOLINGS[name].needs_eos and over == "text":
             raise RequestError(
                 f"{name} pooling reads the end-of-text token, which is not part of the text: use {name!r}"
             )
-        return cls(name, "text" if over == "text" else "sequence", layers)
+        return cls(name, "text" if over == "text" else "sequence", layers, ditto)
 
     @property
     def parts(self) -> tuple[Pooling, ...]:
@@ -161,7 +168,8 @@ class Pooling:
         if self.also:
             return "+".join(part.spec for part in self.parts)
         over = "" if self.over == "sequence" else f":{self.over}"
-        return f"{self.name}{over}" + ("" if self.layers == 1 else f":{self.layers}layers")
+        layers = "" if self.layers == 1 else f":{self.layers}layers"
+        return f"{self.name}{over}{layers}{':ditto' if self.ditto else ''}"
 
     @property
     def method(self) -> PoolingMethod:

@@ -68,7 +68,13 @@ class TextTokenizer:
             hf: Any = AutoTokenizer.from_pretrained(source, revision=revision, **arguments)
             return cls(hf, strip=strip)
         except (OSError, ValueError) as error:
-            raise ModelError(f"{name_or_folder} has no usable tokenizer: {first_line(error)}") from error
+            if "instantiate the backend tokenizer" in str(
+                error
+            ):  # a list of what it might have been made from
+                reason = "files are missing; copy tokenizer.json and tokenizer_config.json of its base model into it"
+            else:
+                reason = first_line(error)
+            raise ModelError(f"{name_or_folder} has no usable tokenizer: {reason}") from error
 
     def part_ids(self, part: str) -> list[int]:
         """Ids of a part of a template; its white space counts."""

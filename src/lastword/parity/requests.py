@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
+from lastword.files.gguf import check_gguf
 
 BARS = {"float32": (0.9999, 0.99), "float16": (0.999, 0.95), "bfloat16": (0.99, 0.9), "int8": (0.97, 0.85)}
 """Precision → least cosine of a vector, and least share of equal neighbours."""
@@ -50,6 +51,8 @@ def check_target(target: str) -> None:
     if path.is_file():
         if path.suffix not in FILES:
             raise ModelError(f"{target} cannot be checked: it is no {', '.join(FILES)} file and no folder")
+        if path.suffix == ".gguf":
+            check_gguf(path)
         return
     if path.exists() and not any((path / mark).is_file() for mark in MARKS):
         entries = sorted(entry.name for entry in path.iterdir())[:8]

@@ -261,7 +261,8 @@ def _onnx_reason(message: str) -> str:
         return f"it has the operation {found[1]} of opset {found[2]}, which this one lacks; {older}"
     if found := re.search(r"Fatal error: (\S+?)\(\S+ is not a registered function/op", message):
         return f"it has the operation {found[1]}, which this one lacks; {older}"
-    return message.rpartition(" failed:")[2].strip().splitlines()[0]
+    plain = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", message.rpartition(" failed:")[2].strip())
+    return plain.splitlines()[0]
 
 
 def _openvino_reason(message: str) -> str:

@@ -71,3 +71,6 @@ class BranchingPath(ForwardPath, Protocol):
 
     def lower(self, batch: Batch, layer: int) -> LowerStates:
         """Hidden states of a layer, computed from the ids, from which this path can go on."""
+
+    def importance(self, batch: Batch) -> Tensor:
+        """How much each token attends to itself in the first layer, as a multiple of even attention, (batch, seq)."""

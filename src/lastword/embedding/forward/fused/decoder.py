@@ -42,6 +42,30 @@ def end_states(blocks: Blocks, layout: Layout, nodes: list[int]) -> Tensor:
     return _after_attention(block, before[at.flatten()], mixed.flatten(0, 1)).view(*at.shape, -1)
 
 
+def self_attention(blocks: Blocks, layout: Layout) -> Tensor:
+    """How much each token attends to itself in the first layer, relative to even attention; mean over the heads.
+
+    Token i of a causal model sees i tokens, the first one only itself. Its weight A_ii is therefore multiplied by i, so
+    that it is 1 where attention is even, wherever the token is.
+
+    Source: Ditto, arXiv:2305.10786, §3, which takes A_ii of one head of an encoder, chosen on development data.
+
+    Returns:
+        (batch, seq) float32; on padding without meaning.
+    """
+    block, x = blocks.layers[0], blocks.embed(layout.ids)
+    q, k, _ = _queries_keys_values(block, x, rotations(blocks, layout, x)[block.rotary])
+    q, k = (
+        layout.padded(states.flatten(1)).view(*layout.own.shape, *states.shape[1:]).transpose(1, 2).float()
+        for states in (q, k)
+    )
+    scores = (q * block.scale) @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).transpose(-1, -2)
+    seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    weights = scores.masked_fill(~seen, float("-inf")).softmax(-1).diagonal(dim1=-2, dim2=-1).mean(1)
+    relative: Tensor = weights * seen.sum(1)
+    return relative
+
+
 def layer_output(block: Block, x: Tensor, layout: Layout, rotation: Rotation) -> Tensor:
     """The residual stream after a layer, (tokens, dim) → (tokens, dim)."""
     q, k, v = _queries_keys_values(block, x, rotation)

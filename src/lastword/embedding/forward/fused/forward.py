@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lastword.embedding.forward.fused.blocks import Blocks, StructureError, read_blocks
-from lastword.embedding.forward.fused.decoder import end_states, hidden_states
+from lastword.embedding.forward.fused.decoder import end_states, hidden_states, self_attention
 from lastword.embedding.forward.fused.layout import Layout
 from lastword.embedding.forward.fused.proof import equals_stock
 from lastword.embedding.forward.path import Guarantees
@@ -87,6 +87,10 @@ class FusedForward:
         """See `BranchingPath.lower`."""
         *_, (_, states) = hidden_states(self.blocks, Layout.of(replace(batch, lower=None)), layer)
         return LowerStates(layer, states)
+
+    def importance(self, batch: Batch) -> Tensor:
+        """See `BranchingPath.importance`."""
+        return self_attention(self.blocks, Layout.of(replace(batch, lower=None)))
 
     def _states(self, layout: Layout, layers: Sequence[int], norm: Norm) -> Iterator[tuple[int, Tensor]]:
         for layer, states in hidden_states(self.blocks, layout, max(layers)):

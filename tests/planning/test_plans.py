@@ -1,0 +1,150 @@
+"""Plans of commands that do more than embed: their stages, what changes them, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lastword.adaptation.forecast import plan_adaptation
+from lastword.adaptation.request import check_request
+from lastword.bundled import path_of
+from lastword.errors import RequestError
+from lastword.files.tables import read_texts
+from lastword.planning import plan_clustering, plan_distillation, plan_evaluation, plan_serving
+from lastword.planning.embedding import Encoding
+from lastword.planning.grouping import VectorCosts, grouping_bytes
+from lastword.planning.memory import GIB, LATER_BYTES, Machine
+from lastword.planning.result import Plan
+
+Refused = Callable[..., str]
+MODEL = path_of("mini") / "model.safetensors"
+pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f"the bundled model does not exist: {MODEL}")
+GPU = {"gpu_memory": 24 * GIB}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_timing() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lastword.planning.costs._MOST_ROUNDS", 1)
+        patch.setattr("lastword.planning.embedding._FLOPS", 1e9)
+        patch.setattr("lastword.planning.training._ROUNDS", 1)
+        patch.setattr("lastword.planning.training._FLOPS", 1e9)
+        yield
+
+
+def adaptation(tmp_path: Path, texts: int, **settings: Any) -> Plan:
+    file = tmp_path / f"texts-{texts}.parquet"
+    rows = [f"the text number {n} about things" for n in range(texts)]
+    pq.write_table(pa.table({"text": rows, "label": [f"label {n % 3}" for n in range(texts)]}), file)
+    request = check_request(file, tmp_path / "out", label_column="label", map="pca")
+    return plan_adaptation(request, map="pca", **settings)
+
+
+def test_a_run_takes_as_long_as_its_stages() -> None:
+    plan = plan_clustering("topics", "mini", map="pca", device="cpu")
+    assert list(plan.stages) == ["embedding", "groups", "map"]
+    assert plan.seconds == sum(value or 0.0 for value in plan.stages.values())
+    assert "embedding " in str(plan)
+    assert "groups " in str(plan)
+    assert plan.to_dict()["stages"]["map"] == 0.0
+
+
+def test_on_another_machine_no_stage_has_a_time(tmp_path: Path) -> None:
+    plans = [
+        plan_clustering("topics", "mini", map="pca", **GPU),
+        plan_evaluation("topics", "mini", **GPU),
+        plan_distillation("mini", "topics", **GPU),
+        plan_serving("mini", **GPU),
+        adaptation(tmp_path, 300, **GPU),
+    ]
+    assert {plan.seconds for plan in plans} == {None}
+    assert {value for plan in plans for value in plan.stages.values()} == {None}
+    assert {plan.machine.device for plan in plans} == {"cuda"}
+
+
+def test_work_on_vectors_grows_with_them() -> None:
+    costs = VectorCosts(0.01)
+    assert costs.groups(1000, None) < costs.groups(4000, None) < costs.groups(100_000, None)
+    assert costs.groups(4000, 10) < costs.groups(4000, 40) < costs.groups(4000, None)
+    assert costs.groups(10**6, 10) == costs.groups(10**7, 10)  # of more, a sample
+    assert costs.map(100, "pca") == 0 < costs.map(100, "umap") < costs.map(10_000, "umap")
+    assert costs.cluster_score(300) < costs.cluster_score(1000)
+    assert (
+        grouping_bytes(1000, 64, "none")
+        < grouping_bytes(1000, 64, "umap")
+        < grouping_bytes(1000, 256, "umap")
+    )
+    assert grouping_bytes(10**6, 64, "none") == grouping_bytes(10**7, 64, "none")
+    assert grouping_bytes(10**6, 64, "umap", 1000) < grouping_bytes(10**6, 64, "umap", 10**5)
+
+
+def test_an_adaptation_is_the_sum_of_its_stages(tmp_path: Path) -> None:
+    few = adaptation(tmp_path, 300, device="cpu")
+    many = adaptation(tmp_path, 3000, device="cpu")
+    assert list(few.stages) == ["choosing", "pairs", "training", "comparing", "vectors", "groups", "map"]
+    assert few.stages["choosing"] == 0 < (many.stages["choosing"] or 0)
+    assert (few.stages["comparing"] or 0) < (many.stages["comparing"] or 0)
+    assert "39 negatives for each anchor" in many.facts["step"]
+    assert many.texts == 3000
+    assert many.disk > few.disk
+    assert many.memory.adapter > 0
+
+
+def test_a_server_needs_memory_for_each_request(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(available: float) -> None:
+        computer = Machine("cpu", available, 5e8, here=False)
+        monkeypatch.setattr(Machine, "of", lambda device, gpu_memory: computer)
+
+    machine(24 * GIB)
+    few, many = (plan_serving("mini", requests=number).memory for number in (1, 1001))
+    assert 10e6 < many.peak - few.peak < 1e9
+    machine(many.peak + 1000)
+    message = refused(RequestError, plan_serving, "mini", requests=10**6)
+    assert message.endswith("give requests=1001")
+
+
+def test_a_server_answers_so_many_texts_in_a_second() -> None:
+    plan = plan_serving("mini", requests=1000, device="cpu")
+    assert "texts of 64 tokens in a second" in plan.facts["speed"]
+    assert plan.seconds == plan.stages["all requests at once"]
+
+
+def test_texts_and_vectors_are_not_in_the_memory_of_a_gpu() -> None:
+    assert plan_clustering("topics", "mini", map="pca", **GPU).memory.data == 0.0
+
+
+def test_a_student_has_at_most_the_vocabulary_and_the_dimensions() -> None:
+    plan = plan_distillation("mini", "topics", vocabulary=1000, truncate_dim=32, **GPU)
+    assert plan.facts["student"] == "1,000 tokens of 32 dimensions"
+    assert plan.disk == 4 * 1000 * 32
+
+
+def test_a_long_run_has_larger_caches() -> None:
+    """Of very many texts they are as large as they get."""
+    texts = read_texts(path_of("topics"), ["text"])["text"]
+    encoding = Encoding.of("embedding", "mini", texts, Machine("cpu", 24 * GIB, 8e8, here=False))
+    few, more, many, most = (encoding.memory(0.0, number).process for number in (10, 3000, 10**6, None))
+    assert most - LATER_BYTES < few < more < many == most == 8e8
+
+
+def test_at_most_so_many_texts_are_scored() -> None:
+    count = len(read_texts(path_of("topics"), ["text"])["text"])
+    assert plan_evaluation("topics", "mini", **GPU).texts == count
+    assert plan_evaluation("topics", "mini", max_texts=100, **GPU).texts == 100
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path, refused: Refused) -> None:
+    for plan in (
+        lambda **gpu: plan_clustering("topics", "mini", map="pca", **gpu),
+        lambda **gpu: plan_evaluation("topics", "mini", **gpu),
+        lambda **gpu: plan_distillation("mini", "topics", **gpu),
+        lambda **gpu: adaptation(tmp_path, 300, **gpu),
+    ):
+        message = refused(RequestError, plan, gpu_memory=GIB / 4)
+        assert "needs at least" in message
+        assert message.endswith("no setting makes it fit: take a smaller model")
