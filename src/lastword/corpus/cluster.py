@@ -111,29 +111,19 @@ def cluster_corpus(
         try:
             finished = partial / _FINISHED
             finished.mkdir(exist_ok=True)
-            how = settings | {"batch_tokens": batch_tokens}
             store = (
-                source if isinstance(source, Store) else _embedded(source, finished, model or "mini", **how)
+                source
+                if isinstance(source, Store)
+                else _embedded(source, finished, model or "mini", batch_tokens=batch_tokens, **settings)
             )
-            encoder = None
-            if naming != "terms" or (isinstance(source, Store) and model is not None):
-                encoder = with_batches(load_encoder(model or "mini", **settings), batch_tokens)
-                store.require_model(encoder)
+            encoder = _encoder(source, store, model, naming, batch_tokens, settings)
             labels = _read_labels(store, label_column)
-            points = Points.of(store, FIT_TEXTS[method], seed)
-            if method == "density" and needs_umap(points.sample.shape[1]):
-                require_installed("umap", "map", "method='density'")
-            found = find_groups(points, method, groups, least_size, seed)
+            points, found = _find(store, method, groups, least_size, seed)
             compared = (
                 agreement(label_column, labels, found.groups, seed) if label_column and labels else None
             )
-            described, merged, families = describe(
-                points,
-                found,
-                Naming(naming, encoder if naming != "terms" else None, chat, hierarchy),
-                compared,
-                seed,
-            )
+            how = Naming(naming, encoder if naming != "terms" else None, chat, hierarchy)
+            described, merged, families = describe(points, found, how, compared, seed)
             result = ClusterResult(
                 output, len(store), method, described, found.reason, found.candidates, len(points.rows), merged,
                 families, compared, store.model, "chat" if chat else naming, time.monotonic() - started,
@@ -253,6 +243,41 @@ def _embedded(
         update=True, resume=True, **how,
     )  # fmt: skip
     return Store.open(folder / VECTORS)
+
+
+def _encoder(
+    source: Input,
+    store: Store,
+    model: str | Path | TextEncoder | None,
+    naming: str,
+    batch_tokens: int | None,
+    settings: dict[str, str | None],
+) -> TextEncoder | None:
+    """The model of the store where its head is needed, or where it is given for a store; else None.
+
+    Raises:
+        ModelError: the store has vectors of another model.
+    """
+    if naming == "terms" and not (isinstance(source, Store) and model is not None):
+        return None
+    encoder = with_batches(load_encoder(model or "mini", **settings), batch_tokens)
+    store.require_model(encoder)
+    return encoder
+
+
+def _find(
+    store: Store, method: str, groups: int | None, least_size: int | None, seed: int
+) -> tuple[Points, Found]:
+    """The texts that groups are found on, and the group of every text.
+
+    Raises:
+        MissingExtraError: `density` needs a library for so many dimensions.
+        RequestError: fewer different texts than groups.
+    """
+    points = Points.of(store, FIT_TEXTS[method], seed)
+    if method == "density" and needs_umap(points.sample.shape[1]):
+        require_installed("umap", "map", "method='density'")
+    return points, find_groups(points, method, groups, least_size, seed)
 
 
 def _read_labels(store: Store, column: str | None) -> list[str | None] | None:

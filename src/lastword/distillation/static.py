@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg  # type: ignore[import-untyped]
 
 from lastword.distillation.teacher import Student, TeacherVectors, encoded, speed
-from lastword.distillation.tokens import bags, token_texts, train_tokenizer
+from lastword.distillation.tokens import bags, stored_tokenizer, token_texts
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import STATIC_BATCH
 from lastword.errors import ParityError
@@ -44,7 +44,7 @@ def make_static(
         ParityError: the written folder does not give the vectors of the student in memory.
     """
     texts, vectors = teacher.texts, teacher.vectors
-    tokenizer = train_tokenizer(texts[teacher.fitting], vocabulary)
+    tokenizer = stored_tokenizer(texts[teacher.fitting], vocabulary, folder / "tokenizer.json")
     tokens, _ = encoded(encoder, token_texts(tokenizer), "tokens", folder)
     tokens[0] = tokens[1:].mean(0)  # the unknown token
     targets = vectors @ principal_directions(vectors[teacher.fitting], dim)

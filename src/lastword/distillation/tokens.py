@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ _CONTINUED = "##"
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """Learn words and pieces of words, lower case; the same ones for the same texts.
+    """Learn words and pieces of words, lower case; of equally frequent pieces, others every time.
 
     The decoder's own tokenizer is not used: whole words make better static vectors than its shorter pieces.
 
@@ -30,6 +31,22 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def stored_tokenizer(texts: Sequence[str], vocabulary: int, path: Path) -> Tokenizer:
+    """The tokenizer in a file, which is trained and written first if there is none.
+
+    A resumed run needs the same one: training it again would give other tokens than those with stored vectors.
+
+    Args:
+        texts, vocabulary: as for `train_tokenizer`.
+        path: of the file.
+    """
+    if not path.exists():
+        temporary = path.with_suffix(".tmp")
+        train_tokenizer(texts, vocabulary).save(str(temporary))
+        temporary.replace(path)
+    return Tokenizer.from_file(str(path))
 
 
 def token_texts(tokenizer: Tokenizer) -> list[str]:
