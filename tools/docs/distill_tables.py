@@ -30,9 +30,10 @@ def distill_tables(path: Path) -> str:
         "kept of the gain",
     ]
     rows = [
-        [f"{corpus} ({facts['texts']:,})" if model == "tfidf" else "", MODELS[model], *_cells(facts["models"], model)]
+        [f"{corpus.partition('/')[0]} ({facts['texts']:,})" if model == "tfidf" else "", MODELS[model], *_cells(facts["models"], model)]
         for corpus, facts in corpora.items()
         for model in MODELS
+        if model in facts["models"]
     ]  # fmt: skip
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
     return table + "\n\n" + "\n".join(_verdict(student, corpora) for student in GOALS)
@@ -66,7 +67,7 @@ def _shown(share: float | None) -> str:
 def _verdict(student: str, corpora: dict[str, Any]) -> str:
     """One sentence on speed, and on how many corpora keep enough."""
     least, times = GOALS[student]
-    results = [facts["models"] for facts in corpora.values()]
+    results = [models for facts in corpora.values() if student in (models := facts["models"])]
     speeds = [
         models[student]["texts_per_second"] / models["teacher"]["texts_per_second"] for models in results
     ]
