@@ -29,12 +29,11 @@ def distill_tables(path: Path) -> str:
         "MB",
         "kept of the gain",
     ]
-    rows = [
-        [f"{corpus.partition('/')[0]} ({facts['texts']:,})" if model == "tfidf" else "", MODELS[model], *_cells(facts["models"], model)]
-        for corpus, facts in corpora.items()
-        for model in MODELS
-        if model in facts["models"]
-    ]  # fmt: skip
+    rows = []
+    for corpus, facts in corpora.items():
+        for model in (model for model in MODELS if model in facts["models"]):
+            name = f"{corpus.partition('/')[0]} ({facts['texts']:,})" if model == "tfidf" else ""
+            rows.append([name, MODELS[model], *_cells(facts["models"], model)])
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
     return table + "\n\n" + "\n".join(_verdict(student, corpora) for student in GOALS)
 
