@@ -6,7 +6,8 @@
 
 The teacher is the bundled model adapted by the recipe "mini", or `--model`. Of each corpus a fifth, at most 1,000
 texts, is for scoring, and of the rest at most 2,500 or `--texts` are for the students. A corpus that is measured
-already is measured again. Speed is in texts per second of processor time on one core, so that other work does not change it.
+already is measured again. Speed is in texts per second of processor time on one core, so that other work does not
+change it.
 """
 
 from __future__ import annotations
