@@ -25,6 +25,9 @@ RUNS: dict[str, list[str]] = {
     "embed, mini": ["embed", "{texts}", "--model", "mini"],
     "embed, smollm2": ["embed", "{few}", "--model", "smollm2"],
     "train, mini": ["train", "--recipe", "mini"],
+    "cluster, mini": ["cluster", "{texts}", "--map", "pca"],
+    "adapt, mini": ["adapt", "{few}", "--map", "pca"],
+    "distill, mini": ["distill", "mini", "--texts", "{texts}"],
     "train, smollm2": ["train", "--recipe", "small", "--steps", "8", "--warmup-steps", "1"],
 }
 

@@ -16,8 +16,9 @@ from lastword.bundled import path_of
 from lastword.errors import RequestError
 from lastword.files.tables import read_texts
 from lastword.planning import plan_clustering, plan_distillation, plan_evaluation, plan_serving
+from lastword.planning.embedding import Encoding
 from lastword.planning.grouping import VectorCosts, grouping_bytes
-from lastword.planning.memory import GIB, Machine
+from lastword.planning.memory import GIB, LATER_BYTES, Machine
 from lastword.planning.result import Plan
 
 Refused = Callable[..., str]
@@ -121,6 +122,14 @@ def test_a_student_has_at_most_the_vocabulary_and_the_dimensions() -> None:
     plan = plan_distillation("mini", "topics", vocabulary=1000, truncate_dim=32, **GPU)
     assert plan.facts["student"] == "1,000 tokens of 32 dimensions"
     assert plan.disk == 4 * 1000 * 32
+
+
+def test_a_long_run_has_larger_caches() -> None:
+    """Of very many texts they are as large as they get."""
+    texts = read_texts(path_of("topics"), ["text"])["text"]
+    encoding = Encoding.of("embedding", "mini", texts, Machine("cpu", 24 * GIB, 8e8, here=False))
+    few, more, many, most = (encoding.memory(0.0, number).process for number in (10, 3000, 10**6, None))
+    assert most - LATER_BYTES < few < more < many == most == 8e8
 
 
 def test_at_most_so_many_texts_are_scored() -> None:

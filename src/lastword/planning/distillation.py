@@ -71,7 +71,7 @@ def plan_distillation(
     data = 4.0 * _COPIES * (count + tokens) * encoding.dim + count * encoding.characters
     return encoding.plan(
         count,
-        encoding.memory(data),
+        encoding.memory(data, count + tokens),
         stages,
         4.0 * tokens * dim,
         student=f"{tokens:,} tokens of {dim} dimensions",

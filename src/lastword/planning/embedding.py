@@ -17,12 +17,13 @@ from lastword.embedding.device import torch_dtype
 from lastword.embedding.pipeline import BATCH_TOKENS
 from lastword.files.sources import Source
 from lastword.planning.costs import Linear, seconds_of_embedding, truncated_shares
-from lastword.planning.memory import Machine, Memory, require_fit, smaller_batches
+from lastword.planning.memory import LATER_BYTES, Machine, Memory, require_fit, smaller_batches
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
 
 SAMPLE = 4096
 """Texts that are counted."""
+_CACHED_TOKENS = 500_000  # after which caches of matrix products hardly grow
 _FLOPS = 1e11  # of a timed round: about a second of one core
 _BYTES = {"float32": 4.0, "float16": 2.0, "int8": 1.0, "binary": 1 / 8}
 
@@ -127,9 +128,18 @@ class Encoding:
             return None
         return self.tokens(texts) * self.each.at(layers or self.shape.layers) + texts * self.tokenizing
 
-    def memory(self, data: float) -> Memory:
-        """At the peak, with so many bytes of texts and vectors."""
-        return _memory(self.shape, self.machine, self.precision, self.batch_tokens, data)
+    def memory(self, data: float, texts: float | None = None) -> Memory:
+        """At the peak.
+
+        Args:
+            data: bytes of texts and vectors.
+            texts: how many are embedded: caches grow with them; None is very many.
+        """
+        memory = _memory(self.shape, self.machine, self.precision, self.batch_tokens, data)
+        if texts is None or self.machine.device != "cpu":
+            return memory
+        unused = LATER_BYTES * max(0.0, 1 - self.tokens(texts) / _CACHED_TOKENS)
+        return replace(memory, process=memory.process - unused)
 
     def plan(
         self, texts: int, memory: Memory, stages: Mapping[str, float | None], disk: float, **facts: str
@@ -193,7 +203,7 @@ def plan_embedding(
     )  # fmt: skip
     dim = truncate_dim or encoding.dim
     return encoding.plan(
-        count, encoding.memory(data), {"embedding": encoding.seconds(count)}, count * dim * _BYTES[vector_dtype],
+        count, encoding.memory(data, count), {"embedding": encoding.seconds(count)}, count * dim * _BYTES[vector_dtype],
         vectors=f"{count:,} of {dim} dimensions, {vector_dtype}",
     )  # fmt: skip
 

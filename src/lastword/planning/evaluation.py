@@ -53,4 +53,4 @@ def plan_evaluation(
         stages["scoring"] = 2 * costs.cluster_score(count)  # TF-IDF is in the table too
     texts = count * encoding.characters
     bytes_of_data = texts + _COPIES * 4.0 * count * encoding.dim
-    return encoding.plan(count, encoding.memory(bytes_of_data), stages, 0.0)
+    return encoding.plan(count, encoding.memory(bytes_of_data, count), stages, 0.0)

@@ -145,7 +145,7 @@ def plan_clustering(
             "map": costs.map(points, map),
         }
     disk = 4.0 * count * encoding.dim + 3 * count * encoding.characters
-    return encoding.plan(count, encoding.memory(data), stages, disk)
+    return encoding.plan(count, encoding.memory(data, count), stages, disk)
 
 
 def grouping_bytes(rows: int, dim: int, map: str, points: int | None = None) -> float:

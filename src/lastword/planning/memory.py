@@ -13,8 +13,8 @@ from lastword.embedding.memory import free_bytes
 from lastword.errors import RequestError
 
 GIB = 2**30
-_LATER = 250 * 2**20
-"""What a run takes on a CPU besides: libraries imported later, caches of matrix products, freed pages that are kept."""
+LATER_BYTES = 250.0 * 2**20
+"""What a long run takes on a CPU besides: caches of matrix products, freed pages that are kept."""
 _CUDA_CONTEXT = 0.6 * GIB  # the driver, the kernels and what the allocator does not give back
 
 
@@ -53,7 +53,7 @@ class Machine:
     Attributes:
         device: "cpu", "cuda" or "mps".
         available: bytes that it may use.
-        process: bytes in use before a model is loaded: Python and its libraries, or the context of the GPU.
+        process: bytes besides the model: Python, its libraries and their caches, or the context of the GPU.
         here: whether it is this machine, whose speed can be measured.
     """
 
@@ -71,7 +71,7 @@ class Machine:
         if chosen.type != "cpu":
             return cls(chosen.type, free_bytes(chosen), _CUDA_CONTEXT, here=True)
         resident = float(psutil.Process().memory_info().rss)
-        return cls("cpu", free_bytes(chosen) + resident, resident + _LATER, here=True)
+        return cls("cpu", free_bytes(chosen) + resident, resident + LATER_BYTES, here=True)
 
     @property
     def dtype(self) -> str | None:
