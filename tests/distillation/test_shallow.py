@@ -175,6 +175,7 @@ def test_a_teacher_of_another_vector_length(model: Path, tmp_path: Path, refused
     texts = sentences(100)
     vectors = unit(np.random.default_rng(0).normal(size=(100, 24))).astype(np.float32)
     variant = FromTeacher(TeacherVectors(texts, vectors, 1.0), "teacher", teacher.spec)
+    assert str(variant) == "learning the vectors of 100 texts, those held out included"  # as a run logs it
     message = refused(
         RequestError, train, tmp_path / "x", variant=variant, scorer=LastStep(), model=str(model), layer=2
     )

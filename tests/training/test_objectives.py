@@ -169,6 +169,16 @@ def test_the_standard_way_reads_pairs_and_makes_steps_of_them(
     assert Standard().record == {}
 
 
+def test_pairs_of_one_text_need_dropout_or_noise(said: list[str]) -> None:
+    same = Pairs(["a b", "c d"], ["a b", "c d"], [[], []])
+    for settings in ({"dropout": 0.1}, {"dropout": 0.0, "noise": "delete"}):
+        Standard().objective(same, train_config(settings))
+    Standard().objective(PAIRS, train_config({"dropout": 0.0}))
+    assert said == []
+    Standard().objective(same, train_config({"dropout": 0.0}))
+    assert [line.split(":")[0] for line in said] == ["both sides of every pair are the same text"]
+
+
 def test_the_view_for_training_is_no_longer_than_the_model_allows(load: Callable[..., Embedder]) -> None:
     embedder = load(max_tokens=50)
     for max_tokens, expected in ((20, 20), (60, 50)):

@@ -29,11 +29,11 @@ def distill_tables(path: Path) -> str:
         "MB",
         "kept of the gain",
     ]
-    rows = [
-        [f"{corpus} ({facts['texts']:,})" if model == "tfidf" else "", MODELS[model], *_cells(facts["models"], model)]
-        for corpus, facts in corpora.items()
-        for model in MODELS
-    ]  # fmt: skip
+    rows = []
+    for corpus, facts in corpora.items():
+        for model in (model for model in MODELS if model in facts["models"]):
+            name = f"{corpus.partition('/')[0]} ({facts['texts']:,})" if model == "tfidf" else ""
+            rows.append([name, MODELS[model], *_cells(facts["models"], model)])
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
     return table + "\n\n" + "\n".join(_verdict(student, corpora) for student in GOALS)
 
@@ -66,7 +66,7 @@ def _shown(share: float | None) -> str:
 def _verdict(student: str, corpora: dict[str, Any]) -> str:
     """One sentence on speed, and on how many corpora keep enough."""
     least, times = GOALS[student]
-    results = [facts["models"] for facts in corpora.values()]
+    results = [models for facts in corpora.values() if student in (models := facts["models"])]
     speeds = [
         models[student]["texts_per_second"] / models["teacher"]["texts_per_second"] for models in results
     ]

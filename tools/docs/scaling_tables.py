@@ -87,7 +87,11 @@ def _pipeline(facts: dict[str, Any]) -> str:
 def _billion(corpora: dict[str, Any], pipeline: dict[str, float] | None) -> str:
     """Hours and money from measured texts per second of a core."""
     rates = {
-        model: median(facts["models"][model]["texts_per_second"] for facts in corpora.values())
+        model: median(
+            facts["models"][model]["texts_per_second"]
+            for facts in corpora.values()
+            if model in facts["models"]
+        )
         for model in STUDENTS
     }
     cells = []

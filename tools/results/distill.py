@@ -2,10 +2,12 @@
 
     python tools/results/distill.py --data ../shared/data            # writes results/distill.json; half an hour
     python tools/results/distill.py --data ../shared/data --model adapted --corpora topics,agnews
+    python tools/results/distill.py --data ../shared/data --corpora arxiv_s2s --texts 12000 --students static
 
 The teacher is the bundled model adapted by the recipe "mini", or `--model`. Of each corpus a fifth, at most 1,000
-texts, is for scoring, and of the rest at most 2,500 are for the students. A corpus that is measured already is
-measured again. Speed is in texts per second of processor time on one core, so that other work does not change it.
+texts, is for scoring, and of the rest at most 2,500 or `--texts` are for the students. A corpus that is measured
+already is measured again. Speed is in texts per second of processor time on one core, so that other work does not
+change it.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ CORPORA = {
     "agnews": ("clustering/agnews.parquet", "label"),
     "arxiv_s2s": ("clustering/arxiv_s2s.parquet", "label_main"),
 }  # fmt: skip
+STUDENTS = {"static": "sentence-transformers:", "shallow": ""}
+"""Student → what stands before the name of its folder."""
 TEXTS, SCORED, NEAREST, BOOTSTRAP, TIMED_S = 2500, 1000, 10, 4096, 2.0
 Rows = list[tuple[str, str]]
 
@@ -47,6 +51,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--corpora", default=",".join(CORPORA))
+    parser.add_argument("--texts", type=int, default=TEXTS, help="the most texts for the students")
+    parser.add_argument("--students", default=",".join(STUDENTS))
     given = parser.parse_args()
     torch.set_num_threads(1)
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"corpora": {}}
@@ -54,9 +60,11 @@ def main() -> None:
         teacher = given.model or adapted(Path(folder) / "adapted")
         content["teacher"] = {"recipe": json.loads((teacher / "lastword.json").read_text())["recipe"]}
         for corpus in given.corpora.split(","):
-            content["corpora"][corpus] = measured(read(corpus, given.data), teacher, Path(folder) / corpus)
+            rows, students = read(corpus, given.data), given.students.split(",")
+            result = measured(rows, teacher, Path(folder) / corpus, given.texts, students)
+            content["corpora"][corpus if given.texts == TEXTS else f"{corpus}/{given.texts}"] = result
             RESULTS.write_text(json.dumps(content, indent=1) + "\n")
-            print(corpus, json.dumps(content["corpora"][corpus], indent=1), flush=True)
+            print(corpus, json.dumps(result, indent=1), flush=True)
 
 
 def adapted(folder: Path) -> Path:
@@ -75,15 +83,12 @@ def read(corpus: str, data: Path | None) -> Rows:
     return rows
 
 
-def measured(rows: Rows, teacher: Path, folder: Path) -> dict[str, Any]:
+def measured(rows: Rows, teacher: Path, folder: Path, most: int, students: Sequence[str]) -> dict[str, Any]:
     scored = min(SCORED, len(rows) // 5)
     texts, labels = (list(column) for column in zip(*rows[:scored], strict=True))
-    learned = [text for text, _ in rows[scored : scored + TEXTS]]
-    models = {
-        "teacher": str(teacher),
-        "tfidf": "tfidf",
-        "static": f"sentence-transformers:{made('static', learned, teacher, folder)}",
-        "shallow": str(made("shallow", learned, teacher, folder)),
+    learned = [text for text, _ in rows[scored : scored + most]]
+    models = {"teacher": str(teacher), "tfidf": "tfidf"} | {
+        student: STUDENTS[student] + str(made(student, learned, teacher, folder)) for student in students
     }
     vectors, result = dict[str, np.ndarray](), dict[str, Any]()
     for name, model in models.items():

@@ -112,7 +112,9 @@ def shared(*flags: str, dest: str = "", **changes: Any) -> Decorator:
 
 def models(**changes: Any) -> Decorator:
     """`--model` for everything that can be scored."""
-    text = "mini, tfidf, sentence-transformers:NAME, or name or folder of a decoder"
+    text = (
+        "mini, tfidf, sentence-transformers:NAME, name or folder of a decoder; sparse: or hybrid: before it"
+    )
     return shared("--model", **{"type": ENCODER, "help": text, "required": True, **changes})
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lastword.geometry import unit
+
 VECTOR_DTYPES = ("float32", "float16", "int8", "binary")
 _LEVELS = 255
 _SPREAD = 4
@@ -116,3 +118,31 @@ class VectorFormat:
     def _scale(self) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
         return low, np.where(high > low, (high - low) / np.float32(_LEVELS), np.float32(1))
+
+
+def recall(
+    vectors: np.ndarray, queries: np.ndarray, dtype: str, *, top: int = 10, candidates: int = 4
+) -> tuple[float, float]:
+    """What storing vectors in a type costs a search: the share of the nearest rows that it finds.
+
+    Args:
+        vectors: (n, dim) float32 of length 1.
+        queries: (q, dim) float32 of length 1; they stay as they are.
+        dtype: one of `VECTOR_DTYPES`.
+        top: rows of each query that count.
+        candidates: with rescoring, exact cosines order so many times `top` rows.
+
+    Returns:
+        Mean share of the `top` nearest rows, 0 … 1, without and with rescoring.
+    """
+    stored = VectorFormat.calibrated(dtype, vectors)
+    restored = unit(stored.restore(stored.store(vectors)))
+    exact = queries @ vectors.T
+    best = np.argsort(-exact, axis=1, kind="stable")[:, :top]
+    found = np.argsort(-(queries @ restored.T), axis=1, kind="stable")[:, : candidates * top]
+    shares = []
+    for scores, wanted, rows in zip(exact, best, found, strict=True):
+        again = rows[np.argsort(-scores[rows], kind="stable")]
+        shares.append([len({*wanted} & {*kept[:top]}) / len(wanted) for kept in (rows, again)])
+    without, rescored = np.mean(shares, axis=0).tolist()
+    return without, rescored

@@ -92,6 +92,9 @@ class FromTeacher(Standard):
     identity: str
     spec: EmbedderSpec
 
+    def __str__(self) -> str:
+        return f"learning the vectors of {len(self.teacher.texts):,} texts, those held out included"
+
     @property
     def record(self) -> dict[str, Any]:
         """What is learned, in place of pairs and their loss."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lastword.augment import noisy
 from lastword.config import TrainConfig
+from lastword.console import warn
 from lastword.embedding import Embedder
 from lastword.files.sources import Source
 from lastword.training.guide import Guide
@@ -160,6 +161,11 @@ class Standard:
 
     def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
         """The loss of the settings over the pairs."""
+        changed = config.dropout or config.noise or config.graded
+        if guide is None and not changed and pairs.anchors == pairs.positives:
+            warn(
+                "both sides of every pair are the same text: only dropout above 0, or noise, makes them differ"
+            )
         return PairObjective(pairs, config, guide)
 
 
