@@ -142,7 +142,9 @@ def test_what_gguf_cannot_express(
     assert message(llama_folder, template="echo", pooling="lasttoken") == (
         f"GGUF cannot express a template that has the text twice{instead}"
     )
-    embedder = Embedder.from_pretrained(llama_folder, attention="bidirectional", dtype="float32", device="cpu")
+    embedder = Embedder.from_pretrained(
+        llama_folder, attention="bidirectional", dtype="float32", device="cpu"
+    )
     switched = embedder.save(tmp_path / "switched")
     assert message(switched) == f"GGUF cannot express bidirectional attention{instead}"
     scaled = shutil.copytree(llama_folder, tmp_path / "scaled")
