@@ -48,16 +48,17 @@ if TYPE_CHECKING:
     from lastword.sklearn import TextEmbedder
     from lastword.training import TrainResult, train
     from lastword.uncertainty import Difference, Score, compare
+    from lastword.whitening import WhitenResult, whiten
 
 __all__ = [
     "POOLINGS", "TEMPLATES", "AdaptResult", "BenchmarkResult", "CachedEncoder", "CheckResult", "ClusterResult",
     "Comparison", "DemoResult", "Difference", "DistillResult", "EmbedResult", "Embedder", "EmbedderSpec", "Evaluation",
     "Explanation", "ExportResult", "LastwordError", "MergeResult", "PairCheck", "PairsResult", "Plan", "Pooling",
     "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "StrategyComparison", "TableFile", "TaskScore",
-    "Template", "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "__version__", "adapt_corpus", "benchmark",
-    "check", "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo", "distill", "embed_corpus",
-    "evaluate", "explain", "export", "make_pairs", "merge", "plan_embedding", "plan_training", "probe", "reproduce",
-    "search", "serve", "sweep", "train",
+    "Template", "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "WhitenResult", "__version__",
+    "adapt_corpus", "benchmark", "check", "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo",
+    "distill", "embed_corpus", "evaluate", "explain", "export", "make_pairs", "merge", "plan_embedding",
+    "plan_training", "probe", "reproduce", "search", "serve", "sweep", "train", "whiten",
 ]  # fmt: skip
 
 _NAMES = {
@@ -94,6 +95,7 @@ _NAMES = {
     "sklearn": ("TextEmbedder",),
     "training": ("TrainResult", "train"),
     "uncertainty": ("Difference", "Score", "compare"),
+    "whitening": ("WhitenResult", "whiten"),
 }
 _HOME = {name: f"lastword.{module}" for module, names in _NAMES.items() for name in names}
 

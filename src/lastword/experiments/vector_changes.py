@@ -1,4 +1,4 @@
-"""What is done with the vectors of a finished model: shorter, in fewer bits, centred."""
+"""What is done with the vectors of a finished model: shorter, in fewer bits, centred, whitened."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from lastword.errors import RequestError, unknown_name
 from lastword.geometry import unit
+from lastword.whitening import all_but_the_top, whitening
 
-CHANGES = ("truncate", "float16", "int8", "binary", "centre")
+CHANGES = ("truncate", "float16", "int8", "binary", "centre", "whitening", "all-but-the-top")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class VectorChange:
         if self.name == "centre":
             mean = sample.mean(0)
             return lambda vectors: unit(vectors - mean)
+        if self.name in ("whitening", "all-but-the-top"):
+            matrix, bias = (whitening if self.name == "whitening" else all_but_the_top)(sample)
+            return lambda vectors: unit(vectors @ matrix.T + bias)
         from lastword.corpus.vectors import VectorFormat
 
         stored = VectorFormat.calibrated(self.name, sample)
