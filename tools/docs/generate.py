@@ -31,7 +31,7 @@ from reproduction_tables import reproduction_report
 from scaling_tables import scaling_tables
 from scenario_tables import scenario_tables
 from score_tables import calibration_table, known_table, score_table
-from speed_tables import speed_tables
+from speed_tables import load_table, speed_tables
 from strategy_tables import strategy_tables
 
 from lastword.console import duration
@@ -68,6 +68,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
         ROOT / "results" / "embed_scaling.json", ROOT / "results" / "distill.json"
     ),
+    ("docs/how-to/serve.md", "load"): lambda: load_table(ROOT / "results" / "bench" / "serve.json"),
     ("docs/how-to/export.md", "speed"): lambda: speed_table(ROOT / "results" / "exports.json"),
     ("docs/how-to/distill-a-model.md", "distilled"): lambda: distill_tables(
         ROOT / "results" / "distill.json"

@@ -35,6 +35,29 @@ def speed_tables(folder: Path) -> str:
     return "\n\n".join(sections) or "No timings are stored in this version."
 
 
+def load_table(path: Path) -> str:
+    """Requests in a second and slowest hundredth of each server, by number of clients."""
+    if not path.exists():
+        return "Not measured yet."
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    servers = {
+        name: {(row["model"], row["texts"], row["clients"]): row for row in rows if row["server"] == name}
+        for name in ("lastword", "minimal")
+    }
+    lines = [
+        "| model | texts | clients | requests/s | minimal server | ratio | p99, ms | minimal server |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for key, ours in servers["lastword"].items():
+        theirs = servers["minimal"][key]
+        cells = (
+            f"{ours['per_s']:,.0f}", f"{theirs['per_s']:,.0f}", f"{ours['per_s'] / theirs['per_s']:.1f}×",
+            f"{ours['p99_ms']:,.0f}", f"{theirs['p99_ms']:,.0f}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(map(str, (*key, *cells)))} |")
+    return "\n".join(lines)
+
+
 def _machine(facts: dict[str, Any]) -> str:
     instructions = ", ".join(facts["instructions"])
     where = facts["gpu"] or f"{facts['cores']} cores of {facts['cpu']} ({instructions})"
