@@ -22,8 +22,8 @@ class Reranker:
     """Reads query and text together, and compares the next words "yes" and "no".
 
     The score is the probability of "yes" where only these two are possible,
-    1 / (1 + exp(logit(no) - logit(yes))). Unlike a cosine it sees both texts at once, and costs a pass of the model for
-    each pair of them; the query is part of the prefix, which the fused path computes once.
+    1 / (1 + exp(logit(no) - logit(yes))). Unlike a cosine it reads both texts together, and costs a pass of the model
+    for each pair of them; the query is part of the prefix, which the fused path computes once.
 
     Args:
         model: name or folder of a decoder as it was pretrained; instruction-tuned ones answer better.

@@ -25,14 +25,11 @@ from lastword.planning.result import Plan
 
 _POINTS, _GROUPS = 1000, 20  # that are timed
 _ROUNDS = 9
-_FULL = 8192  # points of which k-means takes all at once; of more, mini-batches
+_FULL = 8192  # points that k-means takes whole; more go in mini-batches
 _STARTS, _CONVERGING = 4, 1.3  # of the groups that are kept
 # How much longer than one k-means of 1,000 points in 20 groups other work took, on vectors of the bundled model:
-_TRY, _TRY_POINTS, _TRY_GROUPS = (
-    2.2,
-    4.2,
-    8.1,
-)  # a number of groups: in any case, of points, of points in 20 groups
+# A number of groups that is tried: in any case, of points, of points in 20 groups.
+_TRY, _TRY_POINTS, _TRY_GROUPS = 2.2, 4.2, 8.1
 _SCORE, _SCORE_POINTS = 67.0, 87.0  # V-measure with its intervals
 _LABEL_FREE, _LABEL_FREE_POINTS = 11.0, 44.0
 _OPTION = 0.6  # of a V-measure: a setting that is tried has smaller bootstraps

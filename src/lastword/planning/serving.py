@@ -33,7 +33,7 @@ def plan_serving(
 
     Args:
         model, template, pooling, batch_tokens, dtype: as for `serve`; of several models, each has its own weights.
-        requests: with one text each, at once.
+        requests: that arrive together, with one text each.
         tokens: of each text.
         device: of this machine; None is the best available.
         gpu_memory: bytes of a GPU that is planned for; its speed is not known.
