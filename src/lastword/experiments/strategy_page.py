@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lastword.experiments.strategy_result import StrategyComparison, StrategyRow
-from lastword.experiments.strategy_table import NOTE
+from lastword.experiments.strategy_table import NOTE, costs
 from lastword.report.markup import Markup, tag
 from lastword.report.page import page, section
 from lastword.report.svg import inline
@@ -91,15 +91,11 @@ def _table(rows: Sequence[StrategyRow]) -> Markup:
 
 def _row(row: StrategyRow) -> Markup:
     name = tag("b", row.name) if row.group == "base" else row.name
-    figures = [
-        "" if value is None else f"{value:,.{digits}f}"
-        for value, digits in ((row.ms_per_text, 2), (row.training_seconds, 0), (row.peak_memory_mb, 0))
-    ]
     return tag(
         "tr",
         tag("th", name, scope="row"),
         tag("td", percent(row.summary.value if row.summary else None), class_="figure"),
         tag("td", with_interval(row.difference, missing="")),
         tag("td", row.verdict),
-        *(tag("td", figure, class_="figure") for figure in figures),
+        *(tag("td", figure, class_="figure") for figure in costs(row)),
     )

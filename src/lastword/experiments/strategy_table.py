@@ -30,10 +30,11 @@ def _line(row: StrategyRow, sets: list[str]) -> list[str]:
         *(percent(row.sets.get(name)) for name in sets),
         with_interval(row.difference, missing=""),
         row.verdict,
-        *(_plain(value, digits) for value, digits in ((row.ms_per_text, 2), (row.training_seconds, 0))),
-        _plain(row.peak_memory_mb, 0),
+        *costs(row),
     ]
 
 
-def _plain(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:,.{digits}f}"
+def costs(row: StrategyRow) -> list[str]:
+    """Milliseconds per text, seconds of training and MiB, empty where they are not known."""
+    values = ((row.ms_per_text, 2), (row.training_seconds, 0), (row.peak_memory_mb, 0))
+    return ["" if value is None else f"{value:,.{digits}f}" for value, digits in values]
