@@ -108,6 +108,25 @@ def test_a_graph_runs_with_the_tokenizer_alone(
     assert (vectors * vectors_of(adapted)).sum(1).min() > (0.97 if quantize else 0.9999)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"template": "echo", "pooling": "lasttoken"}, {"pooling": "mean+lasttoken"}, {"pooling": "eos"},
+        {"attention": "bidirectional"}, {"pooling": "weightedmean"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_way_of_embedding_that_a_folder_holds_becomes_a_graph(
+    load: Callable[..., Embedder], tmp_path: Path, to: str, settings: dict[str, str]
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip({"onnx": "onnxruntime"}.get(to, to))
+    saved = load(**settings).save(tmp_path / "saved")
+    assert lastword.export(saved, tmp_path / "out", to=to).card.passed
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_gguf_file_is_read_back_to_the_last_bit(adapted: Path, tmp_path: Path, dtype: str) -> None:
     pytest.importorskip("gguf")
