@@ -321,6 +321,10 @@ FURTHER = {
         ["--pairs", "graded.csv,graded.csv", "--loss", "angle", "--output", "x"],
         ["--pairs", "graded.csv", "--loss", "angle", "--guide", "self", "--output", "x"],
         ["--guide-margin", "0.1", "--output", "x"],
+        ["--teacher", "texts.csv", "--output", "x"],
+        ["--teacher", "no-such-folder/model", "--output", "x"],
+        ["--teacher-weight", "0.9", "--output", "x"],
+        ["--teacher", "http://localhost:1", "--teacher-template", "eol", "--output", "x"],
     ],
 }
 SCRIPT = """
