@@ -192,6 +192,32 @@ def test_what_has_no_adapter(llama_folder: Path, adapted: Path, tmp_path: Path, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("missing", "content", "problem"),
+    [
+        ("step", "", "has lost its adapter (no step-000012/adapter_config.json in training/)"),
+        ("adapter_config.json", "", "has lost its adapter (no step-000012/adapter_config.json in training/)"),
+        ("", "{", "/training/choice.json is damaged (Expecting property name enclosed in double quotes: "),
+        ("", "[]", "/training/choice.json is damaged (list indices must be integers or slices, not str)"),
+        ("", '{"step": null}', "/training/choice.json is damaged (int() argument must be"),
+    ],
+)
+def test_an_adapter_that_was_lost(
+    adapted: Path, tmp_path: Path, refused: Refused, missing: str, content: str, problem: str
+) -> None:
+    training = shutil.copytree(adapted, tmp_path / "model") / "training"
+    step = f"step-{json.loads((training / 'choice.json').read_text())['step']:06d}"
+    if content:
+        (training / "choice.json").write_text(content)
+    elif missing == "step":
+        shutil.rmtree(training / step)
+    else:
+        (training / step / "adapter_config.json").unlink()
+    message = refused(ModelError, lastword.export, tmp_path / "model", tmp_path / "out", to="adapter")
+    assert problem.replace("step-000012", step) in message
+    assert message.endswith("use to='folder'")
+
+
 def test_existing_output_stays(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lastword.bundled import check_model, model_source
 from lastword.embedding.spec import EmbedderSpec, check_savable
-from lastword.errors import ModelError, RequestError, unknown_name
+from lastword.errors import ModelError, RequestError, first_line, unknown_name
 from lastword.extras import require_installed
 
 FORMATS = ("folder", "adapter", "onnx", "openvino", "gguf")
@@ -78,16 +78,23 @@ def adapter_of(model: str | Path) -> Path:
     Raises:
         ModelError: there is none.
     """
-    folder = Path(model_source(model))
-    choice = folder / "training" / "choice.json"
+    choice = Path(model_source(model)) / "training" / "choice.json"
     if not choice.is_file():
         raise ModelError(
             f"{model} has no adapter of its own (no training/choice.json): give a folder that lastword train wrote, "
             "or use to='folder'"
         )
-    step = json.loads(choice.read_text(encoding="utf-8"))["step"]
+    try:
+        step = int(json.loads(choice.read_text(encoding="utf-8"))["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{choice} is damaged ({first_line(error)}): use to='folder'") from error
     if not step:
         raise ModelError(
             f"{model} is its base model: training kept step 0, which has no adapter; use to='folder'"
         )
-    return next(path for path in choice.parent.glob("step-*") if int(path.name.removeprefix("step-")) == step)
+    adapter = choice.parent / f"step-{step:06d}"
+    if not (adapter / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{model} has lost its adapter (no {adapter.name}/adapter_config.json in training/): use to='folder'"
+        )
+    return adapter
