@@ -27,6 +27,7 @@ DEVELOPMENT = "Development texts"
 TYPES: dict[str, Any] = {
     "model": Checked("model", check_model),
     "template": Checked("template", Template.parse),
+    "teacher_template": Checked("template", Template.parse),
     "pooling": Checked("pooling", Pooling.parse),
     "guide": Checked("model", check_guide),
     "device": Checked("device", checks.check_device),

@@ -18,11 +18,12 @@ from lastword.corpus.finish import REJECTED_ENDING, finished
 from lastword.corpus.layouts import LAYOUTS
 from lastword.corpus.on_ray import WorkerSetup, ray_shards
 from lastword.corpus.reuse import Earlier, parts_as_store
-from lastword.corpus.store import FORMAT, MANIFEST, REJECTED, Store
+from lastword.corpus.store import FORMAT, REJECTED, Store
 from lastword.corpus.texts import CHUNK_ROWS, Corpus
 from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, precision, with_batches
+from lastword.encoders.stored import MANIFEST
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
 from lastword.extras import needed
 from lastword.files.chunk_run import PARTS, Part, part_path, read_part, write_part
