@@ -73,7 +73,7 @@ def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None
     check_request(
         **{
             name: settings[name]
-            for name in ("model", "vector_dtype", "layout", "update", "overwrite", "truncate_dim")
+            for name in ("model", "vector_dtype", "layout", "update", "overwrite", "truncate_dim", "pooling")
         }
     )
     check_machines(settings["engine"], settings["workers"], settings["ray_address"])

@@ -127,7 +127,7 @@ def embed_corpus(
         WorkError: a file was changed while it was read.
     """
     started, output = time.monotonic(), Path(output)
-    check_request(model, vector_dtype, layout, update, overwrite, truncate_dim)
+    check_request(model, vector_dtype, layout, update, overwrite, truncate_dim, pooling)
     check_machines(engine, workers, ray_address)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
     run.check()
@@ -193,6 +193,7 @@ def check_request(
     update: bool,
     overwrite: bool,
     truncate_dim: int | None = None,
+    pooling: str | None = None,
 ) -> None:
     """Refuse what cannot work, before anything is loaded.
 
@@ -205,7 +206,7 @@ def check_request(
         raise RequestError(unknown_name("layout", layout, LAYOUTS))
     LAYOUTS[layout].require()
     if isinstance(model, str | Path):
-        check_truncation(model, truncate_dim)
+        check_truncation(model, truncate_dim, pooling)
     if str(model).partition(":")[0] in LEXICAL:
         raise RequestError(
             f"model={str(model)!r} has a number for each token of the vocabulary, and a store is for dense vectors: "
