@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lastword.cli.checks import Checked, Choice, Choices, Existing
+from lastword.cli.checks import Checked, Choice, Existing, Several
 from tests.cli.test_help import LEAVES
 
 HEAVY = (
@@ -385,7 +385,7 @@ def store(folder: Path, model: str) -> None:
 
 def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
     kind = parameter.type
-    if isinstance(kind, Choice | Choices):
+    if isinstance(kind, Choice) or (isinstance(kind, Several) and isinstance(kind.each, Choice)):
         return ["nothing"]
     if isinstance(kind, Existing):
         return ["nowhere"]
