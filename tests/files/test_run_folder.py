@@ -55,9 +55,14 @@ def test_a_failed_run_leaves_only_what_can_be_resumed(
     tmp_path: Path, error: type[BaseException], evidence: str
 ) -> None:
     run = RunFolder(tmp_path / "out", evidence=evidence)
-    with pytest.raises(error), run.open({}) as folder:
-        (folder / "half").write_text("")
-        raise error
+
+    def fail() -> None:
+        with run.open({}) as folder:
+            (folder / "half").write_text("")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert [path.name for path in tmp_path.iterdir()] == (["out.partial"] if evidence else [])
 
 
