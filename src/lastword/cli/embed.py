@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import click
@@ -41,7 +42,12 @@ STORED = options.together(
 @options.models(
     default="mini", required=False, help="mini, sentence-transformers:NAME, or name or folder of a decoder"
 )
-@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
+@shared("--template", "--pooling", "--long-texts")
+@option(
+    options.MODEL, "--per-window", "a row and a vector for each window of a long text, with its place in the text",
+    is_flag=True,
+)  # fmt: skip
+@shared("--batch-tokens", "--dtype", "--device")
 @option(VECTORS, "--vector-column", "column to add", default="vector")
 @STORED
 @option(
@@ -70,12 +76,7 @@ def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None
     from lastword.corpus.embed import check_machines, check_request, embed_corpus
     from lastword.corpus.texts import Corpus
 
-    check_request(
-        **{
-            name: settings[name]
-            for name in ("model", "vector_dtype", "layout", "update", "overwrite", "truncate_dim")
-        }
-    )
+    check_request(**{name: settings[name] for name in inspect.signature(check_request).parameters})
     check_machines(settings["engine"], settings["workers"], settings["ray_address"])
     Corpus.find(inputs, settings["text_column"], settings["vector_column"])
     print_result(embed_corpus(inputs, **settings), as_json)
