@@ -37,6 +37,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "temperature": (0.001, 10),
     "temperatures": (0.001, 10),
     "guide_margin": (-2, 2),
+    "teacher_weight": (0.001, 1),
     "learning_rate": (1e-9, 1),
     "warmup_steps": (0, 1_000_000),
     "weight_decay": (0, 1),
@@ -81,6 +82,12 @@ class TrainConfig:
         guide: model whose similarities tell false negatives: tfidf, sentence-transformers:NAME, a decoder, or self for
             the model before training. A negative that it finds more similar to an anchor than the positive is left out.
         guide_margin: how much less similar than the positive, -2 to 2, a negative must be.
+        teacher: whose similarities of the texts are learned besides the pairs: a model as for guide; a table with
+            columns text and vector, or a folder of `lastword embed`; or a server by its URL, MODEL@URL if it has
+            several models. Its vectors may have any width.
+        teacher_weight: of the teacher in the loss, 0.001 to 1; the pairs have the rest, which is nothing at 1.
+        teacher_template: template of a teacher that is a decoder, perhaps an average; by default that of its folder,
+            or of the model before training.
         learning_rate: peak learning rate of AdamW, 1e-09 to 1.
         warmup_steps: steps over which the learning rate rises to its peak, 0 to 1,000,000.
         schedule: learning rate after the warm-up: constant, linear or cosine (both fall to zero at the last step).
@@ -125,6 +132,9 @@ class TrainConfig:
     temperatures: tuple[float, ...] = ()
     guide: str | None = None
     guide_margin: float = 0.0
+    teacher: str | None = None
+    teacher_weight: float = 0.5
+    teacher_template: str | None = None
     learning_rate: float = 5e-4
     warmup_steps: int = 10
     schedule: str = "linear"

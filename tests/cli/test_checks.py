@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lastword.cli.checks import Checked, Choice, Choices, Existing
+from lastword.cli.checks import Checked, Choice, Existing, Several
 from tests.cli.test_help import LEAVES
 
 HEAVY = (
@@ -79,6 +79,7 @@ UNWRITABLE = [
     f"{'n' * 300}/x.csv",
 ]
 WRONG = {
+    "teacher": ["nowhere", "existing", "texts.csv", "ftp://a/b"],
     "file": ["nowhere.csv", "texts.bin", "empty.csv"],
     "inputs": ["nowhere.csv", "texts.bin", "empty.csv", "*.nothing", "s9://bucket/texts.csv"],
     "data": ["nowhere.csv", "texts.bin", "empty.csv"],
@@ -321,6 +322,8 @@ FURTHER = {
         ["--pairs", "graded.csv,graded.csv", "--loss", "angle", "--output", "x"],
         ["--pairs", "graded.csv", "--loss", "angle", "--guide", "self", "--output", "x"],
         ["--guide-margin", "0.1", "--output", "x"],
+        ["--teacher-weight", "0.9", "--output", "x"],
+        ["--teacher", "http://localhost:1", "--teacher-template", "eol", "--output", "x"],
     ],
 }
 SCRIPT = """
@@ -382,7 +385,7 @@ def store(folder: Path, model: str) -> None:
 
 def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
     kind = parameter.type
-    if isinstance(kind, Choice | Choices):
+    if isinstance(kind, Choice) or (isinstance(kind, Several) and isinstance(kind.each, Choice)):
         return ["nothing"]
     if isinstance(kind, Existing):
         return ["nowhere"]

@@ -16,10 +16,10 @@ from tests.distillation.test_distill import Teacher, sentences
 from lastword import Embedder, distill
 from lastword.config import TrainConfig
 from lastword.distillation import distill as verb
-from lastword.distillation import teacher as passes
 from lastword.distillation import tokens
 from lastword.distillation.shallow import FromTeacher, NearTeacher, TeacherObjective, TeacherStep
 from lastword.distillation.teacher import TeacherVectors
+from lastword.encoders import in_parts as passes
 from lastword.errors import RequestError
 from lastword.geometry import unit
 from lastword.training import LastStep, train

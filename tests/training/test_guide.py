@@ -17,14 +17,15 @@ from sentence_transformers.util import cos_sim
 
 from lastword.config import train_config
 from lastword.embedding import Embedder
+from lastword.encoders import in_parts
 from lastword.errors import RequestError
 from lastword.geometry import unit
 from lastword.training import LastStep, train
-from lastword.training import guide as module
 from lastword.training.data import inputs_of
 from lastword.training.guide import Guide, make_guide
 from lastword.training.objectives import PairObjective
 from lastword.training.pairs import Pairs, read_pairs
+from lastword.training.vectors import TextVectors
 
 Settings = dict[str, Any]
 TEXTS = list("abcdefgh")
@@ -32,14 +33,14 @@ TEXTS = list("abcdefgh")
 
 def made(seed: int, margin: float = 0.0) -> Guide:
     vectors = unit(np.random.default_rng(seed).normal(size=(8, 3)).astype(np.float32))
-    return Guide({text: row for row, text in enumerate(TEXTS)}, vectors, margin)
+    return Guide(TextVectors({text: row for row, text in enumerate(TEXTS)}, vectors), margin)
 
 
 @given(st.integers(0, 50), st.sampled_from([-0.3, 0.0, 0.4]))
 def test_a_candidate_nearer_than_the_positive_is_no_negative(seed: int, margin: float) -> None:
     guide = made(seed, margin)
     excluded = guide.excluded(TEXTS[:3], TEXTS[3:])
-    cosines = cos_sim(guide.vectors[:3], guide.vectors[3:])
+    cosines = cos_sim(guide.texts.vectors[:3], guide.texts.vectors[3:])
     for i in range(3):
         for j in range(5):
             assert excluded[i, j] == (i != j and bool(cosines[i, j] > cosines[i, i] - margin))
@@ -74,16 +75,19 @@ def test_the_guide_embeds_the_texts_once(
 ) -> None:
     pairs, model = read_pairs([pairs_file]), load(template="none", pooling="mean")
     config = train_config({"guide": name, "guide_margin": 0.1})
-    first = make_guide(config, pairs, model, "cpu", tmp_path / "guide.npy")
+    first = make_guide(config, pairs, model, "cpu", tmp_path)
+    assert first is not None
     assert first.margin == 0.1
-    assert np.allclose(np.linalg.norm(first.vectors, axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(first.texts.vectors, axis=1), 1, atol=1e-5)
     if name == "self":
-        rows = [first.rows[text] for text in pairs.anchors]
-        assert np.allclose(first.vectors[rows], model.encode(pairs.anchors), atol=1e-6)
-    monkeypatch.setattr(module, "encode_distinct", None)
-    again = make_guide(config, pairs, model, "cpu", tmp_path / "guide.npy")
-    assert np.array_equal(again.vectors, first.vectors)
-    assert [file.name for file in tmp_path.iterdir() if "guide" in file.name] == ["guide.npy"]
+        rows = [first.texts.rows[text] for text in pairs.anchors]
+        assert np.allclose(first.texts.vectors[rows], model.encode(pairs.anchors), atol=1e-6)
+    monkeypatch.setattr(in_parts, "encode_distinct", None)
+    again = make_guide(config, pairs, model, "cpu", tmp_path)
+    assert again is not None
+    assert np.array_equal(again.texts.vectors, first.texts.vectors)
+    assert [file.name for file in tmp_path.iterdir() if "guide" in file.name] == ["guide-000000.npz"]
+    assert make_guide(train_config({}), pairs, model, "cpu", tmp_path) is None
 
 
 def test_a_run_with_a_guide(tmp_path: Path, settings: Settings, refused: Callable[..., str]) -> None:

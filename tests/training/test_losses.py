@@ -24,9 +24,11 @@ from lastword.training.losses import (
     angle,
     at_widths,
     cosent,
+    distillation,
     false_negatives,
     info_nce,
     symmetric_info_nce,
+    with_teacher,
 )
 
 
@@ -179,3 +181,42 @@ def test_repeated_texts_are_never_negatives() -> None:
 
 def test_texts_without_repeats_exclude_nothing() -> None:
     assert not false_negatives(["a", "b"], ["c", "d", "e"]).any()
+
+
+@given(st.integers(0, 100), st.sampled_from([0.05, 0.2, 1.0]))
+def test_a_teacher_of_any_width_is_learned_by_its_similarities(seed: int, temperature: float) -> None:
+    """Rotated, scaled and padded vectors have the teacher's similarities; others are farther by what KL says."""
+    teacher, other = vectors(9, 6, seed=seed), vectors(9, 6, seed=seed + 1000)
+    taught = unit_cosines(teacher[:4], teacher[4:])
+    targets = Targets(temperature, taught=taught)
+    rotation, _ = torch.linalg.qr(vectors(8, 8, seed=seed))
+    turned = torch.nn.functional.pad(3 * teacher, (0, 2)) @ rotation
+    assert distillation(turned[:4], turned[4:], targets).item() == pytest.approx(0, abs=1e-5)
+    loss = distillation(other[:4], other[4:], targets)
+    p, q = ((c / temperature).softmax(1) for c in (taught, unit_cosines(other[:4], other[4:])))
+    assert loss.item() == pytest.approx(float((p * (p / q).log()).sum(1).mean()), rel=1e-3, abs=1e-5)
+
+
+def test_a_teacher_with_a_temperature_for_each_anchor() -> None:
+    anchors, candidates, teacher = vectors(3, 5), vectors(4, 5, seed=1), vectors(7, 2, seed=2)
+    taught = unit_cosines(teacher[:3], teacher[3:])
+    each = [distillation(anchors[i : i + 1], candidates, Targets(t, taught=taught[i : i + 1]))
+            for i, t in enumerate((0.1, 0.2, 0.5))]  # fmt: skip
+    together = distillation(anchors, candidates, Targets(torch.tensor([0.1, 0.2, 0.5]), taught=taught))
+    assert together.item() == pytest.approx(float(torch.stack(each).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_the_share_of_a_teacher(share: float) -> None:
+    anchors, candidates = vectors(3, 5), vectors(4, 5, seed=1)
+    targets = Targets(0.1, taught=unit_cosines(vectors(3, 2), vectors(4, 2, seed=3)))
+    expected = (1 - share) * info_nce(anchors, candidates, targets) + share * distillation(
+        anchors, candidates, targets
+    )
+    assert with_teacher(info_nce, share)(anchors, candidates, targets).item() == pytest.approx(
+        expected.item()
+    )
+
+
+def unit_cosines(first: Tensor, second: Tensor) -> Tensor:
+    return torch.nn.functional.cosine_similarity(first[:, None], second[None], dim=-1)

@@ -17,11 +17,14 @@ TRACKERS = (
 GROUPS = {
     "Model": ("model", "template", "pooling", "layer", "attention", "max_tokens"),
     "Pairs": ("pairs", "encoding", "delimiter", "noise", "mixing"),
-    "Loss": ("loss", "widths", "temperature", "temperatures", "guide", "guide_margin"),
+    "Loss": (
+        "loss", "widths", "temperature", "temperatures", "guide", "guide_margin", "teacher", "teacher_weight",
+        "teacher_template",
+    ),
     "Training": (),
     "Adapter": ("rank", "alpha", "dropout", "projections", "adapt_layers"),
     "Memory": ("dtype", "quantize", "batch_tokens", "graph_gib"),
-}
+}  # fmt: skip
 
 
 @command(

@@ -23,10 +23,11 @@ from lastword.corpus.clustering.table import require_new_columns, write_table
 from lastword.corpus.map.data import colourable, map_data
 from lastword.corpus.map.page import map_page
 from lastword.corpus.map.plane import WAYS, plane
-from lastword.corpus.store import MANIFEST, Store
+from lastword.corpus.store import Store
 from lastword.corpus.texts import Corpus
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
+from lastword.encoders.stored import MANIFEST
 from lastword.errors import RequestError, TableError, unknown_name
 from lastword.extras import require_installed
 from lastword.files.run_folder import RunFolder, write_json

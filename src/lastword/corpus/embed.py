@@ -18,13 +18,14 @@ from lastword.corpus.finish import REJECTED_ENDING, finished
 from lastword.corpus.layouts import LAYOUTS
 from lastword.corpus.on_ray import WorkerSetup, ray_shards
 from lastword.corpus.reuse import Earlier, parts_as_store
-from lastword.corpus.store import FORMAT, MANIFEST, REJECTED, Store
+from lastword.corpus.store import FORMAT, REJECTED, Store
 from lastword.corpus.texts import CHUNK_ROWS, Corpus
 from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
 from lastword.corpus.windows import PerWindow
 from lastword.embedding.windows import LongTexts
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, precision, settings_of, with_batches
+from lastword.encoders.stored import MANIFEST
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
 from lastword.extras import needed
 from lastword.files.chunk_run import PARTS, Part, part_path, read_part, write_part
@@ -135,7 +136,9 @@ def embed_corpus(
         WorkError: a file was changed while it was read.
     """
     started, output = time.monotonic(), Path(output)
-    check_request(model, vector_dtype, layout, update, overwrite, truncate_dim, long_texts, per_window)
+    check_request(
+        model, vector_dtype, layout, update, overwrite, truncate_dim, pooling, long_texts, per_window
+    )
     check_machines(engine, workers, ray_address)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
     run.check()
@@ -208,6 +211,7 @@ def check_request(
     update: bool,
     overwrite: bool,
     truncate_dim: int | None = None,
+    pooling: str | None = None,
     long_texts: str | None = None,
     per_window: bool = False,
 ) -> None:
@@ -222,7 +226,7 @@ def check_request(
         raise RequestError(unknown_name("layout", layout, LAYOUTS))
     LAYOUTS[layout].require()
     if isinstance(model, str | Path):
-        check_truncation(model, truncate_dim)
+        check_truncation(model, truncate_dim, pooling)
     if str(model).partition(":")[0] in LEXICAL:
         raise RequestError(
             f"model={str(model)!r} has a number for each token of the vocabulary, and a store is for dense vectors: "

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lastword.console import progress
 from lastword.corpus.reuse import Earlier
 from lastword.corpus.texts import Corpus, Rejected, Rows, require_new
 from lastword.corpus.vectors import VectorFormat
@@ -89,12 +90,15 @@ class ChunkEncoder:
         texts = list(dict.fromkeys(encoded))
         stored: dict[Any, np.ndarray] = self.earlier.find(texts) if self.earlier else {}
         known, refused, clipped = set(stored), dict[Any, str](), 0
-        for window in self._windows([text for text in texts if text not in known]):
-            refused |= window.refused
-            vectors = shortened(window.vectors, self.vectors.dim)
-            clipped += self.vectors.clipped(vectors)
-            taken = [text for text in window.texts if text not in window.refused]
-            stored |= dict(zip(taken, self.vectors.store(vectors), strict=True))
+        new = [text for text in texts if text not in known]
+        with progress("embedding", len(new), WINDOW) as advance:
+            for window in self._windows(new):
+                refused |= window.refused
+                vectors = shortened(window.vectors, self.vectors.dim)
+                clipped += self.vectors.clipped(vectors)
+                taken = [text for text in window.texts if text not in window.refused]
+                stored |= dict(zip(taken, self.vectors.store(vectors), strict=True))
+                advance(len(window.texts))
         rows = rows.without(
             {row: refused[text] for row, text in enumerate(encoded) if text in refused} if refused else {}
         )

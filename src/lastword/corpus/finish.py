@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lastword.corpus.layouts import LAYOUTS, Content
-from lastword.corpus.store import MANIFEST, REJECTED
+from lastword.corpus.store import REJECTED
 from lastword.corpus.vectors import VectorFormat
+from lastword.encoders.stored import MANIFEST
 from lastword.files.chunk_run import Part
 from lastword.files.run_folder import write_json
 from lastword.files.typed import common_schema

@@ -15,11 +15,12 @@ import pyarrow as pa
 from lastword.corpus.layouts import LAYOUTS, VECTORS
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder
+from lastword.encoders.stored import MANIFEST
 from lastword.errors import MissingFileError, ModelError, RequestError
 from lastword.files.run_folder import write_json
 
 # Readers of folders of Parquet files leave out names that begin with "_".
-MANIFEST, REJECTED = "_manifest.json", "_rejected.jsonl"
+REJECTED = "_rejected.jsonl"
 FORMAT = 1
 """Version of the layout."""
 _SHARDS_IN_MEMORY = 4

@@ -22,6 +22,7 @@ from lastword.training import Selection, Standard, train
 from lastword.training.guide import Guide
 from lastword.training.objectives import step_rows
 from lastword.training.pairs import Pairs
+from lastword.training.vectors import TextVectors
 from lastword.uncertainty import Score, resamples, sample_hash
 
 _BATCH, _RANK, _RATE, _MOST_TOKENS = 32, 128, 2e-3, 256
@@ -114,7 +115,13 @@ class FromTeacher(Standard):
         require_length(self.teacher.vectors, embedder)
         return super().views(embedder.variant(template=self.spec.template), max_tokens)
 
-    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> TeacherObjective:
+    def objective(
+        self,
+        pairs: Pairs,
+        config: TrainConfig,
+        guide: Guide | None = None,
+        teacher: TextVectors | None = None,
+    ) -> TeacherObjective:
         """The distance from the teacher's vectors."""
         return TeacherObjective(pairs.anchors, self.teacher.vectors[self.teacher.fitting], config)
 

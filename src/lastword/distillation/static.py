@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg  # type: ignore[import-untyped]
 
-from lastword.distillation.teacher import Student, TeacherVectors, encoded, speed
+from lastword.distillation.teacher import Student, TeacherVectors, speed
 from lastword.distillation.tokens import bags, stored_tokenizer, token_texts
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import STATIC_BATCH
+from lastword.encoders.in_parts import encoded
 from lastword.errors import ParityError
 from lastword.geometry import unit
 

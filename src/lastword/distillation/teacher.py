@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from lastword.bundled import PATHS
-from lastword.console import info, progress
-from lastword.encoder import TextEncoder, encode_distinct
+from lastword.console import info
+from lastword.encoder import TextEncoder
+from lastword.encoders.in_parts import WINDOW, encoded
 from lastword.errors import RequestError
 from lastword.files.inputs import sample_rows
 from lastword.files.sources import Source, TableFile
@@ -26,7 +27,6 @@ _HELD_OUT, _MOST_HELD_OUT = (
     10,
     1000,
 )  # one text of ten, twice: to choose between students, and to measure the result
-_WINDOW = 512
 _TIMED_S = 1.0
 
 
@@ -107,36 +107,9 @@ def read_distinct(
 def teacher_vectors(encoder: TextEncoder, texts: list[str], folder: Path) -> TeacherVectors:
     """The vectors of the texts; those that are in the folder from an interrupted run are not computed again."""
     if done := sum(1 for _ in folder.glob(PARTS)):
-        info(f"resuming after {min(done * _WINDOW, len(texts)):,} texts through the model")
+        info(f"resuming after {min(done * WINDOW, len(texts)):,} texts through the model")
     vectors, seconds = encoded(encoder, texts, "texts", folder)
     return TeacherVectors(texts, unit(vectors), len(texts) / seconds)
-
-
-def encoded(encoder: TextEncoder, texts: Sequence[str], name: str, folder: Path) -> tuple[np.ndarray, float]:
-    """Vectors of texts, (n, dim) float32, and the seconds that they took, with progress; kept in parts in a folder.
-
-    Args:
-        encoder: the teacher.
-        texts: what to embed.
-        name: of the texts, for the progress and for the files NAME-000000.npz.
-        folder: of the parts.
-    """
-    parts, seconds = [], 0.0
-    with progress(f"{name} through the model", len(texts), _WINDOW) as advance:
-        for start in range(0, len(texts), _WINDOW):
-            window, path = texts[start : start + _WINDOW], folder / f"{name}-{start // _WINDOW:06d}.npz"
-            if not path.exists():
-                began = time.perf_counter()
-                vectors = np.asarray(encode_distinct(encoder, window), np.float32)
-                temporary = path.with_suffix(".tmp")
-                with temporary.open("wb") as file:
-                    np.savez(file, vectors=vectors, seconds=time.perf_counter() - began)
-                temporary.replace(path)
-            with np.load(path) as part:
-                parts.append(part["vectors"])
-                seconds += float(part["seconds"])
-            advance(len(window))
-    return np.concatenate(parts), seconds
 
 
 def speed(encode: Callable[[list[str]], object], texts: list[str]) -> float:

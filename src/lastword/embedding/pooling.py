@@ -93,6 +93,8 @@ POOLINGS: dict[str, PoolingMethod] = {
     "weightedmean": PoolingMethod(weightedmean, "weightedmean", "weightedmean_tokens"),
     "cls": PoolingMethod(cls, "cls", "cls_token"),
 }
+MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+"""Poolings in the order in which every version of sentence-transformers concatenates them."""
 
 Over = Literal["sequence", "text"]
 

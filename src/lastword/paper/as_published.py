@@ -26,6 +26,7 @@ from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, checked
 from lastword.training.guide import Guide
 from lastword.training.objectives import Objective, PairObjective, PairStep
 from lastword.training.pairs import Pairs, read_pairs
+from lastword.training.vectors import TextVectors
 
 # Template → its wordings in training and in evaluation. Source: finetuning/settings.py:4-18 and
 # benchmark/benchmark.py:17-30 of the paper's code; ke is only in the first file and question only in the second.
@@ -107,10 +108,16 @@ class AsPublished:
             max_tokens=min(max_tokens, embedder.pipeline.max_tokens)
         )
 
-    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
+    def objective(
+        self,
+        pairs: Pairs,
+        config: TrainConfig,
+        guide: Guide | None = None,
+        teacher: TextVectors | None = None,
+    ) -> Objective:
         """The usual one, changed by negatives=micro and accumulation=sum."""
         micro, summed = "negatives=micro" in self, "accumulation=sum" in self
-        return _MicroBatches(PairObjective(pairs, config, guide), micro, summed)
+        return _MicroBatches(PairObjective(pairs, config, guide, teacher), micro, summed)
 
 
 @dataclass(frozen=True)

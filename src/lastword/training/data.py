@@ -69,8 +69,10 @@ def inputs_of(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> d
     if "@" in (template := Template.parse(config.template)).name:
         files["the examples in the template"] = template.hash
     read = {"the pairs read": hash_of(_cells(pairs))}  # from the Hub too
-    guide = model_source((config.guide or SELF).removeprefix(SENTENCE_TRANSFORMERS))
-    read |= {} if config.guide in (None, SELF) else {f"the guide {config.guide}": fingerprint(guide)}
+    for role, model in {"guide": config.guide, "teacher": config.teacher}.items():
+        if model not in (None, SELF):
+            source = model_source(str(model).removeprefix(SENTENCE_TRANSFORMERS))
+            read[f"the {role} {model}"] = fingerprint(source)
     return files | read | scorer.inputs
 
 

@@ -21,11 +21,13 @@ class Targets:
         temperature: divisor of the similarities, τ; (n,) where each anchor has its own.
         excluded: (n, m) bool; True where a candidate is no negative of an anchor. None excludes nothing.
         scores: (n,) float32, how similar each pair is, of graded pairs; only their order counts.
+        taught: (n, m) float32, the cosines of a teacher; None without one.
     """
 
     temperature: float | Tensor
     excluded: Tensor | None = None
     scores: Tensor | None = None
+    taught: Tensor | None = None
 
 
 Loss = Callable[[Tensor, Tensor, Targets], Tensor]
@@ -111,6 +113,39 @@ LOSSES: dict[str, Loss] = {
 }  # fmt: skip
 
 
+def distillation(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
+    """How far the similarities are from a teacher's: KL(softmax(t_i / τ) ‖ softmax(s_i / τ)), mean over the anchors i.
+
+    s_i and t_i are the cosines of anchor i and all m candidates, by the vectors and by the teacher. Excluded candidates
+    count too: the teacher says itself how similar they are. Vectors of the teacher may have any width.
+
+    Args:
+        anchors, candidates: as for `info_nce`.
+        targets: temperature and the teacher's cosines.
+
+    Returns:
+        A float32 scalar in nats; 0 where all similarities are the teacher's.
+
+    Source: TCT-ColBERT, arXiv:2010.11386, eq. 5, with in-batch candidates; relations between texts in place of vectors
+    as in RKD, arXiv:1904.05068, §3.
+    """
+    assert targets.taught is not None
+    cosines = _cosines(anchors, candidates)
+    taught = targets.taught.to(cosines.device)
+    own, teacher = (_scaled(each, targets.temperature).log_softmax(1) for each in (cosines, taught))
+    return F.kl_div(own, teacher, reduction="batchmean", log_target=True)
+
+
+def with_teacher(loss: Loss, share: float) -> Loss:
+    """(1 - share) · loss + share · `distillation`; a share of 1 is the teacher's alone."""
+
+    def mixed(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
+        taught = share * distillation(anchors, candidates, targets)
+        return taught if share == 1 else (1 - share) * loss(anchors, candidates, targets) + taught
+
+    return mixed
+
+
 def at_widths(loss: Loss, widths: Sequence[int]) -> Loss:
     """Mean of a loss of whole vectors and of the same loss of their first dimensions, for each width.
 
@@ -139,11 +174,17 @@ def _cosines(anchors: Tensor, candidates: Tensor) -> Tensor:
 
 def _cross_entropy(cosines: Tensor, temperature: float | Tensor, excluded: Tensor | None) -> Tensor:
     """Mean over the n rows of finding the column of the same number among m."""
-    device = cosines.device
-    scores = cosines / (temperature.to(device)[:, None] if isinstance(temperature, Tensor) else temperature)
+    scores = _scaled(cosines, temperature)
     if excluded is not None:
-        scores = scores.masked_fill(excluded.to(device), float("-inf"))
-    return F.cross_entropy(scores, torch.arange(len(scores), device=device))
+        scores = scores.masked_fill(excluded.to(scores.device), float("-inf"))
+    return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
+
+
+def _scaled(cosines: Tensor, temperature: float | Tensor) -> Tensor:
+    """(n, m) cosines divided by τ, perhaps another one for each row."""
+    return cosines / (
+        temperature.to(cosines.device)[:, None] if isinstance(temperature, Tensor) else temperature
+    )
 
 
 def _ordered(similarities: Tensor, targets: Targets) -> Tensor:

@@ -21,8 +21,9 @@ from lastword.console import warn
 from lastword.embedding import Embedder
 from lastword.files.sources import Source
 from lastword.training.guide import Guide
-from lastword.training.losses import LOSSES, Loss, Targets, at_widths, false_negatives
+from lastword.training.losses import LOSSES, Loss, Targets, at_widths, false_negatives, with_teacher
 from lastword.training.pairs import Pairs, read_pairs
+from lastword.training.vectors import TextVectors
 
 
 class Step(Protocol):
@@ -63,8 +64,14 @@ class Variant(Protocol):
     def views(self, embedder: Embedder, max_tokens: int) -> tuple[Embedder, Embedder]:
         """The embedder as it is scored and stored, and as it is trained; weights are shared."""
 
-    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
-        """What is minimised; the guide, if the settings name one, is not there before the model is loaded."""
+    def objective(
+        self,
+        pairs: Pairs,
+        config: TrainConfig,
+        guide: Guide | None = None,
+        teacher: TextVectors | None = None,
+    ) -> Objective:
+        """What is minimised; guide and teacher, if the settings name them, are not there before the model is loaded."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +112,13 @@ class PairObjective:
         pairs: to train on.
         config: batch_pairs, mixing, loss, widths, temperatures, noise and seed count.
         guide: tells further false negatives; by the texts before the noise.
+        teacher: its similarities are learned too; of the texts before the noise.
     """
 
     pairs: Pairs
     config: TrainConfig
     guide: Guide | None = None
+    teacher: TextVectors | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -123,14 +132,18 @@ class PairObjective:
         batch = self.pairs.take(rows)
         owners = [*range(len(batch)), *(i for i, texts in enumerate(batch.negatives) for _ in texts)]
         hard = [text for texts in batch.negatives for text in texts]
-        excluded = false_negatives(batch.anchors, batch.positives + hard)
+        sides = batch.anchors, batch.positives + hard
+        excluded = false_negatives(*sides)
         if self.guide:
-            excluded |= self.guide.excluded(batch.anchors, batch.positives + hard)
+            excluded |= self.guide.excluded(*sides)
         positives = [self._augmented(text, number, i) for i, text in enumerate(batch.positives)]
         scores = torch.tensor(batch.scores) if config.graded else None
-        targets = Targets(self._temperature(batch), excluded, scores)
-        loss = at_widths(LOSSES[config.loss], config.widths)
-        return PairStep(batch.anchors + positives + hard, owners, targets, loss)
+        taught = self.teacher.cosines(*sides) if self.teacher else None
+        loss = (
+            with_teacher(LOSSES[config.loss], config.teacher_weight) if self.teacher else LOSSES[config.loss]
+        )
+        targets = Targets(self._temperature(batch), excluded, scores, taught)
+        return PairStep(batch.anchors + positives + hard, owners, targets, at_widths(loss, config.widths))
 
     def _temperature(self, batch: Pairs) -> float | Tensor:
         of_file = self.config.temperatures
@@ -159,14 +172,20 @@ class Standard:
         """The embedder, and the same for the length of the training sequences."""
         return embedder, embedder.variant(max_tokens=min(max_tokens, embedder.pipeline.max_tokens))
 
-    def objective(self, pairs: Pairs, config: TrainConfig, guide: Guide | None = None) -> Objective:
+    def objective(
+        self,
+        pairs: Pairs,
+        config: TrainConfig,
+        guide: Guide | None = None,
+        teacher: TextVectors | None = None,
+    ) -> Objective:
         """The loss of the settings over the pairs."""
-        changed = config.dropout or config.noise or config.graded
+        changed = config.dropout or config.noise or config.graded or config.teacher
         if guide is None and not changed and pairs.anchors == pairs.positives:
             warn(
                 "both sides of every pair are the same text: only dropout above 0, or noise, makes them differ"
             )
-        return PairObjective(pairs, config, guide)
+        return PairObjective(pairs, config, guide, teacher)
 
 
 def step_rows(n: int, batch_pairs: int, step: int, seed: int) -> list[int]:

@@ -50,9 +50,10 @@ from lastword.training.selection import (
     scores_of_widths,
 )
 from lastword.training.settings import check_settings
+from lastword.training.teacher import make_teacher, require_stored
 from lastword.uncertainty import Score
 
-RECIPE, GUIDE = "recipe.json", "guide.npy"
+RECIPE = "recipe.json"
 _OF_THE_BASE = ("model", "template", "pooling", "layer", "attention", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
 _LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
@@ -148,6 +149,7 @@ def train(
         if variant.record:
             info(str(variant))
         pairs, scorer = read_data(config, variant, scorer, drop_empty)
+        require_stored(config, pairs)
         objective = variant.objective(pairs, config)
         require_negatives(objective, pairs, config)
         scores = CheckpointScores(scorer, config.patience, folder.checkpoints / SCORES)
@@ -163,11 +165,12 @@ def train(
         if first:
             folder.prepare(recipe, inputs)
         accelerator.wait_for_everyone()
-        if config.guide:
+        if config.guide or config.teacher:
             with accelerator.main_process_first():
-                guide = make_guide(config, pairs, embedder, device, folder.partial / GUIDE)
-            loop.objective = variant.objective(pairs, config, guide)
-            require_negatives(loop.objective, pairs, config, guided=True)
+                guide = make_guide(config, pairs, embedder, device, folder.checkpoints)
+                teacher = make_teacher(config, pairs, embedder, device, folder.checkpoints)
+            loop.objective = variant.objective(pairs, config, guide, teacher)
+            require_negatives(loop.objective, pairs, config, guided=guide is not None)
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
             _score_base(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
@@ -213,9 +216,9 @@ def make_loop(
 
 @dataclass(frozen=True)
 class _RunFolder(RunFolder):
-    """The folder of an unfinished run; without a checkpoint there is nothing to lose."""
+    """The folder of an unfinished run; without a checkpoint, or vectors of a guide or teacher, nothing is lost."""
 
-    evidence: str = "checkpoints/step-*"
+    evidence: str = "checkpoints/**/[a-z]*-[0-9]*"
     record: str = RECIPE
 
     @property
@@ -239,7 +242,7 @@ class _RunFolder(RunFolder):
         model = embedder.save(self.partial / "model", overwrite=True)
         record = model / "training"
         # The optimizer stays in the partial folder: a run that is killed from here on must not restart.
-        shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(OPTIMIZER))
+        shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(OPTIMIZER, "*.npz"))
         write_json(record / CHOICE, selection.to_dict())
         shutil.copy(self.partial / RECIPE, record / RECIPE)
         if self.trackers.exists():

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from lastword.augment import checked_noises
 from lastword.bundled import PATHS, check_guide, check_layer, check_model, check_widths
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
+from lastword.embedding.spec import check_savable
 from lastword.embedding.template import Template
+from lastword.encoders.stored import check_stored, is_stored
 from lastword.errors import RequestError, TableError
 from lastword.files.pairs import SCORE
 from lastword.files.sources import Source, TableFile, check_delimiter, check_encoding
 from lastword.files.tables import require_columns
+
+ADDRESS = r"^(?:(.+)@)?(https?://[^/\s]+.*)"
+"""URL of a teacher that is a server, perhaps after the name of a model."""
 
 
 def check_settings(config: TrainConfig) -> None:
@@ -23,6 +30,7 @@ def check_settings(config: TrainConfig) -> None:
     check_widths(config.model, config.widths)
     if Template.parse(config.template).averaged:
         raise RequestError(f"template={config.template!r} is an average: train with one template")
+    check_savable(config.model, config.template, config.pooling)
     checked_noises(config.noise)
     if config.guide:
         check_guide(config.guide)
@@ -32,6 +40,7 @@ def check_settings(config: TrainConfig) -> None:
             )
     elif config.guide_margin:
         raise RequestError(f"guide_margin={config.guide_margin:g} needs a guide: give both, or leave it out")
+    _check_teacher(config.teacher, config.teacher_template, config.teacher_weight)
     check_encoding(config.encoding)
     check_delimiter(config.delimiter)
     if config.temperatures and len(config.temperatures) != len(config.pairs):
@@ -60,6 +69,22 @@ def check_base(config: TrainConfig) -> None:
     check_layer(config.model, config.layer)
     Template.parse(config.template)
     Pooling.parse(config.pooling)
+
+
+def _check_teacher(name: str | None, template: str | None, weight: float) -> None:
+    if name is None:
+        for setting, value in {"teacher_weight": weight, "teacher_template": template}.items():
+            if value != getattr(TrainConfig, setting):
+                raise RequestError(f"{setting}={value!r} needs a teacher: give both, or leave it out")
+        return
+    if template is not None:
+        Template.parse(template)
+        if is_stored(name) or re.match(ADDRESS, name):
+            raise RequestError(f"teacher_template={template!r}: {name} takes no template; leave it out")
+    if is_stored(name):
+        check_stored(name)
+    elif not re.match(ADDRESS, name):
+        check_guide(name)
 
 
 def _require_scores(source: Source, loss: str) -> None:

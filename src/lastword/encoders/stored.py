@@ -1,0 +1,123 @@
+"""Vectors that are in a file already, as an encoder of the texts beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lastword.errors import RequestError, TableError
+from lastword.files.tables import require_columns
+from lastword.files.typed import join_tables, read_table
+
+MANIFEST = "_manifest.json"
+"""The file in a folder that `lastword embed` writes."""
+COLUMNS = ("text", "vector")
+"""Columns of the texts and of the vectors in a file."""
+_TYPES = ("float32", "float16")
+
+
+class StoredVectors:
+    """The vectors of a table, or of what `lastword embed` wrote, looked up by their texts.
+
+    Args:
+        source: a table with the columns text and vector (lists of numbers), or a folder of `lastword embed`.
+
+    Raises:
+        MissingFileError, TableError: the file cannot be read, or its vectors differ in length.
+        RequestError: a folder whose vectors are stored in fewer bits, or in a LanceDB table.
+    """
+
+    def __init__(self, source: str | Path) -> None:
+        self.name = str(source)
+        texts, self._vectors = _read(Path(source))
+        self._rows = {text: row for row, text in enumerate(texts)}
+
+    @property
+    def identity(self) -> str:
+        """Hash of texts and vectors."""
+        digest = hashlib.sha256(json.dumps(list(self._rows)).encode())
+        digest.update(self._vectors.tobytes())
+        return f"stored-{digest.hexdigest()}"
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        """Return (n, dim) float32; see `require`."""
+        self.require(texts)
+        return self._vectors[[self._rows[text] for text in texts]]
+
+    def require(self, texts: Sequence[str]) -> None:
+        """Refuse texts that have no vector.
+
+        Raises:
+            RequestError: see the message.
+        """
+        if missing := [text for text in dict.fromkeys(texts) if text not in self._rows]:
+            raise RequestError(
+                f"{self.name} has no vectors of {len(missing):,} of {len(set(texts)):,} texts, such as "
+                f"{missing[0][:60]!r}: embed all of them"
+            )
+
+
+def is_stored(source: str | Path) -> bool:
+    """Whether a path is a file that is no model, or a folder that `lastword embed` wrote."""
+    path = Path(source)
+    return (path.is_file() and path.suffix != ".gguf") or (path / MANIFEST).is_file()
+
+
+def check_stored(source: str | Path) -> None:
+    """Refuse a file without texts and vectors by its beginning, and a folder whose vectors are not floats.
+
+    Raises:
+        TableError, RequestError: see the message.
+    """
+    if Path(source).is_dir():
+        _files(Path(source))
+    else:
+        require_columns(source, COLUMNS)
+
+
+def _files(folder: Path) -> tuple[list[Path], tuple[str, str]]:
+    """The files of a folder of `lastword embed`, and the columns of texts and vectors."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    layout, stored = manifest["layout"], manifest["vectors"]
+    if stored["dtype"] not in _TYPES or layout == "lance":
+        kind = f"layout {layout}" if layout == "lance" else f"vectors of type {stored['dtype']}"
+        raise RequestError(f"{folder} has {kind}: embed the texts again as float32 Parquet, the default")
+    files = list(dict.fromkeys(folder / shard["file"] for shard in manifest["shards"]))
+    return files, (manifest["text_column"], stored["column"])
+
+
+def _read(source: Path) -> tuple[list[str], np.ndarray]:
+    """n texts and (n, dim) float32."""
+    files, (text, vector) = _files(source) if source.is_dir() else ([source], COLUMNS)
+    if (beside := source / "vectors.npy").is_file():
+        texts, vectors = read_table(files[0], [text])[text].to_pylist(), np.load(beside)
+    else:
+        table = join_tables([read_table(file, [text, vector]) for file in files])
+        texts, vectors = table[text].to_pylist(), _matrix(table[vector], source)
+    if len(texts) != len(vectors):
+        raise TableError(f"{source} has {len(vectors):,} vectors for {len(texts):,} texts: embed them again")
+    return texts, np.asarray(vectors, np.float32)
+
+
+def _matrix(column: pa.ChunkedArray, source: Path) -> np.ndarray:
+    """A column of lists of numbers as (n, dim)."""
+    try:
+        rows = [np.asarray(cell, np.float32) for cell in column.to_pylist()]
+    except (TypeError, ValueError):
+        rows = []
+    lengths = sorted({row.shape for row in rows})
+    if len(lengths) != 1 or len(lengths[0]) != 1:
+        found = (
+            f"vectors of {lengths[0][0]} and of {lengths[-1][0]} numbers"
+            if all(lengths) and lengths
+            else "others"
+        )
+        raise TableError(
+            f"{source}: the column vector must have lists of numbers of one length, and has {found}"
+        )
+    return np.stack(rows)
