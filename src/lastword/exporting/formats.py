@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from lastword.bundled import check_model, model_source
+from lastword.embedding.pooling import Pooling
 from lastword.errors import ModelError, RequestError, unknown_name
 from lastword.extras import require_installed
 
@@ -40,7 +41,17 @@ def check_export(model: str | Path, to: str, dtype: str | None = None, quantize:
     if to == "gguf":
         require_installed("gguf", "gguf", "export to gguf")
     if to == "adapter":
-        adapter_of(model)
+        _require_plain_pooling(adapter_of(model).parents[1])
+
+
+def _require_plain_pooling(folder: Path) -> None:
+    """Refuse a model whose pooling has weights, which are in no adapter."""
+    file = folder / "lastword.json"
+    pooling = json.loads(file.read_text(encoding="utf-8"))["pooling"] if file.is_file() else "mean"
+    if Pooling.parse(pooling).trainable:
+        raise ModelError(
+            f"{folder} has pooling {pooling!r}, whose weights an adapter cannot hold: use to='folder' or to='onnx'"
+        )
 
 
 def adapter_of(model: str | Path) -> Path:
