@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,38 @@ def test_work_that_reports_nothing_is_shown_too(printed_by: object, tmp_path: Pa
     text = printed if isinstance(printed, str) else "\n".join(printed)
     assert "[k-means]" in text
     assert "time left not known yet" in text
+
+
+def completed(monkeypatch: pytest.MonkeyPatch, shards: int, windows: int, declared: bool) -> list[float]:
+    """How far work of 100 texts is, seen from inside: shards, in them windows, in them batches of five texts."""
+    monkeypatch.setattr(console, "_BAR_AFTER_S", -1)
+    monkeypatch.setattr(console, "_progress_shown", True)
+    seen, shard, window = [], 100 // shards, 100 // shards // windows
+    with console.progress("embedding", 100, step=shard) as finished:
+        for _ in range(shards):
+            with console.progress("embedding", shard, step=window) if declared else nullcontext() as shown:
+                for _ in range(windows):
+                    with console.progress("embedding", window) as batch:
+                        for _ in range(window // 5):
+                            batch(5)
+                            assert console._running
+                            seen.append(console._running.completed)
+                    if shown:
+                        shown(window)
+            finished(shard)
+    return seen
+
+
+@pytest.mark.parametrize(("shards", "windows"), [(1, 1), (1, 5), (4, 1), (2, 2)])
+def test_progress_at_three_depths_is_exact(
+    shards: int, windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert completed(monkeypatch, shards, windows, declared=True) == pytest.approx([*range(5, 101, 5)])
+
+
+def test_progress_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = completed(monkeypatch, 2, 2, declared=False)
+    assert seen == sorted(seen)
 
 
 def test_a_library_call_shows_no_progress(tmp_path: Path) -> None:

@@ -113,7 +113,13 @@ def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[
     """
     global _running
     if _running is not None:
-        yield from _inside(_running, description, total)
+        outer = _running.innermost
+        outer.inner = inner = _Work(description, total, step)
+        try:
+            yield inner.advance
+        finally:
+            _ = outer.completed  # what is done inside counts until the step is
+            outer.inner = None
         return
     if not _progress_shown:
         yield lambda units: None
@@ -143,45 +149,51 @@ def load_libraries(*modules: str) -> None:
             advance(1)
 
 
-def _inside(work: _Work, description: str, total: int) -> Iterator[Callable[[int], None]]:
-    done, started, outer = 0, time.monotonic(), work.detail
-
-    def advance(units: int) -> None:
-        nonlocal done
-        done += units
-        if time.monotonic() - started > _BAR_AFTER_S:
-            work.detail = f"{outer} · {done:,} of {total:,} {description}"
-            if not outer and total:
-                work.share = done / total
-
-    try:
-        yield advance
-    finally:
-        work.detail = outer
-
-
 class _Work:
-    """How far the outermost work is.
+    """How far some work is.
 
     Attributes:
         done: units that are done.
         share: share of the present step that is done, 0 … 1.
-        detail: progress inside the present step, as text.
+        inner: progress inside the present step.
     """
 
     def __init__(self, description: str, total: int, step: int) -> None:
         self.description, self.total, self.step = description, total, step
         self.started = time.monotonic()
-        self.done, self.share, self.detail = 0, 0.0, ""
+        self.done, self.share = 0, 0.0
+        self.inner: _Work | None = None
 
     def advance(self, units: int) -> None:
         """Count units that are done."""
         self.done, self.share = self.done + units, 0.0
 
     @property
+    def innermost(self) -> _Work:
+        """The work that new progress is inside of."""
+        return self.inner.innermost if self.inner else self
+
+    @property
     def completed(self) -> float:
-        """Units done, the share of the present step included."""
+        """Units done, the share of the present step included; a second progress inside a step never takes it back."""
+        inner = self.inner
+        if inner and inner.total and inner.is_shown:
+            self.share = max(self.share, inner.completed / inner.total)
         return self.done + self.share * max(0, min(self.step, self.total - self.done))
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it takes long enough to be worth a word."""
+        return time.monotonic() - self.started > _BAR_AFTER_S
+
+    @property
+    def detail(self) -> str:
+        """The progress inside, unless it counts the same."""
+        inner = self.inner
+        if not inner or not inner.is_shown:
+            return ""
+        same = inner.description == self.description
+        return ("" if same else f" · {inner.done:,} of {inner.total:,} {inner.description}") + inner.detail
 
     @property
     def time_left(self) -> str:

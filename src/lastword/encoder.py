@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lastword.errors import RequestError, WorkError, untrained_width
+from lastword.errors import RequestError, WorkError, require_width
 
 
 class TextEncoder(Protocol):
@@ -93,18 +93,21 @@ class VectorRows:
         return self.vectors[[int(text) for text in texts]]
 
 
-def checked_dim(encoder: object, truncate_dim: int | None, dim: int) -> int:
+def checked_dim(encoder: object, truncate_dim: int | None, dim: int, argument: str = "truncate_dim") -> int:
     """Number of dimensions to keep of an encoder's vectors of `dim`; None keeps all.
+
+    Args:
+        encoder: may have `widths`, those that its model was trained for.
+        truncate_dim: number of dimensions that is asked for.
+        dim: of the vectors.
+        argument: name of what asks, for messages.
 
     Raises:
         RequestError: more than there are, or fewer than the model was trained to be truncated to.
     """
     if truncate_dim is None:
         return dim
-    if not 1 <= truncate_dim <= dim:
-        raise RequestError(f"truncate_dim={truncate_dim}: vectors have {dim} dimensions; use 1 … {dim}")
-    if (widths := getattr(encoder, "widths", ())) and truncate_dim not in (*widths, dim):
-        raise RequestError(untrained_width(truncate_dim, (*widths, dim)))
+    require_width(truncate_dim, dim, getattr(encoder, "widths", ()), argument)
     return truncate_dim
 
 

@@ -88,7 +88,22 @@ def first_line(error: BaseException) -> str:
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
-def untrained_width(width: int, trained: Iterable[int]) -> str:
-    """The message for vectors truncated to a width that a model was not trained for."""
-    known = ", ".join(map(str, sorted({*trained})))
-    return f"truncate_dim={width}: the model was trained for vectors of {known} dimensions; use one of these"
+def require_width(width: int, dim: int, trained: Iterable[int], argument: str = "truncate_dim") -> None:
+    """Refuse to truncate vectors to a width that they do not have, or that their model was not trained for.
+
+    Args:
+        width: asked for.
+        dim: of the vectors.
+        trained: widths besides `dim` that the model was trained for; none if any may do.
+        argument: that gave the width.
+
+    Raises:
+        RequestError: see the message.
+    """
+    if not 1 <= width <= dim:
+        raise RequestError(f"{argument}={width}: vectors have {dim} dimensions; use 1 … {dim}")
+    if (known := {*trained}) and width not in (known := known | {dim}):
+        shown = ", ".join(map(str, sorted(known)))
+        raise RequestError(
+            f"{argument}={width}: the model was trained for vectors of {shown} dimensions; use one of these"
+        )

@@ -13,6 +13,7 @@ import numpy as np
 
 from lastword.bundled import PATHS, check_model
 from lastword.console import info, load_libraries, silenced
+from lastword.embedding.spec import check_savable
 from lastword.encoder import encode_distinct
 from lastword.errors import ParityError, RequestError, unknown_name
 from lastword.files.run_folder import RunFolder, write_json
@@ -97,6 +98,7 @@ def whiten(
     if truncate_dim is not None and (method != "whitening" or truncate_dim < 1):
         raise RequestError(f"truncate_dim={truncate_dim}: give 1 or more, and only with method='whitening'")
     check_model(model)
+    check_savable(model, template, pooling)
     run = RunFolder(Path(output), "run", overwrite=overwrite, evidence="")
     run.check()
     if isinstance(texts, str | Path | TableFile):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lastword.cli.checks import Checked, Choice, Choices, Existing
+from lastword.cli.checks import Checked, Choice, Existing, Several
 from tests.cli.test_help import LEAVES
 
 HEAVY = (
@@ -385,13 +385,13 @@ def store(folder: Path, model: str) -> None:
 
 def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
     kind = parameter.type
-    if isinstance(kind, Choice | Choices):
+    if isinstance(kind, Choice) or (isinstance(kind, Several) and isinstance(kind.each, Choice)):
         return ["nothing"]
     if isinstance(kind, Existing):
         return ["nowhere"]
     if isinstance(kind, Checked):
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
-                "encoding": ["latin9000"],
+                "encoding": ["latin9000"], "long_texts": ["window", "windows:8", "windows:64:33", "late:x"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
                 "target": ["nowhere", "existing", "texts.csv", "http://", "ftp://a/b"],
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],

@@ -126,7 +126,7 @@ def test_lists_of_names_are_those_of_the_library() -> None:
 
     assert choices("lastword evaluate", "task").choices == TASKS  # type: ignore[attr-defined]
     assert choices("lastword pairs import", "preset").choices == tuple(PRESETS)  # type: ignore[attr-defined]
-    assert choices("lastword pairs noise", "kinds").names == tuple(NOISES)  # type: ignore[attr-defined]
+    assert choices("lastword pairs noise", "kinds").each.choices == tuple(NOISES)  # type: ignore[attr-defined]
     assert choices("lastword reproduce", "tables").choices == (*PAGES, "all")  # type: ignore[attr-defined]
     assert set(choices("lastword reproduce", "scale").choices) == set(SCALES)  # type: ignore[attr-defined]
     assert all(name in help_of("lastword probe", 100) for name in MEASURES)

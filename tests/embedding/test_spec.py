@@ -6,11 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lastword.embedding import EmbedderSpec, Pooling, Template
+import lastword
+from lastword.adaptation.request import check_request
+from lastword.bundled import PATHS
+from lastword.embedding import Embedder, EmbedderSpec, Pooling, Template
 from lastword.errors import RequestError, TemplateError
+from lastword.pairs.mining import mine_negatives
 
 Refused = Callable[..., str]
 SPEC = EmbedderSpec().changed(
@@ -148,3 +154,51 @@ def test_identity_does_not_depend_on_the_order_of_prompts() -> None:
     other = dict(reversed(prompts.items()))
     assert EmbedderSpec(prompts=prompts).identity == EmbedderSpec(prompts=other).identity
     assert EmbedderSpec(prompts={"query": "", "document": "d"}).identity != EmbedderSpec().identity
+
+
+def _adapt(folder: Path, **settings: Any) -> None:
+    lines = [f'{name} = "{value}"' for name, value in settings.items()]
+    (folder / "recipe.toml").write_text("\n".join([*lines, "rank = 4"]))
+    check_request(str(PATHS["products"]), folder / "out", model="mini", recipe=folder / "recipe.toml")
+
+
+PAIRS = str(PATHS["pairs"])
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "export": lambda folder, **settings: lastword.export("mini", folder / "out", **settings),
+    "train": lambda folder, **settings: lastword.train(
+        folder / "out", model="mini", pairs=[PAIRS], **settings
+    ),
+    "whiten": lambda folder, **settings: lastword.whiten("mini", "topics", folder / "out", **settings),
+    "mine": lambda folder, **settings: mine_negatives(PAIRS, folder / "out.parquet", **settings),
+    "distill": lambda folder, **settings: lastword.distill(
+        "mini", ["a"], folder / "out", student="shallow", **settings
+    ),
+    "adapt": _adapt,
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"pooling": "mean:4layers"}, "pooling 'mean:4layers' (a mean of layers); use one layer"),
+        ({"pooling": "mean:ditto"}, "pooling 'mean:ditto' (weights from attention); use 'mean'"),
+        ({"pooling": "lasttoken+mean"}, "pooling 'lasttoken+mean' in this order; use 'mean+lasttoken'"),
+        ({"template": "eol+ccw"}, "template 'eol+ccw', an average; use one of its templates"),
+    ],
+    ids=str,
+)
+def test_what_no_folder_could_hold_is_refused_before_the_model_is_loaded(
+    command: str, settings: dict[str, Any], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*args: object, **options: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(Embedder, "from_pretrained", loaded)
+    with pytest.raises(RequestError) as caught:
+        COMMANDS[command](tmp_path, **settings)
+    expected = f"a standard model folder cannot express {problem}"
+    if command == "train" and "template" in settings:
+        expected = "template='eol+ccw' is an average: train with one template"
+    assert str(caught.value) == expected
+    assert not (tmp_path / "out").exists()

@@ -108,6 +108,25 @@ def test_a_graph_runs_with_the_tokenizer_alone(
     assert (vectors * vectors_of(adapted)).sum(1).min() > (0.97 if quantize else 0.9999)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"template": "echo", "pooling": "lasttoken"}, {"pooling": "mean+lasttoken"}, {"pooling": "eos"},
+        {"attention": "bidirectional"}, {"pooling": "weightedmean"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_way_of_embedding_that_a_folder_holds_becomes_a_graph(
+    load: Callable[..., Embedder], tmp_path: Path, to: str, settings: dict[str, str]
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip({"onnx": "onnxruntime"}.get(to, to))
+    saved = load(**settings).save(tmp_path / "saved")
+    assert lastword.export(saved, tmp_path / "out", to=to).card.passed
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_gguf_file_is_read_back_to_the_last_bit(adapted: Path, tmp_path: Path, dtype: str) -> None:
     pytest.importorskip("gguf")
@@ -171,6 +190,32 @@ def test_what_has_no_adapter(llama_folder: Path, adapted: Path, tmp_path: Path, 
     message = refused(RequestError, lastword.export, adapted, tmp_path / "out", dtype="int8")
     assert message == "unknown dtype 'int8': Known: float32, bfloat16, float16"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "content", "problem"),
+    [
+        ("step", "", "has lost its adapter (no step-000012/adapter_config.json in training/)"),
+        ("adapter_config.json", "", "has lost its adapter (no step-000012/adapter_config.json in training/)"),
+        ("", "{", "/training/choice.json is damaged (Expecting property name enclosed in double quotes: "),
+        ("", "[]", "/training/choice.json is damaged (list indices must be integers or slices, not str)"),
+        ("", '{"step": null}', "/training/choice.json is damaged (int() argument must be"),
+    ],
+)
+def test_an_adapter_that_was_lost(
+    adapted: Path, tmp_path: Path, refused: Refused, missing: str, content: str, problem: str
+) -> None:
+    training = shutil.copytree(adapted, tmp_path / "model") / "training"
+    step = f"step-{json.loads((training / 'choice.json').read_text())['step']:06d}"
+    if content:
+        (training / "choice.json").write_text(content)
+    elif missing == "step":
+        shutil.rmtree(training / step)
+    else:
+        (training / step / "adapter_config.json").unlink()
+    message = refused(ModelError, lastword.export, tmp_path / "model", tmp_path / "out", to="adapter")
+    assert problem.replace("step-000012", step) in message
+    assert message.endswith("use to='folder'")
 
 
 def test_existing_output_stays(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:

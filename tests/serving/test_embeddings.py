@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from lastword.embedding import Embedder
-from lastword.serving.models import Served
-from tests.serving.conftest import Running
+from lastword.serving.app import Service
+from lastword.serving.models import Served, ServedDecoder, load_models, shortened
+from lastword.serving.settings import ServerSettings
+from tests.serving.conftest import Running, running
 
 TEXTS = [
     "a man is driving a car",
@@ -100,10 +103,51 @@ def test_dimensions_are_the_first_ones(server: Running, model: str) -> None:
     if served.normalized:
         kept = kept / np.linalg.norm(kept, axis=1, keepdims=True)
     assert np.abs(short - kept).max() < 1e-5
-    with pytest.raises(
-        openai.BadRequestError, match=rf"dimensions={served.dim + 1}: {model} has {served.dim}; use 1 …"
-    ):
+    message = rf"dimensions={served.dim + 1}: vectors have {served.dim} dimensions; use 1 …"
+    with pytest.raises(openai.BadRequestError, match=message):
         client.embeddings.create(model=model, input=TEXTS, dimensions=served.dim + 1)
+
+
+def test_dimensions_are_those_that_a_model_was_trained_for(embedder_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(embedder_folder, tmp_path / "nested")
+    stored = json.loads((folder / "lastword.json").read_text())
+    (folder / "lastword.json").write_text(json.dumps(stored | {"recipe": {"widths": [4, 8]}}))
+    nested = load_models({"nested": str(folder), "plain": str(embedder_folder)}, device="cpu")
+    with running(Service(nested, ServerSettings())) as server:
+        client, dim = server.client(), nested["nested"].dim
+        for width in (4, 8, dim):
+            assert vectors(client.embeddings.create(model="nested", input="a", dimensions=width)).shape == (
+                1,
+                width,
+            )
+        assert vectors(client.embeddings.create(model="plain", input="a", dimensions=5)).shape == (1, 5)
+        answer = server.post(model="nested", input="a", dimensions=5)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"], error["param"]) == (
+            400,
+            "invalid_request_error",
+            "dimensions",
+        )
+        assert error["message"] == (
+            f"dimensions=5: the model was trained for vectors of 4, 8, {dim} dimensions; use one of these"
+        )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pooling": "mean:2layers"}, {"pooling": "mean:ditto"}, {"pooling": "mean+lasttoken"}, {"pooling": "mean:text"},
+        {"pooling": "eos"}, {"template": "echo", "pooling": "lasttoken"}, {"template": "ccw", "boundary": "string"},
+        {"attention": "bidirectional"}, {"layer": 1, "norm": "pre"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_way_of_embedding_is_served(load: Callable[..., Embedder], settings: dict[str, Any]) -> None:
+    embedder = load(**settings)
+    served = ServedDecoder(embedder)
+    rows, _ = served.rows(TEXTS)
+    found = shortened(served.vectors(rows, 64), None, served.normalized)
+    assert np.abs(found - embedder.encode(TEXTS)).max() < 1e-5
 
 
 def test_prompts_are_put_before_texts(server: Running, models: Mapping[str, Served]) -> None:

@@ -11,8 +11,7 @@ from lastword.bundled import check_layer, check_model
 from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
 from lastword.corpus import cluster
 from lastword.corpus.texts import Corpus
-from lastword.embedding.pooling import Pooling
-from lastword.embedding.template import Template
+from lastword.embedding.spec import check_savable
 from lastword.errors import RequestError, unknown_name
 from lastword.files.sources import Source
 
@@ -79,8 +78,7 @@ def check_request(
     config = train_config(settings)
     check_model(config.model)
     check_layer(config.model, config.layer)
-    Template.parse(config.template)
-    Pooling.parse(config.pooling)
+    check_savable(config.model, config.template, config.pooling)
     if label_column is not None and label_column == text_column:
         raise RequestError(f"texts and labels are both in column {text_column!r}: give two columns")
     weights = pair_sources(sources, labelled=label_column is not None, rewriting=rewriting)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name, untrained_width
+from lastword.errors import MissingFileError, ModelError, RequestError, require_width, unknown_name
 from lastword.files.gguf import check_gguf, find_gguf, gguf_fields
 
 _FOLDER = Path(__file__).resolve().parent
@@ -170,16 +170,20 @@ def check_widths(name_or_folder: str | Path, widths: Iterable[int]) -> None:
             )
 
 
-def check_truncation(name_or_folder: str | Path, truncate_dim: int | None) -> None:
-    """Refuse a width that a model in a folder was not trained for.
+def check_truncation(
+    name_or_folder: str | Path, truncate_dim: int | None, pooling: str | None = None
+) -> None:
+    """Refuse a width that a model does not have or was not trained for, as far as that is known without loading it.
 
     Raises:
         RequestError: see the message.
     """
-    trained = (_read_json(Path(name_or_folder) / "lastword.json").get("recipe") or {}).get("widths")
     dim = _number(name_or_folder, "embedding_length", _WIDTHS)
-    if truncate_dim is not None and trained and dim is not None and truncate_dim not in (*trained, dim):
-        raise RequestError(untrained_width(truncate_dim, (*trained, dim)))
+    if truncate_dim is None or dim is None:
+        return
+    stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")
+    parts = str(pooling or stored.get("pooling")).split("+")
+    require_width(truncate_dim, len(parts) * dim, (stored.get("recipe") or {}).get("widths") or ())
 
 
 def _number(name_or_folder: str | Path, gguf_field: str, names: Sequence[str]) -> int | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from lastword.cli import options
-from lastword.cli.checks import COUNT, TABLE, split_names
+from lastword.cli.checks import COUNT, split_names
 from lastword.cli.cluster import GROUP_COLUMN, GROUPING, MAPPED
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.cli.pairs.generate import REQUESTS, check_endpoint, request_fields
+from lastword.cli.pairs.generate import chat_model as chat_model_option
 from lastword.console import load_libraries
 from lastword.errors import RequestError
 from lastword.files.sources import TableFile
@@ -24,9 +23,7 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
     "lastword adapt tickets.csv --text-column message --output adapted",
     "lastword adapt products.parquet --label-column category --model smollm2 --map pca --output adapted",
 )
-@click.argument(
-    "inputs", metavar="INPUT…", type=TABLE, nargs=-1, required=True, help="files as for `lastword embed`",
-)  # fmt: skip
+@options.inputs("files as for `lastword embed`")
 @shared("--text-column")
 @shared(
     "--label-column", default=None, help="column of labels: they choose, compare and, as a source, make pairs"
@@ -47,11 +44,7 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
     _PAIRS, "--sources", f"of pairs: {', '.join(SOURCES)}; NAME=2 is twice the weight  [default: all, neighbours=2]",
     metavar="A,B,…",
 )  # fmt: skip
-@option(_PAIRS, "--chat-model", "name of a chat model that rewrites texts, for pairs", needs="endpoint")
-@option(
-    _PAIRS, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
-    metavar="URL", needs="chat_model",
-)  # fmt: skip
+@chat_model_option(_PAIRS, "name of a chat model that rewrites texts, for pairs")
 @REQUESTS
 @option(_PAIRS, "--rewritten", "most texts that it rewrites", type=COUNT, default=1000, needs="endpoint")
 @option(
@@ -81,11 +74,7 @@ def adapt(
     fields = request_fields(request)
     if endpoint:
         check_endpoint(endpoint)
-    checked = (
-        "output", "model", "recipe", "text_column", "label_column", "sources", "baselines", "max_texts", "groups",
-        "map", "group_column",
-    )  # fmt: skip
-    check_request(inputs, rewriting=bool(endpoint), **{name: settings[name] for name in checked})
+    check_request(inputs, rewriting=bool(endpoint), **options.taken(check_request, settings))
     load_libraries(*options.TRAINING_LIBRARIES)
     from lastword.adaptation.adapt import adapt_corpus
     from lastword.adaptation.findings import summary

@@ -48,27 +48,8 @@ class Finite(click.FloatRange):
         return number
 
 
-class Choices(click.ParamType[tuple[str, ...]]):
-    """Names with commas between, each one of several."""
-
-    name = "A,B,…"
-
-    def __init__(self, kind: str, names: Iterable[str]) -> None:
-        self.kind, self.names = kind, tuple(names)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Split and check."""
-        chosen = split_names(value) if isinstance(value, str) else tuple(value)
-        for name in chosen:
-            if name not in self.names:
-                self.fail(unknown_name(self.kind, name, self.names), param, ctx)
-        return chosen
-
-
-class Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas between, each in a range.
+class Several(click.ParamType[tuple[Any, ...]]):
+    """Values with commas between.
 
     Args:
         each: the type of one.
@@ -81,7 +62,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
+    ) -> tuple[Any, ...]:
         """Split and check."""
         parts = split_names(value) if isinstance(value, str) else tuple(value)
         return tuple(self.each.convert(part, param, ctx) for part in parts)
@@ -221,28 +202,17 @@ def check_pairs_output(output: Path) -> None:
     require_suffix(output)
 
 
-def check_issue(name: str) -> None:
-    """Refuse what is not an issue that `pairs check --fix` does something about.
+def check_issue(name: str, fixed: bool = True) -> None:
+    """Refuse what is not an issue of pairs that `pairs check --fix` does something about, or that it ignores.
 
     Raises:
         RequestError: see the message.
     """
-    from lastword.pairs.checking.rules import FIXED
+    from lastword.pairs.checking.rules import FIXED, UNFIXED
 
-    if name not in FIXED:
-        raise RequestError(unknown_name("issue to allow", name, FIXED))
-
-
-def check_unfixed_issue(name: str) -> None:
-    """Refuse what is not an issue that `pairs check --fix` ignores.
-
-    Raises:
-        RequestError: see the message.
-    """
-    from lastword.pairs.checking.rules import UNFIXED
-
-    if name not in UNFIXED:
-        raise RequestError(unknown_name("issue to remove", name, UNFIXED))
+    known, verb = (FIXED, "allow") if fixed else (UNFIXED, "remove")
+    if name not in known:
+        raise RequestError(unknown_name(f"issue to {verb}", name, known))
 
 
 def check_columns(file: Source, columns: Sequence[str]) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import TABLE, Choice
+from lastword.cli.checks import Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
+from lastword.cli.pairs.generate import chat_model as chat_model_option
 from lastword.cli.pairs.generate import check_endpoint
 from lastword.files.sources import TableFile
 
@@ -20,18 +21,11 @@ METHODS = ("k-means", "density")
 NAMINGS = ("terms", "head", "joined")
 
 GROUPING = option(
-    GROUPS,
-    "--groups",
-    "how many, of k-means  [default: chosen, with the reason]",
-    type=click.IntRange(2, 10_000),
-)
+    GROUPS, "--groups", "how many, of k-means  [default: chosen, with the reason]", type=click.IntRange(2, 10_000)
+)  # fmt: skip
 MAPPED = option(
-    MAP,
-    "--map",
-    "how texts are put on it; pca is quick and shows less",
-    default="umap",
-    type=Choice("map", MAPS),
-)
+    MAP, "--map", "how texts are put on it; pca is quick and shows less", default="umap", type=Choice("map", MAPS)
+)  # fmt: skip
 GROUP_COLUMN = option(
     options.OUTPUT, "--group-column", "of the table; NAME_name and NAME_confidence too", default="group"
 )
@@ -41,10 +35,7 @@ GROUP_COLUMN = option(
     "lastword cluster tickets.csv --text-column message --model adapted --output groups",
     "lastword cluster vectors --groups 20 --label-column topic --output groups",
 )
-@click.argument(
-    "inputs", metavar="INPUT…", type=TABLE, nargs=-1, required=True,
-    help="folder that `lastword embed` wrote, or files as for `lastword embed`",
-)  # fmt: skip
+@options.inputs("folder that `lastword embed` wrote, or files as for `lastword embed`")
 @shared("--text-column")
 @shared("--label-column", default=None, help="column of known labels, to compare the groups with")
 @shared("--encoding", "--delimiter")
@@ -69,11 +60,7 @@ GROUP_COLUMN = option(
     NAMES, "--naming", "of distinctive terms, of words that the model's output head predicts, or of both joined",
     default="terms", type=Choice("naming", NAMINGS),
 )  # fmt: skip
-@option(NAMES, "--chat-model", "name of a chat model that writes the names", needs="endpoint")
-@option(
-    NAMES, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
-    metavar="URL", needs="chat_model",
-)  # fmt: skip
+@chat_model_option(NAMES, "name of a chat model that writes the names")
 @MAPPED
 @option(
     MAP, "--map-texts", "most texts on it, a fixed sample", default=100_000, type=click.IntRange(1, 10**6)
@@ -87,12 +74,8 @@ GROUP_COLUMN = option(
 @shared("--resume", help="continue an interrupted run; texts embedded before are not embedded again")
 @shared("--overwrite", "--json")
 def cluster(
-    inputs: tuple[TableFile, ...],
-    as_json: bool,
-    chat_model: str | None,
-    endpoint: str | None,
-    **settings: Any,
-) -> None:
+    inputs: tuple[TableFile, ...], as_json: bool, chat_model: str | None, endpoint: str | None, **settings: Any
+) -> None:  # fmt: skip
     """Group texts by their meaning, and name the groups.
 
     The number of groups is chosen unless it is given. Each group has a name, typical texts and outliers, and a figure
@@ -101,11 +84,7 @@ def cluster(
     from lastword.corpus.cluster import check_request, cluster_corpus
     from lastword.corpus.clustering.result import as_text
 
-    checked = (
-        "output", "model", "text_column", "label_column", "method", "groups", "least_size", "naming", "map",
-        "group_column",
-    )  # fmt: skip
-    check_request(inputs, **{name: settings[name] for name in checked})
+    check_request(inputs, **options.taken(check_request, settings))
     chat = _chat(chat_model, endpoint) if chat_model and endpoint else None
     print_result(cluster_corpus(inputs, chat=chat, **settings), as_json, as_text)
 

@@ -65,6 +65,9 @@ def distill(texts: TableFile, as_json: bool, **settings: Any) -> None:
     from lastword.distillation.distill import distill as run
 
     own = ("vocabulary", "truncate_dim", "layer", "steps")
-    check_distillation(settings["model"], settings["student"], {name: settings[name] for name in own})
+    check_distillation(
+        settings["model"], settings["student"], {name: settings[name] for name in own},
+        settings["template"], settings["pooling"],
+    )  # fmt: skip
     check_columns(texts, [settings["text_column"]])
     print_result(run(texts=texts, **settings), as_json)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import TABLE, Choice
+from lastword.cli.checks import Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.files.sources import TableFile
@@ -33,15 +33,19 @@ STORED = options.together(
     "lastword embed tickets.csv --text-column message --model adapted --output vectors",
     "lastword embed 'data/*.parquet' --model adapted --vector-dtype int8 --output vectors --resume",
 )
-@click.argument(
-    "inputs", metavar="INPUT…", type=TABLE, nargs=-1, required=True,
-    help="Parquet, Arrow, CSV, TSV, JSON, Excel, plain lines; patterns; -; s3://…, hf://datasets/…; topics, products",
-)  # fmt: skip
+@options.inputs(
+    "Parquet, Arrow, CSV, TSV, JSON, Excel, plain lines; patterns; -; s3://…, hf://datasets/…; topics, products"
+)
 @shared("--text-column", "--encoding", "--delimiter")
 @options.models(
     default="mini", required=False, help="mini, sentence-transformers:NAME, or name or folder of a decoder"
 )
-@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
+@shared("--template", "--pooling", "--long-texts")
+@option(
+    options.MODEL, "--per-window", "a row and a vector for each window of a long text, with its place in the text",
+    is_flag=True,
+)  # fmt: skip
+@shared("--batch-tokens", "--dtype", "--device")
 @option(VECTORS, "--vector-column", "column to add", default="vector")
 @STORED
 @option(
@@ -70,12 +74,7 @@ def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None
     from lastword.corpus.embed import check_machines, check_request, embed_corpus
     from lastword.corpus.texts import Corpus
 
-    check_request(
-        **{
-            name: settings[name]
-            for name in ("model", "vector_dtype", "layout", "update", "overwrite", "truncate_dim")
-        }
-    )
-    check_machines(settings["engine"], settings["workers"], settings["ray_address"])
+    check_request(**options.taken(check_request, settings))
+    check_machines(**options.taken(check_machines, settings))
     Corpus.find(inputs, settings["text_column"], settings["vector_column"])
     print_result(embed_corpus(inputs, **settings), as_json)

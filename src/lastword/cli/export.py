@@ -38,5 +38,7 @@ def export(model: str, as_json: bool, **settings: Any) -> None:
     from lastword.exporting.export import export as run
     from lastword.exporting.formats import check_export
 
-    check_export(model, settings["to"], settings["dtype"], settings["quantize"])
+    check_export(
+        model, **{name: settings[name] for name in ("to", "dtype", "quantize", "template", "pooling")}
+    )
     print_result(run(model, **settings), as_json, lambda result: result.card.text)

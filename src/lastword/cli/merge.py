@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lastword.cli.checks import Choice, Finite, Numbers
+from lastword.cli.checks import Choice, Finite, Several
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.merging import METHODS
@@ -22,7 +22,7 @@ from lastword.merging import METHODS
     default="average", type=Choice("method", METHODS),
 )  # fmt: skip
 @option(
-    "Merging", "--weights", "share of each model  [default: equal shares]", type=Numbers(Finite(1e-6, 1e6)),
+    "Merging", "--weights", "share of each model  [default: equal shares]", type=Several(Finite(1e-6, 1e6)),
     metavar="A,B,…",
 )  # fmt: skip
 @shared("--template", help="of adapters that do not say")

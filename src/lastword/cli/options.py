@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -14,11 +15,12 @@ import click
 from lastword.augment import NOISES
 from lastword.bundled import check_encoder, check_guide, check_model
 from lastword.cli import checks
-from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Choices, Delimiter, Finite, split_names
+from lastword.cli.checks import COUNT, NEW, SEED, Checked, Choice, Delimiter, Finite, split_names
 from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.template import TEMPLATES, Template
+from lastword.embedding.windows import LongTexts
 from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
 
@@ -34,8 +36,8 @@ TYPES: dict[str, Any] = {
     **{name: Choice(name, names) for name, names in CHOICES.items()},
     "encoding": Checked("encoding", check_encoding),
     "delimiter": Delimiter(),
-    "projections": Choices("projection", PROJECTIONS),
-    "noise": Choices("noise", NOISES),
+    "projections": checks.Several(Choice("projection", PROJECTIONS)),
+    "noise": checks.Several(Choice("noise", NOISES)),
 }
 """Name of an option → what its value may be."""
 NAMES = {
@@ -74,6 +76,12 @@ SHARED: dict[str, dict[str, Any]] = {
     "--model": {"group": MODEL, "type": TYPES["model"], "help": "name or folder of a decoder"},
     "--template": {"group": MODEL, "type": TYPES["template"], "help": f"template of a base model: {NAMES['template']}"},
     "--pooling": {"group": MODEL, "type": TYPES["pooling"], "help": f"pooling of a base model: {NAMES['pooling']}"},
+    "--long-texts": {
+        "group": MODEL, "type": Checked("long_texts", LongTexts.parse),
+        "help": "truncate texts that are longer than the model reads, or embed all of them: windows, windows:256 or "
+        "windows:256:32 (tokens of a window, and of the overlap); late in place of windows pools each after the whole "
+        "text was read  [default: truncate]",
+    },
     "--batch-tokens": {
         "group": MODEL, "type": click.IntRange(1, 10**7), "help": "padded tokens in one pass; bounds the memory",
     },
@@ -112,6 +120,11 @@ def shared(*flags: str, dest: str = "", **changes: Any) -> Decorator:
     ))  # fmt: skip
 
 
+def inputs(help: str) -> Decorator:
+    """The files of a corpus."""
+    return click.argument("inputs", metavar="INPUT…", type=checks.TABLE, nargs=-1, required=True, help=help)
+
+
 def models(**changes: Any) -> Decorator:
     """`--model` for everything that can be scored."""
     text = (
@@ -123,7 +136,7 @@ def models(**changes: Any) -> Decorator:
 def as_published(help: str, *where: str, group: str = SCORING) -> Decorator:
     """`--as-published`; its help lists the switches that change what a command does."""
     names = ", ".join(name for name, switch in SWITCHES.items() if switch.where in where)
-    switches = Choices("switch", (*SWITCHES, "all"))
+    switches = checks.Several(Choice("switch", (*SWITCHES, "all")))
     return option(
         group, "--as-published", f"{help}: {names}, or all", type=switches, default=(), metavar="A,B,…"
     )
@@ -185,7 +198,7 @@ def _setting(field: dataclasses.Field[Any], declared: Any, help: str, group: str
         group,
         f"--{field.name.replace('_', '-')}",
         ": ".join(filter(None, (help, NAMES.get(field.name)))) + shown,
-        type=TYPES.get(field.name) or (checks.Numbers(number) if number and several else number or str),
+        type=TYPES.get(field.name) or (checks.Several(number) if number and several else number or str),
         default=None,
         show_range=False,  # it is part of the description
         metavar="A,B,…" if several else None,
@@ -202,6 +215,12 @@ def field_help(config: type) -> dict[str, str]:
     text = (config.__doc__ or "").partition("Attributes:")[2]
     entries = re.findall(r"^ {8}(\w+): (.+?)(?=^ {8}\w+: |\Z)", text, re.MULTILINE | re.DOTALL)
     return {name: " ".join(description.split()).rstrip(".") for name, description in entries}
+
+
+def taken(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Only the options that are arguments of a function."""
+    parameters = inspect.signature(function).parameters
+    return {name: value for name, value in values.items() if name in parameters}
 
 
 def passed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,13 +63,8 @@ INDEX_CHOICES = ("auto", "exact", "ivf-flat", "hnsw-flat", "hnsw-sq")
 @option(options.OUTPUT, "--columns", "of the rows  [default: all]", metavar="A,B,…")
 @shared("--json")
 def search(
-    store: Path,
-    queries: tuple[str, ...],
-    columns: str | None,
-    as_json: bool,
-    device: str | None,
-    **settings: Any,
-) -> None:
+    store: Path, queries: tuple[str, ...], columns: str | None, as_json: bool, device: str | None, **settings: Any
+) -> None:  # fmt: skip
     """Find the rows of a store that are nearest to queries.
 
     The model is that of the store, which is known by its identity: another one is refused. Queries get
@@ -80,7 +75,7 @@ def search(
 
     texts = _texts(queries)
     settings["columns"] = split_names(columns) if columns is not None else None
-    check_search(store, texts, **{name: value for name, value in settings.items() if name != "top"})
+    check_search(store, texts, **options.taken(check_search, settings))
     print_result(run(store, texts, device=device, **settings), as_json, search_table)
 
 

@@ -74,5 +74,5 @@ def serve(models: tuple[str, ...], max_body: float, **options: Any) -> None:
         name: options.pop(name)
         for name in ("batch_tokens", "max_wait_ms", "queue_tokens", "timeout_s", "max_inputs")
     }
-    check_server(models, options["api_key_file"])
+    check_server(models, options["api_key_file"], options["template"])
     run(models, settings=ServerSettings(**limits, max_body=int(max_body)), **options)

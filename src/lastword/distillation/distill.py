@@ -12,6 +12,7 @@ from lastword.bundled import model_layers
 from lastword.console import info
 from lastword.distillation.static import DIM, VOCABULARY, make_static
 from lastword.distillation.teacher import PARTS, Student, TeacherVectors, read_distinct, teacher_vectors
+from lastword.embedding.spec import check_savable
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
 from lastword.errors import RequestError, unknown_name
@@ -132,7 +133,7 @@ def distill(
     """
     started, target = time.monotonic(), Path(output)
     own = {"vocabulary": vocabulary, "truncate_dim": truncate_dim, "layer": layer, "steps": steps}
-    check_distillation(model, student, own)
+    check_distillation(model, student, own, template, pooling)
     run = RunFolder(target, "distillation", resume, overwrite, evidence=PARTS)
     run.check()
     distinct = read_distinct(texts, text_column, drop_empty, max_texts, seed)
@@ -162,7 +163,11 @@ def distill(
 
 
 def check_distillation(
-    model: str | Path | TextEncoder, student: str, settings: dict[str, int | None]
+    model: str | Path | TextEncoder,
+    student: str,
+    settings: dict[str, int | None],
+    template: str | None = None,
+    pooling: str | None = None,
 ) -> None:
     """Refuse what cannot work, before anything is read.
 
@@ -170,6 +175,7 @@ def check_distillation(
         model: the teacher.
         student: its kind.
         settings: vocabulary, truncate_dim, layer and steps; None is the default.
+        template, pooling: of the teacher; a shallow student has them too.
 
     Raises:
         RequestError: see the message.
@@ -193,6 +199,7 @@ def check_distillation(
                 "give the name or folder of a decoder, or use student='static'"
             )
         _check_layers(str(model), settings["layer"], model_layers(model))
+        check_savable(model, template, pooling)
 
 
 def _layers_to_keep(model: str | Path | TextEncoder, encoder: Embedder, layer: int | None) -> int:

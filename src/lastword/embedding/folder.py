@@ -28,8 +28,8 @@ from lastword.embedding.device import DTYPES
 from lastword.embedding.golden import GOLDEN, Encode, require_equal_ids, write_golden
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import PLAIN
-from lastword.embedding.spec import EmbedderSpec
-from lastword.embedding.standard import MODES, read_standard, stored_file
+from lastword.embedding.spec import LASTWORD_JSON, EmbedderSpec, require_standard
+from lastword.embedding.standard import read_standard, stored_file
 from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import SAVED_CLASS
 from lastword.embedding.weights import write_weights
@@ -37,7 +37,6 @@ from lastword.errors import ExistingOutputError, ModelError, RequestError, unkno
 from lastword.files.plain_json import json_text
 from lastword.files.run_folder import replace
 
-LASTWORD_JSON = "lastword.json"
 LATENT, LATENT_CLASS = "1_LatentPooling", "latent_pooling.LatentPooling"
 STORED_DTYPES = DTYPES | {"float16": torch.float16}
 """Precisions of stored weights."""
@@ -181,35 +180,9 @@ def _require_full_weights(pipeline: Pipeline) -> None:
 
 
 def _require_expressible(pipeline: Pipeline) -> None:
-    """A standard folder pools over whole sequences, after the final norm, around joined ids, without weights."""
-    spec, backbone, problem = pipeline.spec, pipeline.backbone, None
-    parts = spec.pooling.parts
-    modes = [part.method.mode for part in parts]
-    in_order = [mode for mode in MODES if mode in modes]
-    if any(part.over == "text" for part in parts):
-        names = "+".join(part.name for part in parts)
-        problem = f"pooling {spec.pooling.spec!r} (over the text alone); use {names!r}"
-    elif any(part.layers > 1 for part in parts):
-        problem = f"pooling {spec.pooling.spec!r} (a mean of layers); use one layer"
-    elif any(part.ditto for part in parts):
-        problem = f"pooling {spec.pooling.spec!r} (weights from attention); use 'mean'"
-    elif len({part.method.needs_eos for part in parts}) > 1:
-        problem = (
-            f"pooling {spec.pooling.spec!r}: its other parts would see the end-of-text token that eos needs; use "
-            "lasttoken instead of eos"
-        )
-    elif len(parts) > 1 and modes != in_order:
-        problem = f"pooling {spec.pooling.spec!r} in this order; use {'+'.join(in_order)!r}"
-    elif spec.norm == "pre":
-        problem = "norm='pre'; use norm='post'"
-    elif spec.template.boundary == "string":
-        problem = "boundary='string'; use boundary='ids'"
-    elif spec.template.averaged:
-        problem = f"template {spec.template.name!r}, an average; use one of its templates"
-    elif not backbone.causal and backbone.attends == "causal":
-        problem = "attention to later tokens; use a decoder"
-    if problem:
-        raise RequestError(f"a standard model folder cannot express {problem}")
+    require_standard(pipeline.spec)
+    if not pipeline.backbone.causal and pipeline.backbone.attends == "causal":
+        raise RequestError("a standard model folder cannot express attention to later tokens; use a decoder")
 
 
 def _make_readable(folder: Path) -> None:

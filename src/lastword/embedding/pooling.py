@@ -101,6 +101,8 @@ POOLINGS: dict[str, PoolingMethod] = {
 }
 PLAIN = {name: method for name, method in POOLINGS.items() if not method.trainable}
 """Those that any model has."""
+MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+"""Poolings in the order in which every version of sentence-transformers concatenates them."""
 
 Over = Literal["sequence", "text"]
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from lastword.embedding.pooling import Pooling
+from lastword.bundled import model_source
+from lastword.embedding.pooling import MODES, Pooling
 from lastword.embedding.template import Template
 from lastword.errors import RequestError, unknown_name
 
@@ -20,6 +22,8 @@ DEFAULT_MAX_TOKENS = 512
 QUERY = ("query",)
 DOCUMENT = ("document", "passage", "corpus")
 """Names of prompts that `encode_query` and `encode_document` look for, as in sentence-transformers."""
+LASTWORD_JSON = "lastword.json"
+"""What a saved folder says of how to embed."""
 
 
 @dataclass(frozen=True)
@@ -179,3 +183,61 @@ def checked_layer(layer: int | None, layers: int) -> int:
     if not 0 <= layer <= layers:
         raise RequestError(f"layer={layer}: this model has hidden states 0 … {layers}")
     return layer
+
+
+def check_savable(
+    model: str | Path, template: str | Template | None = None, pooling: str | Pooling | None = None
+) -> EmbedderSpec:
+    """Refuse what no standard folder could hold, before the model is loaded.
+
+    Args:
+        model: name or folder of a decoder.
+        template, pooling: None takes what the folder says, if it says something.
+
+    Returns:
+        How the model would embed, as far as that is known.
+
+    Raises:
+        RequestError, TemplateError: see the message.
+    """
+    try:
+        stored = Path(model_source(model)) / LASTWORD_JSON
+        spec = EmbedderSpec.from_dict(json.loads(stored.read_text(encoding="utf-8")))
+    except (OSError, KeyError, TypeError, ValueError):  # loading it will say what is wrong
+        spec = EmbedderSpec()
+    spec = spec.changed(template=template, pooling=pooling)
+    require_standard(spec)
+    return spec
+
+
+def require_standard(spec: EmbedderSpec) -> None:
+    """Refuse what a standard folder cannot express: it pools whole sequences after the final norm.
+
+    Raises:
+        RequestError: see the message.
+    """
+    problem, parts = None, spec.pooling.parts
+    modes = [part.method.mode for part in parts]
+    in_order = [mode for mode in MODES if mode in modes]
+    if any(part.over == "text" for part in parts):
+        names = "+".join(part.name for part in parts)
+        problem = f"pooling {spec.pooling.spec!r} (over the text alone); use {names!r}"
+    elif any(part.layers > 1 for part in parts):
+        problem = f"pooling {spec.pooling.spec!r} (a mean of layers); use one layer"
+    elif any(part.ditto for part in parts):
+        problem = f"pooling {spec.pooling.spec!r} (weights from attention); use 'mean'"
+    elif len({part.method.needs_eos for part in parts}) > 1:
+        problem = (
+            f"pooling {spec.pooling.spec!r}: its other parts would see the end-of-text token that eos needs; use "
+            "lasttoken instead of eos"
+        )
+    elif len(parts) > 1 and modes != in_order:
+        problem = f"pooling {spec.pooling.spec!r} in this order; use {'+'.join(in_order)!r}"
+    elif spec.norm == "pre":
+        problem = "norm='pre'; use norm='post'"
+    elif spec.template.boundary == "string":
+        problem = "boundary='string'; use boundary='ids'"
+    elif spec.template.averaged:
+        problem = f"template {spec.template.name!r}, an average; use one of its templates"
+    if problem:
+        raise RequestError(f"a standard model folder cannot express {problem}")

@@ -68,7 +68,7 @@ def export(
         ParityError: the export does not give the vectors of the model; nothing is written.
     """
     started, target = time.monotonic(), Path(output)
-    check_export(model, to, dtype, quantize)
+    check_export(model, to, dtype, quantize, template, pooling)
     run = RunFolder(target, "export", overwrite=overwrite, evidence="")
     run.check()
     load_libraries("torch", "transformers.modeling_utils", "sentence_transformers")

@@ -6,18 +6,27 @@ import json
 from pathlib import Path
 
 from lastword.bundled import check_model, model_source
-from lastword.embedding.pooling import Pooling
-from lastword.errors import ModelError, RequestError, unknown_name
+from lastword.embedding.spec import EmbedderSpec, check_savable
+from lastword.errors import ModelError, RequestError, first_line, unknown_name
 from lastword.extras import require_installed
 
 FORMATS = ("folder", "adapter", "onnx", "openvino", "gguf")
 DTYPES = ("float32", "bfloat16", "float16")
 QUANTIZED = ("int8",)
 _PLAIN = ("adapter", "onnx", "openvino")  # of one precision
+GGUF_POOLINGS = {"mean": "MEAN", "cls": "CLS", "lasttoken": "LAST", "eos": "LAST"}
+"""Pooling → its type in GGUF."""
 _LIBRARIES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
 
 
-def check_export(model: str | Path, to: str, dtype: str | None = None, quantize: str | None = None) -> None:
+def check_export(
+    model: str | Path,
+    to: str,
+    dtype: str | None = None,
+    quantize: str | None = None,
+    template: str | None = None,
+    pooling: str | None = None,
+) -> None:
     """Refuse what cannot be exported, as far as that is known without loading the model.
 
     Raises:
@@ -36,22 +45,36 @@ def check_export(model: str | Path, to: str, dtype: str | None = None, quantize:
         raise RequestError(
             f"quantize={quantize!r} is for onnx and openvino, not for {to}: leave quantize out"
         )
+    spec = check_savable(model, template, pooling)
     for library in (*_LIBRARIES.get(to, ()), *(("nncf",) if quantize and to == "openvino" else ())):
         require_installed(library, "export", f"export to {to}")
     if to == "gguf":
         require_installed("gguf", "gguf", "export to gguf")
+        require_gguf_spec(spec)
     if to == "adapter":
-        _require_plain_pooling(adapter_of(model).parents[1])
+        adapter_of(model)
+        if spec.pooling.trainable:
+            raise ModelError(
+                f"{model} has pooling {spec.pooling.spec!r}, whose weights an adapter cannot hold: use to='folder' or "
+                "to='onnx'"
+            )
 
 
-def _require_plain_pooling(folder: Path) -> None:
-    """Refuse a model whose pooling has weights, which are in no adapter."""
-    file = folder / "lastword.json"
-    pooling = json.loads(file.read_text(encoding="utf-8"))["pooling"] if file.is_file() else "mean"
-    if Pooling.parse(pooling).trainable:
-        raise ModelError(
-            f"{folder} has pooling {pooling!r}, whose weights an adapter cannot hold: use to='folder' or to='onnx'"
-        )
+def require_gguf_spec(spec: EmbedderSpec) -> None:
+    """Refuse what a GGUF file cannot express, whatever the model is.
+
+    Raises:
+        ModelError: see the message.
+    """
+    problem = None
+    if spec.pooling.spec not in GGUF_POOLINGS:
+        problem = f"pooling {spec.pooling.spec!r} (it can: {', '.join(GGUF_POOLINGS)})"
+    elif spec.attention != "causal":
+        problem = f"{spec.attention} attention"
+    elif spec.template.middle is not None:
+        problem = "a template that has the text twice"
+    if problem:
+        raise ModelError(f"GGUF cannot express {problem}: use to='folder' or to='onnx'")
 
 
 def adapter_of(model: str | Path) -> Path:
@@ -60,16 +83,23 @@ def adapter_of(model: str | Path) -> Path:
     Raises:
         ModelError: there is none.
     """
-    folder = Path(model_source(model))
-    choice = folder / "training" / "choice.json"
+    choice = Path(model_source(model)) / "training" / "choice.json"
     if not choice.is_file():
         raise ModelError(
             f"{model} has no adapter of its own (no training/choice.json): give a folder that lastword train wrote, "
             "or use to='folder'"
         )
-    step = json.loads(choice.read_text(encoding="utf-8"))["step"]
+    try:
+        step = int(json.loads(choice.read_text(encoding="utf-8"))["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{choice} is damaged ({first_line(error)}): use to='folder'") from error
     if not step:
         raise ModelError(
             f"{model} is its base model: training kept step 0, which has no adapter; use to='folder'"
         )
-    return next(path for path in choice.parent.glob("step-*") if int(path.name.removeprefix("step-")) == step)
+    adapter = choice.parent / f"step-{step:06d}"
+    if not (adapter / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{model} has lost its adapter (no {adapter.name}/adapter_config.json in training/): use to='folder'"
+        )
+    return adapter

@@ -14,12 +14,12 @@ from transformers import AutoConfig, AutoModel
 from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding.gguf import model_arguments, parsed_once
 from lastword.errors import ModelError, ParityError
+from lastword.exporting.formats import GGUF_POOLINGS, require_gguf_spec
 from lastword.exporting.runtime_folder import describe
 from lastword.extras import needed
 from lastword.parity.requests import GGUF
 
 _ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
-_POOLINGS = {"mean": "MEAN", "cls": "CLS", "lasttoken": "LAST", "eos": "LAST"}
 _DTYPES = {
     "float32": ("F32", "ALL_F32"),
     "float16": ("F16", "MOSTLY_F16"),
@@ -59,7 +59,7 @@ def write_gguf(embedder: Embedder, standard: Path, folder: Path, dtype: str) -> 
     writer = gguf.GGUFWriter(folder / GGUF, architecture)
     writer.add_name(embedder.provenance.base)
     _add_shape(writer, config)
-    writer.add_pooling_type(gguf.PoolingType[_POOLINGS[spec.pooling.name]])
+    writer.add_pooling_type(gguf.PoolingType[GGUF_POOLINGS[spec.pooling.name]])
     writer.add_file_type(gguf.LlamaFileType[file_type])
     writer.add_string("lastword.template", spec.template.text)
     _add_tokenizer(gguf, writer, standard, config.vocab_size)
@@ -82,15 +82,10 @@ def write_gguf(embedder: Embedder, standard: Path, folder: Path, dtype: str) -> 
 
 
 def _require_expressible(config: Any, spec: EmbedderSpec) -> None:
-    problem, pooling = None, spec.pooling.spec
+    require_gguf_spec(spec)
+    problem = None
     if config.model_type not in _ARCHITECTURES:
         problem = f"a {config.model_type} model (it can: {', '.join(_ARCHITECTURES)})"
-    elif pooling not in _POOLINGS:
-        problem = f"pooling {pooling!r} (it can: {', '.join(_POOLINGS)})"
-    elif spec.attention != "causal":
-        problem = f"{spec.attention} attention"
-    elif spec.template.middle is not None:
-        problem = "a template that has the text twice"
     elif (kind := config.rope_parameters.get("rope_type", "default")) != "default":
         problem = f"a rotary embedding of type {kind!r} that transformers reads back"
     if problem:

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from lastword.embedding import EmbedderSpec
-from lastword.embedding.folder import LASTWORD_JSON
 from lastword.embedding.golden import GOLDEN
+from lastword.embedding.spec import LASTWORD_JSON
 
 _KEPT = ("tokenizer.json", "tokenizer_config.json", LASTWORD_JSON, GOLDEN)
 _CARD = """\

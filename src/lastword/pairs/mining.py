@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lastword.console import info, load_libraries
+from lastword.embedding.spec import check_savable
 from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import RunFolder
 from lastword.files.sources import Source
@@ -60,6 +61,8 @@ def mine_negatives(
     run.check()
     if not 0 <= rank_from < rank_to:
         raise RequestError(f"ranks {rank_from} … {rank_to}: the first must be 0 or more and below the second")
+    if isinstance(model, str | Path):
+        check_savable(model, template, pooling)
     require_columns(file, ["anchor", "positive"])
     table = read_table(file)
     anchors, positives = (table[name].to_pylist() for name in ("anchor", "positive"))

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from lastword.embedding import Embedder
-from lastword.embedding.folder import LASTWORD_JSON
 from lastword.embedding.golden import GOLDEN, GOLDEN_TEXTS
 from lastword.embedding.loading import tokenizer_source
+from lastword.embedding.spec import LASTWORD_JSON
 from lastword.embedding.standard import read_standard
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.encoders.baselines import SentenceTransformerEncoder

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from lastword.bundled import check_truncation
 from lastword.console import load_libraries
 from lastword.corpus.texts import CHUNK_BYTES, Corpus
 from lastword.embedding.device import torch_dtype
@@ -193,6 +194,7 @@ def plan_embedding(
         RequestError: it does not fit into memory; the message names what would.
         MissingFileError, TableError, ModelError: as `embed_corpus`.
     """
+    check_truncation(model, truncate_dim, pooling)
     corpus = Corpus.find(inputs, text_column)
     load_libraries("torch", "transformers.modeling_utils")
     sample, count = first_texts(corpus), corpus.count()

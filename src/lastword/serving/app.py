@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lastword.console import warn
+from lastword.encoder import checked_dim
 from lastword.errors import RequestError, unknown_name
 from lastword.serving.batches import Batcher
 from lastword.serving.messages import (
@@ -192,11 +193,10 @@ class Service:
     def _read(self, body: bytes) -> tuple[EmbeddingRequest, Served, list[Row], int]:
         request = parse_request(body, self.settings.max_inputs)
         model = self.model(request.model)
-        if request.dimensions is not None and request.dimensions > model.dim:
-            raise RefusedError(
-                400, f"dimensions={request.dimensions}: {request.model} has {model.dim}; use 1 … {model.dim}",
-                param="dimensions",
-            )  # fmt: skip
+        try:
+            checked_dim(model.encoder, request.dimensions, model.dim, "dimensions")
+        except RequestError as error:
+            raise RefusedError(400, str(error), param="dimensions") from error
         prompt = ""
         if request.prompt_name is not None:
             if request.prompt_name not in model.prompts:

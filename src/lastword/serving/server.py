@@ -9,19 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from lastword.console import info, warn
+from lastword.embedding.template import Template
+from lastword.errors import RequestError
 from lastword.extras import needed, require_installed
 from lastword.serving.settings import Keys, ServerSettings, bound_socket, is_loopback, listen, served_models
 
 
-def check_server(models: Sequence[str], api_key_file: Path | None = None) -> None:
+def check_server(
+    models: Sequence[str], api_key_file: Path | None = None, template: str | None = None
+) -> None:
     """Refuse what cannot be served, before anything is loaded.
 
     Raises:
-        MissingExtraError, MissingFileError, RequestError: see the message.
+        MissingExtraError, MissingFileError, RequestError, TemplateError: see the message.
     """
     for module in ("fastapi", "uvicorn", "prometheus_client"):
         require_installed(module, "serve", "lastword serve")
     served_models(models)
+    if template is not None and Template.parse(template).averaged:
+        raise RequestError(f"template={template!r} is an average: serve with one template")
     if api_key_file is not None:
         Keys(api_key_file)
 
@@ -55,7 +61,7 @@ def serve(
         MissingExtraError, MissingFileError, RequestError, ModelError: see the message.
     """
     key_file = None if api_key_file is None else Path(api_key_file)
-    check_server(models, key_file)
+    check_server(models, key_file, template)
     keys = None if key_file is None else Keys(key_file)
     settings = settings or ServerSettings()
     named = served_models(models)

@@ -8,6 +8,7 @@ from lastword.augment import checked_noises
 from lastword.bundled import PATHS, check_guide, check_layer, check_model, check_widths
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
+from lastword.embedding.spec import check_savable
 from lastword.embedding.template import Template
 from lastword.encoders.stored import check_stored, is_stored
 from lastword.errors import RequestError, TableError
@@ -29,6 +30,7 @@ def check_settings(config: TrainConfig) -> None:
     check_widths(config.model, config.widths)
     if Template.parse(config.template).averaged:
         raise RequestError(f"template={config.template!r} is an average: train with one template")
+    check_savable(config.model, config.template, config.pooling)
     checked_noises(config.noise)
     if config.guide:
         check_guide(config.guide)

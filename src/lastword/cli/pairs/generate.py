@@ -12,7 +12,7 @@ import click
 from lastword.bundled import check_model, require_chat_template
 from lastword.cli import options
 from lastword.cli.checks import FILE, Finite
-from lastword.cli.command import command, option
+from lastword.cli.command import Decorator, command, option
 from lastword.cli.options import shared
 from lastword.cli.pairs.methods import METHOD, check, common, run
 from lastword.console import load_libraries
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _MODEL, _COST = "Language model", "Forecast"
 _PRICE = Finite(0, 1e6)
 
+ENDPOINT = {
+    "help": "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
+    "metavar": "URL",
+}
 REQUESTS = options.together(
     option(
         _MODEL, "--request", "further fields of each request to the endpoint; null removes one", metavar="JSON",
@@ -47,10 +51,7 @@ REQUESTS = options.together(
 @shared("--text-column")
 @common
 @option(_MODEL, "--model", "a chat model: Hub name or folder, or its name at the endpoint", required=True)
-@option(
-    _MODEL, "--endpoint", "address of an OpenAI-compatible server, such as http://localhost:8000/v1",
-    metavar="URL",
-)  # fmt: skip
+@option(_MODEL, "--endpoint", **ENDPOINT)
 @REQUESTS
 @option(
     _MODEL, "--batch-prompts", "prompts in one pass of a local model", type=click.IntRange(1, 10_000),
@@ -108,6 +109,14 @@ def generate(
 
         engine = LocalChat(model, max_tokens, temperature, batch_prompts)
     run(dataclasses.replace(method, engine=engine), **settings)
+
+
+def chat_model(group: str, help: str) -> Decorator:
+    """`--chat-model` and its `--endpoint`, which need each other."""
+    return options.together(
+        option(group, "--chat-model", help, needs="endpoint"),
+        option(group, "--endpoint", needs="chat_model", **ENDPOINT),
+    )
 
 
 def request_fields(request: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 
 from lastword.augment import NOISES
 from lastword.cli import options
-from lastword.cli.checks import TABLE, Choice, Choices, Finite, check_columns, check_pairs_output, split_names
+from lastword.cli.checks import TABLE, Choice, Finite, Several, check_columns, check_pairs_output, split_names
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.errors import RequestError
@@ -80,7 +80,7 @@ def translate(
 @common
 @option(
     METHOD, "--kinds", f"kinds of noise, in this order: {', '.join(NOISES)}", default=",".join(NOISES),
-    type=Choices("noise", NOISES),
+    type=Several(Choice("noise", NOISES)),
 )  # fmt: skip
 @option(
     METHOD, "--side", "what gets the noise", default="positive", type=Choice("side", ("positive", "both")),

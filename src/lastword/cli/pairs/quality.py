@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,7 @@ from lastword.cli.checks import (
     check_output,
     check_pairs_output,
     check_training,
-    check_unfixed_issue,
-)
+)  # fmt: skip
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.config import read_recipe
@@ -54,7 +54,7 @@ _RANK = click.IntRange(0, 1_000_000)
 )  # fmt: skip
 @option(
     options.OUTPUT, "--remove", "an issue whose pairs --fix removes too, such as \"different languages\"; repeatable",
-    multiple=True, type=Checked("unfixed issue", check_unfixed_issue),
+    multiple=True, type=Checked("unfixed issue", partial(check_issue, fixed=False)),
 )  # fmt: skip
 @option(options.OUTPUT, "--report", "write the issues as an HTML page", type=NEW)
 @shared("--overwrite", "--json")
