@@ -391,7 +391,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
         return ["nowhere"]
     if isinstance(kind, Checked):
         return {"template": ["cww", "no place"], "pooling": ["maen", "mean:all"], "device": ["gpu", "cuda:x"],
-                "encoding": ["latin9000"],
+                "encoding": ["latin9000"], "long_texts": ["window", "windows:8", "windows:64:33", "late:x"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
                 "target": ["nowhere", "existing", "texts.csv", "http://", "ftp://a/b"],
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],

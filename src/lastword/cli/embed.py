@@ -40,7 +40,12 @@ STORED = options.together(
 @options.models(
     default="mini", required=False, help="mini, sentence-transformers:NAME, or name or folder of a decoder"
 )
-@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
+@shared("--template", "--pooling", "--long-texts")
+@option(
+    options.MODEL, "--per-window", "a row and a vector for each window of a long text, with its place in the text",
+    is_flag=True,
+)  # fmt: skip
+@shared("--batch-tokens", "--dtype", "--device")
 @option(VECTORS, "--vector-column", "column to add", default="vector")
 @STORED
 @option(

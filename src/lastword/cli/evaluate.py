@@ -50,7 +50,7 @@ _TASKS_OF = {
 @shared("--label-column")
 @shared("--score-column", "--split", "--max-texts", "--seed", "--drop-empty", "--encoding", "--delimiter")
 @options.models(dest="models", multiple=True)
-@shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
+@shared("--template", "--pooling", "--long-texts", "--batch-tokens", "--dtype", "--device")
 @option("Model", "--cache", "folder of cached vectors", type=NEW)
 @shared("--json")
 def evaluate(models: tuple[str, ...], data: TableFile, as_json: bool, **settings: Any) -> None:
@@ -66,7 +66,7 @@ def evaluate(models: tuple[str, ...], data: TableFile, as_json: bool, **settings
 
     loaded = [scored_model(model, switches, settings) for model in models]
     if switches:
-        settings |= dict.fromkeys(("template", "pooling", "dtype", "device"))
+        settings |= dict.fromkeys(("template", "pooling", "long_texts", "dtype", "device"))
     print_result(run(loaded, data, **settings), as_json, evaluation_table)
 
 
@@ -112,7 +112,7 @@ def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) 
     from lastword.encoders.by_name import load_encoder
     from lastword.paper.as_published import scored_as_published
 
-    loading = {name: settings[name] for name in ("template", "pooling", "dtype", "device")}
+    loading = {name: settings[name] for name in ("template", "pooling", "long_texts", "dtype", "device")}
     return scored_as_published(load_encoder(model, **loading), switches)
 
 

@@ -20,6 +20,7 @@ from lastword.cli.command import Decorator, option
 from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.template import TEMPLATES, Template
+from lastword.embedding.windows import LongTexts
 from lastword.files.sources import check_encoding
 from lastword.paper.switches import SWITCHES
 
@@ -74,6 +75,12 @@ SHARED: dict[str, dict[str, Any]] = {
     "--model": {"group": MODEL, "type": TYPES["model"], "help": "name or folder of a decoder"},
     "--template": {"group": MODEL, "type": TYPES["template"], "help": f"template of a base model: {NAMES['template']}"},
     "--pooling": {"group": MODEL, "type": TYPES["pooling"], "help": f"pooling of a base model: {NAMES['pooling']}"},
+    "--long-texts": {
+        "group": MODEL, "type": Checked("long_texts", LongTexts.parse),
+        "help": "truncate texts that are longer than the model reads, or embed all of them: windows, windows:256 or "
+        "windows:256:32 (tokens of a window, and of the overlap); late in place of windows pools each after the whole "
+        "text was read  [default: truncate]",
+    },
     "--batch-tokens": {
         "group": MODEL, "type": click.IntRange(1, 10**7), "help": "padded tokens in one pass; bounds the memory",
     },

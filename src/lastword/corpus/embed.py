@@ -21,8 +21,10 @@ from lastword.corpus.reuse import Earlier, parts_as_store
 from lastword.corpus.store import FORMAT, REJECTED, Store
 from lastword.corpus.texts import CHUNK_ROWS, Corpus
 from lastword.corpus.vectors import VECTOR_DTYPES, VectorFormat
+from lastword.corpus.windows import PerWindow
+from lastword.embedding.windows import LongTexts
 from lastword.encoder import TextEncoder
-from lastword.encoders.by_name import load_encoder, precision, with_batches
+from lastword.encoders.by_name import load_encoder, precision, settings_of, with_batches
 from lastword.encoders.stored import MANIFEST
 from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
 from lastword.extras import needed
@@ -78,6 +80,8 @@ def embed_corpus(
     layout: str = "parquet",
     template: str | None = None,
     pooling: str | None = None,
+    long_texts: str | None = None,
+    per_window: bool = False,
     batch_tokens: int | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -107,6 +111,11 @@ def embed_corpus(
             "lance" (a LanceDB table; `pip install 'lastword[lance]'`).
         template: of a base model; None takes the folder's own, or none.
         pooling: of a base model; None takes the folder's own, or mean.
+        long_texts: None truncates texts that are longer than the model reads; "windows" embeds them in overlapping
+            windows, "late" in windows that have seen the text before them. "windows:256:32" says how many tokens a
+            window and its overlap have; see `LongTexts`. The vector of a text is the mean of its windows.
+        per_window: write a row and a vector for each window instead, with the columns `text_row`, `text_start` and
+            `text_end`, and the window as the text.
         batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
         dtype: precision of the model, "float32" or "bfloat16"; None is the best that the device supports.
         device: None is the best available.
@@ -127,16 +136,23 @@ def embed_corpus(
         WorkError: a file was changed while it was read.
     """
     started, output = time.monotonic(), Path(output)
-    check_request(model, vector_dtype, layout, update, overwrite, truncate_dim, pooling)
+    check_request(
+        model, vector_dtype, layout, update, overwrite, truncate_dim, pooling, long_texts, per_window
+    )
     check_machines(engine, workers, ray_address)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
     run.check()
     corpus = Corpus.find(inputs, text_column, vector_column)
     stored = {
         "text_column": corpus.text_column, "vector_column": vector_column, "vector_dtype": vector_dtype,
-        "truncate_dim": truncate_dim, "layout": layout,
+        "truncate_dim": truncate_dim, "layout": layout, "windows": None,
     }  # fmt: skip
-    load = partial(_load, model, batch_tokens, template=template, pooling=pooling, dtype=dtype, device=device)
+    kind, cut = LongTexts.parse(long_texts or "truncate"), None
+    if per_window:
+        cut, stored["windows"] = PerWindow(kind, corpus.text_column, len(corpus.files) > 1), kind.spec
+    as_texts = kind.kind == "truncate" or (per_window and kind.kind == "windows")
+    settings = {"template": template, "pooling": pooling, "long_texts": None if as_texts else kind.spec}
+    load = partial(_load, model, batch_tokens, **settings, dtype=dtype, device=device)
     with run.lock():
         before = _updated_store(output) if update else None
         corpus.require_readable()
@@ -145,16 +161,18 @@ def embed_corpus(
         if before:
             _require_same(before, encoder, stored)
         try:
-            vectors, first = _begin(run, corpus, inputs_now, encoder, before, stored)
+            vectors, first = _begin(run, corpus, inputs_now, encoder, before, stored, cut)
             model_facts = {
                 "name": _name(encoder), "identity": encoder.identity, "role": ROLE,
-                "loading": _loading(model, encoder, template=template, pooling=pooling),
+                "loading": _loading(model, encoder, **settings),
             }  # fmt: skip
             manifest = {
                 "format": FORMAT, "model": model_facts, **stored,
                 "vectors": {"column": vector_column, **vectors.to_dict()}, "inputs": inputs_now,
             }  # fmt: skip
-            encode = ChunkEncoder(encoder, vectors, vector_column, first, _earlier(run, before, manifest))
+            # A window of late chunking has no vector of its own text.
+            earlier = None if cut and cut.role == "window" else _earlier(run, before, manifest)
+            encode = ChunkEncoder(encoder, vectors, vector_column, first, earlier, cut)
             shards = _shards(corpus, encode, _done(run), engine, load, workers, ray_address)
             parts = _run(corpus.count(), shards, run.partial)
         finally:
@@ -194,6 +212,8 @@ def check_request(
     overwrite: bool,
     truncate_dim: int | None = None,
     pooling: str | None = None,
+    long_texts: str | None = None,
+    per_window: bool = False,
 ) -> None:
     """Refuse what cannot work, before anything is loaded.
 
@@ -215,6 +235,16 @@ def check_request(
     if str(model) == "tfidf":
         raise RequestError(
             "model='tfidf' reads all texts before it embeds one: give a decoder or sentence-transformers:NAME"
+        )
+    kind = LongTexts.parse(long_texts or "truncate").kind
+    if per_window and kind == "truncate":
+        raise RequestError("per_window=True needs windows: give long_texts='windows' or 'late' too")
+    if kind != "truncate" and isinstance(model, str | Path) and "long_texts" not in settings_of(model):
+        raise RequestError(f"long_texts={kind!r} needs a decoder, whose tokens are counted, not {model}")
+    if update and per_window and kind == "late":
+        raise RequestError(
+            "update=True reuses vectors of equal texts, and a window of long_texts='late' depends on the text before "
+            "it: use long_texts='windows', or embed all texts again"
         )
     if update and overwrite:
         raise RequestError("update=True keeps vectors that overwrite=True would discard: give one of them")
@@ -249,9 +279,9 @@ def _require_same(store: Store, encoder: TextEncoder, stored: dict[str, Any]) ->
     """Refuse to mix vectors of two models, or of two formats, in one store."""
     store.require_model(encoder)
     for key, value in stored.items():
-        if store.manifest[key] != value:
+        if store.manifest.get(key) != value:
             raise ModelError(
-                f"{store.folder} was made with {key}={store.manifest[key]!r}, not {value!r}: pass the same for an "
+                f"{store.folder} was made with {key}={store.manifest.get(key)!r}, not {value!r}: pass the same for an "
                 "update, or choose another path"
             )
 
@@ -263,6 +293,7 @@ def _begin(
     encoder: TextEncoder,
     before: Store | None,
     stored: dict[str, Any],
+    per_window: PerWindow | None,
 ) -> tuple[VectorFormat, Encoded | None]:
     """Make the run folder ready for these inputs and settings, and decide how vectors are stored."""
     settings = {
@@ -270,7 +301,16 @@ def _begin(
         "update": fingerprint(before.folder / MANIFEST) if before else None,
     }  # fmt: skip
     _prepare(run, settings, inputs | {"reading": hash_of(corpus.reading)})
-    return _vector_format(run, corpus, encoder, before, stored["vector_dtype"], stored["truncate_dim"])
+    path = run.partial / _FORMAT
+    if path.exists():
+        return VectorFormat.from_dict(json.loads(path.read_text(encoding="utf-8"))), None
+    if before:
+        vectors, first = before.vector_format, None
+    else:
+        dtype, dim = stored["vector_dtype"], stored["truncate_dim"]
+        vectors, first = calibrate(corpus, encoder, dtype, dim, per_window)
+    write_json(path, vectors.to_dict())  # decided once for a run and all its updates
+    return vectors, first
 
 
 def _done(run: RunFolder) -> frozenset[int]:
@@ -290,7 +330,9 @@ def _shards(
     """The shards that are not done, in their order, made in this process or by workers of Ray."""
     if engine == "local":
         return local_shards(corpus, encode, done)
-    setup = WorkerSetup(load, encode.encoder.identity, encode.vectors, encode.column, encode.earlier)
+    setup = WorkerSetup(
+        load, encode.encoder.identity, encode.vectors, encode.column, encode.earlier, encode.per_window
+    )
     return ray_shards(corpus, setup, done, workers, ray_address)
 
 
@@ -309,25 +351,6 @@ def _prepare(run: RunFolder, settings: dict[str, Any], inputs: dict[str, str]) -
     for part in sorted(run.partial.glob(PARTS)):
         part.rename(part_path(aside, len(list(aside.iterdir()))))
     write_json(run.partial / INPUTS, inputs)
-
-
-def _vector_format(
-    run: RunFolder,
-    corpus: Corpus,
-    encoder: TextEncoder,
-    before: Store | None,
-    dtype: str,
-    truncate_dim: int | None,
-) -> tuple[VectorFormat, Encoded | None]:
-    """How vectors are stored, decided once for a run and all its updates."""
-    path = run.partial / _FORMAT
-    if path.exists():
-        return VectorFormat.from_dict(json.loads(path.read_text(encoding="utf-8"))), None
-    vectors, first = (
-        (before.vector_format, None) if before else calibrate(corpus, encoder, dtype, truncate_dim)
-    )
-    write_json(path, vectors.to_dict())
-    return vectors, first
 
 
 def _earlier(run: RunFolder, before: Store | None, like: dict[str, Any]) -> Earlier | None:

@@ -15,6 +15,7 @@ from lastword.console import progress
 from lastword.corpus.reuse import Earlier
 from lastword.corpus.texts import Corpus, Rejected, Rows, require_new
 from lastword.corpus.vectors import VectorFormat
+from lastword.corpus.windows import PerWindow
 from lastword.encoder import TextEncoder, checked_dim, encode_distinct
 from lastword.errors import RequestError, TableError, WorkError
 from lastword.files.plain_json import json_text
@@ -32,14 +33,14 @@ class Encoded:
     """A window of texts.
 
     Attributes:
-        texts: n distinct texts.
+        texts: n distinct texts, or windows of texts.
         vectors: (m, dim) float32, of those that the model took.
         refused: the n - m others, each with the reason.
     """
 
-    texts: list[str]
+    texts: list[Any]
     vectors: np.ndarray
-    refused: dict[str, str]
+    refused: dict[Any, str]
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class ChunkEncoder:
         column: name of their column.
         first: the first window of the corpus, which need not be encoded again.
         earlier: texts that have a vector.
+        per_window: cuts rows into one for each window; None leaves them as they are.
     """
 
     encoder: TextEncoder
@@ -78,13 +80,16 @@ class ChunkEncoder:
     column: str
     first: Encoded | None = None
     earlier: Earlier | None = None
+    per_window: PerWindow | None = None
 
     def __call__(self, rows: Rows) -> Shard:
         """Encode a chunk."""
         require_new(rows.table, self.column, "the input")
-        texts = list(dict.fromkeys(rows.texts))
-        stored = self.earlier.find(texts) if self.earlier else {}
-        known, refused, clipped = set(stored), dict[str, str](), 0
+        read = rows.read
+        rows, encoded = self.per_window.split(self.encoder, rows) if self.per_window else (rows, rows.texts)
+        texts = list(dict.fromkeys(encoded))
+        stored: dict[Any, np.ndarray] = self.earlier.find(texts) if self.earlier else {}
+        known, refused, clipped = set(stored), dict[Any, str](), 0
         new = [text for text in texts if text not in known]
         with progress("embedding", len(new), WINDOW) as advance:
             for window in self._windows(new):
@@ -95,25 +100,27 @@ class ChunkEncoder:
                 stored |= dict(zip(taken, self.vectors.store(vectors), strict=True))
                 advance(len(window.texts))
         rows = rows.without(
-            {row: refused[text] for row, text in enumerate(rows.texts) if text in refused} if refused else {}
+            {row: refused[text] for row, text in enumerate(encoded) if text in refused} if refused else {}
         )
-        column = np.empty((len(rows.texts), self.vectors.width), self.vectors.stored_dtype)
-        for row, text in enumerate(rows.texts):
+        encoded = [text for text in encoded if text not in refused]
+        column = np.empty((len(encoded), self.vectors.width), self.vectors.stored_dtype)
+        for row, text in enumerate(encoded):
             column[row] = stored[text]
         table = rows.table.append_column(self.column, self.vectors.column(column))
         facts = {
             "embedded": len(texts) - len(known) - len(refused), "clipped": clipped,
-            "reused": sum(text in known for text in rows.texts),
+            "reused": sum(text in known for text in encoded),
             "rejected": dict(Counter(rejected.reason for rejected in rows.rejected)),
         }  # fmt: skip
         metadata = {_METADATA: json_text(self.vectors.to_dict()).encode()}
-        return Shard(rows.number, rows.read, rows.rejected, table.replace_schema_metadata(metadata), facts)
+        return Shard(rows.number, read, rows.rejected, table.replace_schema_metadata(metadata), facts)
 
-    def _windows(self, texts: list[str]) -> Iterator[Encoded]:
+    def _windows(self, texts: list[Any]) -> Iterator[Encoded]:
+        role = self.per_window.role if self.per_window else ROLE
         for start in range(0, len(texts), WINDOW):
             window = texts[start : start + WINDOW]
             same = self.first and self.first.texts == window
-            yield self.first if same and self.first else encode_window(self.encoder, window)
+            yield self.first if same and self.first else encode_window(self.encoder, window, role)
 
 
 def local_shards(corpus: Corpus, encode: ChunkEncoder, done: frozenset[int]) -> Iterator[Shard]:
@@ -127,17 +134,17 @@ def local_shards(corpus: Corpus, encode: ChunkEncoder, done: frozenset[int]) -> 
                 yield encode(rows)
 
 
-def encode_window(encoder: TextEncoder, texts: list[str]) -> Encoded:
+def encode_window(encoder: TextEncoder, texts: list[Any], role: str = ROLE) -> Encoded:
     """Embed distinct texts; those that the model refuses, such as one without a token, are found by halving.
 
     Raises:
         RequestError, WorkError: it refuses many.
     """
-    refused: dict[str, str] = {}
+    refused: dict[Any, str] = {}
 
-    def encode(part: Sequence[str]) -> list[np.ndarray]:
+    def encode(part: Sequence[Any]) -> list[np.ndarray]:
         try:
-            return [np.asarray(encode_distinct(encoder, part, ROLE), np.float32)]
+            return [np.asarray(encode_distinct(encoder, part, role), np.float32)]
         except (RequestError, WorkError) as error:
             if len(part) > 1:
                 half = len(part) // 2
@@ -159,7 +166,11 @@ def shortened(vectors: np.ndarray, dim: int) -> np.ndarray:
 
 
 def calibrate(
-    corpus: Corpus, encoder: TextEncoder, dtype: str, truncate_dim: int | None
+    corpus: Corpus,
+    encoder: TextEncoder,
+    dtype: str,
+    truncate_dim: int | None,
+    per_window: PerWindow | None = None,
 ) -> tuple[VectorFormat, Encoded]:
     """The format of the vectors, and the first window of texts, which decide it.
 
@@ -170,8 +181,11 @@ def calibrate(
     reasons: Counter[str] = Counter()
     for rows in corpus.chunks():
         reasons.update(rejected.reason for rejected in rows.rejected)
-        window = list(dict.fromkeys(rows.texts))[:WINDOW]
-        encoded = encode_window(encoder, window) if window else None
+        texts: Sequence[Any] = rows.texts
+        if per_window and texts:
+            _, texts = per_window.split(encoder, rows)
+        window = list(dict.fromkeys(texts))[:WINDOW]
+        encoded = encode_window(encoder, window, per_window.role if per_window else ROLE) if window else None
         if encoded and len(encoded.vectors):
             dim = encoded.vectors.shape[1]
             vectors = shortened(encoded.vectors, checked_dim(encoder, truncate_dim, dim))

@@ -15,6 +15,7 @@ from lastword.corpus.encode import ChunkEncoder, Shard
 from lastword.corpus.reuse import Earlier
 from lastword.corpus.texts import Corpus
 from lastword.corpus.vectors import VectorFormat
+from lastword.corpus.windows import PerWindow
 from lastword.encoder import TextEncoder
 from lastword.errors import LastwordError, ModelError, WorkError, first_line
 from lastword.extras import needed
@@ -34,6 +35,7 @@ class WorkerSetup:
         vectors: how vectors are stored.
         column: name of their column.
         earlier: texts that have a vector, in files that the worker can read.
+        per_window: as for `ChunkEncoder`.
     """
 
     load: Callable[[], TextEncoder]
@@ -41,6 +43,7 @@ class WorkerSetup:
     vectors: VectorFormat
     column: str
     earlier: Earlier | None
+    per_window: PerWindow | None = None
 
     def build(self) -> ChunkEncoder:
         """Load the model.
@@ -54,7 +57,9 @@ class WorkerSetup:
                 f"a worker's model has identity {encoder.identity[:12]}, here it has {self.identity[:12]}: give "
                 "dtype=… and the same files on all machines"
             )
-        return ChunkEncoder(encoder, self.vectors, self.column, earlier=self.earlier)
+        return ChunkEncoder(
+            encoder, self.vectors, self.column, earlier=self.earlier, per_window=self.per_window
+        )
 
 
 class _Worker:

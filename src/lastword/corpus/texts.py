@@ -230,16 +230,19 @@ class _Block:
         )
 
 
-def require_new(table: pa.Table, column: str, source: object) -> None:
+def require_new(
+    table: pa.Table,
+    column: str,
+    source: object,
+    advice: str = "name that of the vectors otherwise, vector_column=…",
+) -> None:
     """Refuse a table that has a column already.
 
     Raises:
         TableError: see the message.
     """
     if column in table.column_names:
-        raise TableError(
-            f"{source} has a column {column!r}: name that of the vectors otherwise, vector_column=…"
-        )
+        raise TableError(f"{source} has a column {column!r}: {advice}")
 
 
 def _chunk(number: int, blocks: Sequence[_Block], text_column: str) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,21 +11,23 @@ import numpy as np
 
 from lastword.bundled import LEXICAL, SENTENCE_TRANSFORMERS
 from lastword.console import load_libraries
+from lastword.embedding.windows import LongTexts
 from lastword.encoder import TextEncoder, Wrapper
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.errors import RequestError
 
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
+    from lastword.encoders.long_texts import LongTextEncoder
 
 
 def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> TextEncoder:
-    """Load an encoder by name; a loaded encoder is returned as it is.
+    """Load an encoder by name; of a loaded decoder, `long_texts` may be changed.
 
     Args:
         model: "tfidf", "sentence-transformers:NAME_OR_FOLDER", or the name or folder of a decoder; "sparse:" before it
             gives sparse lexical vectors, "hybrid:" these beside the dense ones, see `SparseEncoder`.
-        **settings: template, pooling, dtype, device; None is the default.
+        **settings: template, pooling, dtype, device, long_texts (see `LongTexts`); None is the default.
 
     Raises:
         RequestError: a setting that this kind of model does not have.
@@ -33,9 +35,10 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
     """
     if not isinstance(model, str | Path):
         _refuse(model, settings, "a loaded model")
-        return model
+        return _reading(model, settings.get("long_texts"))
     name = str(model)
     taken: dict[str, Any] = {key: settings[key] for key in settings_of(model) if key in settings}
+    long_texts = taken.pop("long_texts", None)
     if name == "tfidf":
         _refuse(model, settings, name)
         return TfidfEncoder()
@@ -51,19 +54,31 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
 
     kind, _, decoder = name.partition(":")
     if kind not in LEXICAL:
-        return Embedder.from_pretrained(model, **taken)
+        return _reading(Embedder.from_pretrained(model, **taken), long_texts)
     from lastword.encoders.sparse import SparseEncoder
 
     return SparseEncoder(Embedder.from_pretrained(decoder, **taken), dense=LEXICAL[kind])
 
 
+def _reading(encoder: TextEncoder, long_texts: str | None) -> TextEncoder:
+    """The encoder, or what reads all of long texts with it."""
+    if long_texts is None or LongTexts.parse(long_texts).kind == "truncate":
+        return encoder
+    from lastword.encoders.long_texts import LongTextEncoder
+
+    return LongTextEncoder(cast("Embedder", encoder), long_texts)
+
+
 def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:
     """Names of the settings that `load_encoder` takes for a model."""
-    if not isinstance(model, str | Path) or str(model) == "tfidf":
+    if not isinstance(model, str | Path):
+        return ("long_texts",) if hasattr(model, "pipeline") else ()
+    if str(model) == "tfidf":
         return ()
     if str(model).startswith(SENTENCE_TRANSFORMERS):
         return ("dtype", "device")
-    return ("template", "pooling", "dtype", "device")
+    long_texts = () if str(model).partition(":")[0] in LEXICAL else ("long_texts",)
+    return ("template", "pooling", *long_texts, "dtype", "device")
 
 
 def _refuse(model: str | Path | TextEncoder, settings: dict[str, str | None], kind: str) -> None:
@@ -108,6 +123,8 @@ def with_batches(
     Raises:
         RequestError: further poolings for a model without poolings.
     """
+    if hasattr(encoder, "batch_tokens") and not also_poolings:
+        return replace(cast("LongTextEncoder", encoder), batch_tokens=batch_tokens)
     if not hasattr(encoder, "encode_poolings"):  # no decoder; without importing torch to know it
         if also_poolings:
             raise RequestError(

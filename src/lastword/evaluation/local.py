@@ -125,6 +125,7 @@ def evaluate(
     task: str = "clustering",
     template: str | None = None,
     pooling: str | None = None,
+    long_texts: str | None = None,
     train_split: str = "train",
     samples_per_label: int = 8,
     batch_tokens: int | None = None,
@@ -151,6 +152,7 @@ def evaluate(
             cosine and score) or "retrieval" (nDCG@10).
         template: of the decoders among the models; None takes the folder's own, or none.
         pooling: of the decoders; None takes the folder's own, or mean.
+        long_texts: of the decoders, what they do with long texts; see `embed_corpus`.
         train_split: split that a classification draws its training texts from.
         samples_per_label: training texts of each label in a classification.
         batch_tokens: padded tokens in one pass of a decoder; bounds the memory.
@@ -174,7 +176,9 @@ def evaluate(
         drop_empty=drop_empty,
     )  # fmt: skip
     chosen = [models] if isinstance(models, str | Path) or not isinstance(models, Sequence) else list(models)
-    settings = _settings(chosen, template=template, pooling=pooling, dtype=dtype, device=device)
+    settings = _settings(
+        chosen, template=template, pooling=pooling, long_texts=long_texts, dtype=dtype, device=device
+    )
     rows = []
     with progress("models", len(chosen) + 1, step=1) as advance:
         for model, how in zip(chosen, settings, strict=True):
