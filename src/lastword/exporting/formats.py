@@ -53,6 +53,11 @@ def check_export(
         require_gguf_spec(spec)
     if to == "adapter":
         adapter_of(model)
+        if spec.pooling.trainable:
+            raise ModelError(
+                f"{model} has pooling {spec.pooling.spec!r}, whose weights an adapter cannot hold: use to='folder' or "
+                "to='onnx'"
+            )
         _require_base(model)
 
 

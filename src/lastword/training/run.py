@@ -27,7 +27,9 @@ from lastword.embedding import Embedder
 from lastword.embedding.adapters import load_adapter
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.folder import require_savable
+from lastword.embedding.latent_pooling import LatentPooling
 from lastword.embedding.memory import free_bytes
+from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import Attention
 from lastword.encoder import checked_dim
 from lastword.errors import DivergenceError, RequestError
@@ -251,11 +253,16 @@ class _RunFolder(RunFolder):
 
 
 def load_base(config: TrainConfig, device: str | None = None) -> Embedder:
-    """The base model with the hash of its weights, without the layers that are not kept."""
+    """The base model with the hash of its weights, without the layers that are not kept.
+
+    A pooling with weights gets new ones, unless the model has some.
+    """
+    pooling = Pooling.parse(config.pooling)
+    trainable = pooling.trainable
     embedder = Embedder.from_pretrained(
         config.model,
         template=config.template,
-        pooling=config.pooling,
+        pooling=None if trainable else pooling,
         layer=config.layer,
         attention=cast(Attention, config.attention),
         dtype=config.dtype,
@@ -264,7 +271,10 @@ def load_base(config: TrainConfig, device: str | None = None) -> Embedder:
     )
     base_hash = embedder.backbone.weights_hash
     embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=base_hash)
-    return embedder.cut()
+    embedder = embedder.cut()
+    if trainable and embedder.backbone.trained_pool is None:
+        embedder.backbone.add_pooling(LatentPooling(embedder.backbone.dim, seed=config.seed))
+    return embedder.variant(pooling=pooling)
 
 
 def make_accelerator(
