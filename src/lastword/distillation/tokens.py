@@ -28,7 +28,9 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     # The trainer numbers continued letters in random order, which decides between pieces that are equally frequent:
     # numbered beforehand, as special tokens, they are in order. The tokenizer itself has no special token but one.
-    letters = sorted({letter for text in texts for letter in tokenizer.normalizer.normalize_str(text)} - {" "})
+    letters = sorted(
+        {letter for text in texts for letter in tokenizer.normalizer.normalize_str(text)} - {" "}
+    )
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary, special_tokens=[UNKNOWN, *(f"{_CONTINUED}{letter}" for letter in letters)],
         continuing_subword_prefix=_CONTINUED, show_progress=False,
