@@ -63,7 +63,10 @@ def check_export(
 
 def _require_base(model: str | Path) -> None:
     """Refuse an adapter whose base model is not at hand, or has more layers than the adapted one."""
-    base = json.loads((Path(model_source(model)) / LASTWORD_JSON).read_text(encoding="utf-8"))["base"]
+    try:
+        base = json.loads((Path(model_source(model)) / LASTWORD_JSON).read_text(encoding="utf-8"))["base"]
+    except (OSError, ValueError, KeyError, TypeError):  # loading it will say what is wrong
+        return
     try:
         check_model(base)
     except (ModelError, MissingFileError) as error:
