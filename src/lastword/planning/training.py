@@ -145,7 +145,9 @@ class _Run:
         stored = memory.stored_share(work.parts)
         tokens = max(stored * work.tokens, *(part.tokens for part in work.parts), 0)
         step = self._seconds(stored)
-        steps = config.steps + config.masked_steps / 2  # a masked step has as many texts as one side of its pairs
+        steps = (
+            config.steps + config.masked_steps / 2
+        )  # a masked step has as many texts as one side of its pairs
         held_out = min(HELD_OUT_MOST, round(HELD_OUT_SHARE * pairs))
         scoring = 2 * held_out * work.tokens / work.texts * self.costs.forward.at(self.shape.layers)
         scored = len(checkpoint_steps(config.steps)) + 1
