@@ -85,6 +85,11 @@ def merge(
     from lastword.embedding.backbone import Backbone
 
     first = _load(names[0], template, pooling)
+    if method == "spherical" and first.spec.pooling.trainable:
+        raise RequestError(
+            f"method='spherical' needs a base model, and the weights of pooling {first.spec.pooling.spec!r} have none: "
+            "use method='average'"
+        )
     base, hashes = base_of(names[0])[0], {base_of(name)[1] for name in names}
     root = _weights(_base(first, base, hashes)) if method == "spherical" else None
     total, merged, widths = shares[0], _weights(first), {first.widths}

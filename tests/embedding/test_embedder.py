@@ -15,12 +15,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lastword.embedding import POOLINGS, Embedder, EmbedderSpec, Template
+from lastword.embedding import Embedder, EmbedderSpec, Template
 from lastword.embedding import folder as folders
 from lastword.embedding.card import Provenance
 from lastword.embedding.embedder import _warn_of_special_tokens
 from lastword.embedding.folder import write_description
 from lastword.embedding.pipeline import Pipeline
+from lastword.embedding.pooling import PLAIN
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import ModelError, RequestError, TemplateError
 from lastword.geometry import unit
@@ -72,7 +73,7 @@ def test_truncated_texts_are_counted(load: Load, said: list[str]) -> None:
 
 def test_text_pooling_of_an_empty_text_is_finite(load: Load) -> None:
     vectors = load(template="ccw").encode_poolings(
-        ["", "a"], [f"{name}:text" for name in POOLINGS if name != "eos"]
+        ["", "a"], [f"{name}:text" for name in PLAIN if name != "eos"]
     )
     assert all(np.isfinite(rows).all() for rows in vectors.values())
 

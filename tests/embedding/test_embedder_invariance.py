@@ -15,12 +15,13 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lastword.embedding import POOLINGS, Embedder, Pooling, Template
+from lastword.embedding import Embedder, Pooling, Template
+from lastword.embedding.pooling import PLAIN
 from lastword.embedding.tokens import Batch
 from tests.embedding.reference import POOLED
 
 Load = Callable[..., Embedder]
-ALL = [*POOLINGS, *(f"{name}:text" for name in POOLINGS if name != "eos")]
+ALL = [*PLAIN, *(f"{name}:text" for name in PLAIN if name != "eos")]
 SOME = ["a man", 'This sentence: "x"', "Größe, 東京 🚀", "a man is driving a car, " * 60]
 MAX_TOKENS = 80  # "ke" takes most of it
 words = st.sampled_from(["a", "man", "is driving", "the cluster", "Größe", "🚀", '"', ".", "\n", "  "])

@@ -8,7 +8,6 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from lastword.embedding import POOLINGS, Embedder
+from lastword.embedding import Embedder
 from lastword.embedding import folder as folder_module
 from lastword.embedding.card import Provenance
 from lastword.embedding.folder import Stored, read, require_savable, write_description
@@ -334,12 +333,3 @@ def test_damaged_lastword_json(load: Load, saved: Path, refused: Refused, tmp_pa
         (folder / "lastword.json").write_text(content)
         message = refused(ModelError, load, folder)
         assert message.startswith(f"{folder / 'lastword.json'} is damaged or from another version: ")
-
-
-def test_a_pooling_with_weights_of_its_own_is_refused(
-    load: Load, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(POOLINGS, "mean", replace(POOLINGS["mean"], trainable=True))
-    assert refused(RequestError, load(pooling="mean").save, tmp_path / "model") == (
-        "a standard model folder cannot express pooling 'mean', which has weights of its own; use another pooling"
-    )

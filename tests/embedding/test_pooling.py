@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lastword.embedding import POOLINGS, Pooling
+from lastword.embedding import Pooling
+from lastword.embedding.pooling import PLAIN, POOLINGS
 from lastword.errors import RequestError
 from tests.embedding.reference import POOLED
 
 Refused = Callable[..., str]
-NAMES = list(POOLINGS)
+NAMES = list(PLAIN)
 
 
 def _states(*shape: int, seed: int = 0) -> Tensor:
@@ -24,6 +25,7 @@ def _states(*shape: int, seed: int = 0) -> Tensor:
 
 
 def test_every_pooling_has_its_reference() -> None:
+    assert set(POOLINGS) == {*PLAIN, "latent"}
     assert NAMES == ["mean", "lasttoken", "eos", "max", "weightedmean", "cls"]
     assert set(POOLED) == set(NAMES)
 
@@ -36,7 +38,7 @@ def test_equal_to_the_reference_under_any_mask(name: str, data: st.DataObject) -
     mask = torch.tensor(data.draw(st.lists(rows, min_size=batch, max_size=batch)))
     hidden = _states(batch, seq, 5, seed=data.draw(st.integers(0, 99)))
     expected = [POOLED[name](states[row].numpy()) for states, row in zip(hidden, mask, strict=True)]
-    np.testing.assert_allclose(POOLINGS[name].pool(hidden, mask), np.stack(expected), atol=1e-6)
+    np.testing.assert_allclose(PLAIN[name].pool(hidden, mask), np.stack(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,13 +48,13 @@ def test_padding_counts_on_neither_side(name: str, left: int, right: int) -> Non
     mask = torch.ones(2, 4, dtype=torch.bool)
     wide = torch.cat([_states(2, left, 5, seed=1) * 9, hidden, _states(2, right, 5, seed=2) * 9], dim=1)
     wide_mask = torch.nn.functional.pad(mask, (left, right))
-    torch.testing.assert_close(POOLINGS[name].pool(wide, wide_mask), POOLINGS[name].pool(hidden, mask))
+    torch.testing.assert_close(PLAIN[name].pool(wide, wide_mask), PLAIN[name].pool(hidden, mask))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_to_pool_gives_zeros(name: str) -> None:
     mask = torch.tensor([[False, False], [True, False]])
-    pooled = POOLINGS[name].pool(_states(2, 2, 5), mask)
+    pooled = PLAIN[name].pool(_states(2, 2, 5), mask)
     assert not pooled[0].any()
     assert pooled[1].all()
 
@@ -60,7 +62,7 @@ def test_nothing_to_pool_gives_zeros(name: str) -> None:
 def test_weights_of_the_weighted_mean() -> None:
     """SGPT, eq. 2: position i of n real tokens weighs i / (1 + … + n), wherever the padding is."""
     hidden = torch.eye(4)[None]
-    weights = POOLINGS["weightedmean"].pool(hidden, torch.tensor([[False, True, True, True]]))
+    weights = PLAIN["weightedmean"].pool(hidden, torch.tensor([[False, True, True, True]]))
     torch.testing.assert_close(weights, torch.tensor([[0, 1 / 6, 2 / 6, 3 / 6]]))
 
 
@@ -68,14 +70,14 @@ def test_weights_of_the_weighted_mean() -> None:
 def test_result_is_float32_and_summed_in_float32(name: str) -> None:
     hidden = _states(1, 2000, 3).add(1).to(torch.bfloat16)
     mask = torch.ones(1, 2000, dtype=torch.bool)
-    pooled = POOLINGS[name].pool(hidden, mask)
+    pooled = PLAIN[name].pool(hidden, mask)
     assert pooled.dtype == torch.float32
     np.testing.assert_allclose(pooled[0], POOLED[name](hidden[0].float().numpy()), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_without_a_position_stay_finite(name: str) -> None:
-    pooled = POOLINGS[name].pool(_states(1, 3, 4), torch.zeros(1, 3, dtype=torch.bool))
+    pooled = PLAIN[name].pool(_states(1, 3, 4), torch.zeros(1, 3, dtype=torch.bool))
     assert pooled.isfinite().all()
     if name in ("mean", "weightedmean", "max"):
         assert pooled.eq(0).all()
@@ -85,7 +87,7 @@ def test_rows_without_a_position_stay_finite(name: str) -> None:
 def test_gradients_reach_only_what_the_mask_shows(name: str) -> None:
     hidden = _states(1, 5, 4).requires_grad_()
     mask = torch.tensor([[False, True, True, True, False]])
-    POOLINGS[name].pool(hidden, mask).sum().backward()
+    PLAIN[name].pool(hidden, mask).sum().backward()
     assert hidden.grad is not None
     assert hidden.grad[0, [0, 4]].eq(0).all()
     assert hidden.grad[0, 1:4].ne(0).any()
@@ -150,7 +152,7 @@ def test_names_that_are_no_pooling(refused: Refused, given: str, message: str) -
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pooling_is_called_with_states_and_mask(name: str) -> None:
     hidden, mask = _states(2, 3, 4), torch.tensor([[True, True, False], [False, True, True]])
-    torch.testing.assert_close(Pooling(name)(hidden, mask), POOLINGS[name].pool(hidden, mask))
+    torch.testing.assert_close(Pooling(name)(hidden, mask), PLAIN[name].pool(hidden, mask))
 
 
 @pytest.mark.parametrize("name", ["mean", "weightedmean", "max", "lasttoken", "cls"])

@@ -218,6 +218,31 @@ def test_an_adapter_that_was_lost(
     assert message.endswith("use to='folder'")
 
 
+@pytest.mark.parametrize(
+    ("base", "problem"),
+    [
+        (
+            "gone/base/",
+            "the base model of {model} is needed to prove its adapter: no model 'gone/base/': give ",
+        ),
+        (
+            "mini",
+            "mini has 8 layers and the adapted model the first 2: an adapter cannot leave layers out; use to=",
+        ),
+    ],
+)
+def test_an_adapter_without_its_base(
+    adapted: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, base: str, problem: str
+) -> None:
+    monkeypatch.setattr(Embedder, "from_pretrained", lambda *args, **settings: pytest.fail("it was loaded"))
+    model = Path(shutil.copytree(adapted, tmp_path / "model"))
+    stored = json.loads((model / "lastword.json").read_text())
+    (model / "lastword.json").write_text(json.dumps(stored | {"base": base}))
+    message = refused(ModelError, lastword.export, model, tmp_path / "out", to="adapter")
+    assert message.startswith(problem.format(model=model))
+    assert message.endswith("use to='folder'")
+
+
 def test_existing_output_stays(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("")

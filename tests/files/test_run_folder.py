@@ -49,6 +49,23 @@ def test_a_finished_run_leaves_only_the_output(tmp_path: Path) -> None:
     assert json.loads((run.output / "step.json").read_text()) == {"score": 0.5}
 
 
+@pytest.mark.parametrize("error", [RequestError, RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("evidence", ["", "*.json"])
+def test_a_failed_run_leaves_only_what_can_be_resumed(
+    tmp_path: Path, error: type[BaseException], evidence: str
+) -> None:
+    run = RunFolder(tmp_path / "out", evidence=evidence)
+
+    def fail() -> None:
+        with run.open({}) as folder:
+            (folder / "half").write_text("")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == (["out.partial"] if evidence else [])
+
+
 def test_a_step_runs_once_and_is_read_afterwards(tmp_path: Path) -> None:
     run = RunFolder(interrupted(tmp_path / "out").output, "survey", resume=True)
     with run.open({"seed": 1}):

@@ -86,6 +86,8 @@ def test_texts_are_compared(page: Page, server: Running) -> None:
 def test_two_sides(page: Page, server: Running) -> None:
     type_into(page, "#texts", "\n".join(TEXTS))
     page.click_on("#two")
+    assert page.evaluate("document.querySelector('#setting-b select').value") == "student", "another model"
+    choose(page, "#setting-b select", "adapted")
     choose(page, "#setting-b label:nth-of-type(2) select", "custom")
     type_into(page, "#setting-b input", 'Text: "{text}"')
     choose(page, "#setting-b label:nth-of-type(4) select", "1")
@@ -158,6 +160,41 @@ def test_a_table_is_opened(page: Page, tmp_path: Path) -> None:
     assert texts.split("\n") == ['first; with "quotes"', "on two lines", "third"]
     choose(page, "#column", "0")
     assert page.evaluate("document.querySelector('#texts').value") == "1\n2\n3"
+
+
+def drop(page: Page, name: str, content: str) -> None:
+    page.evaluate(
+        f"(() => {{ const data = new DataTransfer(); data.items.add(new File([{content!r}], {name!r}));"
+        " document.querySelector('#texts').dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, "
+        "cancelable: true})); })()"
+    )
+
+
+def test_files_are_dropped(page: Page) -> None:
+    drop(page, "notes.txt", "\ufefffirst\nsecond\n")
+    page.wait("document.querySelector('#count').textContent === '2 texts.'")
+    assert page.evaluate("document.querySelector('#texts').value") == "\ufefffirst\nsecond\n".lstrip("\ufeff")
+    drop(page, "one.tsv", "a\tb\n1\tonly\n")
+    page.wait("document.querySelector('#count').textContent === '1 text.'")
+    for number, name in enumerate(["empty.csv", "header.csv"]):
+        drop(page, name, "a,b\n" * number)
+        page.wait(f"document.querySelector('#message').textContent.startsWith('{name} has no rows')")
+    assert page.errors == []
+
+
+def test_a_server_that_is_gone_is_said(page: Page) -> None:
+    page.evaluate("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+    page.click_on("#run")
+    page.wait("document.querySelector('#message').textContent.startsWith('The server does not answer')")
+
+
+def test_code_is_copied_or_selected(page: Page) -> None:
+    """Only a page with TLS, or on this machine, may write to the clipboard."""
+    page.click_on("#tab-call")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.click_on("[data-copy=curl]")
+    page.wait("document.querySelector('[data-copy=curl]').textContent.startsWith('Selected')")
+    assert page.evaluate("getSelection().toString()").startswith("curl http")
 
 
 def test_wrong_requests_of_the_page(server: Running) -> None:

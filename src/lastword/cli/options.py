@@ -44,7 +44,8 @@ NAMES = {
     "template": f"{', '.join(TEMPLATES)}, or a string with {{text}} (twice: the text is repeated); A+B averages "
     "vectors, NAME@FILE shows the examples of a file first",
     "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens, "
-    "NAME:4layers pools the mean of 4 layers, mean:ditto weighs by attention, A+B joins vectors",
+    "NAME:4layers pools the mean of 4 layers, mean:ditto weighs by attention, A+B joins vectors, latent has trained "
+    "weights",
 }
 """Name of an option → the values that its help lists."""
 ENCODER = Checked("model", check_encoder)

@@ -10,7 +10,7 @@ from lastword.cli import options
 from lastword.cli.checks import COUNT, FILE, TABLE, Finite
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
-from lastword.embedding.pooling import POOLINGS
+from lastword.embedding.pooling import PLAIN
 from lastword.embedding.template import TEMPLATES
 from lastword.files.sources import TableFile
 
@@ -46,7 +46,7 @@ SCORES = (
 @option("Compared", "--prefix", 'text before a suffix  [default: This sentence: "{text}"]', metavar="TEXT")
 @option(
     "Compared", "--poolings",
-    f"of {', '.join(POOLINGS)}, also NAME:text  [default: mean,mean:text,weightedmean,lasttoken,eos]",
+    f"of {', '.join(PLAIN)}, also NAME:text  [default: mean,mean:text,weightedmean,lasttoken,eos]",
     metavar="A,B,…",
 )  # fmt: skip
 @option(

@@ -125,7 +125,10 @@ def _result(
         threads=torch.get_num_threads(),
         versions={name: importlib.metadata.version(name) for name in _PACKAGES},
         scores=rows,
-        runs=[_training_run(seed, model) for seed, model in enumerate(models)],
+        runs=[
+            TrainingRun(seed, Checkpoints(record).losses(), Selection.read(record))
+            for seed, record in enumerate(model / "training" for model in models)
+        ],
     )
     zero_shot = [comparison for comparison in result.comparisons if comparison.second.model == "zero-shot"]
     improved = max(zero_shot, key=lambda comparison: comparison.difference.value).first.dataset
@@ -184,11 +187,6 @@ def _train(
                 **settings | {"seed": seed},
             )  # fmt: skip
     return models
-
-
-def _training_run(seed: int, model: Path) -> TrainingRun:
-    record = model / "training"
-    return TrainingRun(seed, Checkpoints(record).losses(), Selection.read(record))
 
 
 def _rows(folder: RunFolder, name: str, work: Callable[[], list[ScoreRow]]) -> list[ScoreRow]:

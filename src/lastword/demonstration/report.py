@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lastword.console import duration
@@ -64,7 +64,9 @@ def render(result: DemoResult) -> str:
         parts.append(_attention(result.attention))
     script = _SCRIPT.read_text(encoding="utf-8")
     title = f"{result.model}: lastword demo"
-    return page(title, tag("main", *parts), _foot(result.versions), script=script)
+    versions = (f"{package} {version}" for package, version in result.versions.items())
+    foot = tag("footer", "Made with ", join(versions, ", "), ".")
+    return page(title, tag("main", *parts), foot, script=script)
 
 
 def _head(result: DemoResult) -> Markup:
@@ -262,8 +264,3 @@ def _token_row(token: TokenAttention, top: float) -> Markup:
         tag("td", svg.bar(token.weight / top, style=token.part), class_="scale"),
         tag("td", f"{100 * token.weight:.1f}", class_="figure"),
     )
-
-
-def _foot(versions: Mapping[str, str]) -> Markup:
-    names = (f"{package} {version}" for package, version in versions.items())
-    return tag("footer", "Made with ", join(names, ", "), ".")

@@ -15,7 +15,7 @@ _CONTINUED = "##"
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """Learn words and pieces of words, lower case; of equally frequent pieces, others every time.
+    """Learn words and pieces of words, lower case; the same texts give the same tokens.
 
     The decoder's own tokenizer is not used: whole words make better static vectors than its shorter pieces.
 
@@ -26,8 +26,14 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # The trainer numbers continued letters in random order, which decides between pieces that are equally frequent:
+    # numbered beforehand, as special tokens, they are in order. The tokenizer itself has no special token but one.
+    letters = sorted(
+        {letter for text in texts for letter in tokenizer.normalizer.normalize_str(text)} - {" "}
+    )
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=[UNKNOWN], continuing_subword_prefix=_CONTINUED, show_progress=False
+        vocab_size=vocabulary, special_tokens=[UNKNOWN, *(f"{_CONTINUED}{letter}" for letter in letters)],
+        continuing_subword_prefix=_CONTINUED, show_progress=False,
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from lastword.embedding.latent_pooling import TRAINED_POOLING, LatentPooling
 from lastword.errors import MissingFileError, ModelError, WorkError, first_line
 
 WEIGHTS = "adapter_model.safetensors"
@@ -46,7 +47,7 @@ def attach_adapter(model: nn.Module, folder: Path, name: str = "default") -> Non
 
 
 def load_adapter(model: nn.Module, folder: Path, name: str = "default") -> None:
-    """Replace the weights of the adapter in a model, in place.
+    """Replace the weights of the adapter in a model, and of its pooling if that has weights, in place.
 
     Raises:
         MissingFileError: there is no file of weights.
@@ -69,9 +70,12 @@ def load_adapter(model: nn.Module, folder: Path, name: str = "default") -> None:
         expected = parameters[names[key]].shape
         if weight.shape != expected:
             raise WorkError(f"{path} does not fit: {key} is {tuple(weight.shape)}, not {tuple(expected)}")
+    pooling = getattr(model, TRAINED_POOLING, None)
     with torch.no_grad():
         for key, weight in saved.items():
             parameters[names[key]].copy_(weight)
+        if pooling is not None:
+            pooling.queries.copy_(LatentPooling.load(folder, TRAINED_POOLING).queries)
 
 
 def activate_adapter(model: nn.Module, name: str | None) -> None:

@@ -18,7 +18,9 @@ from lastword.embedding.device import torch_device, torch_dtype
 from lastword.embedding.forward.fused.forward import FusedForward
 from lastword.embedding.forward.path import BranchingPath, ForwardPath
 from lastword.embedding.forward.stock import StockForward
+from lastword.embedding.latent_pooling import TRAINED_POOLING, LatentPooling
 from lastword.embedding.loading import load_decoder
+from lastword.embedding.pooling import Pool
 from lastword.embedding.spec import Attention, Norm
 from lastword.embedding.tokens import Batch
 from lastword.embedding.weights import hash_tensors
@@ -149,6 +151,16 @@ class Backbone:
         """Precision of the frozen weights."""
         dtype: torch.dtype = next(self.model.parameters()).dtype
         return dtype
+
+    @property
+    def trained_pool(self) -> Pool | None:
+        """The pooling with weights that was trained with the model; None for a model without one."""
+        pooling = getattr(self.model, TRAINED_POOLING, None)
+        return None if pooling is None else pooling.pool
+
+    def add_pooling(self, pooling: LatentPooling) -> None:
+        """Let the model have this pooling: among its modules, so that it is part of its weights and their hash."""
+        self.model.add_module(TRAINED_POOLING, pooling.requires_grad_(False).to(self.device))
 
     @property
     def path(self) -> str:

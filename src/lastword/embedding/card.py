@@ -44,7 +44,7 @@ A text-embedding model made from the decoder `{base}` with lastword.
 ```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer("path/to/this/folder")
+model = SentenceTransformer("path/to/this/folder"{trust})
 vectors = model.encode(["first text", "second text"])
 ```
 
@@ -92,6 +92,9 @@ def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
         template=spec.template.text,
         prompts=prompts or "none",
         pooling=spec.pooling.spec,
+        trust=", trust_remote_code=True"
+        if spec.pooling.trainable
+        else "",  # latent_pooling.py is in the folder
         attention=_ATTENTION[spec.attention],
         dim=dim,
         max_tokens=spec.max_tokens,

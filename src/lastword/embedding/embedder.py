@@ -18,6 +18,7 @@ from lastword.embedding.backbone import Backbone
 from lastword.embedding.card import Provenance
 from lastword.embedding.gguf import parsed_once
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
+from lastword.embedding.latent_pooling import LatentPooling
 from lastword.embedding.loading import tokenizer_source
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import Pooling
@@ -121,6 +122,8 @@ class Embedder:
                 attention=attention or (stored.spec if stored else spec).attention,
             )  # fmt: skip
             backbone.name = backbone.stock.model_name = name
+            if stored and stored.spec.pooling.trainable:
+                backbone.add_pooling(LatentPooling.load(source, folders.LATENT, revision=revision))
             return cls._over(backbone, name, source, revision, spec, stored, changes)
 
     def with_adapter(

@@ -22,11 +22,12 @@ import torch
 from huggingface_hub import HfApi
 from tokenizers import Tokenizer, processors
 
+from lastword.embedding import latent_pooling
 from lastword.embedding.card import Provenance, model_card
 from lastword.embedding.device import DTYPES
 from lastword.embedding.golden import GOLDEN, Encode, require_equal_ids, write_golden
 from lastword.embedding.pipeline import Pipeline
-from lastword.embedding.pooling import POOLINGS
+from lastword.embedding.pooling import PLAIN
 from lastword.embedding.spec import LASTWORD_JSON, EmbedderSpec, require_standard
 from lastword.embedding.standard import read_standard, stored_file
 from lastword.embedding.template import CompiledTemplate
@@ -36,6 +37,7 @@ from lastword.errors import ExistingOutputError, ModelError, RequestError, unkno
 from lastword.files.plain_json import json_text
 from lastword.files.run_folder import replace
 
+LATENT, LATENT_CLASS = "1_LatentPooling", "latent_pooling.LatentPooling"
 STORED_DTYPES = DTYPES | {"float16": torch.float16}
 """Precisions of stored weights."""
 
@@ -113,6 +115,8 @@ def write(
         bidirectional = backbone.attends == "bidirectional"
         write_weights(backbone.model, partial, STORED_DTYPES[dtype], spec.layer, bidirectional=bidirectional)
         write_description(pipeline, provenance, partial)
+        if spec.pooling.trainable:
+            getattr(backbone.model, latent_pooling.TRAINED_POOLING).save(partial / LATENT)
         exact = backbone.dtype == STORED_DTYPES[dtype] == torch.float32
         write_golden(partial, pipeline, encode, exact=exact)
         _make_readable(partial)
@@ -234,17 +238,14 @@ def _post_processor(backend: Tokenizer, compiled: CompiledTemplate) -> processor
 
 def _write_modules(spec: EmbedderSpec, dim: int, max_tokens: int, folder: Path) -> None:
     """The module chain under the names that every sentence-transformers version knows."""
-    methods = [part.method for part in spec.pooling.parts]
+    methods, trainable = [part.method for part in spec.pooling.parts], spec.pooling.trainable
     chain = [
-        ("", "Transformer"),
-        ("1_Pooling", "Pooling"),
-        *([("2_Normalize", "Normalize")] * spec.normalize),
+        ("", "sentence_transformers.models.Transformer"),
+        (LATENT, LATENT_CLASS) if trainable else ("1_Pooling", "sentence_transformers.models.Pooling"),
+        *([("2_Normalize", "sentence_transformers.models.Normalize")] * spec.normalize),
     ]
-    modules = [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for i, (path, kind) in enumerate(chain)
-    ]
-    legacy_keys = {known.legacy_key for known in POOLINGS.values()} | {"mean_sqrt_len_tokens"}
+    modules = [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(chain)]
+    legacy_keys = {known.legacy_key for known in PLAIN.values()} | {"mean_sqrt_len_tokens"}
     pooling = {
         "embedding_dimension": dim,
         "word_embedding_dimension": dim,
@@ -255,7 +256,10 @@ def _write_modules(spec: EmbedderSpec, dim: int, max_tokens: int, folder: Path) 
     _write_json(folder / "modules.json", modules)
     for path, _ in chain[1:]:
         (folder / path).mkdir()
-    _write_json(folder / "1_Pooling" / "config.json", pooling)
+    if trainable:
+        shutil.copy(latent_pooling.__file__, folder)
+    else:
+        _write_json(folder / "1_Pooling" / "config.json", pooling)
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_tokens, "do_lower_case": False})
     versions = {
         name.replace("-", "_"): importlib.metadata.version(name)

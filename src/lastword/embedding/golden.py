@@ -104,6 +104,8 @@ def require_equal_ids(folder: Path, pipeline: Pipeline) -> None:
 def _require_equal_vectors(folder: Path, pipeline: Pipeline, encode: Encode, least: float) -> np.ndarray:
     """The vectors that sentence-transformers gives, alone, padded and with prompts, are those in memory.
 
+    The only code in the folder may be that of a pooling with weights, which lastword has just written.
+
     Returns:
         (texts, dim) float32 vectors of `GOLDEN_TEXTS` in sentence-transformers.
     """
@@ -112,8 +114,9 @@ def _require_equal_vectors(folder: Path, pipeline: Pipeline, encode: Encode, lea
 
     try:
         model = SentenceTransformer(
-            str(folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32}
-        )
+            str(folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32},
+            trust_remote_code=pipeline.spec.pooling.trainable,
+        )  # fmt: skip
     except Exception as error:  # whatever it is, others cannot read the folder
         raise ParityError(
             f"the written folder, a {pipeline.backbone.model.config.model_type} model, does not load in "

@@ -218,6 +218,7 @@ def _pooled(
     if all(pooling.reads_last for pooling in axes.poolings) and set(axes.layers) == {last}:
         yield from _pooled_ends(pipeline, family, tree, path, batch, axes.poolings)
         return
+    trained = pipeline.backbone.trained_pool
     branches = path.branches(batch, tree, pipeline.layers_read(axes.poolings, axes.layers), norm)
     states = ((layer, (text, nodes)) for layer, text, nodes in branches)
     for layer, means in layer_means(states, axes.poolings, axes.layers):
@@ -230,7 +231,7 @@ def _pooled(
             whole = _with_suffix(batch, len(family.prefix) + compiled.budget, len(suffix))
             masks = pooling_masks(whole, axes.poolings, appended)
             for pooling in axes.poolings:
-                yield GridPoint(label(template), pooling.spec, layer), pool(pooling, hidden, masks)
+                yield GridPoint(label(template), pooling.spec, layer), pool(pooling, hidden, masks, trained)
 
 
 def _pooled_ends(

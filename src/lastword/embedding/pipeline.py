@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lastword.embedding.backbone import Backbone
-from lastword.embedding.pooling import Pooling, joined
+from lastword.embedding.pooling import Pool, Pooling, joined
 from lastword.embedding.spec import EmbedderSpec
 from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import TextTokenizer
@@ -154,7 +154,9 @@ class Pipeline:
         masks = pooling_masks(batch, poolings, appended, self.backbone.importance(batch) if ditto else None)
         hidden = self.backbone.hidden(batch, self.layers_read(poolings, layers), self.spec.norm)
         return {
-            (layer, pooling.spec): pool(pooling, {count: mean for count, (mean,) in means.items()}, masks)
+            (layer, pooling.spec): pool(
+                pooling, {count: mean for count, (mean,) in means.items()}, masks, self.backbone.trained_pool
+            )
             for layer, means in layer_means(((layer, (each,)) for layer, each in hidden), poolings, layers)
             for pooling in poolings
         }
@@ -163,10 +165,15 @@ class Pipeline:
         """The hidden states that poolings of some layers read, in ascending order.
 
         Raises:
-            RequestError: a pooling averages more hidden states than there are.
+            RequestError: a pooling averages more hidden states than there are, or has weights that the model lacks.
             ModelError: a pooling reads attention, which no path of the model gives.
         """
         for pooling in poolings:
+            if pooling.trainable and self.backbone.trained_pool is None:
+                raise RequestError(
+                    f"pooling {pooling.spec!r} has weights of its own, and {self.backbone.name} has none: train them "
+                    f"with `lastword train --pooling {pooling.spec}`, or use another pooling"
+                )
             if any(part.ditto for part in pooling.parts):
                 self.backbone.require_importance()
             if (most := max(part.layers for part in pooling.parts)) > min(layers) + 1:
@@ -240,15 +247,18 @@ def pooling_masks(
     return masks
 
 
-def pool(pooling: Pooling, states: Mapping[int, Tensor], masks: Mapping[Pooling, Tensor]) -> Tensor:
+def pool(
+    pooling: Pooling, states: Mapping[int, Tensor], masks: Mapping[Pooling, Tensor], trained: Pool | None
+) -> Tensor:
     """(batch, dim) float32 of a pooling, its parts one after another.
 
     Args:
         pooling: which.
         states: number of hidden states → their mean, (batch, seq, dim).
         masks: of its parts.
+        trained: the model's pooling that has weights, if it has one.
     """
-    return joined([part(states[part.layers], masks[part]) for part in pooling.parts])
+    return joined([part(states[part.layers], masks[part], trained) for part in pooling.parts])
 
 
 def pooling_mask(batch: Batch, pooling: Pooling, appended_eos: bool) -> Tensor:

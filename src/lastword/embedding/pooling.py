@@ -51,6 +51,11 @@ def maximum(hidden: Tensor, mask: Tensor) -> Tensor:
     return largest.masked_fill(~mask.any(1, keepdim=True), 0.0)
 
 
+def latent(hidden: Tensor, mask: Tensor) -> Tensor:
+    """What trained queries attend to: the model's own `LatentPooling` computes it, see `latent_pooling.py`."""
+    raise RequestError("latent pooling has weights: call that of the model")
+
+
 def _weighted(hidden: Tensor, weights: Tensor) -> Tensor:
     """Sum of (batch, seq, dim) states with (batch, seq) weights, divided by the sum of the weights (at least 1)."""
     total = (weights[:, None] @ hidden.float()).squeeze(1)
@@ -74,7 +79,7 @@ class PoolingMethod:
         legacy_key: its key in the configuration of sentence-transformers before version 5.
         needs_eos: the sequence must end in an end-of-text token, which is appended for it.
         reads_last: it reads nothing but the last masked position.
-        trainable: it has weights of its own, which a standard folder cannot hold.
+        trainable: it has weights of its own, which are trained with the model and stored in its folder.
     """
 
     pool: Pool
@@ -92,7 +97,10 @@ POOLINGS: dict[str, PoolingMethod] = {
     "max": PoolingMethod(maximum, "max", "max_tokens"),
     "weightedmean": PoolingMethod(weightedmean, "weightedmean", "weightedmean_tokens"),
     "cls": PoolingMethod(cls, "cls", "cls_token"),
+    "latent": PoolingMethod(latent, "latent", "latent", trainable=True),
 }
+PLAIN = {name: method for name, method in POOLINGS.items() if not method.trainable}
+"""Those that any model has."""
 MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 """Poolings in the order in which every version of sentence-transformers concatenates them."""
 
@@ -131,6 +139,10 @@ class Pooling:
         if isinstance(pooling, Pooling):
             return pooling
         first, *also = [cls._of_string(part.strip()) for part in pooling.lower().split("+")]
+        if also and any(part.method.trainable for part in (first, *also)):
+            raise RequestError(
+                f"pooling {pooling!r}: a pooling with weights of its own stands alone; use 'latent'"
+            )
         if repeated := [part.spec for part in (first, *also) if (first, *also).count(part) > 1]:
             raise RequestError(f"pooling {pooling!r} has {repeated[0]!r} twice: leave one out")
         return replace(first, also=tuple(also))
@@ -188,8 +200,20 @@ class Pooling:
         """Whether it reads only the last token of the whole sequence, in one layer."""
         return self.method.reads_last and self.over == "sequence" and self.layers == 1 and not self.also
 
-    def __call__(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(batch, seq, dim) and (batch, seq) → (batch, dim) float32, for each part one after another."""
+    @property
+    def trainable(self) -> bool:
+        """Whether it has weights of its own; it stands alone then."""
+        return self.method.trainable
+
+    def __call__(self, hidden: Tensor, mask: Tensor, trained: Pool | None = None) -> Tensor:
+        """(batch, seq, dim) and (batch, seq) → (batch, dim) float32, for each part one after another.
+
+        Args:
+            hidden, mask: states, and the positions that count.
+            trained: what pools in place of a method with weights of its own.
+        """
+        if trained is not None and self.trainable:
+            return trained(hidden, mask)
         return joined([POOLINGS[part.name].pool(hidden, mask) for part in self.parts])
 
 

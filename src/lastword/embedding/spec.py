@@ -211,7 +211,7 @@ def check_savable(
 
 
 def require_standard(spec: EmbedderSpec) -> None:
-    """Refuse what a standard folder cannot express: it pools whole sequences after the final norm, without weights.
+    """Refuse what a standard folder cannot express: it pools whole sequences after the final norm.
 
     Raises:
         RequestError: see the message.
@@ -231,10 +231,8 @@ def require_standard(spec: EmbedderSpec) -> None:
             f"pooling {spec.pooling.spec!r}: its other parts would see the end-of-text token that eos needs; use "
             "lasttoken instead of eos"
         )
-    elif modes != in_order:
+    elif len(parts) > 1 and modes != in_order:
         problem = f"pooling {spec.pooling.spec!r} in this order; use {'+'.join(in_order)!r}"
-    elif any(part.method.trainable for part in parts):
-        problem = f"pooling {spec.pooling.name!r}, which has weights of its own; use another pooling"
     elif spec.norm == "pre":
         problem = "norm='pre'; use norm='post'"
     elif spec.template.boundary == "string":

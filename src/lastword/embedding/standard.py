@@ -21,14 +21,14 @@ from huggingface_hub.errors import (
 
 from lastword.console import warn
 from lastword.embedding.loading import tokenizer_source
-from lastword.embedding.pooling import MODES, POOLINGS, Pooling
+from lastword.embedding.pooling import MODES, PLAIN, Pooling
 from lastword.embedding.spec import EmbedderSpec
 from lastword.embedding.template import Template
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import ModelError, first_line
 
-_POOLINGS = {method.mode: name for name, method in POOLINGS.items() if name != "eos"}
-_LEGACY = {method.legacy_key: method.mode for method in POOLINGS.values()} | {
+_POOLINGS = {method.mode: name for name, method in PLAIN.items() if name != "eos"}
+_LEGACY = {method.legacy_key: method.mode for method in PLAIN.values()} | {
     "mean_sqrt_len_tokens": "mean_sqrt_len_tokens"
 }
 # Settings of the Transformer module that change no vector, or that are read below.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,9 @@ class SentenceTransformerEncoder:
             )
         model_kwargs = {"dtype": dtype} if dtype else {}
         try:
-            self.model = SentenceTransformer(name, device=device, model_kwargs=model_kwargs)
+            self.model = SentenceTransformer(
+                name, device=device, model_kwargs=model_kwargs, trust_remote_code=_only_known_code(Path(name))
+            )
         except (OSError, ValueError) as error:
             raise ModelError(f"{name} is not a sentence-transformers model: {first_line(error)}") from error
         self.identity = f"sentence-transformers-{_hash_model(self.model)}"
@@ -132,6 +135,20 @@ class SentenceTransformerEncoder:
         options = {"show_progress_bar": False, "convert_to_numpy": True, **self._batch}
         vectors: np.ndarray = encode(list(texts), **options)
         return vectors.astype(np.float32, copy=False)
+
+
+def _only_known_code(folder: Path) -> bool:
+    """Whether a folder brings no code but, byte for byte, that of lastword's pooling with weights."""
+    from lastword.embedding import latent_pooling
+    from lastword.embedding.folder import LATENT_CLASS
+
+    file, known = folder / Path(latent_pooling.__file__).name, Path(latent_pooling.__file__)
+    if not file.is_file() or file.read_bytes() != known.read_bytes():
+        return False
+    modules, config = (json.loads((folder / name).read_bytes()) for name in ("modules.json", "config.json"))
+    kinds = [module["type"] for module in modules]
+    own = all(kind == LATENT_CLASS or kind.startswith("sentence_transformers.") for kind in kinds)
+    return own and "auto_map" not in config
 
 
 def _hash_model(model: Any) -> str:

@@ -6,12 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
-from lastword.bundled import SMOLLM2, SMOLLM2_ON_HUB, model_layers, model_source
+from lastword.bundled import SMOLLM2, SMOLLM2_ON_HUB, model_source
 from lastword.embedding import Embedder
 from lastword.embedding.adapters import SETTINGS
 from lastword.embedding.folder import write_description
 from lastword.embedding.golden import GOLDEN
-from lastword.errors import ModelError
 from lastword.files.run_folder import write_json
 
 
@@ -23,17 +22,8 @@ def write_adapter(adapter: Path, embedder: Embedder, standard: Path, folder: Pat
         embedder: the merged model.
         standard: its folder.
         folder: to write.
-
-    Raises:
-        ModelError: the model has fewer layers than its base.
     """
     base = embedder.provenance.base
-    layers = model_layers(base)
-    if layers is not None and layers != embedder.backbone.layers:
-        raise ModelError(
-            f"{base} has {layers} layers and the adapted model the first {embedder.backbone.layers}: an adapter cannot "
-            "leave layers out; use to='folder'"
-        )
     shutil.copytree(adapter, folder)
     settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     # What other libraries can resolve: they do not know the names that lastword has for models.

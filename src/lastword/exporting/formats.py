@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lastword.bundled import check_model, model_source
-from lastword.embedding.spec import EmbedderSpec, check_savable
-from lastword.errors import ModelError, RequestError, first_line, unknown_name
+from lastword.bundled import check_model, model_layers, model_source
+from lastword.embedding.spec import LASTWORD_JSON, EmbedderSpec, check_savable
+from lastword.errors import MissingFileError, ModelError, RequestError, first_line, unknown_name
 from lastword.extras import require_installed
 
 FORMATS = ("folder", "adapter", "onnx", "openvino", "gguf")
@@ -53,6 +53,32 @@ def check_export(
         require_gguf_spec(spec)
     if to == "adapter":
         adapter_of(model)
+        if spec.pooling.trainable:
+            raise ModelError(
+                f"{model} has pooling {spec.pooling.spec!r}, whose weights an adapter cannot hold: use to='folder' or "
+                "to='onnx'"
+            )
+        _require_base(model)
+
+
+def _require_base(model: str | Path) -> None:
+    """Refuse an adapter whose base model is not at hand, or has more layers than the adapted one."""
+    try:
+        base = json.loads((Path(model_source(model)) / LASTWORD_JSON).read_text(encoding="utf-8"))["base"]
+    except (OSError, ValueError, KeyError, TypeError):  # loading it will say what is wrong
+        return
+    try:
+        check_model(base)
+    except (ModelError, MissingFileError) as error:
+        raise ModelError(
+            f"the base model of {model} is needed to prove its adapter: {error}; or use to='folder'"
+        ) from error
+    whole, kept = model_layers(base), model_layers(model)
+    if whole is not None and kept is not None and whole != kept:
+        raise ModelError(
+            f"{base} has {whole} layers and the adapted model the first {kept}: an adapter cannot leave layers out; "
+            "use to='folder'"
+        )
 
 
 def require_gguf_spec(spec: EmbedderSpec) -> None:

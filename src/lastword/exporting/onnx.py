@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from lastword.embedding import Embedder, EmbedderSpec
+from lastword.embedding.folder import LATENT
+from lastword.embedding.latent_pooling import LatentPooling
 from lastword.errors import ModelError, first_line
 from lastword.exporting.runtime_folder import GRAPH_USE, ONNX_CODE, OPENVINO_CODE, describe
 from lastword.extras import needed
@@ -60,11 +62,12 @@ class _Graph(nn.Module):
         self.model: Any = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
         self.model.config.use_cache = False
         self.pooling, self.normalize = spec.pooling, spec.normalize
+        self.trained = LatentPooling.load(folder, LATENT) if spec.pooling.trainable else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(batch, seq), (batch, seq) → (batch, dim)."""
         states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        pooled = self.pooling(states, attention_mask.bool())
+        pooled = self.pooling(states, attention_mask.bool(), self.trained and self.trained.pool)
         return nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
 
 

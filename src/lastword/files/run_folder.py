@@ -150,6 +150,8 @@ class RunFolder:
     ) -> Iterator[Path]:
         """Lock the folder, and make it empty unless a run is resumed; use it in a `with`.
 
+        A run that fails leaves nothing if it cannot be resumed.
+
         Args:
             settings, inputs: as for `require`; a resumed run must have the same.
 
@@ -161,7 +163,12 @@ class RunFolder:
         """
         with self.lock():
             self.prepare(settings, inputs)
-            yield self.partial
+            try:
+                yield self.partial
+            except BaseException:
+                if not self.evidence:
+                    self.discard()
+                raise
 
     def prepare(self, settings: Mapping[str, Any], inputs: Mapping[str, str] = MappingProxyType({})) -> None:
         """Make the locked folder, empty unless a run is resumed.

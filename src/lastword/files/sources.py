@@ -84,7 +84,7 @@ class TableFile:
     @property
     def remote(self) -> bool:
         """Whether the path is an address for fsspec."""
-        return is_address(self.path)
+        return isinstance(self.path, str) and bool(_ADDRESS.match(self.path))
 
     def __fspath__(self) -> str:
         return str(_standard_input() if str(self.path) == STANDARD_INPUT else self.path)
@@ -227,11 +227,6 @@ class TableFile:
 
 
 Source = str | Path | TableFile
-
-
-def is_address(path: str | Path) -> bool:
-    """Whether a path is an address for fsspec, such as `s3://bucket/file.parquet`."""
-    return isinstance(path, str) and bool(_ADDRESS.match(path))
 
 
 def filesystem_of(address: str | Path) -> tuple[Any, str]:

@@ -113,7 +113,11 @@ def _mine(
 
     with tempfile.TemporaryDirectory() as parent:  # the search takes a sentence-transformers model
         folder = embedder.save(Path(parent) / "model")
-        model = SentenceTransformer(str(folder), device=str(embedder.backbone.device))
+        model = SentenceTransformer(
+            str(folder),
+            device=str(embedder.backbone.device),
+            trust_remote_code=embedder.spec.pooling.trainable,
+        )
     with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):  # it always shows its bars
         triplets: Any = mine_hard_negatives(
             datasets.Dataset.from_dict({"anchor": anchors, "positive": positives}),

@@ -12,6 +12,7 @@ from lastword.encoder import TextEncoder, encode_distinct
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.files.sources import Source
 from lastword.files.tables import Chunk, read_chunks
+from lastword.geometry import unit
 from lastword.pairs.checking.rules import identical, nearly_identical
 from lastword.pairs.record import OneColumn, Pair, Rejected
 
@@ -81,7 +82,9 @@ class Neighbours(OneColumn):
         """(n, dim) float32 whose products are the similarities."""
         if isinstance(self.encoder, TfidfEncoder):
             return self._words(texts)
-        return np.hstack([_centred(encode_distinct(self.encoder, texts)), self._words(texts)])
+        vectors = encode_distinct(self.encoder, texts)
+        centred = (vectors - vectors.mean(0)).astype(np.float32, copy=False)
+        return np.hstack([unit(centred), self._words(texts)])
 
     def _words(self, texts: Sequence[str]) -> np.ndarray:
         """(n, dim) TF-IDF vectors of length 1."""
@@ -147,17 +150,10 @@ def _reason(mutual: Sequence[object], different: Sequence[object], kept: Sequenc
     )
 
 
-def _near_duplicates(first: str, second: str) -> bool:
-    return identical(first, second) or nearly_identical(first, second)
-
-
-def _centred(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1 from their mean, (n, dim) float32."""
-    rows: np.ndarray = (vectors - vectors.mean(0)).astype(np.float32, copy=False)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return rows
-
-
 def _plain(text: str) -> str:
     """A text without what makes no difference in meaning: case and white space."""
     return " ".join(text.lower().split())
+
+
+def _near_duplicates(first: str, second: str) -> bool:
+    return identical(first, second) or nearly_identical(first, second)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lastword.embedding.pooling import POOLINGS
+from lastword.embedding.pooling import PLAIN, POOLINGS
 from lastword.geometry import unit
 from lastword.parity.model import Fault, Model
 from lastword.parity.reference import Reference
@@ -37,7 +37,7 @@ def faults(model: Model) -> Iterator[tuple[str, Fault]]:
     for length in _LENGTHS:
         yield TRUNCATION, Fault(sequence=lambda parts, length=length: parts.shortened(length))  # type: ignore[misc]
     modes = {POOLINGS[model.pooling].pool}
-    for name, method in POOLINGS.items():
+    for name, method in PLAIN.items():
         if method.pool not in modes:
             modes.add(method.pool)
             yield f"wrong pooling: {name}", Fault(pooling=name)

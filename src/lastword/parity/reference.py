@@ -110,8 +110,11 @@ def _alone(encode: Callable[..., np.ndarray], texts: Sequence[str]) -> np.ndarra
 
 def _of_embedder(embedder: Embedder, folder: Path) -> Model | None:
     spec = embedder.spec
-    if spec.template.middle is not None or spec.pooling.also or spec.attention != "causal":
-        return None  # the causes assume one text between prefix and suffix, one pooling and a causal model
+    pooling = spec.pooling
+    if spec.template.middle is not None or pooling.also or pooling.trainable or spec.attention != "causal":
+        return (
+            None  # the causes assume one text between prefix and suffix, one plain pooling and a causal model
+        )
     tokenizer, compiled = embedder.pipeline.tokenizer, embedder.pipeline.compiled
     prefix, suffix = compiled.prefix_ids, compiled.suffix_ids
     if (path := folder / LASTWORD_JSON).is_file():  # as written, whatever became of the tokenizer since

@@ -238,11 +238,8 @@ def _names_at_centres(
 def _symbol(kind: int | None, *children: str, **attributes: str) -> Markup:
     shape = SHAPES[(kind or 0) % len(SHAPES)]
     style = "rest" if kind is None else f"c{kind}"
-    return tag("path", *children, d=shape, class_=f"dot {style}", data_kind=_key_of(kind), **attributes)
-
-
-def _key_of(kind: int | None) -> str:
-    return "rest" if kind is None else str(kind)
+    key = "rest" if kind is None else str(kind)
+    return tag("path", *children, d=shape, class_=f"dot {style}", data_kind=key, **attributes)
 
 
 def bar(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lastword.config import PROJECTIONS, TrainConfig
 from lastword.console import warn
 from lastword.embedding.adapters import WEIGHTS, saved_name
+from lastword.embedding.latent_pooling import TRAINED_POOLING
 from lastword.embedding.stack import layer_stack
 from lastword.embedding.weights import hash_tensors
 from lastword.errors import ModelError, RequestError, first_line
@@ -45,7 +46,7 @@ def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
     """Add new adapters to a frozen model, in place; a warning names what gets none, or gets one unasked.
 
     Returns:
-        The trainable parameters, float32 whatever the precision of the model.
+        The trainable parameters, those of a pooling with weights included, float32 whatever the precision of the model.
 
     Raises:
         ModelError: the model has none of the projections, or peft cannot adapt it.
@@ -68,8 +69,8 @@ def add_adapter(model: nn.Module, config: TrainConfig) -> list[nn.Parameter]:
     _warn(targets, lost, config)
     trainable = []
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(".lora_" in name)
-        if ".lora_" in name:
+        parameter.requires_grad_(".lora_" in name or name.startswith(f"{TRAINED_POOLING}."))
+        if parameter.requires_grad:
             parameter.data = parameter.data.float()
             trainable.append(parameter)
     return trainable
@@ -144,13 +145,16 @@ def save_adapter(model: nn.Module, folder: Path, config: TrainConfig) -> None:
         f"base_model.model.{saved_name(name)}": weight for name, weight in adapter_weights(model).items()
     }
     (folder / WEIGHTS).write_bytes(save(renamed))
+    if (pooling := getattr(model, TRAINED_POOLING, None)) is not None:
+        (folder / TRAINED_POOLING).mkdir(exist_ok=True)
+        pooling.save(folder / TRAINED_POOLING)
     transposed = any(getattr(module, "fan_in_fan_out", False) for module in model.modules())
     lora_config(config, model, adapted(model), transposed=transposed).save_pretrained(str(folder))
 
 
 def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
     """The adapter's entry in `lastword.json`: the modules that have one, and what these compute."""
-    modules = adapted(model)
+    modules, pooling = adapted(model), getattr(model, TRAINED_POOLING, None)
     return {
         "kind": "lora",
         "rank": config.rank,
@@ -159,4 +163,5 @@ def describe(config: TrainConfig, model: nn.Module) -> dict[str, Any]:
         "modules": modules,
         "adapt_layers": config.adapt_layers,
         "sha256": hash_tensors(adapter_weights(model)),
+        **({} if pooling is None else {"pooling_sha256": hash_tensors(pooling.state_dict())}),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,9 @@ def verdict(task: Any) -> str:
         expected = _expected(known, subset, split)
         if expected is None or (len(data) == expected.texts > _MOST_TEXTS):
             continue
-        actual = _statistics(*columns_of(task, data))
+        texts, labels = columns_of(task, data)
+        counts = dict(Counter(map(str, labels)))
+        actual = SplitStatistics(len(texts), sum(map(len, texts)), len(set(texts)), counts)
         where = split if subset == "default" else f"{subset}, {split}"
         differences += [f"{where}: {line}" for line in _differences(actual, expected)]
     return "; ".join(differences) or EQUAL
@@ -65,12 +67,6 @@ def _flat(cells: Iterable[Any]) -> list[Any]:
     if cells and isinstance(cells[0], list):
         return [cell for inner in cells for cell in inner]
     return cells
-
-
-def _statistics(texts: Sequence[str], labels: Sequence[Any]) -> SplitStatistics:
-    return SplitStatistics(
-        len(texts), sum(map(len, texts)), len(set(texts)), dict(Counter(str(label) for label in labels))
-    )
 
 
 def _expected(known: dict[str, Any], subset: str, split: str) -> SplitStatistics | None:

@@ -5,7 +5,7 @@ const EXAMPLES = [
   "The bank raised its interest rates.", "She paid off the loan in two years.", "Shares fell when the market opened.",
   "He scored twice in the second half.", "The team lost the final on penalties.", "Training begins at six in the morning.",
 ];
-const MOST = 300;
+const MOST = 300, MOST_BYTES = 16 * 2 ** 20; // of a file: what is further on would not be used
 let models = [], templates = {}, table = null;
 
 /* ---- elements: text is only ever set as text, so that no text becomes markup ---- */
@@ -17,11 +17,13 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 function say(message) { $("message").textContent = message; }
+const counted = (count) => `${count} text${count === 1 ? "" : "s"}`;
 
 async function ask(path, body) {
   const headers = { "Content-Type": "application/json" };
   if ($("key").value) headers.Authorization = `Bearer ${$("key").value}`;
-  const answer = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
+  const request = body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers };
+  const answer = await fetch(path, request).catch(() => { throw new Error("The server does not answer: does it still run?"); });
   const content = await answer.json().catch(() => ({}));
   if (answer.status === 401) { $("key-field").hidden = false; $("key").focus(); }
   if (!answer.ok) throw new Error(content.error?.message ?? `status ${answer.status}`);
@@ -55,7 +57,7 @@ tabs.forEach((tab, number) => {
 });
 
 /* ---- the choice of model, template and layer ---- */
-function fillSetting(fieldset) {
+function fillSetting(fieldset, first = models[0]) {
   const model = make("select", {}, ...models.map((each) => make("option", { value: each.name }, each.name)));
   const template = make("select");
   const wording = make("input", { type: "text", placeholder: "text around {text}" });
@@ -76,6 +78,7 @@ function fillSetting(fieldset) {
   };
   model.addEventListener("change", fill);
   template.addEventListener("change", () => { wordingField.hidden = template.value !== "custom"; });
+  model.value = first.name;
   fieldset.append(make("label", {}, "Model", model), templateField, wordingField, layerField);
   fill();
   fieldset.setting = () => {
@@ -92,7 +95,7 @@ const title = ({ model, template, layer }) =>
 const readTexts = () => $("texts").value.split("\n").map((line) => line.trim()).filter(Boolean);
 function countTexts() {
   const count = readTexts().length;
-  $("count").textContent = count > MOST ? `${count} texts: the first ${MOST} are used.` : `${count} texts.`;
+  $("count").textContent = count > MOST ? `${count} texts: the first ${MOST} are used.` : `${counted(count)}.`;
 }
 /* RFC 4180, with the delimiter that the first line has most of */
 function parseTable(text) {
@@ -121,11 +124,13 @@ function showColumn() {
 }
 async function readFile(file) {
   if (!file) return;
-  const text = (await file.text()).replace(/^\ufeff/, "");
+  const text = (await file.slice(0, MOST_BYTES).text()).replace(/^\ufeff/, "");
   const isTable = /\.(csv|tsv)$/i.test(file.name);
   $("column-field").hidden = !isTable;
   if (!isTable) { $("texts").value = text; countTexts(); return; }
   table = parseTable(text);
+  if (table.length < 2) { $("column-field").hidden = true; say(`${file.name} has no rows below its first line, which names the columns.`); return; }
+  say("");
   const mean = (column) => table.slice(1, 200).reduce((sum, row) => sum + (row[column] ?? "").length, 0);
   $("column").replaceChildren(...table[0].map((name, number) => make("option", { value: number }, name || `column ${number + 1}`)));
   $("column").value = String(table[0].map((_, number) => number).reduce((a, b) => (mean(b) > mean(a) ? b : a), 0));
@@ -148,8 +153,17 @@ function nearestPairs(similarity, most = 10) {
   similarity.forEach((row, i) => { for (let j = i + 1; j < row.length; j++) pairs.push([row[j], i, j]); });
   return pairs.sort((a, b) => b[0] - a[0]).slice(0, most);
 }
-function heatMap(similarity, order, texts) {
-  const n = order.length, canvas = make("canvas", { className: "map", width: n, height: n, tabIndex: 0, role: "img" });
+/* colours of the groups along an edge of the map */
+function strip(groups, n, direction) {
+  let end = 0;
+  const stops = groups.map((group, number) => `var(--c${number % 10}) ${(100 * end) / n}% ${(100 * (end += group.texts.length)) / n}%`);
+  const edge = make("div", { className: "strip" });
+  edge.style.backgroundImage = `linear-gradient(${direction}, ${stops.join(", ")})`;
+  return edge;
+}
+function heatMap(similarity, groups, texts) {
+  const order = groups.flatMap((group) => group.texts), n = order.length;
+  const canvas = make("canvas", { className: "map", width: n, height: n, tabIndex: 0, role: "img" });
   const values = order.flatMap((i) => order.filter((j) => j !== i).map((j) => similarity[i][j]));
   const low = Math.min(...values), high = Math.max(...values);
   canvas.setAttribute("aria-label", `Similarity of ${n} texts, in the order of the groups: cosine ${low.toFixed(2)} to ${high.toFixed(2)}. Arrow keys read single pairs.`);
@@ -179,7 +193,9 @@ function heatMap(similarity, order, texts) {
     event.preventDefault();
     read(at[0] + step[0], at[1] + step[1]);
   });
-  return [canvas, under];
+  const frame = make("div", { className: "frame" }, make("div"), strip(groups, n, "to right"), strip(groups, n, "to bottom"), canvas);
+  const scale = make("p", { className: "scale" }, `cosine ${low.toFixed(2)}`, make("span", { className: "ramp" }), high.toFixed(2));
+  return [frame, scale, under];
 }
 function side(setting, texts, { similarity, groups }) {
   const rows = nearestPairs(similarity).map(([value, i, j]) =>
@@ -187,7 +203,7 @@ function side(setting, texts, { similarity, groups }) {
   const head = make("tr", {}, ...["cosine", "text", "text"].map((name) => make("th", { scope: "col" }, name)));
   const lists = groups.map((group, number) => {
     const list = make("div", { className: "group" },
-      make("b", {}, group.name), make("span", {}, ` ${group.texts.length} texts`),
+      make("b", {}, group.name), make("span", {}, ` ${counted(group.texts.length)}`),
       make("ul", {}, ...group.texts.map((i) => make("li", {}, texts[i]))));
     list.style.borderLeftColor = `var(--c${number % 10})`;
     return list;
@@ -195,7 +211,7 @@ function side(setting, texts, { similarity, groups }) {
   return make("div", { className: "side" },
     make("h2", {}, title(setting)),
     make("h3", {}, "Nearest pairs"), make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)),
-    make("h3", {}, "Similarity"), ...heatMap(similarity, groups.flatMap((group) => group.texts), texts),
+    make("h3", {}, "Similarity"), ...heatMap(similarity, groups, texts),
     make("h3", {}, "Groups"), ...lists);
 }
 $("two").addEventListener("change", () => { $("setting-b").hidden = !$("two").checked; });
@@ -222,12 +238,12 @@ $("show-attention").addEventListener("click", () => busy($("show-attention"), as
   const text = $("attention-text").value.trim();
   if (!text) throw new Error("Give a text.");
   const found = words(await ask("/page/attention", { ...$("setting-c").setting(), text }));
-  const most = Math.max(...found.filter((word) => word.part !== "bos").map((word) => word.weight));
-  const shown = make("p", { className: "shaded" }, ...found.filter((word) => word.part !== "bos").map((word) => {
-    const percent = (100 * word.weight).toFixed(1);
-    const element = make("span", { className: word.part === "text" ? "word" : "word template", title: `${percent} %` }, word.text);
-    element.style.backgroundColor = `color-mix(in srgb, var(--accent) ${Math.round((45 * word.weight) / most)}%, transparent)`;
-    return element;
+  const most = Math.max(...found.filter((word) => word.part === "text").map((word) => word.weight));
+  const shown = make("p", { className: "shaded" }, ...found.filter((word) => word.part !== "bos").flatMap((word) => {
+    const percent = (100 * word.weight).toFixed(1), [space] = word.text.match(/^\s*/);
+    const element = make("span", { className: word.part === "text" ? "word" : "word template", title: `${percent} %` }, word.text.slice(space.length));
+    element.style.backgroundColor = `color-mix(in srgb, var(--accent) ${Math.round(45 * Math.min(1, word.weight / most))}%, transparent)`;
+    return [space, element];
   }));
   const total = { bos: 0, template: 0, text: 0, suffix: 0 };
   found.forEach((word) => { total[word.part] += word.weight; });
@@ -292,8 +308,9 @@ $("card-model").addEventListener("change", showCard);
 $("call-model").addEventListener("change", showCalls);
 for (const button of document.querySelectorAll("[data-copy]"))
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText($(button.dataset.copy).textContent);
-    button.textContent = "Copied";
+    const code = $(button.dataset.copy);
+    try { await navigator.clipboard.writeText(code.textContent); button.textContent = "Copied"; }
+    catch { getSelection().selectAllChildren(code); button.textContent = "Selected: press Ctrl-C"; } // a page without TLS may not
   });
 
 /* ---- begin ---- */
@@ -301,7 +318,8 @@ async function begin() {
   ({ models, templates } = await ask("/page/models"));
   say("");
   $("serving").textContent = `${models.length === 1 ? "Serving" : `Serving ${models.length} models:`} ${models.map((each) => each.name).join(", ")}`;
-  for (const id of ["setting-a", "setting-b", "setting-c"]) fillSetting($(id));
+  for (const id of ["setting-a", "setting-c"]) fillSetting($(id));
+  fillSetting($("setting-b"), models[1]);
   for (const id of ["card-model", "call-model"]) $(id).append(...models.map((each) => make("option", { value: each.name }, each.name)));
   showCard();
   showCalls();
