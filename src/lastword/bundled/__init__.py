@@ -1,8 +1,8 @@
 """The bundled data and the bundled model, and what the names of models stand for.
 
-`topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences
-with rewritings, `subjects` pairs of texts on one subject, `mini` is the folder of the bundled model. README.md beside this file describes how the
-texts were made and what they are for.
+`topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences with
+rewritings, `subjects` pairs of texts on one subject, `mini` is the folder of the bundled model. README.md
+beside this file describes how the texts were made and what they are for.
 """
 
 from __future__ import annotations
