@@ -91,11 +91,11 @@ def test_what_an_average_cannot_do(embedder: Embedder, load: Load, tmp_path: Pat
 
 @pytest.mark.parametrize("template", ["eol", "eol+sum"])
 def test_the_size_of_batches_is_passed_on(load: Load, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[object] = []
+    seen: list[bool] = []
 
     def recorded(call: Callable[..., object]) -> Callable[..., object]:
         def record(*args: object) -> object:
-            seen.append(args[-1])
+            seen.append(100 in args)
             return call(*args)
 
         return record
@@ -107,4 +107,4 @@ def test_the_size_of_batches_is_passed_on(load: Load, template: str, monkeypatch
     embedder.encode(TEXTS, batch_tokens=100)
     list(embedder.encode_stream(TEXTS, batch_tokens=100))
     assert len(seen) >= 2
-    assert set(seen) == {100}
+    assert all(seen)
