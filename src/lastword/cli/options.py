@@ -128,7 +128,8 @@ def inputs(help: str) -> Decorator:
 def models(**changes: Any) -> Decorator:
     """`--model` for everything that can be scored."""
     text = (
-        "mini, tfidf, sentence-transformers:NAME, name or folder of a decoder; sparse: or hybrid: before it"
+        "mini, tfidf, sentence-transformers:NAME, name or folder of a decoder; sparse:, expanded: or hybrid: before "
+        "it"
     )
     return shared("--model", **{"type": ENCODER, "help": text, "required": True, **changes})
 
