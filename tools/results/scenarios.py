@@ -134,7 +134,9 @@ def functions() -> Collection:
     documents, queries, seen = dict[str, tuple[str, str]](), dict[str, str](), set[str]()
     for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
-            docstring = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            docstring = ast.get_docstring(node)
             if docstring is None or len(node.body) < 3 or len(docstring.split("\n")[0].split()) < 5:
                 continue
             query, key = docstring.split("\n")[0], f"{len(documents)}"
