@@ -97,7 +97,10 @@ def adapt(work: Path, recipe: str, seed: int) -> Path:
         settings = read_recipe(recipe)
         if recipe == "small":
             sources = source_pairs(data_folder())
-            settings |= LONG | {"adapt_layers": None, "pairs": write_mixture(work / "pairs", sources, PASSAGES)}
+            settings |= LONG | {
+                "adapt_layers": None,
+                "pairs": write_mixture(work / "pairs", sources, PASSAGES),
+            }
         train(out, scorer=scorer, resume=True, trackers="none", **{**settings, "seed": seed})
     return out
 
