@@ -81,6 +81,36 @@ def test_queries_begin_by_their_seed_and_get_gradients() -> None:
     assert pooling.queries.grad.abs().sum(1).all(), "each query"
 
 
+def test_queries_are_read_from_a_folder_or_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pooling, asked = made(7), dict[str, Any]()
+    (tmp_path / "sub").mkdir()
+    pooling.save(tmp_path / "sub", safe_serialization=True)
+    assert [file.name for file in (tmp_path / "sub").iterdir()] == ["model.safetensors"]
+
+    def download(name: str, file: str, **options: Any) -> str:
+        asked.update(options, name=name, file=file)
+        return str(tmp_path / "sub" / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    for loaded in (LatentPooling.load(tmp_path, "sub"), LatentPooling.load(tmp_path / "sub")):
+        assert torch.equal(loaded.queries, pooling.queries)
+        assert loaded.queries.shape == (8, 7)
+    assert not asked
+    options = {"token": "t", "revision": "r", "local_files_only": True}
+    LatentPooling.load("owner/model", "sub", cache_folder="c", trust_remote_code=True, **options)
+    named = {"name": "owner/model", "file": "model.safetensors", "subfolder": "sub", "cache_dir": "c"}
+    assert asked == {**options, **named}
+
+
+def test_as_a_module_of_sentence_transformers() -> None:
+    pooling, hidden, mask = made(), states(2, 3, 5), torch.tensor([[1, 1, 0], [1, 1, 1]])
+    features = pooling({"token_embeddings": hidden, "attention_mask": mask, "other": 1})
+    torch.testing.assert_close(features["sentence_embedding"], pooling.pool(hidden, mask.bool()))
+    assert features["token_embeddings"] is hidden
+    assert features["other"] == 1
+    assert pooling.get_embedding_dimension() == 5
+
+
 def test_the_file_needs_no_lastword() -> None:
     tree = ast.parse(Path(latent_pooling.__file__).read_text())
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
