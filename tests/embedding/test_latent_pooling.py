@@ -73,6 +73,7 @@ def test_nothing_to_pool_gives_zeros_and_queries_of_zero_the_mean() -> None:
 def test_queries_begin_by_their_seed_and_get_gradients() -> None:
     first, same, other = (LatentPooling(4, seed=seed).queries for seed in (1, 1, 2))
     assert torch.equal(first, same)
+    assert torch.equal(LatentPooling(4).queries, LatentPooling(4, 8, seed=0).queries)
     assert not torch.equal(first, other)
     assert first.std().item() == pytest.approx(0.02, rel=0.5)
     pooling = made()
