@@ -61,7 +61,7 @@ class TrainConfig:
 
     Attributes:
         model: name or folder of the base model; "mini" is the bundled one.
-        pairs: files of pairs; "pairs" is the bundled one.
+        pairs: files of pairs; "pairs" and "subjects" are bundled ones.
         encoding: of text files of pairs, such as latin-1; detected by default.
         delimiter: between the cells of CSV and TSV files of pairs; detected by default.
         template: name of a template, or a string with `{text}`.

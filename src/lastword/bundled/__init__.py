@@ -1,8 +1,8 @@
 """The bundled data and the bundled model, and what the names of models stand for.
 
-`topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences
-with rewritings, `mini` is the folder of the bundled model. README.md beside this file describes how the
-texts were made and what they are for.
+`topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences with
+rewritings, `subjects` pairs of texts on one subject, `mini` is the folder of the bundled model. README.md
+beside this file describes how the texts were made and what they are for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ PATHS: dict[str, Path] = {
     "topics": _FOLDER / "topics.parquet",  # text, label, split
     "products": _FOLDER / "products.parquet",  # text, label, split
     "pairs": _FOLDER / "pairs.parquet",  # anchor, positive, source, subject
+    "subjects": _FOLDER / "subjects.parquet",  # anchor, positive, subject, domain
     "mini": _FOLDER / "mini",
 }
 NAMES: tuple[str, ...] = tuple(PATHS)
