@@ -79,3 +79,8 @@ def test_first_line_of_a_message() -> None:
     assert first_line(ValueError("one\ntwo")) == "one"
     assert first_line(OSError("\n  below an empty line\n")) == "below an empty line"
     assert first_line(KeyError()) == "KeyError", "an error without a message must not raise another"
+
+
+@pytest.mark.parametrize("kind", ["prompt", "column", "table"])
+def test_where_nothing_is_known_the_message_says_so(kind: str) -> None:
+    assert unknown_name(kind, "first", []) == f"unknown {kind} 'first': there are no {kind}s"

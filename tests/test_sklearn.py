@@ -167,7 +167,7 @@ def test_wrong_parameters_are_told_without_torch() -> None:
     [
         ({"truncate_dim": 33}, "truncate_dim=33: vectors have 32 dimensions; use 1 … 32"),
         ({"truncate_dim": 0}, "truncate_dim=0: vectors have 32 dimensions; use 1 … 32"),
-        ({"prompt_name": "query"}, "unknown prompt 'query': Known: none: the model has no prompts"),
+        ({"prompt_name": "query"}, "unknown prompt 'query': there are no prompts"),
     ],
 )
 def test_what_only_the_model_knows(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
+from lastword import check
+from lastword.cli import main
 from lastword.embedding import Embedder
 from lastword.encoders.by_name import load_encoder
 from lastword.errors import ExistingOutputError, ModelError, RequestError
 from lastword.geometry import mean_cosine, unit
-from lastword.whitening import all_but_the_top, whiten, whitening
+from lastword.whitening import all_but_the_top, centring, whiten, whitening
 from tests.training.conftest import pair_columns
 
 Refused = Callable[..., str]
@@ -58,7 +62,8 @@ def test_all_but_the_top_takes_away_the_top_and_nothing_else(width: int, seed: i
 
 
 @pytest.mark.parametrize(
-    ("method", "dim"), [("whitening", None), ("whitening", 8), ("all-but-the-top", None)]
+    ("method", "dim"),
+    [("whitening", None), ("whitening", 8), ("all-but-the-top", None), ("centre", None)],
 )
 def test_others_load_the_folder(
     tmp_path: Path, llama_folder: Path, method: str, dim: int | None, refused: Refused
@@ -69,7 +74,8 @@ def test_others_load_the_folder(
     )
     embedder = Embedder.from_pretrained(llama_folder, device="cpu", dtype="float32", **how)
     raw = embedder.encode(list(dict.fromkeys(TEXTS)), normalize=False)
-    matrix, bias = whitening(raw, dim) if method == "whitening" else all_but_the_top(raw)
+    fitted = {"all-but-the-top": all_but_the_top, "centre": centring}
+    matrix, bias = whitening(raw, dim) if method == "whitening" else fitted[method](raw)
     expected = unit(raw @ matrix.T + bias)
     assert (result.dim, result.texts) == (expected.shape[1], len(raw))
     theirs = SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(list(dict.fromkeys(TEXTS)))
@@ -80,6 +86,37 @@ def test_others_load_the_folder(
     message = refused(ModelError, Embedder.from_pretrained, tmp_path / "out")
     assert "its modules are Transformer, Pooling, Dense, Normalize" in message
     assert not [path for path in tmp_path.iterdir() if path.name != "out"]
+    golden = json.loads((tmp_path / "out" / "golden.json").read_text())
+    assert np.allclose(
+        unit(embedder.encode(golden["texts"], normalize=False) @ matrix.T + bias),
+        golden["vectors"],
+        atol=1e-3,
+    )
+    card = check(tmp_path / "out")
+    assert card.passed, card.text
+
+
+def test_centred_vectors_have_mean_0() -> None:
+    matrix, bias = centring(mixed(60, 4, 0))
+    assert np.allclose((mixed(60, 4, 0) @ matrix.T + bias).mean(0), 0, atol=1e-5)
+
+
+def test_the_command(tmp_path: Path, llama_folder: Path) -> None:
+    (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))
+    command = [
+        "whiten",
+        str(llama_folder),
+        "--texts",
+        str(tmp_path / "texts.txt"),
+        "--truncate-dim",
+        "4",
+        "--json",
+    ]
+    result = CliRunner().invoke(
+        main, [*command, "--output", str(tmp_path / "out"), "--device", "cpu"], catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["dim"] == 4
 
 
 def test_what_cannot_be_whitened(tmp_path: Path, llama_folder: Path, refused: Refused) -> None:

@@ -52,6 +52,7 @@ SLOW = 2.0
 
 TESTS = {
     "lastword.embedding.adapters": "test_adapters test_merged_adapters",
+    "lastword.embedding.averaging": "test_averaging test_stream",
     "lastword.embedding.backbone": "test_backbone forward/test_paths",
     "lastword.embedding.device": "test_device test_backbone",
     "lastword.embedding.embedder": "test_embedder test_prompts test_stream test_grid",

@@ -31,6 +31,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "layer": (1, 1000),
     "adapt_layers": (1, 1000),
     "max_tokens": (1, 131_072),
+    "masked_steps": (0, 1_000_000),
+    "masked_share": (0.01, 0.9),
     "steps": (1, 1_000_000),
     "batch_pairs": (2, 65_536),
     "widths": (1, 100_000),
@@ -59,7 +61,7 @@ class TrainConfig:
 
     Attributes:
         model: name or folder of the base model; "mini" is the bundled one.
-        pairs: files of pairs; "pairs" is the bundled one.
+        pairs: files of pairs; "pairs" and "subjects" are bundled ones.
         encoding: of text files of pairs, such as latin-1; detected by default.
         delimiter: between the cells of CSV and TSV files of pairs; detected by default.
         template: name of a template, or a string with `{text}`.
@@ -67,6 +69,9 @@ class TrainConfig:
         layer: number of layers to keep, 1 to 1,000; the layers after them are removed before training and are
             not in the folder written. All are kept by default.
         attention: causal, or bidirectional, where every token sees the whole text; for models built like Llama.
+        masked_steps: steps of masked next-token training on the texts of the pairs, before the training on pairs, 0
+            to 1,000,000; with attention = bidirectional.
+        masked_share: of the tokens that are masked in it, 0.01 to 0.9.
         max_tokens: longest training sequence in tokens, template included, 1 to 131,072. The model written
             takes longer ones, up to 512 tokens or the positions of the base model.
         steps: optimizer steps, 1 to 1,000,000.
@@ -122,6 +127,8 @@ class TrainConfig:
     pooling: str = "lasttoken"
     layer: int | None = None
     attention: str = "causal"
+    masked_steps: int = 0
+    masked_share: float = 0.2
     max_tokens: int = 256
     steps: int = 100
     batch_pairs: int = 120
@@ -166,6 +173,15 @@ class TrainConfig:
                 raise RequestError(unknown_name(name, value, names))
         if self.layer and self.adapt_layers and self.adapt_layers > self.layer:
             raise RequestError(f"adapt_layers={self.adapt_layers}, but layer={self.layer} keeps fewer")
+        if self.masked_steps and self.attention != "bidirectional":
+            raise RequestError(
+                f"masked_steps={self.masked_steps} teaches a model to see later tokens, which attention="
+                f"{self.attention!r} hides: use attention='bidirectional', or leave it out"
+            )
+        if self.masked_share != TrainConfig.masked_share and not self.masked_steps:
+            raise RequestError(
+                f"masked_share={self.masked_share:g} needs masked_steps: give both, or leave it out"
+            )
         for projection in self.projections:
             if projection not in PROJECTIONS:
                 raise RequestError(unknown_name("projection", projection, PROJECTIONS))

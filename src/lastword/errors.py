@@ -79,7 +79,8 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     names = list(allowed)
     similar = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
-    return f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}"
+    known = f"Known: {', '.join(names)}" if names else f"there are no {kind}s"
+    return f"unknown {kind} {name!r}: {hint}{known}"
 
 
 def first_line(error: BaseException) -> str:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lastword.bundled import PATHS, check_model
+from lastword.bundled import PATHS, check_model, model_width
 from lastword.console import info, load_libraries, silenced
 from lastword.embedding.spec import check_savable
 from lastword.encoder import encode_distinct
-from lastword.errors import ParityError, RequestError, unknown_name
+from lastword.errors import ParityError, RequestError, require_width, unknown_name
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source, TableFile
 from lastword.files.tables import read_texts
@@ -24,7 +24,7 @@ from lastword.geometry import unit
 if TYPE_CHECKING:
     from lastword.embedding import Embedder
 
-METHODS = ("whitening", "all-but-the-top")
+METHODS = ("whitening", "all-but-the-top", "centre")
 _LEAST = 1e-6  # of the largest variance: a direction with less has none
 _REMOVED = 100  # one direction is removed of so many dimensions
 _CHECKED = 64
@@ -70,6 +70,7 @@ def whiten(
     *,
     method: str = "whitening",
     text_column: str = "text",
+    drop_empty: bool = False,
     truncate_dim: int | None = None,
     template: str | None = None,
     pooling: str | None = None,
@@ -82,8 +83,9 @@ def whiten(
         model: name or folder of a decoder.
         texts: a file, the bundled "topics" or "products", or a list, like those that it will embed.
         output: folder to write.
-        method: in `METHODS`; see `whitening` and `all_but_the_top`.
+        method: in `METHODS`; see `whitening`, `all_but_the_top` and `centring`.
         text_column: column of the texts.
+        drop_empty: leave out rows with empty or non-text cells.
         truncate_dim: of whitening, the directions of the largest variance to keep; None keeps all.
         template, pooling: of a base model; None takes the folder's own.
         device: None is the best available.
@@ -92,6 +94,50 @@ def whiten(
     Raises:
         RequestError: an unknown method, or too few texts for so many dimensions.
         ExistingOutputError, MissingFileError, TableError, ModelError: see the message.
+        ParityError: sentence-transformers does not give the vectors of the model and the layer.
+    """
+    check_whitening(model, method, truncate_dim, template, pooling)
+    run = RunFolder(Path(output), "run", overwrite=overwrite, evidence="")
+    run.check()
+    if isinstance(texts, str | Path | TableFile):
+        texts = read_texts(PATHS.get(str(texts), texts), [text_column], drop_empty=drop_empty)[text_column]
+    distinct = list(dict.fromkeys(texts))
+    load_libraries("torch", "transformers.modeling_utils")
+    from lastword.embedding import Embedder
+    from lastword.embedding.golden import GOLDEN
+
+    embedder = Embedder.from_pretrained(model, template=template, pooling=pooling, device=device)
+    pooled = embedder.variant(normalize=False)
+    raw = encode_distinct(pooled, distinct)
+    fitted = {"all-but-the-top": all_but_the_top, "centre": centring}
+    matrix, bias = whitening(raw, truncate_dim) if method == "whitening" else fitted[method](raw)
+    with run.open({"method": method}) as folder:
+        saved = embedder.save(folder / "model")
+        card = _CARD.format(base=embedder.name, method=method, texts=len(distinct))
+        golden = json.loads((saved / GOLDEN).read_text(encoding="utf-8"))
+        _add_layer(saved, matrix, bias, card)
+        expected = np.concatenate([pooled.encode(golden["texts"]), raw[:_CHECKED]]) @ matrix.T + bias
+        theirs = _require_equal(saved, [*golden["texts"], *distinct[:_CHECKED]], expected, embedder)
+        golden["vectors"] = [[float(f"{x:.8g}") for x in row] for row in theirs[: len(golden["texts"])]]
+        write_json(saved / GOLDEN, golden)
+        run.finish(saved)
+    info(
+        f"{output}: {method} of {embedder.name} to {len(bias)} dimensions, fitted to {len(distinct):,} texts"
+    )
+    return WhitenResult(Path(output), embedder.name, method, len(distinct), len(bias))
+
+
+def check_whitening(
+    model: str | Path,
+    method: str,
+    truncate_dim: int | None = None,
+    template: str | None = None,
+    pooling: str | None = None,
+) -> None:
+    """Refuse what cannot work, before anything is loaded.
+
+    Raises:
+        MissingFileError, ModelError, RequestError: see the message.
     """
     if method not in METHODS:
         raise RequestError(unknown_name("method", method, METHODS))
@@ -99,27 +145,9 @@ def whiten(
         raise RequestError(f"truncate_dim={truncate_dim}: give 1 or more, and only with method='whitening'")
     check_model(model)
     check_savable(model, template, pooling)
-    run = RunFolder(Path(output), "run", overwrite=overwrite, evidence="")
-    run.check()
-    if isinstance(texts, str | Path | TableFile):
-        texts = read_texts(PATHS.get(str(texts), texts), [text_column])[text_column]
-    distinct = list(dict.fromkeys(texts))
-    load_libraries("torch", "transformers.modeling_utils")
-    from lastword.embedding import Embedder
-
-    embedder = Embedder.from_pretrained(model, template=template, pooling=pooling, device=device)
-    raw = encode_distinct(embedder.variant(normalize=False), distinct)
-    matrix, bias = whitening(raw, truncate_dim) if method == "whitening" else all_but_the_top(raw)
-    with run.open({"method": method}) as folder:
-        saved = embedder.save(folder / "model")
-        card = _CARD.format(base=embedder.name, method=method, texts=len(distinct))
-        _add_layer(saved, matrix, bias, card)
-        _require_equal(saved, distinct[:_CHECKED], raw[:_CHECKED] @ matrix.T + bias, embedder)
-        run.finish(saved)
-    info(
-        f"{output}: {method} of {embedder.name} to {len(bias)} dimensions, fitted to {len(distinct):,} texts"
-    )
-    return WhitenResult(Path(output), embedder.name, method, len(distinct), len(bias))
+    dim = model_width(model)
+    if truncate_dim is not None and dim is not None:
+        require_width(truncate_dim, len(str(pooling).split("+")) * dim, ())
 
 
 def whitening(vectors: np.ndarray, dim: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -169,6 +197,18 @@ def all_but_the_top(vectors: np.ndarray, removed: int | None = None) -> tuple[np
     return matrix.astype(np.float32), (-matrix @ mean).astype(np.float32)
 
 
+def centring(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The layer that takes away the mean alone: y = x - μ.
+
+    Args:
+        vectors: (n, width) of the texts to fit, as the model pools them.
+
+    Returns:
+        (width, width) and (width,) float32: y = matrix @ x + bias.
+    """
+    return np.eye(vectors.shape[1], dtype=np.float32), -vectors.mean(0, dtype=np.float64).astype(np.float32)
+
+
 def _principal(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, variances and directions of vectors, largest variance first, in float64.
 
@@ -201,13 +241,12 @@ def _add_layer(folder: Path, matrix: np.ndarray, bias: np.ndarray, card: str) ->
     layer = {"linear.weight": np.ascontiguousarray(matrix), "linear.bias": np.ascontiguousarray(bias)}
     save_file(layer, folder / "2_Dense" / "model.safetensors", metadata={"format": "pt"})
     shutil.copymode(folder / "modules.json", folder / "2_Dense" / "model.safetensors")
-    for name in ("lastword.json", "golden.json"):
-        (folder / name).unlink()
+    (folder / "lastword.json").unlink()
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _require_equal(folder: Path, texts: list[str], expected: np.ndarray, embedder: Embedder) -> None:
-    """Require the vectors of sentence-transformers.
+def _require_equal(folder: Path, texts: list[str], expected: np.ndarray, embedder: Embedder) -> np.ndarray:
+    """The vectors of sentence-transformers, which must be those expected.
 
     Raises:
         ParityError: they differ.
@@ -215,7 +254,7 @@ def _require_equal(folder: Path, texts: list[str], expected: np.ndarray, embedde
     from sentence_transformers import SentenceTransformer
 
     with silenced("sentence_transformers"):
-        theirs = SentenceTransformer(
+        theirs: np.ndarray = SentenceTransformer(
             str(folder),
             device="cpu",
             local_files_only=True,
@@ -227,3 +266,4 @@ def _require_equal(folder: Path, texts: list[str], expected: np.ndarray, embedde
         raise ParityError(
             f"the folder does not give these vectors in sentence-transformers: smallest cosine {least:.5f}"
         )
+    return theirs

@@ -22,7 +22,7 @@ from likeness import Item
 
 import report
 
-SETS = ("topics", "products", "pairs")
+SETS = ("topics", "products", "pairs", "subjects")
 STYLES = ["detail", "metaphor", "question", "simple", "teacher"]
 
 
@@ -37,11 +37,12 @@ def findings(shipped: dict[str, pa.Table]) -> checks.Findings:
 
 
 def test_names_and_paths() -> None:
-    assert NAMES == ("topics", "products", "pairs", "mini")
+    assert NAMES == ("topics", "products", "pairs", "subjects", "mini")
     assert [path_of(name).name for name in NAMES] == [
         "topics.parquet",
         "products.parquet",
         "pairs.parquet",
+        "subjects.parquet",
         "mini",
     ]
 
@@ -50,7 +51,7 @@ def test_unknown_name_names_the_nearest() -> None:
     with pytest.raises(RequestError) as caught:
         path_of("topic")
     assert str(caught.value) == (
-        "unknown bundled name 'topic': did you mean 'topics'? Known: topics, products, pairs, mini"
+        "unknown bundled name 'topic': did you mean 'topics'? Known: topics, products, pairs, subjects, mini"
     )
 
 
@@ -108,8 +109,15 @@ PAIRS = [
 ]
 
 
-def _faults(topics: list[Item], pairs: list[Item]) -> list[str]:
-    return checks.check({"topics": topics, "products": PRODUCTS, "pairs": pairs}).faults
+SUBJECTS = [
+    Item("Cider from windfall apples", "orchards", "text", "orchards: cider"),
+    Item("Pressing fruit, clear or cloudy?", "orchards", "text", "orchards: cider"),
+]
+
+
+def _faults(topics: list[Item], pairs: list[Item], subjects: list[Item] = SUBJECTS) -> list[str]:
+    sets = {"topics": topics, "products": PRODUCTS, "pairs": pairs, "subjects": subjects}
+    return checks.check(sets).faults
 
 
 @pytest.mark.parametrize(
@@ -171,6 +179,52 @@ def test_checks_find_a_planted_rewriting(planted: Item, fault: str) -> None:
     )
     assert not any(found.startswith(fault) for found in _faults(TOPICS, [*PAIRS, *sentence]))
     assert any(found.startswith(fault) for found in _faults(TOPICS, [*PAIRS, *sentence, planted]))
+
+
+@pytest.mark.parametrize(
+    ("planted", "fault"),
+    [
+        (
+            Item("Galaxies drift apart!", "orchards", "text", "orchards: frost"),
+            "occurs twice: galaxies drift apart",
+        ),
+        (
+            Item("Ice on wings grounds", "orchards", "text", "orchards: frost"),
+            "subjects and the test split of topics: near-duplicates (1.00",
+        ),
+        (
+            Item("A brass lantern, oil", "orchards", "text", "orchards: frost"),
+            "subjects and the test split of products: near-duplicates (1.00",
+        ),
+        (
+            Item("Spring frost, every boat locked", "orchards", "text", "orchards: frost"),
+            "subjects and pairs: near-duplicates (1.00",
+        ),
+        (
+            Item("Windfall apples for cider", "orchards", "text", "orchards: frost"),
+            "subjects, different ones: near-duplicates (1.00",
+        ),
+    ],
+)
+def test_checks_find_a_planted_text_of_a_subject(planted: Item, fault: str) -> None:
+    assert not any(found.startswith(fault) for found in _faults(TOPICS, PAIRS))
+    assert any(found.startswith(fault) for found in _faults(TOPICS, PAIRS, [*SUBJECTS, planted]))
+
+
+def test_texts_of_one_subject_may_be_alike() -> None:
+    alike = Item("Cider from apples", "orchards", "text", "orchards: cider")
+    assert not any("near-duplicates" in fault for fault in _faults(TOPICS, PAIRS, [*SUBJECTS, alike]))
+
+
+def test_every_text_of_a_subject_is_in_two_pairs(shipped: dict[str, pa.Table]) -> None:
+    table = shipped["subjects"]
+    assert table.column_names == ["anchor", "positive", "subject", "domain"]
+    anchors = table["anchor"].to_pylist()
+    assert len(set(anchors)) == len(anchors)
+    assert set(anchors) == set(table["positive"].to_pylist())
+    assert all(row["anchor"] != row["positive"] for row in table.to_pylist())
+    subjects = Counter(zip(table["domain"].to_pylist(), table["subject"].to_pylist(), strict=True))
+    assert set(subjects.values()) == {5}
 
 
 def test_likeness_is_the_jaccard_index_of_words_and_runs() -> None:

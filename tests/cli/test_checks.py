@@ -65,6 +65,7 @@ VALID = {
     "reproduce": ["table4", "--output", "x"],
     "convert": ["model.gguf", "x"],
     "merge": ["adapted", "adapted", "--output", "x"],
+    "whiten": ["mini", "--texts", "texts.csv", "--output", "x"],
     "export": ["mini", "--output", "x"],
     "check": ["http://localhost:1/v1"],
     "cache info": [],
@@ -194,6 +195,13 @@ FURTHER = {
         ["mini", "--texts", "texts.csv", "--output", "x", "--student", "shallow", "--vocabulary", "2000"],
         ["mini", "--texts", "texts.csv", "--output", "x", "--steps", "9"],
         ["sentence-transformers:m", "--texts", "texts.csv", "--output", "x", "--student", "shallow"],
+    ],
+    "whiten": [
+        ["mini", "--texts", "texts.csv", "--text-column", "body", "--output", "x"],
+        ["mini", "--texts", "texts.csv", "--truncate-dim", "257", "--output", "x"],
+        ["mini", "--texts", "texts.csv", "--truncate-dim", "8", "--method", "centre", "--output", "x"],
+        ["mini", "--texts", "texts.csv", "--pooling", "mean:text", "--output", "x"],
+        ["mini", "--output", "x"],
     ],
     "search": [
         ["vectors"],

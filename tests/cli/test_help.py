@@ -120,6 +120,7 @@ def test_lists_of_names_are_those_of_the_library() -> None:
     from lastword.paper.scales import SCALES
     from lastword.paper.tables import PAGES
     from lastword.probing.measures import MEASURES
+    from lastword.whitening import METHODS
 
     def choices(path: str, name: str) -> object:
         return next(p.type for p in LEAVES[path].params if p.name == name)
@@ -128,6 +129,7 @@ def test_lists_of_names_are_those_of_the_library() -> None:
     assert choices("lastword pairs import", "preset").choices == tuple(PRESETS)  # type: ignore[attr-defined]
     assert choices("lastword pairs noise", "kinds").each.choices == tuple(NOISES)  # type: ignore[attr-defined]
     assert choices("lastword reproduce", "tables").choices == (*PAGES, "all")  # type: ignore[attr-defined]
+    assert choices("lastword whiten", "method").choices == METHODS  # type: ignore[attr-defined]
     assert set(choices("lastword reproduce", "scale").choices) == set(SCALES)  # type: ignore[attr-defined]
     assert all(name in help_of("lastword probe", 100) for name in MEASURES)
 

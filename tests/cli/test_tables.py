@@ -21,6 +21,7 @@ COMMANDS: list[list[str]] = [
     ["pairs", "generate", "{file}", "--model", "m", "--endpoint", "http://localhost:1", *OUT],
     ["embed", "{file}", *OUT],
     ["distill", "mini", "--texts", "{file}", *OUT],
+    ["whiten", "mini", "--texts", "{file}", *OUT],
     ["cluster", "{file}", "--map", "pca", *OUT],
     ["adapt", "{file}", "--map", "pca", *OUT],
     ["plan", "embed", "{file}"],

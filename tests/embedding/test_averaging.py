@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lastword.embedding import Embedder, Template
+from lastword.embedding import Embedder, Template, averaging
 from lastword.embedding.forward.fused.forward import FusedForward
 from lastword.errors import RequestError, TemplateError
 
@@ -87,3 +87,24 @@ def test_what_an_average_cannot_do(embedder: Embedder, load: Load, tmp_path: Pat
         embedder.pipeline.tokenize(["a"])
     with pytest.raises(TemplateError, match="no room for a text"):
         load(template="none+ke", max_tokens=20)
+
+
+@pytest.mark.parametrize("template", ["eol", "eol+sum"])
+def test_the_size_of_batches_is_passed_on(load: Load, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def recorded(call: Callable[..., object]) -> Callable[..., object]:
+        def record(*args: object) -> object:
+            seen.append(100 in args)
+            return call(*args)
+
+        return record
+
+    for name in ("encode_texts", "stream_texts"):
+        monkeypatch.setattr(averaging.encoding, name, recorded(getattr(averaging.encoding, name)))
+    monkeypatch.setattr(averaging, "encode_grid", recorded(averaging.encode_grid))
+    embedder = load(template=template, pooling="lasttoken")
+    embedder.encode(TEXTS, batch_tokens=100)
+    list(embedder.encode_stream(TEXTS, batch_tokens=100))
+    assert len(seen) >= 2
+    assert all(seen)

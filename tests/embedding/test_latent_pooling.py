@@ -73,12 +73,43 @@ def test_nothing_to_pool_gives_zeros_and_queries_of_zero_the_mean() -> None:
 def test_queries_begin_by_their_seed_and_get_gradients() -> None:
     first, same, other = (LatentPooling(4, seed=seed).queries for seed in (1, 1, 2))
     assert torch.equal(first, same)
+    assert torch.equal(LatentPooling(4).queries, LatentPooling(4, 8, seed=0).queries)
     assert not torch.equal(first, other)
     assert first.std().item() == pytest.approx(0.02, rel=0.5)
     pooling = made()
     pooling.pool(states(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)).sum().backward()
     assert pooling.queries.grad is not None
     assert pooling.queries.grad.abs().sum(1).all(), "each query"
+
+
+def test_queries_are_read_from_a_folder_or_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pooling, asked = made(7), dict[str, Any]()
+    (tmp_path / "sub").mkdir()
+    pooling.save(tmp_path / "sub", safe_serialization=True)
+    assert [file.name for file in (tmp_path / "sub").iterdir()] == ["model.safetensors"]
+
+    def download(name: str, file: str, **options: Any) -> str:
+        asked.update(options, name=name, file=file)
+        return str(tmp_path / "sub" / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    for loaded in (LatentPooling.load(tmp_path, "sub"), LatentPooling.load(tmp_path / "sub")):
+        assert torch.equal(loaded.queries, pooling.queries)
+        assert loaded.queries.shape == (8, 7)
+    assert not asked
+    options = {"token": "t", "revision": "r", "local_files_only": True}
+    LatentPooling.load("owner/model", "sub", cache_folder="c", trust_remote_code=True, **options)
+    named = {"name": "owner/model", "file": "model.safetensors", "subfolder": "sub", "cache_dir": "c"}
+    assert asked == {**options, **named}
+
+
+def test_as_a_module_of_sentence_transformers() -> None:
+    pooling, hidden, mask = made(), states(2, 3, 5), torch.tensor([[1, 1, 0], [1, 1, 1]])
+    features = pooling({"token_embeddings": hidden, "attention_mask": mask, "other": 1})
+    torch.testing.assert_close(features["sentence_embedding"], pooling.pool(hidden, mask.bool()))
+    assert features["token_embeddings"] is hidden
+    assert features["other"] == 1
+    assert pooling.get_embedding_dimension() == 5
 
 
 def test_the_file_needs_no_lastword() -> None:

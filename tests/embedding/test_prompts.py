@@ -36,7 +36,7 @@ def test_without_prompts_all_are_alike(load: Load, refused: Refused) -> None:
     for encode in (embedder.encode_query, embedder.encode_document):
         np.testing.assert_array_equal(encode(TEXTS), embedder.encode(TEXTS))
     assert refused(RequestError, embedder.encode, TEXTS, prompt_name="query") == (
-        "unknown prompt 'query': Known: none: the model has no prompts"
+        "unknown prompt 'query': there are no prompts"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lastword.embedding import TEMPLATES, Embedder, Template
+from lastword.embedding.template import SHOT_COLUMNS, read_shots
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import MissingFileError, TableError, TemplateError
 
@@ -259,13 +260,38 @@ def test_examples_of_a_file(file: str, content: str, tmp_path: Path) -> None:
     assert [member.name for member in both.averaged] == [f"sum@{path}", "eol"]
 
 
+@pytest.mark.parametrize("columns", SHOT_COLUMNS)
+def test_examples_are_drawn_by_a_seed(columns: tuple[str, str], tmp_path: Path) -> None:
+    """From labelled texts and pairs too: the same ones for the same seed, each once, all different for other seeds."""
+    path = tmp_path / "data.csv"
+    path.write_text(",".join(columns) + "\n" + "".join(f"text {n},Answer {n}\n" for n in range(40)))
+    rows = {(f"text {n}", f"Answer {n}") for n in range(40)}
+    drawn = {seed: read_shots(f"{path}:4:{seed}") for seed in range(5)}
+    for shots in drawn.values():
+        assert len(set(shots)) == 4
+        assert set(shots) <= rows
+    assert len({tuple(shots) for shots in drawn.values()}) == 5
+    assert read_shots(f"{path}:4") == drawn[0] == read_shots(f"{path}:4:0")
+    assert set(read_shots(path)) == rows
+    template = Template.parse(f"eol@{path}:4:3")
+    assert template == dataclasses.replace(Template.parse("eol").with_shots(drawn[3]), name=f"eol@{path}:4:3")
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_more_examples_than_there_are(count: int, tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\na,b\nc,d\n")
+    message = refused(TemplateError, Template.parse, f"eol@{path}:{count}")
+    assert message == f"{count} examples of {path}, which has 2: draw 1 … 2"
+
+
 def test_examples_that_cannot_be(tmp_path: Path, llama: TextTokenizer, refused: Refused) -> None:
     for template in ("echo", "eol+sum"):
         message = refused(TemplateError, Template.parse(template).with_shots, [("a", "b")])
         assert message == f"examples before template {template!r}: use a template with one {{text}}"
     path = tmp_path / "shots.csv"
     assert "no file" in refused(MissingFileError, Template.parse, f"eol@{path}")
-    path.write_text("text,label\na,b\n")
+    path.write_text("text,reply\na,b\n")
     assert "answer" in refused(TableError, Template.parse, f"eol@{path}")
     path.write_text("text,answer\n" + "a horse,Animal\n" * 9)
     template = Template.parse(f"eol@{path}")

@@ -21,6 +21,7 @@ from lastword.encoders import in_parts
 from lastword.errors import RequestError
 from lastword.geometry import unit
 from lastword.training import LastStep, train
+from lastword.training import guide as module
 from lastword.training.data import inputs_of
 from lastword.training.guide import Guide, make_guide
 from lastword.training.objectives import PairObjective
@@ -88,6 +89,32 @@ def test_the_guide_embeds_the_texts_once(
     assert np.array_equal(again.texts.vectors, first.texts.vectors)
     assert [file.name for file in tmp_path.iterdir() if "guide" in file.name] == ["guide-000000.npz"]
     assert make_guide(train_config({}), pairs, model, "cpu", tmp_path) is None
+
+
+def test_a_candidate_as_near_as_the_positive_stays() -> None:
+    vectors = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]]
+    guide = Guide(TextVectors({text: row for row, text in enumerate("abcd")}, vectors))
+    assert not guide.excluded(["a", "d"], ["b", "d", "c"])[0].any()
+
+
+@pytest.mark.parametrize(("name", "device"), [("tfidf", None), ("no/matter", "cpu")])
+def test_another_guide_is_loaded_on_the_device(
+    tmp_path: Path,
+    load: Callable[..., Embedder],
+    name: str,
+    device: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, asked = load(template="none", pooling="mean"), list[tuple[str, str | None]]()
+
+    def loaded(name: str, *, device: str | None) -> Embedder:
+        asked.append((name, device))
+        return model
+
+    monkeypatch.setattr(module, "load_encoder", loaded)
+    pairs = Pairs(["a", "b"], ["c", "d"], [[], []])
+    make_guide(train_config({"guide": name}), pairs, model, "cpu", tmp_path)
+    assert asked == [(name, device)]
 
 
 def test_a_run_with_a_guide(tmp_path: Path, settings: Settings, refused: Callable[..., str]) -> None:

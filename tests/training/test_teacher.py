@@ -20,9 +20,10 @@ from lastword.errors import RequestError, WorkError
 from lastword.geometry import unit
 from lastword.training import LastStep, train
 from lastword.training import loop as loops
+from lastword.training import teacher as module
 from lastword.training.data import inputs_of
 from lastword.training.objectives import PairObjective
-from lastword.training.pairs import read_pairs
+from lastword.training.pairs import Pairs, read_pairs
 from lastword.training.settings import check_settings
 from lastword.training.teacher import Endpoint, make_teacher, require_stored
 from lastword.training.vectors import TextVectors, texts_of
@@ -113,6 +114,28 @@ def test_all_kinds_of_teachers_give_the_same(
     words = made("tfidf")
     assert words is not None
     assert words.vectors.shape[1] != own.vectors.shape[1]
+
+
+@pytest.mark.parametrize(("name", "device"), [("tfidf", None), ("no/matter", "cpu")])
+def test_another_teacher_is_loaded_on_the_device(
+    tmp_path: Path,
+    load: Callable[..., Embedder],
+    name: str,
+    device: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, asked = load(template="none", pooling="mean"), list[tuple[str, str | None, str | None]]()
+
+    def loaded(name: str, *, template: str | None, device: str | None) -> Embedder:
+        asked.append((name, template, device))
+        return model
+
+    monkeypatch.setattr(module, "load_encoder", loaded)
+    config = train_config({"teacher": name, "teacher_template": "eol"})
+    made = make_teacher(config, Pairs(["a", "b"], ["c", "d"], [[], []]), model, "cpu", tmp_path)
+    assert made is not None
+    assert [file.name for file in tmp_path.iterdir()] == ["teacher-000000.npz"]
+    assert asked == [(name, "eol", device)]
 
 
 def test_similarities_of_a_teacher_are_learned(tmp_path: Path, settings: Settings, file: Path) -> None:

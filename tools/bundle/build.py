@@ -25,9 +25,10 @@ TEXTS = HERE / "texts"
 BUNDLED = HERE.parents[1] / "src" / "lastword" / "bundled"
 README = BUNDLED / "README.md"
 
-FILES = {"topics": 28, "products": 18, "pairs": 72}  # folder → number of files
+FILES = {"topics": 28, "products": 18, "pairs": 72, "subjects": 40}  # folder → number of files
 LINES = 40  # of a file of topics or products
 BLOCKS = 10  # of a file of pairs
+SUBJECTS, SIDES = 20, 5  # subjects of a file of subjects, texts of a subject
 SEED = 20250729  # of the order of the pairs
 BEGIN, END = "<!-- begin of the report, written by tools/bundle/build.py -->", "<!-- end of the report -->"
 
@@ -111,6 +112,32 @@ def read_pairs() -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
+def read_subjects() -> pa.Table:
+    """Pairs of texts on one subject: each text with the next one of its subject, the last with the first."""
+    rows = [
+        {"anchor": text, "positive": following, "subject": subject, "domain": label_of(path)}
+        for path in source_files("subjects")
+        for subject, texts in read_sides(path).items()
+        for text, following in zip(texts, [*texts[1:], texts[0]], strict=True)
+    ]
+    random.Random(SEED).shuffle(rows)
+    return pa.Table.from_pylist(rows)
+
+
+def read_sides(path: Path) -> dict[str, list[str]]:
+    """The blocks of one file of subjects: subject → texts."""
+    blocks, lines = {}, [*read_lines(path), ""]
+    for start in range(0, len(lines), SIDES + 2):
+        head, *texts, empty = lines[start : start + SIDES + 2]
+        key, _, subject = head.partition(": ")
+        if key != "subject" or not subject or len(texts) != SIDES or not all(texts) or empty:
+            raise SourceError(f"{path}:{start + 1}: wanted 'subject: …', {SIDES} texts and an empty line")
+        blocks[subject] = texts
+    if len(blocks) != SUBJECTS:
+        raise SourceError(f"{path}: {SUBJECTS} subjects wanted, {len(blocks)} found")
+    return blocks
+
+
 def read_sources() -> dict[str, pa.Table]:
     """Set → table, as it is shipped.
 
@@ -120,7 +147,10 @@ def read_sources() -> dict[str, pa.Table]:
     strange = sorted({path.name for path in TEXTS.iterdir()} - FILES.keys())
     if strange:
         raise SourceError(f"{TEXTS}: holds more than the folders {', '.join(FILES)}: {', '.join(strange)}")
-    return {"topics": read_labelled("topics"), "products": read_labelled("products"), "pairs": read_pairs()}
+    return {
+        "topics": read_labelled("topics"), "products": read_labelled("products"), "pairs": read_pairs(),
+        "subjects": read_subjects(),
+    }  # fmt: skip
 
 
 def find(tables: dict[str, pa.Table]) -> checks.Findings:
@@ -131,6 +161,7 @@ def find(tables: dict[str, pa.Table]) -> checks.Findings:
             "topics": likeness.items_of_labelled(columns["topics"]),
             "products": likeness.items_of_labelled(columns["products"]),
             "pairs": likeness.items_of_pairs(columns["pairs"]),
+            "subjects": likeness.items_of_subjects(columns["subjects"]),
         }
     )
 

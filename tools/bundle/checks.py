@@ -85,7 +85,7 @@ def lengths(items: Iterable[Item]) -> dict[str, tuple[int, int, float, int]]:
     parts: defaultdict[str, list[int]] = defaultdict(list)
     for item in items:
         parts[item.part].append(len(item.words))
-    order = ("dev", "test", "sentence", *STYLES)
+    order = ("dev", "test", "sentence", *STYLES, "text")
     return {
         part: (len(n), min(n), statistics.median(n), max(n))
         for part, n in sorted(parts.items(), key=lambda entry: order.index(entry[0]))
@@ -106,7 +106,7 @@ def rewritings(items: Iterable[Item]) -> dict[str, list[Couple]]:
 
 def comparisons(sets: Mapping[str, list[Item]]) -> dict[str, tuple[list[Item], list[Item]]]:
     """Which texts must not look like which."""
-    topics, products, pairs = sets["topics"], sets["products"], sets["pairs"]
+    topics, products, pairs, subjects = (sets[name] for name in ("topics", "products", "pairs", "subjects"))
 
     def part(items: list[Item], name: str) -> list[Item]:
         return [item for item in items if item.part == name]
@@ -118,6 +118,10 @@ def comparisons(sets: Mapping[str, list[Item]]) -> dict[str, tuple[list[Item], l
         "pairs and the test split of products": (pairs, part(products, "test")),
         "topics and products": (topics, products),
         "pairs, different sentences": (pairs, pairs),
+        "subjects and the test split of topics": (subjects, part(topics, "test")),
+        "subjects and the test split of products": (subjects, part(products, "test")),
+        "subjects and pairs": (subjects, pairs),
+        "subjects, different ones": (subjects, subjects),
     }
 
 
@@ -154,7 +158,7 @@ def faults_of_set(name: str, items: list[Item], counted: SetFindings) -> list[st
 
 
 def check(sets: Mapping[str, list[Item]]) -> Findings:
-    """Run every check on the items of `topics`, `products` and `pairs`."""
+    """Run every check on the items of the four sets."""
     everything = [item for items in sets.values() for item in items]
     faults = [f"occurs twice: {text}" for text in exact_duplicates(everything)]
     counted = {name: count_set(items) for name, items in sets.items()}

@@ -43,7 +43,7 @@ class Item:
     text: str
     file: str  # the label or subject, which names the source file
     part: str  # the split of a labelled text, the style of a pair's text
-    origin: str = ""  # texts of one origin say the same on purpose: a sentence and its rewritings
+    origin: str = ""  # texts of one origin may be alike: a sentence and its rewritings, a subject
 
     @cached_property
     def words(self) -> list[str]:
@@ -90,6 +90,12 @@ def items_of_pairs(table: Mapping[str, Sequence[str]]) -> list[Item]:
     rows = list(zip(table["anchor"], table["positive"], table["source"], table["subject"], strict=True))
     anchors = {anchor: Item(anchor, subject, "sentence", anchor) for anchor, _, _, subject in rows}
     return [*anchors.values(), *(Item(text, subject, style, anchor) for anchor, text, style, subject in rows)]
+
+
+def items_of_subjects(table: Mapping[str, Sequence[str]]) -> list[Item]:
+    """Rows of `anchor, positive, subject, domain` as items: every text is an anchor once."""
+    rows = zip(table["anchor"], table["domain"], table["subject"], strict=True)
+    return [Item(anchor, domain, "text", f"{domain}: {subject}") for anchor, domain, subject in rows]
 
 
 def shared_couples(left: Sequence[Item], right: Sequence[Item]) -> Iterator[Couple]:

@@ -31,19 +31,19 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> Iterator[st
 
 def _sets(findings: checks.Findings) -> Iterator[str]:
     yield (
-        "It is a fault if a text occurs twice in the three sets (letter case and punctuation aside), if a label or "
-        "subject has more or fewer texts than the others in a split or style, if less than "
+        "It is a fault if a text occurs twice in the four sets (letter case and punctuation aside), if a label, "
+        "subject or domain has more or fewer texts than the others in a split or style, if less than "
         f"{checks.DISTINCT_RUNS:.0%} of the four-word runs of a set are distinct, or if more than "
-        f"{checks.SAME_OPENING:.0%} of the texts of a label or subject begin with the same two words."
+        f"{checks.SAME_OPENING:.0%} of the texts of one of them begin with the same two words."
     )
     yield ""
     yield from _table(
         [
             "set",
             "texts",
-            "labels or subjects",
+            "labels, subjects or domains",
             "distinct four-word runs",
-            "most with one opening, per label or subject",
+            "most with one opening, in one of them",
         ],
         (
             (name, f"{facts.texts:,}", facts.files, f"{facts.distinct_runs:.2%}", _opening(facts))

@@ -102,6 +102,8 @@ def source_pairs(data: Path) -> dict[str, Pairs]:
     found["rewritings"] = [(anchor, positive) for anchor, positive, _ in rows]
     for style in sorted(set(columns["source"])):
         found[f"re_{style}"] = [(anchor, positive) for anchor, positive, source in rows if source == style]
+    subjects = read_texts(path_of("subjects"), ["anchor", "positive"])
+    found["subjects"] = list(zip(subjects["anchor"], subjects["positive"], strict=True))
     leads = read_texts(data / "pairs" / "wiki_title_lead.parquet", ["title", "lead"])
     found["title_lead"] = list(zip(leads["title"], leads["lead"], strict=True))[:COUNT]
     return found | {"sentences": _sentences(data)}

@@ -60,7 +60,7 @@ PASSAGES = ALL | {
 }
 """Pairs that SmolLM2 is trained on: the bundled ones, and pieces of public documents, see passages.py."""
 LONG: dict[str, Any] = {"steps": 90, "batch_pairs": 96, "learning_rate": 6e-4}
-"""Settings for them that the recipe `small`, which has the bundled pairs alone, has not; chosen by recipe_small.py."""
+"""Settings for them, chosen by recipe_small.py."""
 PEER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -97,7 +97,10 @@ def adapt(work: Path, recipe: str, seed: int) -> Path:
         settings = read_recipe(recipe)
         if recipe == "small":
             sources = source_pairs(data_folder())
-            settings |= LONG | {"pairs": write_mixture(work / "pairs", sources, PASSAGES)}
+            settings |= LONG | {
+                "adapt_layers": None,
+                "pairs": write_mixture(work / "pairs", sources, PASSAGES),
+            }
         train(out, scorer=scorer, resume=True, trackers="none", **{**settings, "seed": seed})
     return out
 

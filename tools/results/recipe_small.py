@@ -67,6 +67,7 @@ MIXTURES: dict[str, dict[str, int]] = {
 }
 """Name → pairs of each source, see passages.py; `base` has the rewritings alone."""
 WIKI = ALL | {f"{method}_wiki": 1200 for method in ("crop", "key", "first")}
+SUBJECTS = ALL | {"subjects": 4000}
 ARXIV = ALL | {f"{method}_arxiv": 1200 for method in ("crop", "key", "first")}
 
 
@@ -123,6 +124,8 @@ def runs() -> list[Run]:
         Run("Wikipedia, upper 14 layers, 120 steps", LONG | {"steps": 120, "adapt_layers": 14}, WIKI),
         Run("Wikipedia, 180 steps of 48", LONG | {"steps": 180, "batch_pairs": 48}, WIKI),
         Run("arXiv", LONG, ARXIV),
+        Run("subjects, upper 14 layers", {"adapt_layers": 14}, SUBJECTS),
+        Run("subjects, upper 14 layers, 90 steps of 96", LONG | {"adapt_layers": 14}, SUBJECTS),
         Run("passages", LONG, PASSAGES, after=("partly whitened",)),
         Run("passages, ccp", LONG | {"template": "ccp"}, PASSAGES),
         Run("passages, sum", LONG | {"template": "sum"}, PASSAGES),

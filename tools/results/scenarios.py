@@ -4,9 +4,13 @@
     python tools/results/scenarios.py                           # writes results/scenarios.json; half an hour
     python tools/results/scenarios.py --adapted folder          # SmolLM2 as `lastword demo --model smollm2` adapts it
     python tools/results/scenarios.py --only mini               # models whose name begins so; the others are kept
+    python tools/results/scenarios.py --scenarios Wikipedia,code   # these tasks alone; the others are kept
 
 Languages: SIB-200, 204 test sentences each: V-measure of 7 topics, and the share of sentences whose nearest English
-sentence is their translation. Similarity: STS-B and SICK, Spearman. Retrieval: Cranfield (aerodynamics), nDCG@10.
+sentence is their translation. Similarity: STS-B and SICK, Spearman. Retrieval: Cranfield (aerodynamics), nDCG@10;
+Wikipedia: titles against the beginnings of 2,000 articles, which no training here reads. Code: the first lines of
+docstrings against the functions of Python's standard library without them, nDCG@10. Mathematics: titles of arXiv's
+fields of mathematics, V-measure.
 Word vectors are trained by gensim on the texts that are scored and, for languages, on the other sentences of the
 language: what a user without a pretrained model has. Texts: LASTWORD_DATA or ../shared/data.
 """
@@ -14,8 +18,10 @@ language: what a user without a pretrained model has. Texts: LASTWORD_DATA or ..
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
+import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,8 +40,8 @@ from lastword.encoder import encode_distinct
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
 from lastword.evaluation import cluster_score
 from lastword.evaluation.local import LocalTask, read_task
-from lastword.evaluation.retrieval import document_texts, ndcg
-from lastword.files.inputs import Collection
+from lastword.evaluation.retrieval import document_texts, ndcg, retrieval_score
+from lastword.files.inputs import Collection, sample_rows
 from lastword.files.run_folder import write_json
 from lastword.geometry import unit
 from lastword.uncertainty import mean_interval
@@ -43,6 +49,7 @@ from lastword.uncertainty import mean_interval
 RESULTS = ROOT / "results" / "scenarios.json"
 QUERY = "Question about aerodynamics, to be answered by an abstract: "
 RERANKED, RERANKED_QUERIES = 20, 60
+FUNCTIONS = 1200
 _WORD = re.compile(r"\w+")
 
 
@@ -112,7 +119,54 @@ def models(adapted: Path | None) -> dict[str, Callable[[], Any]]:
     return found
 
 
-def measured(encoder: Any, tasks: dict[str, LocalTask]) -> dict[str, Any]:
+def titles_and_leads(documents: int, queries: int, part: str = "test") -> Collection:
+    """Titles of Wikipedia articles and their beginnings: the last ones of the file, or those before them."""
+    rows = pq.read_table(data_folder() / "pairs" / "wiki_title_lead.parquet").to_pylist()
+    end = len(rows) - (5000 if part == "development" else 0)
+    chosen = rows[end - documents : end]
+    texts = {f"d{number}": ("", row["lead"]) for number, row in enumerate(chosen)}
+    asked = {f"q{number}": chosen[number]["title"] for number in range(queries)}
+    return Collection(texts, asked, {key: {f"d{key[1:]}": 1} for key in asked}, f"Wikipedia, {part}")
+
+
+def functions() -> Collection:
+    """Functions of Python's standard library, without their docstrings, and the first lines of these."""
+    documents, queries, seen = dict[str, tuple[str, str]](), dict[str, str](), set[str]()
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            docstring = ast.get_docstring(node)
+            if docstring is None or len(node.body) < 3 or len(docstring.split("\n")[0].split()) < 5:
+                continue
+            query, key = docstring.split("\n")[0], f"{len(documents)}"
+            node.body = node.body[1:]
+            if query not in seen:
+                seen.add(query)
+                documents[key], queries[key] = ("", ast.unparse(node)), query
+    kept = sample_rows(len(documents), FUNCTIONS, 0)
+    names = [list(documents)[row] for row in kept]
+    asked = {f"q{name}": queries[name] for name in names[::4]}
+    relevant = {key: {key[1:]: 1} for key in asked}
+    return Collection({name: documents[name] for name in names}, asked, relevant, "Python")
+
+
+def retrieval(collection: Collection) -> LocalTask:
+    """Scored as a folder with the same documents and queries."""
+    texts = [*document_texts(collection), *collection.queries.values()]
+    return LocalTask("retrieval", collection.where, texts, partial(retrieval_score, collection=collection))
+
+
+def mathematics() -> LocalTask:
+    """Titles of arXiv whose label is a field of mathematics."""
+    rows = pq.read_table(data_folder() / "clustering" / "arxiv_s2s.parquet").to_pylist()
+    chosen = [row for row in rows if row["label"].startswith("math.")]
+    kept = [chosen[row] for row in sample_rows(len(chosen), 1000, 0)]
+    texts, labels = [row["text"] for row in kept], [row["label"] for row in kept]
+    return LocalTask("clustering", "arXiv", texts, partial(cluster_score, texts=texts, labels=labels))
+
+
+def measured(encoder: Any, tasks: dict[str, LocalTask], of_languages: bool) -> dict[str, Any]:
     """Task → its score with the standard error of the texts, then figures for each language."""
     found: dict[str, Any] = {}
     for name, task in tasks.items():
@@ -121,7 +175,7 @@ def measured(encoder: Any, tasks: dict[str, LocalTask]) -> dict[str, Any]:
         score = task.score(encoder)
         found[name] = {"value": score.value, "text_se": score.text_se}
         print(f"  {name} {100 * score.value:.1f}", flush=True)
-    return found | {"languages": languages(encoder)}
+    return found | ({"languages": languages(encoder)} if of_languages else {})
 
 
 def reranked(encoder: Any, folder: Path) -> dict[str, Any]:
@@ -191,21 +245,27 @@ def main() -> None:
     )
     parser.add_argument("--adapted", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--scenarios", default="", help="tasks, A,B,…, or languages; all by default")
     args = parser.parse_args()
     data, pairs = data_folder(), "pairs"
     tasks = {
         "STS-B": read_task(str(data / pairs / "stsb_en.parquet"), task="sts", max_texts=1000),
         "SICK": read_task(str(data / pairs / "sick.parquet"), task="sts", max_texts=1000),
         "Cranfield": read_task(str(data / "retrieval" / "cranfield"), task="retrieval"),
+        "Wikipedia": retrieval(titles_and_leads(2000, 500)),
+        "code": retrieval(functions()),
+        "mathematics": mathematics(),
     }
+    chosen = [name for name in args.scenarios.split(",") if name] or [*tasks, "languages"]
+    tasks = {name: task for name, task in tasks.items() if name in chosen}
     content = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name, load in models(args.adapted).items():
         if name.startswith(args.only):
             print(name, flush=True)
             encoder = load()
-            content[name] = measured(encoder, tasks)
+            content[name] = content.get(name, {}) | measured(encoder, tasks, "languages" in chosen)
             write_json(RESULTS, content)
-            if name in ("SmolLM2 adapted", "all-MiniLM-L6-v2"):
+            if name in ("SmolLM2 adapted", "all-MiniLM-L6-v2") and "Cranfield" in chosen:
                 content[name]["rerank"] = reranked(encoder, data / "retrieval" / "cranfield")
                 write_json(RESULTS, content)
 

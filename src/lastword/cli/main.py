@@ -28,6 +28,7 @@ COMMANDS = {
     "adapt": "Adapt a model to a corpus, embed and group the corpus with it, and report whether adapting helped.",
     "plan": "Forecast the memory, time and disk of other commands, and whether they fit.",
     "distill": "Make a static or shallow student, whose vectors are nearly those of a model and cheaper.",
+    "whiten": "Write a model followed by a linear layer that makes all directions of its vectors count alike.",
     "merge": "Merge models that were adapted from the same base model into one.",
     "export": "Write a model in the format of another program, and prove that it gives the same vectors there.",
     "check": "Compare a folder, an export or a server with the model that it should be, and name what is wrong.",

@@ -42,7 +42,7 @@ TYPES: dict[str, Any] = {
 """Name of an option → what its value may be."""
 NAMES = {
     "template": f"{', '.join(TEMPLATES)}, or a string with {{text}} (twice: the text is repeated); A+B averages "
-    "vectors, NAME@FILE shows the examples of a file first",
+    "vectors, NAME@FILE shows the examples of a file first, NAME@FILE:4:0 four of them drawn by seed 0",
     "pooling": f"{', '.join(POOLINGS)}; NAME:text leaves out the template's tokens, "
     "NAME:4layers pools the mean of 4 layers, mean:ditto weighs by attention, A+B joins vectors, latent has trained "
     "weights",
@@ -128,7 +128,8 @@ def inputs(help: str) -> Decorator:
 def models(**changes: Any) -> Decorator:
     """`--model` for everything that can be scored."""
     text = (
-        "mini, tfidf, sentence-transformers:NAME, name or folder of a decoder; sparse: or hybrid: before it"
+        "mini, tfidf, sentence-transformers:NAME, name or folder of a decoder; sparse:, expanded: or hybrid: before "
+        "it"
     )
     return shared("--model", **{"type": ENCODER, "help": text, "required": True, **changes})
 

@@ -15,7 +15,7 @@ TRACKERS = (
     "none", "all", "tensorboard", "wandb", "trackio", "comet_ml", "mlflow", "aim", "clearml", "dvclive", "swanlab",
 )  # fmt: skip
 GROUPS = {
-    "Model": ("model", "template", "pooling", "layer", "attention", "max_tokens"),
+    "Model": ("model", "template", "pooling", "layer", "attention", "masked_steps", "masked_share", "max_tokens"),
     "Pairs": ("pairs", "encoding", "delimiter", "noise", "mixing"),
     "Loss": (
         "loss", "widths", "temperature", "temperatures", "guide", "guide_margin", "teacher", "teacher_weight",

@@ -399,9 +399,7 @@ class Embedder:
         if name is None:
             return ""
         if name not in self.spec.prompts:
-            raise RequestError(
-                unknown_name("prompt", name, self.spec.prompts or ["none: the model has no prompts"])
-            )
+            raise RequestError(unknown_name("prompt", name, self.spec.prompts))
         return self.spec.prompts[name]
 
     def _scaled(self, vectors: np.ndarray, normalize: bool | None) -> np.ndarray:

@@ -80,6 +80,6 @@ class LatentPooling(nn.Module):
                 )
             )
         queries = load_file(path)["queries"]
-        pooling = cls(queries.shape[1], queries.shape[0])
+        pooling = cls(queries.shape[1])
         pooling.queries.data = queries
         return pooling

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lastword.errors import TemplateError, unknown_name
+from lastword.errors import TableError, TemplateError, unknown_name
 
 if TYPE_CHECKING:
     from lastword.embedding.tokenizer import TextTokenizer
@@ -40,8 +42,9 @@ TEMPLATES = {
     ),
     "echo": "Rewrite the sentence: {text}, rewritten sentence: {text}",
 }
-SHOT_COLUMNS = ("text", "answer")
-"""Columns of a file of examples."""
+SHOT_COLUMNS = (("text", "answer"), ("text", "label"), ("anchor", "positive"))
+"""Columns of a file of examples; the first of these that it has."""
+_DRAWN = re.compile(r"(.+?):(\d{1,4})(?::(\d{1,9}))?")
 
 Boundary = Literal["ids", "string"]
 
@@ -92,7 +95,8 @@ class Template:
 
         Args:
             template: one of the names in `TEMPLATES`; NAME@FILE, with the examples of a file before the text (columns
-                `text` and `answer`); several of these with + between, whose vectors are averaged; or a string with
+                `text` and `answer` or `label`, or `anchor` and `positive`), or NAME@FILE:4:0 with 4 of its rows, drawn
+                by seed 0; several of these with + between, whose vectors are averaged; or a string with
                 `{text}` in it, once, or twice for echo embeddings. A `Template` is returned as it is, except for
                 `bos`, `eos` and `boundary` where they are given.
             bos, eos, boundary: see `Template`.
@@ -259,16 +263,35 @@ class Template:
 
 
 def read_shots(file: str | Path) -> list[tuple[str, str]]:
-    """Read examples from the columns `text` and `answer` of a file.
+    """Read examples from the columns of a file that `SHOT_COLUMNS` names.
+
+    Args:
+        file: a file, all of whose rows are examples; FILE:4 draws 4 of them at random, FILE:4:7 by seed 7.
 
     Raises:
         MissingFileError, TableError: see the message.
+        TemplateError: fewer rows than are to be drawn.
     """
-    from lastword.files.tables import read_texts  # pyarrow: only where there is a file
+    from lastword.files.tables import read_texts, require_columns  # pyarrow: only where there is a file
 
-    text, answer = SHOT_COLUMNS
-    rows = read_texts(file, [text], labels=[answer])
-    return list(zip(rows[text], rows[answer], strict=True))
+    drawn = _DRAWN.fullmatch(str(file))
+    path = drawn[1] if drawn else file
+    for text, answer in SHOT_COLUMNS:
+        try:
+            require_columns(path, [text, answer])
+        except TableError:
+            continue
+        break
+    else:
+        text, answer = SHOT_COLUMNS[0]  # the message names these
+    rows = read_texts(path, [text], labels=[answer])
+    shots = list(zip(rows[text], rows[answer], strict=True))
+    if drawn is None:
+        return shots
+    count, seed = int(drawn[2]), int(drawn[3] or 0)
+    if not 1 <= count <= len(shots):
+        raise TemplateError(f"{count} examples of {path}, which has {len(shots)}: draw 1 … {len(shots)}")
+    return random.Random(seed).sample(shots, count)
 
 
 def _required(token_id: int | None, policy: str, token: str) -> int:

@@ -26,7 +26,8 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
 
     Args:
         model: "tfidf", "sentence-transformers:NAME_OR_FOLDER", or the name or folder of a decoder; "sparse:" before it
-            gives sparse lexical vectors, "hybrid:" these beside the dense ones, see `SparseEncoder`.
+            gives sparse lexical vectors, "expanded:" those with words that a text does not have, "hybrid:" sparse
+            beside dense ones, see `SparseEncoder`.
         **settings: template, pooling, dtype, device, long_texts (see `LongTexts`); None is the default.
 
     Raises:
@@ -57,7 +58,7 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         return _reading(Embedder.from_pretrained(model, **taken), long_texts)
     from lastword.encoders.sparse import SparseEncoder
 
-    return SparseEncoder(Embedder.from_pretrained(decoder, **taken), dense=LEXICAL[kind])
+    return SparseEncoder(Embedder.from_pretrained(decoder, **taken), **LEXICAL[kind])
 
 
 def _reading(encoder: TextEncoder, long_texts: str | None) -> TextEncoder:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, vstack  # type: ignore[import-untyped]
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from lastword.embedding import Embedder
 from lastword.embedding.vocabulary import Vocabulary
@@ -15,29 +17,35 @@ from lastword.errors import ModelError, RequestError
 from lastword.geometry import unit
 
 TERMS = 128
+_WORD = re.compile(r"\w+")
 _WINDOW = 256  # texts whose logits of the whole vocabulary are in memory together
 
 
 class SparseEncoder(Wrapper):
-    """Texts → weights of tokens: w_t = ln(1 + max(0, logit_t)) of the pooled state, the largest `terms` of them.
+    """Texts → weights of tokens: w_t = ln(1 + max(0, logit_t - mean)) of the pooled state, the largest `terms` of them.
 
-    The output head reads the state before it is scaled to length 1. A template that asks for a word, such as eol, makes
-    the logits those of words that tell what the text is about.
+    The tokens are those of the words that the text has, in lower case and without stop words of English. The mean is
+    that of all logits: a softmax leaves their zero open, and without it words of a small model would have no weight.
+    The output head reads the state before it is scaled to length 1. A template that asks for a word, such as eol,
+    makes the logits those of words that tell what the text is about.
 
     Attributes:
         encoder: the decoder.
         terms: tokens with a weight, at most.
         dense: share of the cosine of dense vectors in that of the vectors returned, 0 … 1; 0 leaves them out.
+        expand: all tokens may have a weight, also those of words that the text does not have.
 
     Raises:
         ModelError: the model has no output head.
         RequestError: `terms` or `dense` out of range.
 
-    Source: PromptReps, arXiv:2404.18424, §3, with the saturation of SPLADE, arXiv:2109.10086, eq. 1; the sum of both
-    cosines is its hybrid.
+    Source: PromptReps, arXiv:2404.18424, §3, which keeps the words of the text; `expand` is the expansion of SPLADE,
+    arXiv:2109.10086, eq. 1, whose saturation both have. The sum of both cosines is the hybrid of PromptReps.
     """
 
-    def __init__(self, embedder: Embedder, terms: int = TERMS, dense: float = 0.0) -> None:
+    def __init__(
+        self, embedder: Embedder, terms: int = TERMS, dense: float = 0.0, expand: bool = False
+    ) -> None:
         if terms < 1:
             raise RequestError(f"terms={terms}: give 1 or more")
         if not 0 <= dense <= 1:
@@ -49,32 +57,35 @@ class SparseEncoder(Wrapper):
                 "folder whose base model is at hand"
             )
         self.encoder, self.vocabulary, self.terms, self.dense = embedder, vocabulary, terms, dense
+        self.expand, self._ids_of = expand, dict[str, list[int]]()
 
     @property
     def identity(self) -> str:
-        """That of the model, with the number of terms and the share of dense vectors."""
-        return f"sparse-{self.terms}-{self.dense:g}-{self.encoder.identity}"
+        """That of the model, with the number of terms, their choice, and the share of dense vectors."""
+        kind = "expanded" if self.expand else "sparse"
+        return f"{kind}-{self.terms}-{self.dense:g}-{self.encoder.identity}"
 
     @property
     def name(self) -> str:
         """The model's, with the kind of vectors before it."""
-        return f"{'hybrid' if self.dense else 'sparse'}:{self.encoder.name}"
+        kind = "hybrid" if self.dense else "expanded" if self.expand else "sparse"
+        return f"{kind}:{self.encoder.name}"
 
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """(n, tokens) float32, or (n, dim + tokens) of a hybrid; most are 0."""
-        return self._vectors(self.encoder.encode(list(texts), normalize=False))
+        return self._vectors(self.encoder.encode(list(texts), normalize=False), texts)
 
     def encode_query(self, texts: Sequence[str], /) -> np.ndarray:
         """As `encode`, with the model's prompt for queries."""
-        return self._vectors(self.encoder.encode_query(list(texts), normalize=False))
+        return self._vectors(self.encoder.encode_query(list(texts), normalize=False), texts)
 
     def encode_document(self, texts: Sequence[str], /) -> np.ndarray:
         """As `encode`, with the model's prompt for documents."""
-        return self._vectors(self.encoder.encode_document(list(texts), normalize=False))
+        return self._vectors(self.encoder.encode_document(list(texts), normalize=False), texts)
 
     def encode_sparse(self, texts: Sequence[str]) -> csr_array:
         """(n, tokens) float32 in compressed rows; column t is token t of the model."""
-        return self._sparse(self.encoder.encode(list(texts), normalize=False))
+        return self._sparse(self.encoder.encode(list(texts), normalize=False), texts)
 
     def weights(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """Token → weight for each text, heaviest first, as an inverted index takes them."""
@@ -85,21 +96,27 @@ class SparseEncoder(Wrapper):
             rows.append(dict(zip(names, row.data[order].tolist(), strict=True)))
         return rows
 
-    def _vectors(self, states: np.ndarray) -> np.ndarray:
-        sparse: np.ndarray = self._sparse(states).toarray()
+    def _vectors(self, states: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        sparse: np.ndarray = self._sparse(states, texts).toarray()
         if not self.dense:
             return sparse
         parts = np.sqrt(self.dense) * unit(states), np.sqrt(1 - self.dense) * unit(sparse)
         return np.hstack(parts).astype(np.float32)
 
-    def _sparse(self, states: np.ndarray) -> csr_array:
-        parts = [self._largest(states[start : start + _WINDOW]) for start in range(0, len(states), _WINDOW)]
-        return vstack(parts, format="csr")
+    def _sparse(self, states: np.ndarray, texts: Sequence[str]) -> csr_array:
+        windows = [slice(start, start + _WINDOW) for start in range(0, len(states), _WINDOW)]
+        return vstack([self._largest(states[rows], texts[rows]) for rows in windows], format="csr")
 
-    def _largest(self, states: np.ndarray) -> csr_array:
+    def _largest(self, states: np.ndarray, texts: Sequence[str]) -> csr_array:
         logits = self.vocabulary.logits(states)
+        logits -= logits.mean(1, keepdims=True)
         special: Any = [i for i in self.vocabulary.tokenizer.hf.all_special_ids if i < logits.shape[1]]
         logits[:, special] = 0
+        if not self.expand:
+            for row, text in zip(logits, texts, strict=True):
+                other = np.ones(len(row), bool)
+                other[self._tokens_of(text)] = False
+                row[other] = 0
         terms = min(self.terms, logits.shape[1])
         columns = np.sort(np.argpartition(-logits, terms - 1, axis=1)[:, :terms], axis=1)
         weights = np.log1p(np.maximum(np.take_along_axis(logits, columns, 1), 0))
@@ -107,3 +124,11 @@ class SparseEncoder(Wrapper):
         rows = csr_array((weights.ravel(), columns.ravel(), starts), shape=logits.shape)
         rows.eliminate_zeros()
         return rows
+
+    def _tokens_of(self, text: str) -> list[int]:
+        """Tokens of the words of a text, in lower case, with and without the space before them; no stop words."""
+        words = {word for word in _WORD.findall(text.lower()) if word not in ENGLISH_STOP_WORDS}
+        part_ids = self.vocabulary.tokenizer.part_ids
+        for word in words - self._ids_of.keys():
+            self._ids_of[word] = [*part_ids(word), *part_ids(f" {word}")]
+        return [token for word in words for token in self._ids_of[word]]

@@ -145,6 +145,9 @@ class _Run:
         stored = memory.stored_share(work.parts)
         tokens = max(stored * work.tokens, *(part.tokens for part in work.parts), 0)
         step = self._seconds(stored)
+        steps = (
+            config.steps + config.masked_steps / 2
+        )  # a masked step has as many texts as one side of its pairs
         held_out = min(HELD_OUT_MOST, round(HELD_OUT_SHARE * pairs))
         scoring = 2 * held_out * work.tokens / work.texts * self.costs.forward.at(self.shape.layers)
         scored = len(checkpoint_steps(config.steps)) + 1
@@ -160,7 +163,7 @@ class _Run:
             max_tokens=config.max_tokens,
             memory=dataclasses.replace(fixed, activations=tokens * (memory.bytes_per_token or 0)),
             machine=self.machine,
-            seconds=config.steps * step + scored * scoring if self.machine.here else None,
+            seconds=steps * step + scored * scoring if self.machine.here else None,
             disk=4.0 * parameters + 12 * self.costs.trainable.at(self.adapted),
             facts={
                 "step": f"{config.batch_pairs} of {pairs:,} pairs, {work.tokens:,.0f} tokens, "

@@ -200,10 +200,8 @@ class Service:
         prompt = ""
         if request.prompt_name is not None:
             if request.prompt_name not in model.prompts:
-                known = model.prompts or ["none: the model has no prompts"]
-                raise RefusedError(
-                    400, unknown_name("prompt", request.prompt_name, known), param="prompt_name"
-                )
+                message = unknown_name("prompt", request.prompt_name, model.prompts)
+                raise RefusedError(400, message, param="prompt_name")
             if not isinstance(request.inputs[0], str):
                 raise RefusedError(
                     400, "prompt_name is for texts: token ids get no prompt", param="prompt_name"

@@ -1,7 +1,7 @@
 """PAIRS → BETTER EMBEDDER.
 
-In order: settings, pairs, losses, guide, objectives, gradcache, targets, adapter, checkpoints, selection, data, loop,
-plan, run.
+In order: settings, pairs, vectors, losses, guide, teacher, objectives, gradcache, targets, adapter, checkpoints,
+selection, data, loop, masked, plan, lower, run.
 
 Names are imported when first used: settings are checked without loading torch.
 """

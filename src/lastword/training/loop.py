@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass
 class Loop:
-    """One training run.
+    """One training run, or a stage of it.
 
     Attributes:
         pipeline: the model, with its adapter in place, as it is trained.
@@ -44,6 +44,8 @@ class Loop:
         folder: folder of checkpoints and log.
         accelerator: device, precision, processes and trackers.
         parameters: the trainable ones.
+        stage: what comes before "training" where it is not the training on pairs.
+        vectors: what the loss of a step is computed of, a row for each text; None is the vectors of the pipeline.
         lower: computes the states below the adapted layers; None where all layers are adapted, or where the model
             cannot begin in its middle.
     """
@@ -55,6 +57,8 @@ class Loop:
     accelerator: Accelerator
     parameters: list[nn.Parameter]
     lower: LowerLayers | None = None
+    stage: str = ""
+    vectors: Callable[[Batch], Tensor] | None = None
     checkpoints: Checkpoints = field(init=False)
     memory: gradcache.StepMemory = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
@@ -84,7 +88,10 @@ class Loop:
         first = self.checkpoints.resume(model, self.optimizer)
         self.score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
         model.train()
-        with progress("training", self.config.steps) as advance, self.checkpoints.log.open("a") as log:
+        with (
+            progress(f"{self.stage}training", self.config.steps) as advance,
+            self.checkpoints.log.open("a") as log,
+        ):
             advance(first)
             for number in range(first, self.config.steps):
                 if scores.stalled:
@@ -148,7 +155,7 @@ class Loop:
     def embed(self, part: Batch) -> Tensor:
         """Vectors of a part of a batch, (batch, dim) float32, with a graph where gradients are enabled."""
         with self.accelerator.autocast():
-            return self.pipeline.vectors(part)
+            return (self.vectors or self.pipeline.vectors)(part)
 
     def parts(self, texts: Sequence[str]) -> list[Batch]:
         """The texts as padded batches within the token budget."""
@@ -161,7 +168,8 @@ class Loop:
     def _logged_step(self, number: int) -> dict[str, Any]:
         started = time.perf_counter()
         facts = self.step(number)
-        self.accelerator.log({key: facts[key] for key in ("loss", "grad_norm", "lr")}, step=number + 1)
+        logged = {f"{self.stage}{key}": facts[key] for key in ("loss", "grad_norm", "lr")}
+        self.accelerator.log(logged, step=number + 1)
         return facts | {"seconds": round(time.perf_counter() - started, 3)}
 
     def _add_gradients(self, number: int) -> float:

@@ -53,7 +53,7 @@ def read_pairs(
     """Read and concatenate files of pairs.
 
     Args:
-        files: as `read_pair_rows` reads them; "pairs" is the bundled one.
+        files: as `read_pair_rows` reads them; "pairs" and "subjects" are bundled ones.
         drop_empty: leave out pairs with an empty side instead of refusing the file.
         header_rows: read the first line of CSV and TSV files as a pair too.
         graded: read pairs with a score instead, as `read_graded_rows` does.

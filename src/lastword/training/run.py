@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,7 @@ from lastword.training.data import inputs_of, read_data, require_negatives
 from lastword.training.guide import make_guide
 from lastword.training.loop import Loop
 from lastword.training.lower import LowerLayers
+from lastword.training.masked import MaskedObjective, MaskedTexts
 from lastword.training.objectives import Objective, Standard, Variant
 from lastword.training.plan import Plan, make_plan
 from lastword.training.selection import (
@@ -53,9 +54,10 @@ from lastword.training.selection import (
 )
 from lastword.training.settings import check_settings
 from lastword.training.teacher import make_teacher, require_stored
+from lastword.training.vectors import texts_of
 from lastword.uncertainty import Score
 
-RECIPE = "recipe.json"
+RECIPE, MASKED = "recipe.json", "masked"
 _OF_THE_BASE = ("model", "template", "pooling", "layer", "attention", "max_tokens", "dtype", "quantize")
 """Settings that the score of a base model depends on."""
 _LOWER_SHARE = 0.25  # of the free main memory, for states below the adapted layers
@@ -163,6 +165,7 @@ def train(
         inputs[f"the model {config.model}"] = hash_of(loaded.identity)
         accelerator = make_accelerator(config, loaded, trackers, folder.trackers)
         embedder, loop = make_loop(config, variant, loaded, objective, folder.checkpoints, accelerator)
+        masked = MaskedTexts.of(embedder, loop.pipeline, config.masked_share) if config.masked_steps else None
         folder.require(recipe, inputs)  # all processes: the others would wait for the first forever
         if first:
             folder.prepare(recipe, inputs)
@@ -176,6 +179,8 @@ def train(
         accelerator.init_trackers("lastword")  # it writes into the folder
         with embedder.backbone.attention(_attention(embedder)):
             _score_base(loop, scores, embedder, {} if base_scores is None else base_scores, recipe)
+            if masked and not loop.checkpoints.all():
+                _train_masked(masked, loop, texts_of(pairs), embedder)
             plan = loop.within_memory(lambda: make_plan(loop, scores.seconds))
             if first:
                 plan.log()
@@ -244,7 +249,7 @@ class _RunFolder(RunFolder):
         model = embedder.save(self.partial / "model", overwrite=True)
         record = model / "training"
         # The optimizer stays in the partial folder: a run that is killed from here on must not restart.
-        shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(OPTIMIZER, "*.npz"))
+        shutil.copytree(self.checkpoints, record, ignore=shutil.ignore_patterns(OPTIMIZER, "*.npz", MASKED))
         write_json(record / CHOICE, selection.to_dict())
         shutil.copy(self.partial / RECIPE, record / RECIPE)
         if self.trackers.exists():
@@ -338,6 +343,25 @@ def _score_base(
         base_scores[base] = scores.by_step[0]
 
 
+def _train_masked(masked: MaskedTexts, loop: Loop, texts: Sequence[str], embedder: Embedder) -> None:
+    """Masked next-token training of the adapter, before the loop; a run that is resumed goes on where it was.
+
+    Args:
+        masked: the model.
+        loop: whose adapter is trained.
+        texts: to train on.
+        embedder: the model as it is scored.
+    """
+    config, folder = loop.config, loop.folder / MASKED
+    folder.mkdir(exist_ok=True)
+    info(f"masked training on {len(texts):,} texts: {config.masked_share:.0%} of their tokens are predicted")
+    stage = Loop(
+        masked.pipeline, MaskedObjective(texts, config), dataclasses.replace(config, steps=config.masked_steps), folder,
+        loop.accelerator, loop.parameters, stage="masked ", vectors=masked.vectors,
+    )  # fmt: skip
+    stage.run(CheckpointScores(LastStep(), None, folder / SCORES), embedder)
+
+
 def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpoint: Path) -> Embedder:
     """The embedder with the adapter of a checkpoint, over the full weights if it was trained over quantized ones."""
     if config.quantize:
@@ -374,7 +398,8 @@ def _log(selection: Selection, config: TrainConfig) -> None:
         steps = ", ".join(map(str, selection.indistinguishable))
         info(f"not distinguishable from step {selection.step} on these texts: steps {steps}")
     if gain.verdict != "better":
+        found = "training made the model worse" if gain.verdict == "worse" else "no gain by training is shown"
         warn(
-            f"training did not help: {selection.criterion} was {before:.3f} before and is {selection.score:.3f} now "
+            f"{found}: {selection.criterion} was {before:.3f} before and is {selection.score:.3f} now "
             f"({gain.verdict})"
         )
