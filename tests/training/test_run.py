@@ -305,7 +305,7 @@ def test_training_that_did_not_help_is_reported(
     scores = {0: made_score(0.4, 0.01, 1), 10: made_score(0.4 + gain, 0.01, 2)}
     _log(Selection("made", 10, scores), TrainConfig())
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    message = "training did not help: made was 0.400 before and is 0.400 now (not distinguishable)"
+    message = "no gain by training is shown: made was 0.400 before and is 0.400 now (not distinguishable)"
     assert warnings == ([] if helps else [message])
 
 

@@ -235,7 +235,8 @@ def test_training_that_does_not_help_is_said(
     with caplog.at_level(logging.WARNING, logger="lastword"):
         train(tmp_path / "out", scorer=Worse(), **settings)
     assert (
-        "training did not help: likeness to step 10 was 1.000 before and is 0.500 now (worse)" in caplog.text
+        "training made the model worse: likeness to step 10 was 1.000 before and is 0.500 now (worse)"
+        in caplog.text
     )
 
 

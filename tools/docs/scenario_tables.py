@@ -13,7 +13,10 @@ _LANGUAGES = {
     "swh_Latn": "Swahili", "tam_Taml": "Tamil", "amh_Ethi": "Amharic", "yor_Latn": "Yoruba", "zul_Latn": "Zulu",
     "quy_Latn": "Quechua",
 }  # fmt: skip
-_TASKS = {"STS-B": "Spearman", "SICK": "Spearman", "Cranfield": "nDCG@10"}
+_TASKS = {
+    "STS-B": "Spearman", "SICK": "Spearman", "Cranfield": "nDCG@10", "Wikipedia": "nDCG@10", "code": "nDCG@10",
+    "mathematics": "V-measure",
+}  # fmt: skip
 
 
 def scenario_tables(path: Path) -> str:
@@ -47,16 +50,17 @@ def _has_translations(row: dict[str, Any]) -> bool:
 
 
 def _tasks(content: dict[str, Any]) -> list[str]:
+    tasks = [task for task in _TASKS if any(task in row for row in content.values())]
     lines = [
-        _line("model", *(f"{name}, {measure}" for name, measure in _TASKS.items())),
-        _line("---", *["---:"] * len(_TASKS)),
+        _line("model", *(f"{task}, {_TASKS[task]}" for task in tasks)),
+        _line("---", *["---:"] * len(tasks)),
     ]
-    for name, row in content.items():
-        cells = [
-            f"{100 * row[task]['value']:.1f} ± {100 * (row[task]['text_se'] or 0):.1f}" for task in _TASKS
-        ]
-        lines.append(_line(name, *cells))
+    lines += [_line(name, *(_score(row.get(task)) for task in tasks)) for name, row in content.items()]
     return [*lines, "", "± is the standard error of the texts."]
+
+
+def _score(found: dict[str, Any] | None) -> str:
+    return f"{100 * found['value']:.1f} ± {100 * (found['text_se'] or 0):.1f}" if found else "–"
 
 
 def _languages(content: dict[str, Any], figure: str) -> list[str]:

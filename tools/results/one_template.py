@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -39,6 +40,8 @@ CANDIDATES = (
     'Text: "{text}" Subject:',
     "eol+sum+classify",
 )
+SAMPLES = 8
+"""Texts of each label that a classification learns from."""
 TASKS = ("clustering", "classification", "similarity", "retrieval")
 
 
@@ -49,23 +52,28 @@ def scores(embedder: Embedder, texts: int) -> dict[str, float]:
     labelled = LabelledTexts.read(
         data / "classification" / "banking77.parquet", ("text", "label"), "train", True
     )
-    rows = labelled.sample(12 * texts, SEED)
-    half = len(rows.texts) // 2
-    known = set(rows.labels[:half])
-    tested = [row for row in range(half, len(rows.texts)) if rows.labels[row] in known]
+    rows = random.Random(SEED).sample(range(len(labelled.texts)), len(labelled.texts))
+    learned = [
+        row for label in sorted(set(labelled.labels)) for row in
+        [row for row in rows if labelled.labels[row] == label][:SAMPLES]
+    ]  # fmt: skip
+    tested = sorted(set(rows) - set(learned), key=rows.index)[:texts]
     pairs = ScoredPairs.read(
         data / "pairs" / "stsb_en.parquet", ("sentence1", "sentence2"), "score", "validation", True
     ).sample(texts, SEED)
     found = {
         "clustering": fmean(cluster_score(embedder, *each).value for each in clustered),
         "classification": classification_score(
-            embedder, rows.texts[:half], rows.labels[:half],
-            [rows.texts[row] for row in tested[:texts]], [rows.labels[row] for row in tested[:texts]],
+            embedder, *_chosen(labelled, learned), *_chosen(labelled, tested), samples_per_label=SAMPLES
         ).value,
         "similarity": sts_score(embedder, pairs).value,
         "retrieval": retrieval_score(embedder, titles_and_leads(2 * texts, texts, part="development")).value,
     }  # fmt: skip
     return {task: round(value, 4) for task, value in found.items()}
+
+
+def _chosen(data: LabelledTexts, rows: list[int]) -> tuple[list[str], list[str]]:
+    return [data.texts[row] for row in rows], [data.labels[row] for row in rows]
 
 
 def summary(of_template: dict[str, dict[str, float]]) -> dict[str, Any]:

@@ -398,7 +398,8 @@ def _log(selection: Selection, config: TrainConfig) -> None:
         steps = ", ".join(map(str, selection.indistinguishable))
         info(f"not distinguishable from step {selection.step} on these texts: steps {steps}")
     if gain.verdict != "better":
+        found = "training made the model worse" if gain.verdict == "worse" else "no gain by training is shown"
         warn(
-            f"training did not help: {selection.criterion} was {before:.3f} before and is {selection.score:.3f} now "
+            f"{found}: {selection.criterion} was {before:.3f} before and is {selection.score:.3f} now "
             f"({gain.verdict})"
         )
