@@ -23,26 +23,40 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
         texts: to learn from.
         vocabulary: the most tokens.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    # The trainer numbers continued letters in random order, which decides between pieces that are equally frequent:
-    # numbered beforehand, as special tokens, they are in order. The tokenizer itself has no special token but one.
-    letters = sorted(
-        {letter for text in texts for letter in tokenizer.normalizer.normalize_str(text)} - {" "}
-    )
+    tokenizer = _tokenizer({UNKNOWN: 0})
+    # The trainer numbers continued letters in random order, which decides between pieces that are equally frequent;
+    # numbered beforehand, as special tokens, they are in order.
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=[UNKNOWN, *(f"{_CONTINUED}{letter}" for letter in letters)],
+        vocab_size=vocabulary, special_tokens=[UNKNOWN, *_continued(tokenizer, texts)],
         continuing_subword_prefix=_CONTINUED, show_progress=False,
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
+    return _tokenizer(tokenizer.get_vocab())
+
+
+def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(
+        models.WordPiece(vocabulary, unk_token=UNKNOWN, continuing_subword_prefix=_CONTINUED)
+    )
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens([UNKNOWN])
     return tokenizer
+
+
+def _continued(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    """The letters that continue a word, as tokens, in order."""
+    words: set[str] = set()
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text)
+        words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
+    return [f"{_CONTINUED}{letter}" for letter in sorted({letter for word in words for letter in word[1:]})]
 
 
 def stored_tokenizer(texts: Sequence[str], vocabulary: int, path: Path) -> Tokenizer:
     """The tokenizer in a file, which is trained and written first if there is none.
 
-    A resumed run needs the same one: training it again would give other tokens than those with stored vectors.
+    A resumed run reads it, whatever the library gives by then: its tokens have stored vectors.
 
     Args:
         texts, vocabulary: as for `train_tokenizer`.

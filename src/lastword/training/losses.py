@@ -174,10 +174,10 @@ def _cosines(anchors: Tensor, candidates: Tensor) -> Tensor:
 
 def _cross_entropy(cosines: Tensor, temperature: float | Tensor, excluded: Tensor | None) -> Tensor:
     """Mean over the n rows of finding the column of the same number among m."""
-    scores = _scaled(cosines, temperature)
+    scores, device = _scaled(cosines, temperature), cosines.device
     if excluded is not None:
-        scores = scores.masked_fill(excluded.to(scores.device), float("-inf"))
-    return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
+        scores = scores.masked_fill(excluded.to(device), float("-inf"))
+    return F.cross_entropy(scores, torch.arange(len(scores), device=device))
 
 
 def _scaled(cosines: Tensor, temperature: float | Tensor) -> Tensor:
