@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +95,47 @@ def weights(folder: Path) -> dict[str, bytes]:
     """What embeds in the folder of a student."""
     files = [path for name in ("*.safetensors", "tokenizer.json") for path in folder.rglob(name)]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+RUN = """
+import json, sys
+from lastword import distill
+from tests.distillation.test_distill import sentences
+print("begun", flush=True)
+distill(sys.argv[1], sentences(1100), sys.argv[2], resume=True, **json.loads(sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_no_byte(model: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"student": "static"}
+
+    def run(name: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", RUN, str(model), str(tmp_path / name), json.dumps(settings)]
+        child = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        return child
+
+    def files() -> int:
+        return sum(path.is_file() for path in (tmp_path / "out.partial").rglob("*"))
+
+    with run("whole") as child:
+        assert child.wait() == 0
+    rng, kills = random.Random(3), 0
+    for _ in range(4):
+        before = files()
+        with run("out") as child:
+            while files() <= before and child.poll() is None:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.05))
+            child.send_signal(signal.SIGKILL)
+            kills += child.wait() == -signal.SIGKILL
+    assert kills >= 2
+    if not (tmp_path / "out").exists():
+        with run("out") as child:
+            assert child.wait() == 0
+    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("student", ["static", "shallow"])
