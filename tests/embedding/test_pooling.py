@@ -115,7 +115,7 @@ def test_parse(given: str | Pooling, expected: Pooling) -> None:
     assert Pooling.parse(parsed.spec) == parsed
 
 
-KNOWN = "Known: mean, lasttoken, eos, max, weightedmean, cls"
+KNOWN = "Known: mean, lasttoken, eos, max, weightedmean, cls, latent"
 
 
 @pytest.mark.parametrize(

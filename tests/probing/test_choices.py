@@ -105,7 +105,7 @@ def test_a_file_of_suffixes_that_cannot_be_read(tmp_path: Path, refused: Refused
          f"template {TEMPLATES['eol']!r} is given twice: leave one out"),
         (lambda: read_templates([]), RequestError, "no template: give at least one"),
         (lambda: read_poolings("maen"), RequestError,
-         "unknown pooling 'maen': did you mean 'mean'? Known: mean, lasttoken, eos, max, weightedmean, cls"),
+         "unknown pooling 'maen': did you mean 'mean'? Known: mean, lasttoken, eos, max, weightedmean, cls, latent"),
         (lambda: read_poolings(["mean", "mean"]), RequestError, "pooling 'mean' is given twice: leave one out"),
         (lambda: read_layers("0,9", 8), RequestError, "layer 9: this model has hidden states 0 … 8"),
         (lambda: read_layers([-1], 8), RequestError, "layer -1: this model has hidden states 0 … 8"),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from lastword.errors import RequestError, TableError
+from lastword.files.plain_json import json_text
 from lastword.files.tables import require_columns
 from lastword.files.typed import join_tables, read_table
 
@@ -40,7 +41,7 @@ class StoredVectors:
     @property
     def identity(self) -> str:
         """Hash of texts and vectors."""
-        digest = hashlib.sha256(json.dumps(list(self._rows)).encode())
+        digest = hashlib.sha256(json_text(list(self._rows)).encode())
         digest.update(self._vectors.tobytes())
         return f"stored-{digest.hexdigest()}"
 
