@@ -12,6 +12,8 @@ import pytest
 import torch
 import transformers
 
+from lastword import bundled
+from lastword.bundled import SMOLLM2_ON_HUB
 from lastword.embedding import loading
 from lastword.embedding.loading import (
     _has_remote_code,
@@ -40,6 +42,25 @@ def test_an_adapter_and_the_weights_that_it_is_for(tmp_path: Path, llama_folder:
     assert split_adapter(name, None) == ("someone/größer", name)
     (tmp_path / "alone" / "config.json").write_text("{}")
     assert split_adapter(name, None) == (name, name), "beside the weights"
+
+
+@pytest.mark.parametrize(
+    ("facts", "base"),
+    [
+        ({"base": "smollm2"}, "installed.gguf"),
+        ({"base": SMOLLM2_ON_HUB}, SMOLLM2_ON_HUB),
+        ({}, SMOLLM2_ON_HUB),
+        (None, SMOLLM2_ON_HUB),
+    ],
+)
+def test_an_adapter_over_the_installed_smollm2_is_loaded_over_it(
+    facts: dict[str, str] | None, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled, "_installed_smollm2", lambda: Path("installed.gguf"))
+    name = _adapter(tmp_path / "alone", json.dumps({"base_model_name_or_path": SMOLLM2_ON_HUB}))
+    if facts is not None:
+        (tmp_path / "alone" / "lastword.json").write_text(json.dumps(facts))
+    assert split_adapter(name, None) == (base, name)
 
 
 def test_adapters_without_weights_to_be_for(tmp_path: Path, refused: Refused) -> None:

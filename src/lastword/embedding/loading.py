@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from lastword.bundled import INSTALL_SMOLLM2, SMOLLM2_ON_HUB, check_model, model_source
+from lastword.bundled import INSTALL_SMOLLM2, SMOLLM2, SMOLLM2_ON_HUB, check_model, model_source
 from lastword.console import info
 from lastword.embedding.gguf import (
     model_arguments,
@@ -29,6 +29,7 @@ from lastword.embedding.gguf import (
 )
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
+from lastword.embedding.spec import LASTWORD_JSON
 from lastword.errors import ModelError, first_line
 from lastword.files.gguf import find_gguf
 
@@ -91,7 +92,16 @@ def split_adapter(name: str, revision: str | None) -> tuple[str, str | None]:
         raise ModelError(f"{name}: adapter_config.json is damaged: {error}") from error
     if not base or base == name:
         raise ModelError(f"{name} is an adapter that does not name its base model: merge it with peft first")
-    return str(model_source(base)), name
+    return str(model_source(SMOLLM2 if _trained_over_smollm2(name, base) else base)), name
+
+
+def _trained_over_smollm2(folder: str, base: str) -> bool:
+    """Whether an adapter that names the model on the Hub, as others need it, was trained over the installed file."""
+    path = Path(folder, LASTWORD_JSON)
+    if base != SMOLLM2_ON_HUB or not path.is_file():
+        return False
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return bool(facts.get("base") == SMOLLM2)
 
 
 def tokenizer_source(name: str, revision: str | None) -> tuple[str, str | None]:
