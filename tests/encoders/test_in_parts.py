@@ -1,4 +1,4 @@
-"""Vectors in parts: the same as at once, and not computed again."""
+"""Vectors in parts: the same as in one piece, and not computed again."""
 
 from __future__ import annotations
 

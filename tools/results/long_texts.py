@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from real_texts import ROOT, data_folder
+from real_texts import ROOT, Known, data_folder
 
 from lastword.embedding import Embedder
 from lastword.encoders.baselines import TfidfEncoder
@@ -33,18 +32,6 @@ LENGTHS = (128, 256, 512, 1024)
 READS = {"mini": 128, "smollm2": 128}
 """Tokens that the model reads of a truncated text, and that a window has."""
 LAYERS = {"smollm2": 28}
-
-
-class Known:
-    """An encoder of texts whose vectors are known."""
-
-    identity = "known"
-
-    def __init__(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        self.rows = dict(zip(texts, vectors, strict=True))
-
-    def encode(self, texts: Sequence[str], /) -> np.ndarray:
-        return np.array([self.rows[text] for text in texts])
 
 
 def ways(model: str) -> dict[str, Any]:

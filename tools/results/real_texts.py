@@ -16,13 +16,14 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from passages import source_pairs, write_mixture
 
 from lastword import Embedder, console, train
@@ -173,6 +174,18 @@ class Model:
             found.append(row | self.names | {"score": score.to_dict(), "seconds": seconds})
             print(f"{dataset:28} {self.names} {100 * score.value:.1f}", flush=True)
         return found
+
+
+class Known:
+    """An encoder of texts whose vectors are known."""
+
+    identity = "known"
+
+    def __init__(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        self.rows = dict(zip(texts, vectors, strict=True))
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        return np.array([self.rows[text] for text in texts])
 
 
 def minilm_folder() -> str | None:

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from real_texts import ROOT, data_folder, minilm_folder
+from real_texts import ROOT, Known, data_folder, minilm_folder
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -225,18 +225,6 @@ def languages(encoder: Any) -> dict[str, dict[str, float]]:
             interval = mean_interval(np.array(right))
             found[language] |= {"translations": interval.mean, "low": interval.low, "high": interval.high}
     return found
-
-
-class Known:
-    """An encoder of texts whose vectors are known."""
-
-    identity = "known"
-
-    def __init__(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        self.rows = dict(zip(texts, vectors, strict=True))
-
-    def encode(self, texts: Sequence[str], /) -> np.ndarray:
-        return np.array([self.rows[text] for text in texts])
 
 
 def main() -> None:

@@ -226,7 +226,7 @@ def distill(model: str, texts: TableFile, as_json: bool, **settings: Any) -> Non
 )
 @click.argument("model", type=options.TYPES["model"], help="name or folder of a decoder")
 @option(
-    "Requests", "--requests", "that wait at once, with one text each", type=click.IntRange(1, 10**6), default=100
+    "Requests", "--requests", "that wait together, with one text each", type=click.IntRange(1, 10**6), default=100
 )  # fmt: skip
 @option("Requests", "--tokens", "of each text", type=click.IntRange(1, 100_000), default=64)
 @shared("--template", "--pooling", "--batch-tokens", "--dtype")

@@ -1,4 +1,4 @@
-"""Late chunking: the states of a long text, computed at once, are pooled window by window."""
+"""Late chunking: the states of a long text, computed in one pass, are pooled window by window."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Pass:
-    """Consecutive windows of a text that the model reads at once.
+    """Consecutive windows of a text that the model reads in one pass.
 
     Attributes:
         ids: the sequence, template included.
@@ -69,7 +69,7 @@ def late_vectors(
     the first begins with one window before those that it is for, as their context.
 
     Args:
-        pipeline: whose pooling is a mean; its `max_tokens` is what the model reads at once.
+        pipeline: whose pooling is a mean; its `max_tokens` is what the model reads in one pass.
         texts: n strings, for messages.
         ids: of the n texts.
         windows: tokens of each text, one after another.

@@ -49,7 +49,7 @@ class LongTexts:
 
     Attributes:
         kind: "truncate" reads the beginning; "windows" embeds overlapping windows, each in the template; "late" reads
-            as much as the model can at once and pools the states of each window afterwards.
+            as much as the model can in one pass and pools the states of each window afterwards.
         window: tokens of the text in a window; None is as many as fit into `max_tokens` with the template.
         overlap: tokens that a window has in common with the one before it, at least.
     """
