@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from passages import source_pairs, write_mixture
 
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
@@ -55,13 +54,6 @@ ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """Recipe → settings without training."""
-ALL = {"rewritings": 3600}
-PASSAGES = ALL | {
-    f"{method}_{name}": 600 for name in ("wiki", "arxiv") for method in ("crop", "key", "first")
-}
-"""Pairs that SmolLM2 is trained on: the bundled ones, and pieces of public documents, see passages.py."""
-LONG: dict[str, Any] = {"steps": 90, "batch_pairs": 96, "learning_rate": 6e-4}
-"""Settings for them, chosen by recipe_small.py."""
 PEER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -95,14 +87,7 @@ def adapt(work: Path, recipe: str, seed: int) -> Path:
         scorer = (
             bundled_development() if recipe == "mini" else None
         )  # None: by pairs held out, which is cheaper
-        settings = read_recipe(recipe)
-        if recipe == "small":
-            sources = source_pairs(data_folder())
-            settings |= LONG | {
-                "adapt_layers": None,
-                "pairs": write_mixture(work / "pairs", sources, PASSAGES),
-            }
-        train(out, scorer=scorer, resume=True, trackers="none", **{**settings, "seed": seed})
+        train(out, scorer=scorer, resume=True, trackers="none", **{**read_recipe(recipe), "seed": seed})
     return out
 
 
@@ -135,8 +120,11 @@ class Cells:
         self.rows = [row for row in self.rows if row.get("base") in (None, *bases)]
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Write new rows, in the order of the models."""
-        self.rows += rows
+        """Write new rows, in the order of the models; they replace those of an earlier recipe."""
+        names = ("model", "template", "pooling", "layer", "seed", "dataset")
+        new = {tuple(row.get(name) for name in names) for row in rows}
+        kept = [row for row in self.rows if tuple(row.get(name) for name in names) not in new]
+        self.rows = kept + rows
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(
             json.dumps({"about": __doc__.splitlines()[0], "rows": self.rows}, indent=1) + "\n"

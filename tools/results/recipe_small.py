@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from passages import source_pairs, write_mixture
-from real_texts import ALL, LONG, PASSAGES, ROOT, data_folder, minilm_folder, unreported
+from real_texts import ROOT, data_folder, minilm_folder, unreported
 
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
@@ -46,6 +46,13 @@ BASE: dict[str, Any] = {
     "batch_pairs": 48, "temperature": 0.05, "learning_rate": 3e-4, "warmup_steps": 5, "schedule": "linear", "rank": 32,
     "alpha": 32.0, "dropout": 0.0, "batch_tokens": 16_384, "graph_gib": 5.0,
 }  # fmt: skip
+ALL = {"rewritings": 3600}
+PASSAGES = ALL | {
+    f"{method}_{name}": 600 for name in ("wiki", "arxiv") for method in ("crop", "key", "first")
+}
+"""The bundled pairs and pieces of public documents, see passages.py."""
+LONG: dict[str, Any] = {"steps": 90, "batch_pairs": 96, "learning_rate": 6e-4}
+"""A longer run."""
 PARTS = ("key_wiki", "key_arxiv", "first_wiki", "first_arxiv", "sentences", "title_lead")
 MIXTURES: dict[str, dict[str, int]] = {
     "key_arxiv": ALL | {"key_arxiv": 1200},
