@@ -186,10 +186,14 @@ class RunFolder:
         write_json(self.partial / INPUTS, dict(inputs))
         write_json(self.partial / self.record, dict(settings))
 
+    def has(self, name: str) -> bool:
+        """Whether a step is done, see `once`."""
+        return (self.partial / f"{name}.json").exists()
+
     def once(self, name: str, work: Callable[[], Any]) -> Any:
         """Do a step and store its result, JSON values; a resumed run reads the result instead."""
         path = self.partial / f"{name}.json"
-        if not path.exists():
+        if not self.has(name):
             write_json(path, work())
         return json.loads(path.read_text(encoding="utf-8"))
 
