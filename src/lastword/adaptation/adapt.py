@@ -276,7 +276,8 @@ class _Adaptation:
         self._stage(5, "comparing the models")
         comparer = Comparer(sample.test, self.seed)
         rows = []
-        with progress("models compared", len(encoders), 1) as advance:
+        known = sum(self.run.has(f"scores-{number}") for number in range(len(encoders)))
+        with progress("models compared", len(encoders), 1, known) as advance:
             for number, (kind, name, setting, loaded) in enumerate(encoders):
 
                 def work() -> dict[str, Any]:
@@ -285,7 +286,7 @@ class _Adaptation:
                     return ModelRow(kind, name, setting, comparer.scores(encoder)).to_dict()  # noqa: B023
 
                 rows.append(ModelRow.from_dict(self.run.once(f"scores-{number}", work)))
-                advance(1)
+                advance(number >= known)
         return rows
 
     def _keep_model(self, result: AdaptResult) -> None:

@@ -369,8 +369,7 @@ def _run(total: int, shards: Iterator[Shard], folder: Path) -> list[Part]:
     before = [read_part(path) for path in folder.glob(PARTS)]
     if before:
         info(f"resuming after {len(before):,} shards")
-    with progress("embedding", total, CHUNK_ROWS) as advance:
-        advance(sum(part.rows for part in before))
+    with progress("embedding", total, CHUNK_ROWS, done=sum(part.rows for part in before)) as advance:
         for shard in shards:
             _write(part_path(folder, shard.number), shard)
             shutil.rmtree(folder / UNFINISHED, ignore_errors=True)

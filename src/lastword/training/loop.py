@@ -90,10 +90,9 @@ class Loop:
         self.score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
         model.train()
         with (
-            progress(f"{self.stage}training", self.config.steps) as advance,
+            progress(f"{self.stage}training", self.config.steps, done=first) as advance,
             self.checkpoints.log.open("a") as log,
         ):
-            advance(first)
             written = time.monotonic()
             for number in range(first, self.config.steps):
                 if scores.stalled:
