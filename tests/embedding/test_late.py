@@ -93,9 +93,13 @@ def test_what_cannot_be_pooled_afterwards(load: Load, refused: Refused) -> None:
             f"long_texts='late' pools the mean of each window's states, not {pooling!r}: use pooling='mean', or "
             "long_texts='windows'"
         )
-    for template in ("echo", "eol+sum"):
-        message = refused(RequestError, require_mean, load(template=template).pipeline)
+    for template, boundary in (("echo", "ids"), ("eol+sum", "ids"), ("ccw", "string")):
+        message = refused(
+            RequestError, require_mean, load(template=template, boundary=boundary, pooling="mean").pipeline
+        )
         assert f"not {template!r}: use another, or long_texts='windows'" in message
+    for pooling in ("mean", "mean:text", "mean:2layers"):
+        require_mean(load(template="ccw", pooling=pooling).pipeline)
 
 
 def test_a_text_without_a_token(load: Load, refused: Refused) -> None:

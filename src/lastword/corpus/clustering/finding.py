@@ -72,7 +72,7 @@ def find_groups(points: Points, method: str, groups: int | None, least_size: int
     candidates: list[choosing.Candidate] = []
     if different < 2:
         raise RequestError(
-            f"there is nothing to group: {len(points.store):,} texts, all with the same vector"
+            f"{points.store.folder}: all {len(points.store):,} texts have the same vector, so there is nothing to group"
         )
     if method == "density":
         least_size = least_size or max(5, round(np.sqrt(len(sample)) / 2))
