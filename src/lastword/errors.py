@@ -4,6 +4,7 @@
     ├── RequestError (ValueError)                the request is wrong; exit code 2
     │   ├── MissingFileError (FileNotFoundError)     a file or folder does not exist
     │   ├── ExistingOutputError (FileExistsError)    an output would be overwritten
+    │   │   └── NothingToResumeError                     it is complete, and was to be resumed; exit code 0
     │   ├── TableError                               columns or cells of a file are invalid
     │   ├── TemplateError                            a template is invalid
     │   ├── ModelError                               a model cannot be used
@@ -40,6 +41,12 @@ class MissingFileError(RequestError, FileNotFoundError):
 
 class ExistingOutputError(RequestError, FileExistsError):
     """An output exists already; it is replaced only with `overwrite=True`."""
+
+
+class NothingToResumeError(ExistingOutputError):
+    """`resume=True`, but the output is complete: nothing is left to do, and the command line ends without an error."""
+
+    exit_code = 0
 
 
 class TableError(RequestError):

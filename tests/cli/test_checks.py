@@ -441,5 +441,31 @@ def test_wrong_requests_are_refused_before_heavy_imports(path: str, folder: Path
     assert not list(folder.glob("x*")), "something was written"
 
 
+RESUMABLE = [name for name in VALID if any(p.name == "resume" for p in LEAVES[f"lastword {name}"].params)]
+
+
+def test_a_finished_output_has_nothing_to_resume(folder: Path) -> None:
+    """Every command that resumes says so in one line, without an error and before anything heavy is imported."""
+    assert {"adapt", "cluster", "embed", "distill", "train", "reproduce", "demo", "pairs noise"} <= {
+        *RESUMABLE
+    }
+    (folder / "done").mkdir()
+    (folder / "done.csv").write_text("")
+    commands = []
+    for name in RESUMABLE:
+        valid = VALID[name]
+        if "--output" in valid:
+            at = valid.index("--output")
+            valid = [*valid[:at], *valid[at + 2 :]]
+        output = "done.csv" if "x.csv" in VALID[name] else "done"
+        commands.append([*name.split(), *valid, "--output", output, "--resume"])
+    code = SCRIPT.replace("exit_code != 2", "exit_code != 0 or 'nothing to resume: done' not in lines[0]")
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(heavy=HEAVY), json.dumps(commands)],
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout + done.stderr == ""
+
+
 def test_every_command_is_tested() -> None:
     assert {f"lastword {path}" for path in VALID} == set(LEAVES)
