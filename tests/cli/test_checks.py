@@ -173,6 +173,7 @@ FURTHER = {
     ],
     "embed": [
         ["texts.csv", "texts.csv", "--output", "x"],
+        ["blank.csv", "--output", "x"],
         ["texts.csv", "pairs.csv", "--output", "x"],
         ["texts.csv", "--output", "x", "--update", "--overwrite"],
         ["texts.csv", "--output", "existing", "--update"],
@@ -214,6 +215,11 @@ FURTHER = {
     ],
     "cluster": [
         ["texts.csv", "--map", "pca", "--output", "x", "--groups", "61"],
+        ["repeated.csv", "--map", "pca", "--output", "x", "--groups", "3"],
+        ["equal.csv", "--map", "pca", "--output", "x"],
+        ["equal.csv", "--label-column", "label", "--map", "pca", "--output", "x"],
+        ["repeated.csv", "--label-column", "label", "--map", "pca", "--output", "x"],
+        ["blank.csv", "--map", "pca", "--output", "x"],
         ["texts.csv", "--map", "pca", "--output", "x", "--method", "density", "--groups", "4"],
         ["texts.csv", "--map", "pca", "--output", "x", "--least-size", "4"],
         ["texts.csv", "texts.csv", "--map", "pca", "--output", "x"],
@@ -231,6 +237,11 @@ FURTHER = {
         ["existing", "--output", "x"],
     ],
     "adapt": [
+        ["texts.csv", "--map", "pca", "--output", "x"],
+        ["repeated.csv", "--map", "pca", "--output", "x"],
+        ["blank.csv", "--map", "pca", "--output", "x"],
+        ["many.csv", "--map", "pca", "--output", "x", "--label-column", "label"],
+        ["many.csv", "--map", "pca", "--output", "x", "--label-column", "few"],
         ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop,labels"],
         ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop,generate"],
         ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop=0"],
@@ -357,6 +368,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = "anchor,positive\n" + "".join(f"a {i},b {i}\n" for i in range(30))
     (folder / "pairs.csv").write_text(pairs)
     (folder / "more.csv").write_text(pairs)
+    (folder / "repeated.csv").write_text("text,label\n" + "a river,water\na price,water\n" * 400)
+    (folder / "equal.csv").write_text("text,label\n" + "a river,water\n" * 400)
+    (folder / "blank.csv").write_text("text,label\n" + '" ",a\n' * 400)
+    rows = [f"text {i},same,{'label' if i < 9 else ''}" for i in range(400)]
+    (folder / "many.csv").write_text("text,label,few\n" + "\n".join(rows) + "\n")
     (folder / "graded.csv").write_text("anchor,positive,score\na,b,1\nc,d,0\n")
     (folder / "texts.bin").write_text("text\na\n")
     (folder / "empty.csv").write_text("")

@@ -197,10 +197,10 @@ def test_what_cannot_work_is_refused(
 
 def test_equal_texts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "same.txt").write_text("a rocket\n" * 9)
-    with pytest.raises(RequestError, match="all 9 texts have the same vector"):
+    with pytest.raises(RequestError, match=r"same\.txt: all texts are equal, so there is nothing to group"):
         clustered(tmp_path / "same.txt", tmp_path / "out", TopicEncoder())
     (tmp_path / "few.txt").write_text("a rocket\nbread\nbread\n" * 9)
-    with pytest.raises(RequestError, match=r"groups=3: there are 2 different texts; give 2 … 2"):
+    with pytest.raises(RequestError, match=r"groups=3: few.txt has 2 different texts; give 2 … 2"):
         clustered(tmp_path / "few.txt", tmp_path / "out", TopicEncoder(), groups=3, overwrite=True)
 
 

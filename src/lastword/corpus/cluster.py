@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lastword.bundled import model_width
 from lastword.console import info, progress, warn
 from lastword.corpus import embed
 from lastword.corpus.clustering.describing import Naming, describe
@@ -24,7 +25,7 @@ from lastword.corpus.map.data import colourable, map_data
 from lastword.corpus.map.page import map_page
 from lastword.corpus.map.plane import WAYS, plane
 from lastword.corpus.store import Store
-from lastword.corpus.texts import Corpus
+from lastword.corpus.texts import Corpus, read_until
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
 from lastword.encoders.stored import MANIFEST
@@ -191,7 +192,35 @@ def check_request(
         rows = corpus.count()
     if groups is not None and 0 < rows < groups:
         raise RequestError(f"groups={groups}: there are {rows:,} texts; give 2 … {rows:,}")
-    return corpus if store is None else store
+    source = corpus if store is None else store
+    width = store.vector_format.dim if store else _width(model)
+    if method == "density" and width and needs_umap(width):
+        require_installed("umap", "map", "method='density'")
+    _require_content(source, label_column, groups)
+    return source
+
+
+def _width(model: str | Path | TextEncoder | None) -> int | None:
+    """Dimensions of the vectors of a model that is not loaded; None where they are not known."""
+    return model_width(model or "mini") if isinstance(model, str | Path | None) else None
+
+
+def _require_content(source: Input, label_column: str | None, groups: int | None) -> None:
+    """Refuse texts or labels of which there are too few different ones."""
+    if isinstance(source, Corpus):
+        source.require_texts()
+    rows, name = source.labelled(label_column), _title(source)
+    content = read_until(rows, str, texts=groups or 2, labels=2 if label_column else 0)
+    if content.texts < 2:
+        raise RequestError(f"{name}: all texts are equal, so there is nothing to group")
+    if groups and content.texts < groups:
+        raise RequestError(
+            f"groups={groups}: {name} has {content.texts:,} different texts; give 2 … {content.texts:,}"
+        )
+    if label_column and content.labels < 2:
+        raise TableError(
+            f"{name}: column {label_column!r} has {content.labels} different labels: give a column with two or more"
+        )
 
 
 def _store_of(inputs: Source | Sequence[Source], output: Path) -> Store | None:
@@ -285,13 +314,7 @@ def _read_labels(store: Store, column: str | None) -> list[str | None] | None:
     """The label of each row, None where there is none."""
     if column is None:
         return None
-    labels = [usable_label(cell) for cell in cells(store, column, np.arange(len(store)))]
-    kinds = len({label for label in labels if label is not None})
-    if kinds < 2:
-        raise TableError(
-            f"{store.folder}: column {column!r} has {kinds} different labels: give a column with two or more"
-        )
-    return labels
+    return [usable_label(cell) for cell in cells(store, column, np.arange(len(store)))]
 
 
 def _write(folder: Path, store: Store, found: Found, result: ClusterResult, column: str) -> None:

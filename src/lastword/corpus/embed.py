@@ -158,6 +158,7 @@ def embed_corpus(
     with run.lock():
         before = _updated_store(output) if update else None
         corpus.require_readable()
+        corpus.require_texts()
         inputs_now = corpus.fingerprints()
         encoder = load()
         if before:

@@ -15,11 +15,11 @@ import pyarrow as pa
 from lastword.console import progress
 from lastword.corpus.pieces import kept, pieces
 from lastword.corpus.reuse import Earlier
-from lastword.corpus.texts import Corpus, Rejected, Rows, require_new
+from lastword.corpus.texts import Corpus, Rejected, Rows, no_text, require_new
 from lastword.corpus.vectors import VectorFormat
 from lastword.corpus.windows import PerWindow
 from lastword.encoder import TextEncoder, checked_dim, encode_distinct
-from lastword.errors import RequestError, TableError, WorkError
+from lastword.errors import RequestError, WorkError
 from lastword.files.plain_json import json_text
 from lastword.geometry import unit
 
@@ -225,5 +225,4 @@ def calibrate(
             vectors = shortened(encoded.vectors, checked_dim(encoder, truncate_dim, dim))
             return VectorFormat.calibrated(dtype, vectors), encoded
         reasons.update(encoded.refused.values() if encoded else ())
-    counted = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
-    raise TableError(f"no row of the input has a usable text in {corpus.text_column!r}: {counted}")
+    raise no_text(corpus.text_column, reasons)

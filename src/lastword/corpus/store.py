@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lastword.corpus.layouts import LAYOUTS, VECTORS
+from lastword.corpus.texts import LabelledTexts
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder
 from lastword.encoders.stored import MANIFEST
@@ -134,6 +135,11 @@ class Store:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows; `columns` None is all but the vectors."""
         return pa.concat_tables(self.shards(self.columns if columns is None else columns))
+
+    def labelled(self, label_column: str | None) -> LabelledTexts:
+        """Yield the texts of each shard, with the cells of their labels."""
+        for table in self.shards([self.text_column, *([label_column] if label_column else [])]):
+            yield table[self.text_column].to_pylist(), table[label_column].to_pylist() if label_column else []
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield (n, dim) float32, a shard at a time, in constant memory."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from lastword.files.sources import (
     require_bucket,
     table_file,
 )
-from lastword.files.tables import unusable_reason, usable_text
+from lastword.files.tables import unusable_reason, usable_label, usable_text
 from lastword.files.typed import Cells, join_tables, read_tables
 
 CHUNK_ROWS = 16_384
@@ -152,6 +153,24 @@ class Corpus:
                     while text.read(1 << 20):
                         pass
 
+    def require_texts(self) -> None:
+        """Read to the first usable text.
+
+        Raises:
+            TableError: there is none.
+        """
+        reasons: Counter[str] = Counter()
+        for rows in self.chunks():
+            if rows.texts:
+                return
+            reasons.update(rejected.reason for rejected in rows.rejected)
+        raise no_text(self.text_column, reasons)
+
+    def labelled(self, label_column: str | None) -> LabelledTexts:
+        """Yield the usable texts of each chunk, with the cells of their labels."""
+        for rows in self.chunks():
+            yield rows.texts, rows.table[label_column].to_pylist() if label_column else []
+
     def fingerprints(self) -> dict[str, str]:
         """File → a hash of its content; of a remote one, of what its store says about it."""
         return {
@@ -228,6 +247,60 @@ class _Block:
         return first, replace(
             self, start=self.start + rows, table=self.table.slice(rows), cells=self.cells[rows:]
         )
+
+
+@dataclass(frozen=True)
+class Content:
+    """What some rows have.
+
+    Attributes:
+        texts: distinct texts.
+        labelled: distinct texts with a label.
+        labels: distinct labels.
+    """
+
+    texts: int
+    labelled: int
+    labels: int
+
+
+LabelledTexts = Iterable[tuple[Sequence[str], Sequence[object]]]
+"""Usable texts, and the cell of the label of each; no cells where there are no labels."""
+
+
+def read_until(
+    rows: LabelledTexts, same: Callable[[str], str], texts: int, labelled: int = 0, labels: int = 0
+) -> Content:
+    """Read until there is as much as is asked for, usually the first rows; what is missing is known without a model.
+
+    Args:
+        rows: to read.
+        same: gives equal strings for texts that count as one.
+        texts: distinct texts.
+        labelled: distinct texts with a label.
+        labels: distinct labels.
+    """
+    seen, with_label, kinds = set[str](), set[str](), set[str]()
+    for some, cells in rows:
+        for text, cell in zip_longest(map(same, some), cells):
+            seen.add(text)
+            if (label := usable_label(cell)) is not None:
+                with_label.add(text)
+                kinds.add(label)
+            if len(seen) >= texts and len(with_label) >= labelled and len(kinds) >= labels:
+                return Content(len(seen), len(with_label), len(kinds))
+    return Content(len(seen), len(with_label), len(kinds))
+
+
+def no_text(column: str, reasons: Counter[str]) -> TableError:
+    """The error for a corpus without a usable text.
+
+    Args:
+        column: of the texts.
+        reasons: reason → rows.
+    """
+    counted = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
+    return TableError(f"no row of the input has a usable text in {column!r}: {counted}")
 
 
 def require_new(
