@@ -477,8 +477,8 @@ def test_interrupted_standard_input_leaves_no_file(
     piped(b"a\nb\n")
     with pytest.raises(KeyboardInterrupt):
         TableFile("-").require()
-    for call, settings in at_exit:
-        call(**settings)
+    for call, options in at_exit:
+        call(**options)
     assert not list(tmp_path.iterdir())
 
 
