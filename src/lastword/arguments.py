@@ -41,7 +41,9 @@ def require_iterable(name: str, values: object) -> None:
     if isinstance(values, _UNORDERED) or not isinstance(values, Iterable) or dimensions == 0:
         raise RequestError(f"{name} is {type(values).__name__}: give a list")
     if dimensions != 1:
-        raise RequestError(f"{name} is {type(values).__name__} of {dimensions} dimensions: give one column of it")
+        raise RequestError(
+            f"{name} is {type(values).__name__} of {dimensions} dimensions: give one column of it"
+        )
 
 
 def whole_number(name: str, value: Any, least: int | None = None) -> int:

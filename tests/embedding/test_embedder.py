@@ -163,9 +163,13 @@ def test_a_bare_string_is_no_list(load: Load, refused: Refused) -> None:
     for name, wrong in calls.items():
         for call in wrong:
             assert refused(RequestError, call) == f"{name} is str: give a list"
-    assert refused(RequestError, embedder.encode_poolings, ["a"], []) == "poolings is empty: give at least one"
+    assert (
+        refused(RequestError, embedder.encode_poolings, ["a"], []) == "poolings is empty: give at least one"
+    )
     assert refused(RequestError, embedder.encode_grid, ["a"], []) == "templates is empty: give at least one"
-    assert refused(RequestError, embedder.encode_grid, ["a"], ["ccw"], layers=1) == "layers is int: give a list"
+    assert (
+        refused(RequestError, embedder.encode_grid, ["a"], ["ccw"], layers=1) == "layers is int: give a list"
+    )
 
 
 def test_columns_and_iterators_of_texts(load: Load) -> None:

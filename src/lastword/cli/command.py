@@ -39,7 +39,9 @@ class Option(click.Option):
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """Convert a value; an empty one, such as of a shell variable that is not set, is refused."""
-        if "" in (value if isinstance(value, tuple | list) else [value]) and not isinstance(self.type, Several):
+        if "" in (value if isinstance(value, tuple | list) else [value]) and not isinstance(
+            self.type, Several
+        ):
             flag = max(self.opts, key=len)
             raise click.UsageError(f"{flag} is empty: give a value, or leave {flag} out", ctx)
         return super().type_cast_value(ctx, value)

@@ -257,7 +257,9 @@ def _refuse_ignored(
     if text_column not in ("text", store.text_column):
         ignored.append(f"text_column={text_column!r}")
     if ignored:
-        raise RequestError(f"{ignored[0]} has no effect: {store.folder} has its texts and vectors; leave it out")
+        raise RequestError(
+            f"{ignored[0]} has no effect: {store.folder} has its texts and vectors; leave it out"
+        )
 
 
 def _check_store(

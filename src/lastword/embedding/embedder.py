@@ -444,4 +444,3 @@ def _warn_of_special_tokens(tokenizer: TextTokenizer, spec: EmbedderSpec, name: 
 def _prompted(text: str, prompt: str) -> str:
     """The prompt and the text; what is not a string is left for the check of all texts."""
     return prompt + text if prompt and isinstance(text, str) else text
-

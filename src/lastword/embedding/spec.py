@@ -64,7 +64,9 @@ class EmbedderSpec:
             if (number := getattr(self, name)) is not None:
                 object.__setattr__(self, name, whole_number(name, number))
         if not isinstance(self.prompts, Mapping):
-            raise RequestError(f"prompts={self.prompts!r}: give a dict, such as {{'query': 'search query: '}}")
+            raise RequestError(
+                f"prompts={self.prompts!r}: give a dict, such as {{'query': 'search query: '}}"
+            )
         for name, prompt in self.prompts.items():
             require_string(f"prompts[{name!r}]", prompt)
             require_string(f"the name of prompt {prompt!r}", name)

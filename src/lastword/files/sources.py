@@ -119,7 +119,9 @@ class TableFile:
         """
         path, formats = Path(self), ", ".join(FORMATS)
         if not str(self.path):
-            raise MissingFileError(f"the path of a file is empty: give a {formats} file, or - for standard input")
+            raise MissingFileError(
+                f"the path of a file is empty: give a {formats} file, or - for standard input"
+            )
         if self.remote:
             self._require_remote(formats)
             return
@@ -384,7 +386,9 @@ def _standard_input() -> Path:
     """Standard input as a file, since a file is read more than once; deleted at the end."""
     with tempfile.NamedTemporaryFile(prefix="lastword-", suffix=".stdin", delete=False) as file:
         path = Path(file.name)
-        atexit.register(path.unlink, missing_ok=True)  # before reading, which may be interrupted or fill the disk
+        atexit.register(
+            path.unlink, missing_ok=True
+        )  # before reading, which may be interrupted or fill the disk
         shutil.copyfileobj(sys.stdin.buffer, file)
     return path
 
