@@ -47,12 +47,13 @@ def test_a_step_reports_its_number_loss_gradient_and_rate(load: Load, tmp_path: 
 def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[int] = []
+    shown: list[int] = []
 
     @contextmanager
-    def progress(work: str, total: int) -> Iterator[Callable[[int], None]]:
+    def progress(work: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
         assert (work, total) == ("training", 11)
-        yield done.append
+        shown.append(done)
+        yield shown.append
 
     monkeypatch.setattr("lastword.training.loop.progress", progress)
     loop = loop_of(load, tmp_path, steps=11, learning_rate=1e-2, warmup_steps=0)
@@ -60,7 +61,7 @@ def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     embedder.pipeline.backbone.model = loop.pipeline.backbone.model
     scores = CheckpointScores(AdapterSize(0), None, tmp_path / "scores.json")
     loop.run(scores, embedder)
-    assert done == [0] + [1] * 11
+    assert shown == [0] + [1] * 11
     log = [json.loads(line) for line in loop.checkpoints.log.read_text().splitlines()]
     assert [line["step"] for line in log] == list(range(1, 12))
     assert all(line.keys() == {"step", "loss", "grad_norm", "lr", "seconds"} for line in log)
@@ -73,7 +74,7 @@ def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     loop.run(again, embedder)
     assert len(loop.checkpoints.log.read_text().splitlines()) == 11, "all steps were done"
     assert again.by_step == {}
-    assert done[12:] == [11]
+    assert shown[12:] == [11]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lastword.bundled import PATHS
-from lastword.console import warn
+from lastword.console import warn_once
 from lastword.errors import MissingFileError, RequestError, TableError, WorkError
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
@@ -365,7 +365,7 @@ def _expanded(file: TableFile) -> list[TableFile]:
 
 def _compare_columns(first: Sequence[str], names: Sequence[str], file: TableFile, other: TableFile) -> None:
     if differing := sorted(set(first) ^ set(names)):
-        warn(
+        warn_once(
             f"{file} and {other} do not have the same columns ({', '.join(differing)}): missing cells are null"
         )
 

@@ -129,6 +129,10 @@ class TableFile:
             MissingFileError, TableError: see the message.
         """
         path, formats = Path(self), ", ".join(FORMATS)
+        if not str(self.path):
+            raise MissingFileError(
+                f"the path of a file is empty: give a {formats} file, or - for standard input"
+            )
         if self.remote:
             self._require_remote(formats)
             return
@@ -411,9 +415,11 @@ def _by_content(part: bytes) -> str:
 def _standard_input() -> Path:
     """Standard input as a file, since a file is read more than once; deleted at the end."""
     with tempfile.NamedTemporaryFile(prefix="lastword-", suffix=".stdin", delete=False) as file:
+        path = Path(file.name)
+        atexit.register(
+            path.unlink, missing_ok=True
+        )  # before reading, which may be interrupted or fill the disk
         shutil.copyfileobj(sys.stdin.buffer, file)
-    path = Path(file.name)
-    atexit.register(path.unlink, missing_ok=True)
     return path
 
 
