@@ -138,6 +138,19 @@ def test_progress_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == sorted(seen)
 
 
+def test_what_an_interrupted_run_has_done_does_not_shorten_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seven of ten are known; the eighth takes a minute, so the last two take two."""
+    clock = [100.0]
+    monkeypatch.setattr("lastword.console.time.monotonic", lambda: clock[0])
+    work = console._Work("training runs", 10, 1, done=7)
+    assert work.time_left == "time left not known yet"
+    work.advance(1)
+    clock[0] += 60
+    assert (work.completed, work.time_left) == (8, "about 2 min 00 s left")
+
+
 def test_a_library_call_shows_no_progress(tmp_path: Path) -> None:
     assert without_terminal(STUCK.replace("console.show_messages()", ""), tmp_path) == []
 

@@ -105,6 +105,29 @@ def test_a_block_is_replaced_and_nothing_else() -> None:
         generate.with_block(text, "z", "new")
 
 
+def test_difference_table_compares_over_all_sets_and_by_set(tmp_path: Path) -> None:
+    def row(dataset: str, model: str, value: float) -> dict[str, Any]:
+        halves = tuple((value + 0.01 * (-1) ** half,) for half in range(HALVES))
+        score = Score("v_measure", value, (value, value), halves, 500, dataset).to_dict()
+        how = {"template": None, "pooling": None, "task": "clustering"}
+        return {"dataset": dataset, "model": model, "score": score, **how}
+
+    values = {
+        "ours": (0.5, 0.4, 0.3, 0.2),
+        "peer": (0.3, 0.4, 0.5, 0.1),
+        "words": (0.1, 0.1, 0.1, 0.1),
+        "other": (0, 0, 0, 0),
+    }
+    rows = [row(f"set{n}", model, value) for model, each in values.items() for n, value in enumerate(each)]
+    path = tmp_path / "real_texts.json"
+    path.write_text(json.dumps({"about": "Public texts.", "rows": rows}))
+    lines = score_tables.difference_table(path, "ours", ("peer", "words")).splitlines()[2:]
+    assert [re.sub(r" \[.*?\]", "", line) for line in lines] == [
+        "| peer | +2.5 | set0 (+20.0), set3 (+10.0) | set1 (+0.0) | set2 (-20.0) |",
+        "| words | +25.0 | 4 (+10.0 to +40.0) | 0 | 0 |",
+    ]
+
+
 def test_score_table_shows_the_best_and_compares_only_complete_means(tmp_path: Path) -> None:
     def row(dataset: str, model: str, value: float, spread: float, n: int) -> dict[str, Any]:
         how = {"template": "ccw", "pooling": "lasttoken"} if model != "tfidf" else {}

@@ -14,6 +14,7 @@ TREE = {
     "RequestError": (ValueError, 2),
     "MissingFileError": (FileNotFoundError, 2),
     "ExistingOutputError": (FileExistsError, 2),
+    "NothingToResumeError": (FileExistsError, 0),
     "TableError": (ValueError, 2),
     "TemplateError": (ValueError, 2),
     "ModelError": (ValueError, 2),

@@ -67,7 +67,6 @@ TESTS = {
     "lastword.embedding.tokenizer": "test_tokenizer test_tokens test_template",
     "lastword.embedding.vocabulary": "../explanation/test_nearest_words",
     "lastword.training.adapter": "test_targets test_wiring",
-    "lastword.training.data": "test_run test_inputs",
     "lastword.training.loop": "test_loop test_objectives test_wiring test_train",
     "lastword.training.plan": "test_plan test_limits test_wiring",
     "lastword.training.run": "test_run test_wiring test_inputs",

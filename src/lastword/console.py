@@ -97,7 +97,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[int], None]]:
+def progress(description: str, total: int, step: int = 0, done: int = 0) -> Iterator[Callable[[int], None]]:
     """Show how far some work is and the time left.
 
     On a terminal a bar appears after two seconds; elsewhere a line is logged every 30 seconds. Progress inside
@@ -107,6 +107,7 @@ def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[
         description: what is done.
         total: units of work.
         step: units that are done together; progress inside the step counts as a share of it.
+        done: units that an interrupted run has done; the time left is estimated without them.
 
     Yields:
         A function to call with the number of units just done.
@@ -114,7 +115,7 @@ def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[
     global _running
     if _running is not None:
         outer = _running.innermost
-        outer.inner = inner = _Work(description, total, step)
+        outer.inner = inner = _Work(description, total, step, done)
         try:
             yield inner.advance
         finally:
@@ -124,7 +125,7 @@ def progress(description: str, total: int, step: int = 0) -> Iterator[Callable[[
     if not _progress_shown:
         yield lambda units: None
         return
-    work = _running = _Work(description, total, step)
+    work = _running = _Work(description, total, step, done)
     finished = threading.Event()
     show = _draw_bar if sys.stderr.isatty() else _log_lines
     thread = threading.Thread(target=show, args=(work, finished), daemon=True)
@@ -153,15 +154,16 @@ class _Work:
     """How far some work is.
 
     Attributes:
-        done: units that are done.
+        done: units that are done, with those that were done before.
         share: share of the present step that is done, 0 … 1.
         inner: progress inside the present step.
     """
 
-    def __init__(self, description: str, total: int, step: int) -> None:
+    def __init__(self, description: str, total: int, step: int, done: int) -> None:
         self.description, self.total, self.step = description, total, step
         self.started = time.monotonic()
-        self.done, self.share = 0, 0.0
+        self.before = self.done = done
+        self.share = 0.0
         self.inner: _Work | None = None
 
     def advance(self, units: int) -> None:
@@ -198,9 +200,10 @@ class _Work:
     @property
     def time_left(self) -> str:
         """Estimated from the mean time of a unit so far."""
-        if not self.completed:
+        completed = self.completed
+        if completed == self.before:
             return "time left not known yet"
-        seconds = (time.monotonic() - self.started) * (self.total / self.completed - 1)
+        seconds = (time.monotonic() - self.started) * (self.total - completed) / (completed - self.before)
         return f"about {duration(max(seconds, 0))} left"
 
 

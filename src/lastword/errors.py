@@ -4,6 +4,7 @@
     ├── RequestError (ValueError)                the request is wrong; exit code 2
     │   ├── MissingFileError (FileNotFoundError)     a file or folder does not exist
     │   ├── ExistingOutputError (FileExistsError)    an output would be overwritten
+    │   │   └── NothingToResumeError                     it is complete, and was to be resumed; exit code 0
     │   ├── TableError                               columns or cells of a file are invalid
     │   ├── TemplateError                            a template is invalid
     │   ├── ModelError                               a model cannot be used
@@ -42,6 +43,12 @@ class ExistingOutputError(RequestError, FileExistsError):
     """An output exists already; it is replaced only with `overwrite=True`."""
 
 
+class NothingToResumeError(ExistingOutputError):
+    """`resume=True`, but the output is complete: nothing is left to do, and the command line ends without an error."""
+
+    exit_code = 0
+
+
 class TableError(RequestError):
     """Columns or cells of a file are invalid."""
 
@@ -70,14 +77,14 @@ class ParityError(WorkError):
     """Two ways to the same vector disagree."""
 
 
-def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
+def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
     """Return the message for an unknown name, with the most similar known one.
 
     >>> unknown_name("pooling", "maen", ["mean", "max"])
     "unknown pooling 'maen': did you mean 'mean'? Known: mean, max"
     """
     names = list(allowed)
-    similar = difflib.get_close_matches(name, names, n=1)
+    similar = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
     known = f"Known: {', '.join(names)}" if names else f"there are no {kind}s"
     return f"unknown {kind} {name!r}: {hint}{known}"

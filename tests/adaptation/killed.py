@@ -29,8 +29,10 @@ SMALL = {
 """Fewer bootstraps and halves in each score, fewer settings and texts, and less timing of the machine."""
 KILLS = [
     ("lastword.adaptation.texts.replace", 1, "before"),
+    ("lastword.probing.scoring.score_part", 2, "before"),
     ("lastword.adaptation.adapt.choose", 1, "after"),
     ("lastword.adaptation.sources.make_pairs", 2, "before"),
+    ("lastword.pairs.neighbouring.nearest_others", 1, "before"),
     ("lastword.training.checkpoints.Checkpoints.save", 1, "after"),
     ("lastword.adaptation.adapt.train", 1, "after"),
     ("lastword.adaptation.scoring.Comparer.scores", 2, "after"),

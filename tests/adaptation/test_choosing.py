@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,8 @@ from lastword.adaptation import choosing
 from lastword.adaptation.choosing import LEAST_TEXTS, Choice, Setting, choose
 from lastword.adaptation.texts import Part
 from lastword.config import TrainConfig
-from lastword.probing.result import Option, ProbeFacts, ProbeResult
+from lastword.files.run_folder import write_json
+from lastword.probing.result import FILE, Option, ProbeFacts, ProbeResult
 from lastword.uncertainty import Score
 
 RECIPE = ("ccw", "lasttoken", 8)
@@ -52,7 +54,7 @@ class Probe:
 
 def chosen(probe: Probe, texts: int, monkeypatch: pytest.MonkeyPatch) -> Choice:
     monkeypatch.setattr(choosing, "probe", probe)
-    choice = choose(EMBEDDER, CONFIG, part(texts), 0, None)
+    choice = choose(EMBEDDER, CONFIG, part(texts), 0, None, Path("nowhere"))
     assert Choice.from_dict(choice.to_dict()) == choice
     return choice
 
@@ -102,3 +104,26 @@ def test_a_recipe_far_from_the_best_is_compared_all_the_same(
     assert len(probe.calls) == 2
     assert choice.gain is not None
     assert (choice.chosen != choice.recipe) == left
+
+
+def test_an_interrupted_choice_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The settings that were scored are not scored again."""
+    values = {(template, "mean", layer): 0.5 for template in ("none", "sum") for layer in (6, 7, 8)}
+    probe = Probe({**values, RECIPE: 0.3}, 0.001, compared=4)
+    whole = chosen(probe, 150, monkeypatch)
+    probe.calls.clear()
+
+    def writes(embedder: Any, texts: list[str], **settings: Any) -> ProbeResult:
+        result = probe(embedder, texts, **settings)
+        if len(probe.calls) == 2:
+            raise KeyboardInterrupt
+        settings["output"].mkdir()
+        write_json(settings["output"] / FILE, result.to_dict())
+        return result
+
+    monkeypatch.setattr(choosing, "probe", writes)
+    with pytest.raises(KeyboardInterrupt):
+        choose(EMBEDDER, CONFIG, part(150), 0, None, tmp_path)
+    again = choose(EMBEDDER, CONFIG, part(150), 0, None, tmp_path)
+    assert again == whole
+    assert [sorted(call["layers"]) for call in probe.calls] == [[6, 7, 8], [6, 8], [6, 8]]

@@ -173,6 +173,7 @@ FURTHER = {
     ],
     "embed": [
         ["texts.csv", "texts.csv", "--output", "x"],
+        ["blank.csv", "--output", "x"],
         ["texts.csv", "pairs.csv", "--output", "x"],
         ["texts.csv", "--output", "x", "--update", "--overwrite"],
         ["texts.csv", "--output", "existing", "--update"],
@@ -214,6 +215,11 @@ FURTHER = {
     ],
     "cluster": [
         ["texts.csv", "--map", "pca", "--output", "x", "--groups", "61"],
+        ["repeated.csv", "--map", "pca", "--output", "x", "--groups", "3"],
+        ["equal.csv", "--map", "pca", "--output", "x"],
+        ["equal.csv", "--label-column", "label", "--map", "pca", "--output", "x"],
+        ["repeated.csv", "--label-column", "label", "--map", "pca", "--output", "x"],
+        ["blank.csv", "--map", "pca", "--output", "x"],
         ["texts.csv", "--map", "pca", "--output", "x", "--method", "density", "--groups", "4"],
         ["texts.csv", "--map", "pca", "--output", "x", "--least-size", "4"],
         ["texts.csv", "texts.csv", "--map", "pca", "--output", "x"],
@@ -231,6 +237,11 @@ FURTHER = {
         ["existing", "--output", "x"],
     ],
     "adapt": [
+        ["texts.csv", "--map", "pca", "--output", "x"],
+        ["repeated.csv", "--map", "pca", "--output", "x"],
+        ["blank.csv", "--map", "pca", "--output", "x"],
+        ["many.csv", "--map", "pca", "--output", "x", "--label-column", "label"],
+        ["many.csv", "--map", "pca", "--output", "x", "--label-column", "few"],
         ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop,labels"],
         ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop,generate"],
         ["texts.csv", "--map", "pca", "--output", "x", "--sources", "crop=0"],
@@ -357,6 +368,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = "anchor,positive\n" + "".join(f"a {i},b {i}\n" for i in range(30))
     (folder / "pairs.csv").write_text(pairs)
     (folder / "more.csv").write_text(pairs)
+    (folder / "repeated.csv").write_text("text,label\n" + "a river,water\na price,water\n" * 400)
+    (folder / "equal.csv").write_text("text,label\n" + "a river,water\n" * 400)
+    (folder / "blank.csv").write_text("text,label\n" + '" ",a\n' * 400)
+    rows = [f"text {i},same,{'label' if i < 9 else ''}" for i in range(400)]
+    (folder / "many.csv").write_text("text,label,few\n" + "\n".join(rows) + "\n")
     (folder / "graded.csv").write_text("anchor,positive,score\na,b,1\nc,d,0\n")
     (folder / "texts.bin").write_text("text\na\n")
     (folder / "empty.csv").write_text("")
@@ -426,7 +442,8 @@ def requests(path: str) -> list[list[str]]:
             if (path, parameter.name) in ANY_TEXT:
                 continue
             assert values, f"{path} --{parameter.name}: no wrong value is known"
-            found += [[*valid, parameter.opts[0], value] for value in values]
+            empty = [] if isinstance(parameter.type, Several) else [""]  # none of several
+            found += [[*valid, parameter.opts[0], value] for value in [*values, *empty]]
     return [[*path.split(), *request] for request in found]
 
 
@@ -439,6 +456,32 @@ def test_wrong_requests_are_refused_before_heavy_imports(path: str, folder: Path
     )  # fmt: skip
     assert done.stdout + done.stderr == ""
     assert not list(folder.glob("x*")), "something was written"
+
+
+RESUMABLE = [name for name in VALID if any(p.name == "resume" for p in LEAVES[f"lastword {name}"].params)]
+
+
+def test_a_finished_output_has_nothing_to_resume(folder: Path) -> None:
+    """Every command that resumes says so in one line, without an error and before anything heavy is imported."""
+    assert {"adapt", "cluster", "embed", "distill", "train", "reproduce", "demo", "pairs noise"} <= {
+        *RESUMABLE
+    }
+    (folder / "done").mkdir()
+    (folder / "done.csv").write_text("")
+    commands = []
+    for name in RESUMABLE:
+        valid = VALID[name]
+        if "--output" in valid:
+            at = valid.index("--output")
+            valid = [*valid[:at], *valid[at + 2 :]]
+        output = "done.csv" if "x.csv" in VALID[name] else "done"
+        commands.append([*name.split(), *valid, "--output", output, "--resume"])
+    code = SCRIPT.replace("exit_code != 2", "exit_code != 0 or 'nothing to resume: done' not in lines[0]")
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(heavy=HEAVY), json.dumps(commands)],
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout + done.stderr == ""
 
 
 def test_every_command_is_tested() -> None:

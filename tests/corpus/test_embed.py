@@ -21,8 +21,10 @@ import pytest
 from pyarrow import feather
 
 from lastword import Store, embed_corpus
+from lastword.corpus import pieces
 from lastword.corpus import texts as texts_module
 from lastword.embedding import Embedder
+from lastword.embedding.windows import Window
 from lastword.errors import (
     ExistingOutputError,
     MissingFileError,
@@ -235,6 +237,8 @@ def test_columns_that_differ(tmp_path: Path, refused: Refused, said: list[str], 
     assert rows[12] == {"text": "b", "x": "0.5", "y": "new"}
     assert rows[21] == {"text": "c", "x": "seven", "y": "new"}
     assert said[0] == f"{paths[1]} and {paths[0]} do not have the same columns (y): missing cells are null"
+    embed_corpus(paths, tmp_path / "again", HashEncoder())
+    assert sum("do not have the same columns" in line for line in said) == 2, "of two files, once each"
     assert pq.read_table(tmp_path / "out").num_rows == 22, "all shards have the same columns"
     write_rows(tmp_path / "d.csv", range(3)).write_text("body,title\na b c,d e f\n")
     message = refused(TableError, embed_corpus, [*paths, tmp_path / "d.csv"], tmp_path / "no", HashEncoder())
@@ -412,10 +416,11 @@ def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 RUN = """
 import sys, time
 sys.path.insert(0, sys.argv[3])
-from lastword.corpus import texts
+from lastword.corpus import pieces, texts
 from lastword.corpus.embed import embed_corpus
 from tests.corpus.hashing import HashEncoder
 texts.CHUNK_ROWS = 40
+pieces.CHARACTERS, pieces.WORTH_S = 1200, 0
 class Slow(HashEncoder):
     def encode(self, texts):
         time.sleep(0.003)
@@ -460,10 +465,68 @@ def test_ten_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> 
     assert killed.manifest == whole.manifest
 
 
+@pytest.mark.parametrize("layout", ["parquet", "arrow", "npy", "lance"])
+@pytest.mark.parametrize("update", [False, True])
+def test_a_run_resumes_inside_a_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, update: bool
+) -> None:
+    """The pieces of the shard that are done are not embedded again, and each vector is the same to the last bit."""
+    if layout == "lance":
+        pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lastword[lance]'")
+    monkeypatch.setattr(pieces, "CHARACTERS", 3000)
+    monkeypatch.setattr(pieces, "WORTH_S", 0)
+    calls: list[int] = []
+
+    class Rounding(HashEncoder):
+        """Its vectors depend on the texts beside them, as the rounding of a real model does."""
+
+        def encode(self, texts: Any, /) -> np.ndarray:
+            calls.append(len(texts))
+            if len(calls) in (3, 7):  # while the range of int8 is decided, and later
+                raise KeyboardInterrupt
+            return super().encode(texts) + np.float32(1e-3 * len(texts) + 1e-5 * len(texts[0]))
+
+    cells = [f"text {n} " + "long " * (n % 13) if n % 11 else "" for n in range(300)]
+    cells[50] = "tokenless"
+    path = tmp_path / "in.csv"
+    path.write_text("text,n\n" + "".join(f"{cell},{n}\n" for n, cell in enumerate(cells)))
+    how: dict[str, Any] = {"layout": layout, "vector_dtype": "int8", "update": update}
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            embed_corpus(path, tmp_path / "out", Rounding(), resume=True, **how)
+    embed_corpus(path, tmp_path / "out", Rounding(), resume=True, **how)
+    assert len(calls) > 10
+    monkeypatch.setattr(pieces, "WORTH_S", 1e9)
+    embed_corpus(path, tmp_path / "whole", Rounding(), **how)
+    killed, whole = Store.open(tmp_path / "out"), Store.open(tmp_path / "whole")
+    assert killed.table().equals(whole.table())
+    assert killed.matrix().tobytes() == whole.matrix().tobytes()
+    assert killed.manifest == whole.manifest
+    encoder = HashEncoder()
+    embed_corpus(path, tmp_path / "once", encoder, **how)
+    assert sorted(encoder.encoded) == sorted({*cells} - {"", "tokenless"})
+
+
+def test_what_a_killed_run_loses_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece has few characters, or few texts; no text is in two pieces, and windows of a text stay together."""
+    monkeypatch.setattr(pieces, "CHARACTERS", 10_000)
+    short = [f"{n} " + "x" * (n % 40) for n in range(500)]
+    long = [f"{n} " + "x" * 5000 for n in range(50)]
+    windows = [Window(text, start, start + 500, 0, 1) for text in long for start in range(0, 5000, 500)]
+    for texts, most in ((short, 10_000), (long, 16 * 5100), (windows, 16 * 564 + 10 * 564), (short[:3], 300)):
+        parts = list(pieces.pieces(texts))
+        assert sorted(row for part in parts for row in part) == list(range(len(texts)))
+        sizes = [sum(64 + len(getattr(texts[row], "part", texts[row])) for row in part) for part in parts]
+        assert max(sizes) <= most
+    of_text = [{windows[row].text for row in part} for part in pieces.pieces(windows)]
+    assert sum(map(len, of_text)) == len(long)
+
+
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     """Ten times the rows take about the same memory, in processes of their own."""
     peaks = []
-    code = RUN.replace("texts.CHUNK_ROWS = 40", "").replace("time.sleep(0.003)", "")
+    settings = "texts.CHUNK_ROWS = 40\npieces.CHARACTERS, pieces.WORTH_S = 1200, 0\n"
+    code = RUN.replace(settings, "").replace("time.sleep(0.003)", "")
     for count in (20_000, 200_000):
         path = write_rows(tmp_path / f"{count}.csv", range(count))
         run = subprocess.run(

@@ -100,15 +100,19 @@ def weights(folder: Path) -> dict[str, bytes]:
 RUN = """
 import json, sys
 from lastword import distill
+from lastword.training import loop
 from tests.distillation.test_distill import sentences
+loop._KEEP_S = 0
 print("begun", flush=True)
 distill(sys.argv[1], sentences(1100), sys.argv[2], resume=True, **json.loads(sys.argv[3]))
 """
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_change_no_byte(model: Path, tmp_path: Path) -> None:
-    settings = SETTINGS | {"student": "static"}
+@pytest.mark.parametrize("student", ["static", "shallow"])
+def test_kills_at_random_moments_change_no_byte(model: Path, tmp_path: Path, student: str) -> None:
+    """A shallow student is kept between its checkpoints after each step."""
+    settings = SETTINGS | {"student": student} | ({"steps": 100} if student == "shallow" else {})
 
     def run(name: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", RUN, str(model), str(tmp_path / name), json.dumps(settings)]

@@ -78,6 +78,16 @@ def test_a_text_longer_than_the_model_is_read_in_passes_with_context(load: Load)
     np.testing.assert_allclose(vectors[2], hidden[start + 40 :].mean(0), atol=1e-4)
 
 
+def test_a_pass_has_as_many_windows_as_fit(load: Load) -> None:
+    embedder = load(template="none", pooling="mean", max_tokens=100)
+    (ids,) = embedder.pipeline.tokenizer.text_ids(TEXTS[2:])
+    windows = [(at, at + 33) for at in range(0, 165, 33)]
+    vectors, _ = late_vectors(embedder.pipeline, TEXTS[2:], [ids[:165]], [windows])
+    for row, first in ((2, 0), (4, 66)):  # the last window of each pass, and where the pass begins
+        hidden, _, _ = states(embedder, ids[first : first + 99])
+        np.testing.assert_allclose(vectors[row], hidden[-33:].mean(0), atol=1e-4)
+
+
 def test_a_window_as_long_as_the_model_has_the_context_that_fits(load: Load) -> None:
     embedder = load(template="none", pooling="mean", max_tokens=100)
     (ids,) = embedder.pipeline.tokenizer.text_ids(TEXTS[2:])
@@ -94,9 +104,13 @@ def test_what_cannot_be_pooled_afterwards(load: Load, refused: Refused) -> None:
             f"long_texts='late' pools the mean of each window's states, not {pooling!r}: use pooling='mean', or "
             "long_texts='windows'"
         )
-    for template in ("echo", "eol+sum"):
-        message = refused(RequestError, require_late, load(template=template).spec)
+    for template, boundary in (("echo", "ids"), ("eol+sum", "ids"), ("ccw", "string")):
+        message = refused(
+            RequestError, require_late, load(template=template, boundary=boundary, pooling="mean").spec
+        )
         assert f"not {template!r}: use another, or long_texts='windows'" in message
+    for pooling in ("mean", "mean:text", "mean:2layers"):
+        require_late(load(template="ccw", pooling=pooling).spec)
 
 
 def test_a_text_without_a_token(load: Load, refused: Refused) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lastword.encoders.in_parts import WINDOW, encoded
+from lastword.encoders.in_parts import WINDOW, InParts, encoded
 
 
 class Counting:
@@ -47,3 +47,14 @@ def test_an_interrupted_run_computes_the_rest(tmp_path: Path) -> None:
     assert {file.suffix for file in tmp_path.iterdir()} == {".npz"}
     encoded(encoder, texts[:5], "others", tmp_path)
     assert encoder.texts == WINDOW + 5, "other names have parts of their own"
+
+
+def test_an_encoder_that_keeps_its_vectors(tmp_path: Path) -> None:
+    """Another list of texts has files of its own."""
+    texts = [str(number) for number in range(2 * WINDOW)]
+    with pytest.raises(KeyboardInterrupt):
+        InParts(Counting(WINDOW), tmp_path / "first").encode(texts)
+    encoder = InParts(Counting(), tmp_path / "first")
+    assert encoder.encode(texts)[:, 0].tolist() == list(range(2 * WINDOW))
+    assert encoder.encode(texts[::-1])[0, 0] == 2 * WINDOW - 1
+    assert (encoder.encoder.texts, encoder.identity) == (3 * WINDOW, "counting")

@@ -32,6 +32,15 @@ def test_short_texts_have_their_ordinary_vector(load: Load, kind: str, normalize
     assert encoder.encode([]).shape == (0, 32)
 
 
+@pytest.mark.parametrize("kind", ["windows", "late"])
+def test_an_empty_text_has_its_ordinary_vector(load: Load, kind: str) -> None:
+    embedder = load(template="ccw", pooling="mean:text", normalize=False)
+    texts = ["", "a", "a cat"]
+    np.testing.assert_allclose(
+        LongTextEncoder(embedder, kind).encode(texts), embedder.encode(texts), atol=1e-5
+    )
+
+
 def test_windows_are_texts_of_their_own(load: Load) -> None:
     embedder = load(template="ccw", pooling="lasttoken")
     encoder = LongTextEncoder(embedder, "windows:20:4")

@@ -17,7 +17,7 @@ import pytest
 
 import lastword
 from lastword.bundled import path_of
-from lastword.errors import ExistingOutputError, RequestError
+from lastword.errors import ExistingOutputError, NothingToResumeError, RequestError
 from lastword.experiments import compare_pairs
 from lastword.files.locks import FileLock
 from lastword.files.run_folder import RunFolder, fingerprint, replace
@@ -117,6 +117,26 @@ def test_an_output_is_replaced_only_with_overwrite(tmp_path: Path, refused: Refu
     with run.open({}) as folder:
         run.finish(folder)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["inputs.json", "settings.json"]
+
+
+def test_a_finished_output_has_nothing_to_resume(tmp_path: Path, refused: Refused) -> None:
+    """Unless a run that was to replace it was interrupted."""
+    run = RunFolder(tmp_path / "out", "survey", resume=True)
+    (tmp_path / "out").mkdir()
+    message = refused(NothingToResumeError, run.check)
+    assert message == (
+        f"nothing to resume: {run.output} exists, and no survey of it was interrupted; pass overwrite=True to "
+        "start over"
+    )
+    assert NothingToResumeError.exit_code == 0
+    interrupted_again = RunFolder(run.output, "survey", overwrite=True)
+    opened(interrupted_again, {"seed": 1})
+    assert refused(ExistingOutputError, run.check) == (
+        f"{run.output} exists, and {run.partial} has unfinished work: add overwrite=True to finish it and replace the "
+        "output, or choose another path"
+    )
+    RunFolder(run.output, resume=True, overwrite=True).check()
+    RunFolder(run.output, resume=True, update=True).check()
 
 
 def test_one_run_at_a_time_writes_an_output(tmp_path: Path, refused: Refused) -> None:

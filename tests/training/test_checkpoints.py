@@ -60,6 +60,25 @@ def test_the_latest_checkpoint_is_loaded_with_its_optimizer(tmp_path: Path, mode
     assert checkpoints.losses() == [step / 10 for step in range(1, 21)]
 
 
+def test_what_is_kept_between_checkpoints(tmp_path: Path, model: nn.Module) -> None:
+    """A run resumes from it; it is no checkpoint, and the next checkpoint replaces it."""
+    checkpoints, optimizer = Checkpoints(tmp_path), _optimizer(model)
+    assert checkpoints.latest() == (0, None)
+    checkpoints.save(10, model, optimizer, CONFIG)
+    for step in (13, 16):
+        weights = _train(model, optimizer)
+        checkpoints.keep(step, model, optimizer, CONFIG)
+    assert checkpoints.all() == [(10, tmp_path / "step-000010")]
+    assert checkpoints.latest() == (16, tmp_path / "latest-000016")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest-000016", "step-000010"]
+    _train(model, optimizer)
+    assert checkpoints.resume(model, _optimizer(model)) == 16
+    assert all(torch.equal(weight, weights[name]) for name, weight in adapter_weights(model).items())
+    checkpoints.save(20, model, optimizer, CONFIG)
+    assert checkpoints.latest() == (20, tmp_path / "step-000020")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-000010", "step-000020"]
+
+
 def test_an_optimizer_that_is_code_is_not_run(tmp_path: Path, model: nn.Module) -> None:
     (tmp_path / "step-000010").mkdir()
     save_adapter(model, tmp_path / "step-000010", CONFIG)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from lastword.errors import RequestError
 from lastword.geometry import unit
 from lastword.training import LastStep, train
 from lastword.training import guide as module
-from lastword.training.data import inputs_of
 from lastword.training.guide import Guide, make_guide
 from lastword.training.objectives import PairObjective
 from lastword.training.pairs import Pairs, read_pairs
@@ -127,19 +125,3 @@ def test_a_run_with_a_guide(tmp_path: Path, settings: Settings, refused: Callabl
     assert same.losses == plain.losses, "a margin that leaves out nothing"
     message = refused(RequestError, train, tmp_path / "none", guide="tfidf", guide_margin=2.0, **settings)
     assert message.startswith("guide='tfidf' with guide_margin=2 leaves no negatives: ")
-
-
-def test_another_guide_is_not_resumed_with(pairs_file: Path, llama_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(llama_folder, tmp_path / "model")
-    pairs = read_pairs([pairs_file])
-
-    def inputs(guide: str | None) -> dict[str, str]:
-        return inputs_of(train_config({"guide": guide, "pairs": [str(pairs_file)]}), pairs, LastStep())
-
-    assert inputs("self") == inputs(None), "the model is an input of its own"
-    guide = str(tmp_path / "model")
-    before = inputs(guide)
-    assert before[f"the guide {guide}"] != inputs(f"sentence-transformers:{guide}").get(f"the guide {guide}")
-    (tmp_path / "model" / "config.json").write_text("{}")
-    assert inputs(guide)[f"the guide {guide}"] != before[f"the guide {guide}"]
-    assert set(inputs("tfidf")) - set(inputs(None)) == {"the guide tfidf"}

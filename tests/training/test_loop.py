@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from lastword.embedding import Embedder
 from lastword.errors import DivergenceError
-from lastword.training import LastStep
+from lastword.training import LastStep, train
+from lastword.training import loop as loops
 from lastword.training.selection import CheckpointScores
 from tests.training.test_selection import AdapterSize
 from tests.training.test_wiring import Flat, loop_of
@@ -45,12 +47,13 @@ def test_a_step_reports_its_number_loss_gradient_and_rate(load: Load, tmp_path: 
 def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[int] = []
+    shown: list[int] = []
 
     @contextmanager
-    def progress(work: str, total: int) -> Iterator[Callable[[int], None]]:
+    def progress(work: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
         assert (work, total) == ("training", 11)
-        yield done.append
+        shown.append(done)
+        yield shown.append
 
     monkeypatch.setattr("lastword.training.loop.progress", progress)
     loop = loop_of(load, tmp_path, steps=11, learning_rate=1e-2, warmup_steps=0)
@@ -58,7 +61,7 @@ def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     embedder.pipeline.backbone.model = loop.pipeline.backbone.model
     scores = CheckpointScores(AdapterSize(0), None, tmp_path / "scores.json")
     loop.run(scores, embedder)
-    assert done == [0] + [1] * 11
+    assert shown == [0] + [1] * 11
     log = [json.loads(line) for line in loop.checkpoints.log.read_text().splitlines()]
     assert [line["step"] for line in log] == list(range(1, 12))
     assert all(line.keys() == {"step", "loss", "grad_norm", "lr", "seconds"} for line in log)
@@ -71,7 +74,7 @@ def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     loop.run(again, embedder)
     assert len(loop.checkpoints.log.read_text().splitlines()) == 11, "all steps were done"
     assert again.by_step == {}
-    assert done[12:] == [11]
+    assert shown[12:] == [11]
 
 
 @pytest.mark.parametrize(
@@ -196,3 +199,35 @@ def test_vectors_of_all_processes_are_in_the_order_of_the_texts(
     gathered.sum().backward()  # type: ignore[no-untyped-call]
     assert own.grad is not None
     assert torch.equal(own.grad, torch.ones_like(own))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_killed_run_loses(
+    kept: bool, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a minute without a checkpoint only the step that it was in, and the end is the same to the last bit."""
+    train(tmp_path / "whole", **settings)
+    monkeypatch.setattr(loops, "_KEEP_S", 0.0 if kept else 60.0)
+    step, done = loops.Loop.step, list[int]()
+
+    def killed(self: loops.Loop, number: int) -> dict[str, Any]:
+        done.append(number)
+        if len(done) in (7, 9):
+            raise KeyboardInterrupt
+        return step(self, number)
+
+    monkeypatch.setattr(loops.Loop, "step", killed)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "out", resume=True, **settings)
+    train(tmp_path / "out", resume=True, **settings)
+    assert done == ([*range(7), 6, 7, *range(7, 12)] if kept else [*range(7), 0, 1, *range(12)])
+    whole, out = (
+        [path.relative_to(folder) for path in sorted(folder.rglob("*.safetensors"))]
+        for folder in (tmp_path / "whole", tmp_path / "out")
+    )
+    assert whole == out
+    assert all(
+        (tmp_path / "whole" / path).read_bytes() == (tmp_path / "out" / path).read_bytes() for path in out
+    )
+    assert not list((tmp_path / "out").rglob("latest-*"))

@@ -25,6 +25,7 @@ from lastword.training.masked import MaskedObjective, MaskedStep, MaskedTexts, m
 
 Settings = dict[str, Any]
 Refused = Callable[..., str]
+Load = Callable[..., Embedder]
 TEXTS = ["the river was near the house at 3", "a cat", "near the car, at 7, there was a dog"]
 
 
@@ -75,6 +76,23 @@ def test_each_masked_token_is_predicted_from_the_state_before_it(texts: MaskedTe
         assert rows[row, 0].item() == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
+def test_template_and_pooling_change_no_loss(folder: Path, load: Load) -> None:
+    """The tokens of the text alone are read, whatever the vectors of the pairs are made of."""
+    model = load(folder, attention="bidirectional")
+
+    def losses(template: str, pooling: str) -> torch.Tensor:
+        embedder = model.variant(template=template, pooling=pooling)
+        texts = MaskedTexts.of(embedder, embedder.pipeline, 0.5)
+        (batch,) = texts.pipeline.batches(texts.pipeline.tokenize(TEXTS))
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return texts.vectors(batch)
+
+    bare = losses("none", "mean")
+    for template, pooling in (("eol", "lasttoken"), ("none", "eos"), ("none", "mean+max")):
+        assert torch.equal(losses(template, pooling), bare), (template, pooling)
+
+
 def test_later_tokens_are_seen(texts: MaskedTexts) -> None:
     """A mask is predicted otherwise when a later token changes, though the state is before the mask."""
 
@@ -113,10 +131,16 @@ def test_a_row_without_a_masked_token_counts_nothing(texts: MaskedTexts) -> None
     assert MaskedStep(TEXTS).loss_of(rows).item() == 0
 
 
-def test_the_mask_token(texts: MaskedTexts) -> None:
+def test_the_mask_token(texts: MaskedTexts, tmp_path: Path, folder: Path, load: Load) -> None:
     tokenizer = texts.pipeline.tokenizer
-    ids = tokenizer.text_ids(["_"])[0]
-    assert mask_token(tokenizer) == (ids[0] if len(ids) == 1 else tokenizer.pad_id)
+    assert [mask_token(tokenizer)] == tokenizer.text_ids(["_"])[0]
+    shutil.copytree(folder, tmp_path / "several")
+    file = tmp_path / "several" / "tokenizer.json"
+    several = {"type": "Replace", "pattern": {"String": "_"}, "content": "_ _"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": several}))
+    other = load(tmp_path / "several").pipeline.tokenizer
+    assert len(other.text_ids(["_"])[0]) > 1
+    assert mask_token(other) == other.pad_id
     hf = tokenizer.hf
     hf.mask_token = hf.convert_ids_to_tokens(5)
     try:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,10 +18,13 @@ from lastword.augment import noisy
 from lastword.config import train_config
 from lastword.embedding import Embedder
 from lastword.errors import TableError
+from lastword.geometry import unit
+from lastword.training.guide import Guide
 from lastword.training.loop import learning_rate_factor
-from lastword.training.losses import Targets, cosent, info_nce
+from lastword.training.losses import Targets, cosent, info_nce, with_teacher
 from lastword.training.objectives import PairObjective, Standard, step_rows, step_rows_of_one_file
 from lastword.training.pairs import Pairs, read_pairs
+from lastword.training.vectors import TextVectors, texts_of
 
 
 @given(n=st.integers(2, 200), batch=st.integers(2, 64), seed=st.integers(0, 5))
@@ -135,6 +139,26 @@ def test_graded_pairs_reach_the_loss_with_their_scores() -> None:
     vectors = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
     targets = Targets(0.3, scores=torch.tensor([GRADES.scores[row] for row in rows]))
     assert step.loss_of(vectors) == cosent(vectors[:6], vectors[6:], targets)
+
+
+def test_guide_and_teacher_reach_the_loss() -> None:
+    """Both know the texts before the noise."""
+    texts = texts_of(PAIRS)
+    drawn = np.random.default_rng(0).normal(size=(len(texts), 3)).astype(np.float32)
+    known = TextVectors({text: row for row, text in enumerate(texts)}, unit(drawn))
+    config = train_config({
+        "batch_pairs": 3, "temperature": 0.3, "teacher": "self", "teacher_weight": 0.25, "noise": "delete",
+    })  # fmt: skip
+    step = Standard().objective(PAIRS, config, Guide(known), known).step(0)
+    plain = PairObjective(PAIRS, dataclasses.replace(config, noise=())).step(0)
+    sides = plain.texts[:3], plain.texts[3:]
+    assert plain.targets.excluded is not None
+    excluded = plain.targets.excluded | Guide(known).excluded(*sides)
+    targets = Targets(0.3, excluded, taught=known.cosines(*sides))
+    vectors = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    expected = with_teacher(info_nce, 0.25)(vectors[:3], vectors[3:], targets)
+    assert not torch.equal(excluded, plain.targets.excluded)
+    assert step.loss_of(vectors).item() == pytest.approx(expected.item())
 
 
 def test_files_have_steps_and_temperatures_of_their_own() -> None:

@@ -14,16 +14,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from lastword.bundled import PATHS
 from lastword.config import TrainConfig
 from lastword.embedding.card import Provenance
 from lastword.errors import RequestError, TableError
-from lastword.files.run_folder import fingerprint
 from lastword.training import LastStep, Standard, train
 from lastword.training import run as module
 from lastword.training.adapter import add_adapter, save_adapter
-from lastword.training.data import inputs_of, read_data
-from lastword.training.pairs import Pairs
 from lastword.training.plan import Plan
 from lastword.training.run import (
     TrainResult,
@@ -36,18 +32,13 @@ from lastword.training.run import (
     load_base,
     make_accelerator,
 )
-from lastword.training.selection import CheckpointScores, HeldOutPairs, Selection
+from lastword.training.selection import CheckpointScores, Selection
 from lastword.uncertainty import Score
 from tests.training.conftest import made_score
 
 Refused = Callable[..., str]
 Settings = dict[str, Any]
 SELECTION = Selection("last step", 2, {})
-
-
-def _csv(path: Path, count: int, **writing: Any) -> str:
-    path.write_text("anchor;positive\n" + "".join(f"text {i};a text {i}\n" for i in range(count)), **writing)
-    return str(path)
 
 
 def test_a_result_as_plain_values() -> None:
@@ -84,57 +75,6 @@ def test_a_run_is_called_lastword_in_trackers(
     monkeypatch.setattr(Accelerator, "init_trackers", lambda self, name: names.append(name))
     train(tmp_path / "out", scorer=LastStep(), **{**settings, "steps": 1})
     assert names == ["lastword"]
-
-
-def test_files_of_pairs_are_read_as_the_settings_say(tmp_path: Path) -> None:
-    file = _csv(tmp_path / "pairs.csv", 12, encoding="cp037")  # not to be guessed
-    config = TrainConfig(pairs=(file,), encoding="cp037", delimiter=";", batch_pairs=4)
-    pairs, scorer = read_data(config, Standard(), None, False)
-    assert (pairs.anchors[3], pairs.positives[3]) == ("text 3", "a text 3")
-    assert (len(pairs), scorer) == (12, LastStep("last step (too few pairs to hold any out)"))
-
-
-def test_a_tenth_of_the_pairs_is_held_out_for_the_score(tmp_path: Path, refused: Refused) -> None:
-    config = TrainConfig(pairs=(_csv(tmp_path / "pairs.csv", 90),), delimiter=";", batch_pairs=4)
-    pairs, scorer = read_data(config, Standard(), None, False)
-    assert isinstance(scorer, HeldOutPairs)
-    assert (len(pairs), len(scorer.pairs)) == (81, 9)
-    assert not set(pairs.anchors) & set(scorer.pairs.anchors)
-    given = LastStep()
-    pairs, scorer = read_data(config, Standard(), given, False)
-    assert (len(pairs), scorer) == (90, given)
-    message = refused(RequestError, read_data, replace(config, patience=2), Standard(), given, False)
-    assert message.startswith("patience=2 needs a development score: ")
-
-
-def test_steps_that_take_all_pairs_are_reported(tmp_path: Path, said: list[str]) -> None:
-    config = TrainConfig(pairs=(_csv(tmp_path / "pairs.csv", 5),), delimiter=";", batch_pairs=6)
-    read_data(config, Standard(), LastStep(), False)
-    assert said == ["batch_pairs=6, but there are 5 pairs: each step takes them all"]
-    read_data(replace(config, batch_pairs=5), Standard(), LastStep(), False)
-    assert len(said) == 1
-
-
-def test_a_resumed_run_must_read_the_same(tmp_path: Path) -> None:
-    file = _csv(tmp_path / "pairs.csv", 5)
-    config, pairs = TrainConfig(pairs=("pairs", file)), Pairs(["a"], ["b"], [[]])
-    inputs = inputs_of(config, pairs, LastStep(inputs={"the texts": "1"}))
-    assert inputs["the file of pairs pairs"] == fingerprint(PATHS["pairs"])
-    assert inputs[f"the file of pairs {file}"] == fingerprint(file)
-    assert inputs["the texts"] == "1"
-    others = [Pairs(["x"], ["b"], [[]]), Pairs(["a"], ["x"], [[]]), Pairs(["a"], ["b"], [["x"]])]
-    hashes = {inputs_of(config, some, LastStep())["the pairs read"] for some in (pairs, *others)}
-    assert len(hashes) == 4
-
-
-def test_a_resumed_run_must_read_the_same_examples(tmp_path: Path) -> None:
-    pairs, shots, hashes = Pairs(["a"], ["b"], [[]]), tmp_path / "shots.csv", set()
-    for answer in ("Animal", "Vehicle"):
-        shots.write_text(f"text,answer\na horse,{answer}\n")
-        inputs = inputs_of(TrainConfig(template=f"eol@{shots}"), pairs, LastStep())
-        hashes.add(inputs["the examples in the template"])
-    assert len(hashes) == 2
-    assert "the examples in the template" not in inputs_of(TrainConfig(), pairs, LastStep())
 
 
 @pytest.mark.parametrize(("dtype", "precision"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])

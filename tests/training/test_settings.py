@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lastword.config import GRADED, TrainConfig
-from lastword.errors import MissingFileError, ModelError, RequestError, TableError, TemplateError
+from lastword.errors import MissingFileError, RequestError, TableError, TemplateError
 from lastword.training.settings import check_settings
 
 Refused = Callable[..., str]
@@ -46,9 +46,8 @@ Refused = Callable[..., str]
             "teacher_template='eol': sentence-transformers:a/b takes no template",
         ),
         ({"widths": (99,), "pooling": "mean+lasttoken"}, RequestError, "widths=99: vectors of "),
-        ({"model": "tfidf"}, ModelError, "tfidf is no decoder, which is needed here: "),
-        ({"model": "sparse:mini"}, ModelError, "sparse:mini is no decoder, which is needed here: "),
-        ({"model": "sentence-transformers:a/b"}, ModelError, "sentence-transformers:a/b is no decoder"),
+        ({"model": "tfidf"}, MissingFileError, "no model 'tfidf': a decoder is needed here: "),
+        ({"model": "sparse:mini"}, MissingFileError, "no model 'sparse:mini': a decoder is needed here: "),
         ({"template": "eol@"}, TemplateError, "template 'eol@' names no file of examples: write eol@FILE"),
         ({"template": "three {text}, {text}, {text}"}, TemplateError, ""),
         ({"template": "eol+sum"}, RequestError, "template='eol+sum' is an average: train with one template"),

@@ -21,7 +21,6 @@ from lastword.geometry import unit
 from lastword.training import LastStep, train
 from lastword.training import loop as loops
 from lastword.training import teacher as module
-from lastword.training.data import inputs_of
 from lastword.training.objectives import PairObjective
 from lastword.training.pairs import Pairs, read_pairs
 from lastword.training.settings import check_settings
@@ -185,18 +184,6 @@ def test_a_file_without_some_texts_is_refused_at_once(
     text = table["text"][0].as_py()
     assert message == f"{file} has no vectors of 1 of 60 texts, such as {text!r}: embed all of them"
     require_stored(train_config({"teacher": "self"}), read_pairs(settings["pairs"]))
-
-
-def test_another_teacher_is_not_resumed_with(pairs_file: Path, file: Path) -> None:
-    pairs = read_pairs([pairs_file])
-
-    def inputs(teacher: str | None) -> dict[str, str]:
-        return inputs_of(train_config({"teacher": teacher, "pairs": [str(pairs_file)]}), pairs, LastStep())
-
-    assert inputs("self") == inputs(None), "the model is an input of its own"
-    before = inputs(str(file))[f"the teacher {file}"]
-    pq.write_table(pq.read_table(file).slice(0, 5), file)
-    assert inputs(str(file))[f"the teacher {file}"] != before
 
 
 def test_a_run_that_was_killed_does_not_ask_the_teacher_again(

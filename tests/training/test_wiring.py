@@ -21,10 +21,12 @@ from safetensors.torch import load_file
 from lastword.augment import noisy
 from lastword.config import train_config
 from lastword.embedding import Embedder
+from lastword.embedding.tokens import Batch
 from lastword.errors import WorkError
 from lastword.training import LastStep, train
 from lastword.training.adapter import add_adapter
 from lastword.training.loop import Loop
+from lastword.training.masked import MaskedTexts
 from lastword.training.objectives import PairObjective, step_rows
 from lastword.training.pairs import Pairs, read_pairs
 from lastword.training.run import make_accelerator
@@ -134,6 +136,23 @@ def test_noise_damages_the_positives_alone(tmp_path: Path, settings: Settings, b
     result = train(tmp_path / "out", noise=names, **settings)
     assert result.losses == [pytest.approx(loss_by_hand(base, pairs, damaged, 0.05), abs=2e-4)]
     assert abs(result.losses[0] - loss_by_hand(base, pairs, pairs.positives, 0.05)) > 0.01
+
+
+def test_masked_steps_come_first(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the share of the settings, on as many texts as a step has pairs."""
+    settings |= {"attention": "bidirectional", "batch_pairs": 6}
+    plain = train(tmp_path / "plain", **settings)
+    seen, vectors = list[tuple[float, int]](), MaskedTexts.vectors
+
+    def spy(self: MaskedTexts, batch: Batch) -> torch.Tensor:
+        seen.append((self.share, len(batch.rows)))
+        return vectors(self, batch)
+
+    monkeypatch.setattr(MaskedTexts, "vectors", spy)
+    result = train(tmp_path / "out", **settings, masked_steps=2, masked_share=0.5)
+    assert set(seen) == {(0.5, 6)}
+    assert len(result.losses) == 1
+    assert result.losses != plain.losses
 
 
 def loop_of(load: Load, tmp_path: Path, **settings: Any) -> Loop:

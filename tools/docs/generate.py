@@ -30,7 +30,7 @@ from reference_pages import cli_page, error_tree, python_page, settings_page
 from reproduction_tables import reproduction_report
 from scaling_tables import scaling_tables
 from scenario_tables import scenario_tables
-from score_tables import calibration_table, known_table, score_table
+from score_tables import calibration_table, difference_table, known_table, score_table
 from speed_tables import load_table, speed_tables
 from strategy_tables import strategy_tables
 
@@ -58,6 +58,11 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ),
     ("docs/explanation/honest-numbers.md", "calibration"): lambda: calibration_table(
         ROOT / "results" / "uncertainty.json"
+    ),
+    ("docs/reference/results.md", "differences"): lambda: difference_table(
+        ROOT / "results" / "real_texts.json",
+        "SmolLM2 adapted",
+        ("all-MiniLM-L6-v2", "TF-IDF", "SmolLM2 zero-shot"),
     ),
     ("docs/reference/results.md", "results"): lambda: score_table(ROOT / "results" / "real_texts.json"),
     ("docs/reference/results.md", "recipe"): lambda: recipe_table(ROOT / "results" / "recipe_small.json"),

@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from lastword.uncertainty import Score, Summary, compare, summarize
+from lastword.report.table import with_interval
+from lastword.uncertainty import Difference, Score, Summary, combine, compare, summarize
 
 Row = dict[str, Any]
 NONE = "Not measured in this version."
@@ -113,6 +114,47 @@ class Table:
                 ),
             ]
         )
+
+
+def difference_table(path: Path, model: str, others: Sequence[str]) -> str:
+    """A model beside others on the clustering sets: the mean difference, and on how many sets it is better."""
+    content = read(path)
+    if content is None:
+        return NONE
+    table = Table([row for row in content["rows"] if row["task"] == "clustering"])
+    (chosen,) = [number for number, name in enumerate(table.models) if name.split("<br>")[0] == model]
+    lines = [
+        _joined("compared with", "mean", "better on", "not distinguishable", "worse on"),
+        _joined("---", *["---:"] * 4),
+    ]
+    for number, name in enumerate(table.models):
+        if name.split("<br>")[0] not in others:
+            continue
+        sets = {data: compare(_scores(row[chosen]), _scores(row[number])) for data, row in table.rows.items()}
+        both = [_over_sets([row[column] for row in table.rows.values()]) for column in (chosen, number)]
+        by_verdict = [_named(sets, verdict) for verdict in ("better", "not distinguishable", "worse")]
+        lines.append(_joined(name.replace("<br>", " "), with_interval(compare(*both)), *by_verdict))
+    return "\n".join(lines)
+
+
+def _scores(cell: Cell | None) -> tuple[Score, ...]:
+    assert cell
+    return cell.scores
+
+
+def _over_sets(cells: Sequence[Cell | None]) -> list[Score]:
+    """The mean over the sets, for each training run."""
+    return [combine(run) for run in zip(*map(_scores, cells), strict=True)]
+
+
+def _named(sets: dict[str, Difference], verdict: str) -> str:
+    """How many sets have a verdict, and by how much; one or two are named."""
+    found = {data: 100 * each.value for data, each in sets.items() if each.verdict == verdict}
+    if not found:
+        return "0"
+    if len(found) > 2:
+        return f"{len(found)} ({min(found.values()):+.1f} to {max(found.values()):+.1f})"
+    return ", ".join(f"{data} ({value:+.1f})" for data, value in found.items())
 
 
 def known_table(path: Path) -> str:

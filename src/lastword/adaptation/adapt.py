@@ -26,6 +26,7 @@ from lastword.embedding import Embedder
 from lastword.encoder import TextEncoder
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
+from lastword.encoders.in_parts import InParts
 from lastword.errors import WorkError
 from lastword.evaluation import ClusterScorer
 from lastword.files.run_folder import RunFolder, replace, write_json
@@ -219,7 +220,9 @@ class _Adaptation:
     def _choice(self, sample: Sample) -> Choice:
         def work() -> dict[str, Any]:
             self._stage(2, "choosing template, pooling and layer")
-            found = choose(self.base, self.request.config, sample.development, self.seed, self.batch_tokens)
+            found = choose(
+                self.base, self.request.config, sample.development, self.seed, self.batch_tokens, self.run.partial
+            )  # fmt: skip
             return found.to_dict()
 
         return Choice.from_dict(self.run.once("choice", work))
@@ -273,15 +276,17 @@ class _Adaptation:
         self._stage(5, "comparing the models")
         comparer = Comparer(sample.test, self.seed)
         rows = []
-        with progress("models compared", len(encoders), 1) as advance:
+        known = sum(self.run.has(f"scores-{number}") for number in range(len(encoders)))
+        with progress("models compared", len(encoders), 1, known) as advance:
             for number, (kind, name, setting, loaded) in enumerate(encoders):
 
                 def work() -> dict[str, Any]:
-                    encoder = with_batches(loaded(), self.batch_tokens)  # noqa: B023  # called at once
+                    folder = self.run.partial / f"compared-{number}"  # noqa: B023  # called at once
+                    encoder = InParts(with_batches(loaded(), self.batch_tokens), folder)  # noqa: B023
                     return ModelRow(kind, name, setting, comparer.scores(encoder)).to_dict()  # noqa: B023
 
                 rows.append(ModelRow.from_dict(self.run.once(f"scores-{number}", work)))
-                advance(1)
+                advance(number >= known)
         return rows
 
     def _keep_model(self, result: AdaptResult) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lastword.adaptation.texts import Part
@@ -13,7 +15,7 @@ from lastword.embedding import Embedder, Pooling, Template
 from lastword.embedding.grid import label
 from lastword.probing import probe
 from lastword.probing.measures import ranking
-from lastword.probing.result import Key, ProbeResult
+from lastword.probing.result import FILE, Key, ProbeResult
 from lastword.uncertainty import Difference
 
 TEMPLATES = ("none", "sum", "ccw", "classify")
@@ -110,7 +112,12 @@ class Choice:
 
 
 def choose(
-    embedder: Embedder, config: TrainConfig, development: Part, seed: int, batch_tokens: int | None
+    embedder: Embedder,
+    config: TrainConfig,
+    development: Part,
+    seed: int,
+    batch_tokens: int | None,
+    folder: Path,
 ) -> Choice:
     """Score settings of the model before training on the development texts.
 
@@ -123,6 +130,7 @@ def choose(
         development: the texts.
         seed: of noise in the texts.
         batch_tokens: padded tokens in one pass.
+        folder: for the scores of an unfinished choice, which a resumed run reads.
     """
     labels = development.known_labels or None
     last = embedder.backbone.layers
@@ -132,21 +140,28 @@ def choose(
     if len(development) < LEAST_TEXTS:
         return Choice(measure, len(development), _setting(recipe, last), _setting(recipe, last), {}, None)
 
-    def probed(templates: Sequence[str], poolings: Sequence[str], layers: Sequence[int]) -> ProbeResult:
+    def probed(
+        name: str, templates: Sequence[str], poolings: Sequence[str], layers: Sequence[int]
+    ) -> ProbeResult:
+        output = folder / name
+        if output.exists():
+            return ProbeResult.from_dict(json.loads((output / FILE).read_text(encoding="utf-8")))
         return probe(
-            embedder, development.texts, labels=labels, templates=list(dict.fromkeys(templates)),
-            poolings=list(dict.fromkeys(poolings)), layers=sorted(set(layers)), scores=[measure], max_texts=None,
-            seed=seed, batch_tokens=batch_tokens,
+            embedder, development.texts, labels=labels, output=output, resume=True,
+            templates=list(dict.fromkeys(templates)), poolings=list(dict.fromkeys(poolings)),
+            layers=sorted(set(layers)), scores=[measure], max_texts=None, seed=seed, batch_tokens=batch_tokens,
         )  # fmt: skip
 
     upper = range(round(_UPPER_LAYERS * last), last + 1) if labels else ()
-    found = probed([*TEMPLATES, config.template], [*POOLINGS, config.pooling], [trained, *upper])
+    found = probed("probe", [*TEMPLATES, config.template], [*POOLINGS, config.pooling], [trained, *upper])
     best = found.best.key
     compared = found
     if (
         best != recipe and recipe not in found.differences
     ):  # the recipe's is not among the best, which are compared
-        compared = probed([best[0], config.template], [best[1], config.pooling], [best[2], trained])
+        compared = probed(
+            "probe-compared", [best[0], config.template], [best[1], config.pooling], [best[2], trained]
+        )
     difference = compared.differences.get(recipe)
     gain = Difference(-difference.value, -difference.high, -difference.low) if difference else None
     scores = {str(_setting(option.key, last)): option.scores[measure].value for option in found.ranked}

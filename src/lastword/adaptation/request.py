@@ -10,9 +10,9 @@ from typing import Any
 from lastword.bundled import check_layer, check_model
 from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
 from lastword.corpus import cluster
-from lastword.corpus.texts import Corpus
+from lastword.corpus.texts import Corpus, read_until
 from lastword.embedding.spec import check_savable
-from lastword.errors import RequestError, unknown_name
+from lastword.errors import RequestError, TableError, unknown_name
 from lastword.files.sources import Source
 
 SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
@@ -20,7 +20,7 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 model and their words find near; texts of a label; rewritings by a chat model."""
 _WEIGHTS = {"neighbours": 2.0}
 """Source → its weight if none is given; 1 for the others."""
-LEAST_TEXTS = 200
+LEAST_TEXTS, LEAST_LABELLED = 200, 100
 _OTHER_MODELS = "small"  # the recipe of models without one of their own
 
 
@@ -92,7 +92,38 @@ def check_request(
     )  # fmt: skip
     if not isinstance(corpus, Corpus):
         raise RequestError(f"{corpus.folder} is a store of vectors: give the files with its texts")
+    _require_content(corpus, label_column)
     return Request(corpus, settings, label_column, weights, max_texts, groups)
+
+
+def _require_content(corpus: Corpus, label_column: str | None) -> None:
+    """Refuse too few different texts or labels."""
+    name = name_of(corpus)
+    wanted = {"labelled": LEAST_LABELLED, "labels": 2} if label_column else {}
+    content = read_until(corpus.labelled(label_column), plain, LEAST_TEXTS, **wanted)
+    if content.texts < LEAST_TEXTS:
+        raise TableError(f"{name} has {content.texts} different texts: adapting needs at least {LEAST_TEXTS}")
+    if not label_column:
+        return
+    if content.labelled < LEAST_LABELLED:
+        raise TableError(
+            f"{name}: {content.labelled} different texts have a label in {label_column!r}: give at least "
+            f"{LEAST_LABELLED}, or leave label_column out"
+        )
+    if content.labels < 2:
+        raise TableError(
+            f"{name}: column {label_column!r} has {content.labels} different labels: give a column with two or more"
+        )
+
+
+def plain(text: str) -> str:
+    """Equal for texts that differ in case and white space only."""
+    return " ".join(text.lower().split())
+
+
+def name_of(corpus: Corpus) -> str:
+    """The first file, for messages."""
+    return f"{corpus.files[0]}{' …' if len(corpus.files) > 1 else ''}"
 
 
 def training_settings(model: str | Path | None, recipe: str | Path | None) -> dict[str, Any]:

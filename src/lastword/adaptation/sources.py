@@ -16,6 +16,7 @@ from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder
 from lastword.encoders.by_name import with_batches
+from lastword.encoders.in_parts import InParts
 from lastword.errors import RequestError, TableError
 from lastword.experiments.pair_sources import mixed
 from lastword.files.pairs import PairRow, read_pair_rows
@@ -150,7 +151,8 @@ class PairMaker:
             forecast(method, texts).log()
             return method
         if name == "neighbours":
-            return Neighbours(texts, with_batches(self.embedder, self.batch_tokens))
+            encoder = with_batches(self.embedder, self.batch_tokens)
+            return Neighbours(texts, InParts(encoder, self.run.partial / "neighbours"))
         if name == "labels":
             return SameLabel(texts, seed=self.seed)
         return Crop(min_words=_MIN_WORDS) if name == "crop" else Noise()

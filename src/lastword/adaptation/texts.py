@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lastword.adaptation.request import LEAST_TEXTS, Request
+from lastword.adaptation.request import Request, name_of, plain
 from lastword.console import progress
-from lastword.errors import RequestError, TableError
+from lastword.errors import TableError
 from lastword.files.run_folder import replace
 from lastword.files.tables import usable_label
 
@@ -21,7 +21,6 @@ TRAINING, DEVELOPMENT, TEST = "training", "development", "test"
 _TEST_SHARE, _MOST_TEST = 5, 1000  # one text of five
 _DEVELOPMENT_SHARE, _MOST_DEVELOPMENT = 10, 500
 _LONGEST = 10_000  # characters; what is beyond is far outside the model's tokens
-_LEAST_LABELLED = 100
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ def draw_sample(request: Request, seed: int) -> Sample:
     With labels, development and test texts are drawn from those that have one.
 
     Raises:
-        TableError: too few distinct texts or labels.
-        RequestError: more groups than distinct texts.
+        TableError: a label for each text or two.
     """
     labelled, others = (_Reservoir(request.max_texts, seed) for _ in range(2))
     rows = 0
@@ -89,15 +87,8 @@ def draw_sample(request: Request, seed: int) -> Sample:
             advance(chunk.read)
     scored = labelled.sorted() if request.label_column else others.sorted()
     rest = [row for row in others.sorted() if row.key not in labelled] if request.label_column else []
-    name = _name(request)
-    if (total := len(scored) + len(rest)) < LEAST_TEXTS:
-        raise TableError(f"{name} has {total} different texts: adapting needs at least {LEAST_TEXTS}")
-    if total < request.max_texts and request.groups and request.groups > total:
-        raise RequestError(
-            f"groups={request.groups}: {name} has {total:,} different texts; give 2 … {total:,}"
-        )
     if request.label_column:
-        _require_labels(scored, request.label_column, name)
+        _require_categories(scored, request.label_column, name_of(request.corpus))
     test, development = part_sizes(len(scored))
     development += test
     training = heapq.merge(scored[development:], rest, key=lambda row: row.order)
@@ -155,8 +146,7 @@ class _Reservoir:
 
     def add(self, text: str, label: str | None) -> None:
         """Take a text, if it belongs to the sample so far; of equal ones the first."""
-        plain = " ".join(text.lower().split())
-        key = hashlib.blake2b(f"{self.seed}/{plain}".encode(), digest_size=16).digest()
+        key = hashlib.blake2b(f"{self.seed}/{plain(text)}".encode(), digest_size=16).digest()
         order = -int.from_bytes(key)
         if key in self._keys or (len(self._heap) == self.most and order < self._heap[0].order):
             return
@@ -179,24 +169,10 @@ def _part(rows: Sequence[_Row]) -> Part:
     return Part([row.text for row in rows], [row.label for row in rows])
 
 
-def _require_labels(rows: Sequence[_Row], column: str, name: str) -> None:
+def _require_categories(rows: Sequence[_Row], column: str, name: str) -> None:
     kinds = len({row.label for row in rows})
-    if len(rows) < _LEAST_LABELLED:
-        raise TableError(
-            f"{name}: {len(rows)} different texts have a label in {column!r}: give at least {_LEAST_LABELLED}, or "
-            "leave label_column out"
-        )
-    if kinds < 2:
-        raise TableError(
-            f"{name}: column {column!r} has {kinds} different labels: give a column with two or more"
-        )
     if kinds > len(rows) // 2:
         raise TableError(
             f"{name}: column {column!r} has {kinds:,} different labels for {len(rows):,} texts: give a column of "
             "categories, or leave label_column out"
         )
-
-
-def _name(request: Request) -> str:
-    files = request.corpus.files
-    return f"{files[0]}{' …' if len(files) > 1 else ''}"

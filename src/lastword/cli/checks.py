@@ -178,15 +178,24 @@ def check_output(params: Mapping[str, Any]) -> None:
     Raises:
         ExistingOutputError, RequestError: see the message.
     """
-    from lastword.files.run_folder import RunFolder, require_writable
+    from lastword.files.run_folder import SETTINGS, RunFolder, require_writable
 
     output: Path | None = params.get("output")
     if output is None:
         return
 
     if "overwrite" in params:
-        resume = params.get("resume", True)  # a command that cannot resume replaces unfinished work
-        RunFolder(output, "run", resume, params["overwrite"], update=params.get("update", False)).check()
+        evidence = (
+            SETTINGS if "resume" in params else ""
+        )  # unfinished work that cannot be resumed is replaced
+        RunFolder(
+            output,
+            "run",
+            params.get("resume", False),
+            params["overwrite"],
+            evidence,
+            update=params.get("update", False),
+        ).check()
     else:
         require_writable(output / "file")
 

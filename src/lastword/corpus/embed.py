@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, c
 from lastword.corpus.finish import REJECTED_ENDING, finished
 from lastword.corpus.layouts import LAYOUTS
 from lastword.corpus.on_ray import WorkerSetup, ray_shards
+from lastword.corpus.pieces import UNFINISHED
 from lastword.corpus.reuse import Earlier, parts_as_store
 from lastword.corpus.store import FORMAT, REJECTED, Store
 from lastword.corpus.texts import CHUNK_ROWS, Corpus
@@ -156,6 +158,7 @@ def embed_corpus(
     with run.lock():
         before = _updated_store(output) if update else None
         corpus.require_readable()
+        corpus.require_texts()
         inputs_now = corpus.fingerprints()
         encoder = load()
         if before:
@@ -172,7 +175,8 @@ def embed_corpus(
             }  # fmt: skip
             # A window of late chunking has no vector of its own text.
             earlier = None if cut and cut.role == "window" else _earlier(run, before, manifest)
-            encode = ChunkEncoder(encoder, vectors, vector_column, first, earlier, cut)
+            unfinished = run.partial / UNFINISHED
+            encode = ChunkEncoder(encoder, vectors, vector_column, first, earlier, cut, unfinished)
             shards = _shards(corpus, encode, _done(run), engine, load, workers, ray_address)
             parts = _run(corpus.count(), shards, run.partial)
         finally:
@@ -308,7 +312,7 @@ def _begin(
         vectors, first = before.vector_format, None
     else:
         dtype, dim = stored["vector_dtype"], stored["truncate_dim"]
-        vectors, first = calibrate(corpus, encoder, dtype, dim, per_window)
+        vectors, first = calibrate(corpus, encoder, dtype, dim, per_window, run.partial / UNFINISHED)
     write_json(path, vectors.to_dict())  # decided once for a run and all its updates
     return vectors, first
 
@@ -366,10 +370,10 @@ def _run(total: int, shards: Iterator[Shard], folder: Path) -> list[Part]:
     before = [read_part(path) for path in folder.glob(PARTS)]
     if before:
         info(f"resuming after {len(before):,} shards")
-    with progress("embedding", total, CHUNK_ROWS) as advance:
-        advance(sum(part.rows for part in before))
+    with progress("embedding", total, CHUNK_ROWS, done=sum(part.rows for part in before)) as advance:
         for shard in shards:
             _write(part_path(folder, shard.number), shard)
+            shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
             advance(shard.read)
     return [read_part(path) for path in sorted(folder.glob(PARTS))]
 

@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lastword.console import progress
+from lastword.corpus.pieces import kept, pieces
 from lastword.corpus.reuse import Earlier
-from lastword.corpus.texts import Corpus, Rejected, Rows, require_new
+from lastword.corpus.texts import Corpus, Rejected, Rows, no_text, require_new
 from lastword.corpus.vectors import VectorFormat
 from lastword.corpus.windows import PerWindow
 from lastword.encoder import TextEncoder, checked_dim, encode_distinct
-from lastword.errors import RequestError, TableError, WorkError
+from lastword.errors import RequestError, WorkError
 from lastword.files.plain_json import json_text
 from lastword.geometry import unit
 
@@ -25,7 +27,7 @@ ROLE = "document"
 WINDOW = 4096
 """Texts that the model gets together; the first ones of a corpus decide the range of int8."""
 _METADATA = b"lastword.vectors"  # key in the metadata of a shard
-_MOST_REFUSED = 100  # texts of a window
+_MOST_REFUSED = 100  # texts of a piece
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class ChunkEncoder:
         first: the first window of the corpus, which need not be encoded again.
         earlier: texts that have a vector.
         per_window: cuts rows into one for each window; None leaves them as they are.
+        unfinished: folder for the vectors of a shard that is being made; None keeps none.
     """
 
     encoder: TextEncoder
@@ -81,6 +84,7 @@ class ChunkEncoder:
     first: Encoded | None = None
     earlier: Earlier | None = None
     per_window: PerWindow | None = None
+    unfinished: Path | None = None
 
     def __call__(self, rows: Rows) -> Shard:
         """Encode a chunk."""
@@ -120,7 +124,10 @@ class ChunkEncoder:
         for start in range(0, len(texts), WINDOW):
             window = texts[start : start + WINDOW]
             same = self.first and self.first.texts == window
-            yield self.first if same and self.first else encode_window(self.encoder, window, role)
+            if same and self.first:
+                yield self.first
+            else:
+                yield encode_window(self.encoder, window, role, self.unfinished)
 
 
 def local_shards(corpus: Corpus, encode: ChunkEncoder, done: frozenset[int]) -> Iterator[Shard]:
@@ -134,12 +141,37 @@ def local_shards(corpus: Corpus, encode: ChunkEncoder, done: frozenset[int]) -> 
                 yield encode(rows)
 
 
-def encode_window(encoder: TextEncoder, texts: list[Any], role: str = ROLE) -> Encoded:
-    """Embed distinct texts; those that the model refuses, such as one without a token, are found by halving.
+def encode_window(
+    encoder: TextEncoder, texts: list[Any], role: str = ROLE, unfinished: Path | None = None
+) -> Encoded:
+    """Embed distinct texts, in pieces; those that the model refuses, such as one without a token, are left out.
+
+    Args:
+        encoder: the model.
+        texts: n distinct texts, or windows of texts.
+        role: how they are embedded.
+        unfinished: folder for the vectors of each piece; None keeps none.
 
     Raises:
         RequestError, WorkError: it refuses many.
     """
+    refused: dict[Any, str] = {}
+    rows: list[int] = []
+    parts = []
+    for piece in pieces(texts):
+        vectors, others = kept(
+            unfinished, [texts[row] for row in piece], lambda part: _encoded(encoder, part, role)
+        )
+        refused |= others
+        rows += [row for row in piece if texts[row] not in others]
+        if len(vectors):
+            parts.append(vectors)
+    ordered = np.concatenate(parts)[np.argsort(rows)] if parts else np.empty((0, 0), np.float32)
+    return Encoded(texts, ordered, refused)
+
+
+def _encoded(encoder: TextEncoder, texts: Sequence[Any], role: str) -> tuple[np.ndarray, dict[Any, str]]:
+    """Vectors of the texts that the model takes; the others are found by halving, each with the reason."""
     refused: dict[Any, str] = {}
 
     def encode(part: Sequence[Any]) -> list[np.ndarray]:
@@ -155,7 +187,7 @@ def encode_window(encoder: TextEncoder, texts: list[Any], role: str = ROLE) -> E
             return []
 
     parts = encode(texts)
-    return Encoded(texts, np.concatenate(parts) if parts else np.empty((0, 0), np.float32), refused)
+    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32), refused
 
 
 def shortened(vectors: np.ndarray, dim: int) -> np.ndarray:
@@ -171,6 +203,7 @@ def calibrate(
     dtype: str,
     truncate_dim: int | None,
     per_window: PerWindow | None = None,
+    unfinished: Path | None = None,
 ) -> tuple[VectorFormat, Encoded]:
     """The format of the vectors, and the first window of texts, which decide it.
 
@@ -185,11 +218,11 @@ def calibrate(
         if per_window and texts:
             _, texts = per_window.split(encoder, rows)
         window = list(dict.fromkeys(texts))[:WINDOW]
-        encoded = encode_window(encoder, window, per_window.role if per_window else ROLE) if window else None
+        role = per_window.role if per_window else ROLE
+        encoded = encode_window(encoder, window, role, unfinished) if window else None
         if encoded and len(encoded.vectors):
             dim = encoded.vectors.shape[1]
             vectors = shortened(encoded.vectors, checked_dim(encoder, truncate_dim, dim))
             return VectorFormat.calibrated(dtype, vectors), encoded
         reasons.update(encoded.refused.values() if encoded else ())
-    counted = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
-    raise TableError(f"no row of the input has a usable text in {corpus.text_column!r}: {counted}")
+    raise no_text(corpus.text_column, reasons)

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from lastword.corpus.layouts import LAYOUTS, VECTORS
+from lastword.corpus.texts import LabelledTexts
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder
-from lastword.encoders.stored import MANIFEST
+from lastword.encoders.stored import MANIFEST, store_in
 from lastword.errors import MissingFileError, ModelError, RequestError
 from lastword.files.run_folder import write_json
 
@@ -45,24 +46,24 @@ class Store:
         """Open a store.
 
         Args:
-            folder: what `embed_corpus` wrote.
+            folder: what `embed_corpus` wrote, or `cluster_corpus` of texts.
             model: refuse a store whose vectors are of another model.
 
         Raises:
             MissingFileError: no such folder, or no store.
             ModelError: the vectors are of another model.
         """
-        path = Path(folder) / MANIFEST
-        if not path.is_file():
+        path = store_in(folder)
+        if path is None:
             found = "has no manifest" if Path(folder).is_dir() else "does not exist"
             raise MissingFileError(f"{folder} {found}: give a folder that `lastword embed` wrote")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] > FORMAT:
             raise RequestError(
                 f"{folder} was written by a newer lastword (format {manifest['format']}, this one knows {FORMAT}): "
                 "update lastword"
             )
-        store = cls(Path(folder), manifest)
+        store = cls(path, manifest)
         if model is not None:
             store.require_model(model)
         return store
@@ -134,6 +135,11 @@ class Store:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows; `columns` None is all but the vectors."""
         return pa.concat_tables(self.shards(self.columns if columns is None else columns))
+
+    def labelled(self, label_column: str | None) -> LabelledTexts:
+        """Yield the texts of each shard, with the cells of their labels."""
+        for table in self.shards([self.text_column, *([label_column] if label_column else [])]):
+            yield table[self.text_column].to_pylist(), table[label_column].to_pylist() if label_column else []
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield (n, dim) float32, a shard at a time, in constant memory."""

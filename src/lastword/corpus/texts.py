@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pyarrow as pa
 
 from lastword.bundled import PATHS
-from lastword.console import warn
+from lastword.console import warn_once
 from lastword.errors import MissingFileError, RequestError, TableError, WorkError
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
 from lastword.files.sources import (
-    HUB,
     Source,
     TableFile,
     filesystem_of,
@@ -25,14 +25,13 @@ from lastword.files.sources import (
     require_bucket,
     table_file,
 )
-from lastword.files.tables import unusable_reason, usable_text
+from lastword.files.tables import unusable_reason, usable_label, usable_text
 from lastword.files.typed import Cells, join_tables, read_tables
 
 CHUNK_ROWS = 16_384
 """Rows of a chunk, which becomes a shard of the store."""
 CHUNK_BYTES = 64 << 20
 """A chunk of more bytes has fewer rows: it ends with the row that exceeds this."""
-_HUB_ADDRESS = re.compile(r"hf://datasets/([^/@]+/[^/@]+)(@[^/]+)?/?")
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -110,8 +109,8 @@ class Corpus:
         """Find the files; only their first rows are read.
 
         Args:
-            inputs: files, patterns such as `data/*.parquet`, "-", `hub:OWNER/NAME[@SPLIT]`, addresses of fsspec, or
-                the bundled "topics" or "products".
+            inputs: files, patterns such as `data/*.parquet`, "-", `hub:OWNER/NAME[@SPLIT]`, addresses such as
+                `s3://…` and `hf://datasets/OWNER/NAME`, or the bundled "topics" or "products".
             text_column: column of the texts.
             new_column: a column that no file may have, since it is added.
 
@@ -147,10 +146,28 @@ class Corpus:
             TableError: names file and line.
         """
         for file in self.files:
-            if not str(file.path).startswith(HUB) and file.format not in (*STORED, ".xlsx"):
+            if not file.hub and file.format not in (*STORED, ".xlsx"):
                 with file.open_text() as text:
                     while text.read(1 << 20):
                         pass
+
+    def require_texts(self) -> None:
+        """Read to the first usable text.
+
+        Raises:
+            TableError: there is none.
+        """
+        reasons: Counter[str] = Counter()
+        for rows in self.chunks():
+            if rows.texts:
+                return
+            reasons.update(rejected.reason for rejected in rows.rejected)
+        raise no_text(self.text_column, reasons)
+
+    def labelled(self, label_column: str | None) -> LabelledTexts:
+        """Yield the usable texts of each chunk, with the cells of their labels."""
+        for rows in self.chunks():
+            yield rows.texts, rows.table[label_column].to_pylist() if label_column else []
 
     def fingerprints(self) -> dict[str, str]:
         """File → a hash of its content; of a remote one, of what its store says about it."""
@@ -161,7 +178,7 @@ class Corpus:
 
     def count(self) -> int:
         """Rows of all files, for progress; 0 where it is unknown."""
-        counts = [0 if str(file.path).startswith(HUB) else count_rows(file) for file in self.files]
+        counts = [0 if file.hub else count_rows(file) for file in self.files]
         return sum(counts) if all(counts) else 0
 
     def chunks(self) -> Iterator[Rows]:
@@ -230,6 +247,60 @@ class _Block:
         )
 
 
+@dataclass(frozen=True)
+class Content:
+    """What some rows have.
+
+    Attributes:
+        texts: distinct texts.
+        labelled: distinct texts with a label.
+        labels: distinct labels.
+    """
+
+    texts: int
+    labelled: int
+    labels: int
+
+
+LabelledTexts = Iterable[tuple[Sequence[str], Sequence[object]]]
+"""Usable texts, and the cell of the label of each; no cells where there are no labels."""
+
+
+def read_until(
+    rows: LabelledTexts, same: Callable[[str], str], texts: int, labelled: int = 0, labels: int = 0
+) -> Content:
+    """Read until there is as much as is asked for, usually the first rows; what is missing is known without a model.
+
+    Args:
+        rows: to read.
+        same: gives equal strings for texts that count as one.
+        texts: distinct texts.
+        labelled: distinct texts with a label.
+        labels: distinct labels.
+    """
+    seen, with_label, kinds = set[str](), set[str](), set[str]()
+    for some, cells in rows:
+        for text, cell in zip_longest(map(same, some), cells):
+            seen.add(text)
+            if (label := usable_label(cell)) is not None:
+                with_label.add(text)
+                kinds.add(label)
+            if len(seen) >= texts and len(with_label) >= labelled and len(kinds) >= labels:
+                return Content(len(seen), len(with_label), len(kinds))
+    return Content(len(seen), len(with_label), len(kinds))
+
+
+def no_text(column: str, reasons: Counter[str]) -> TableError:
+    """The error for a corpus without a usable text.
+
+    Args:
+        column: of the texts.
+        reasons: reason → rows.
+    """
+    counted = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
+    return TableError(f"no row of the input has a usable text in {column!r}: {counted}")
+
+
 def require_new(
     table: pa.Table,
     column: str,
@@ -275,9 +346,7 @@ def _expanded(file: TableFile) -> list[TableFile]:
     path = str(file.path)
     if path in PATHS:
         return [replace(file, path=PATHS[path])]
-    if hub := _HUB_ADDRESS.fullmatch(path):
-        return [replace(file, path=f"{HUB}{hub[1]}{hub[2] or ''}")]
-    if not _PATTERN.search(path) or Path(path).exists():
+    if file.hub or not _PATTERN.search(path) or Path(path).exists():
         return [file]
     if file.remote:
         with remote_errors(path):
@@ -296,7 +365,7 @@ def _expanded(file: TableFile) -> list[TableFile]:
 
 def _compare_columns(first: Sequence[str], names: Sequence[str], file: TableFile, other: TableFile) -> None:
     if differing := sorted(set(first) ^ set(names)):
-        warn(
+        warn_once(
             f"{file} and {other} do not have the same columns ({', '.join(differing)}): missing cells are null"
         )
 
@@ -308,7 +377,7 @@ def _renamed(table: pa.Table, column: str, name: str, file: TableFile) -> pa.Tab
 
 
 def _local(file: TableFile) -> str | os.PathLike[str]:
-    return str(file.path) if str(file.path).startswith(HUB) else file
+    return str(file.path) if file.hub else file
 
 
 def _state(file: TableFile) -> object:

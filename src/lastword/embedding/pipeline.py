@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lastword.arguments import whole_number
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.pooling import Pool, Pooling, joined
 from lastword.embedding.spec import EmbedderSpec
@@ -121,7 +122,9 @@ class Pipeline:
 
     def batch_tokens(self, batch_tokens: int | None) -> int:
         """The number of padded tokens of a batch: the one given, or the default of the device."""
-        return batch_tokens or BATCH_TOKENS[self.backbone.device.type]
+        if batch_tokens is None:
+            return BATCH_TOKENS[self.backbone.device.type]
+        return whole_number("batch_tokens", batch_tokens, least=1)
 
     def batches(self, sequences: Sequences, batch_tokens: int | None = None) -> Iterator[Batch]:
         """Padded batches, longest rows first, each of at most `batch_tokens` padded tokens."""

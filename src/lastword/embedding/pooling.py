@@ -138,6 +138,8 @@ class Pooling:
         """
         if isinstance(pooling, Pooling):
             return pooling
+        if not isinstance(pooling, str):
+            raise RequestError(unknown_name("pooling", pooling, POOLINGS))
         first, *also = [cls._of_string(part.strip()) for part in pooling.lower().split("+")]
         if also and any(part.method.trainable for part in (first, *also)):
             raise RequestError(

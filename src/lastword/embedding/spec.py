@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lastword.arguments import require_bool, require_string, whole_number
 from lastword.bundled import model_source
 from lastword.embedding.pooling import MODES, Pooling
 from lastword.embedding.template import Template
@@ -58,9 +59,17 @@ class EmbedderSpec:
             raise RequestError(unknown_name("norm", self.norm, ["post", "pre"]))
         if self.attention not in ("causal", "bidirectional"):
             raise RequestError(unknown_name("attention", self.attention, ["causal", "bidirectional"]))
+        require_bool("normalize", self.normalize)
+        for name in ("layer", "max_tokens"):
+            if (number := getattr(self, name)) is not None:
+                object.__setattr__(self, name, whole_number(name, number))
+        if not isinstance(self.prompts, Mapping):
+            raise RequestError(
+                f"prompts={self.prompts!r}: give a dict, such as {{'query': 'search query: '}}"
+            )
         for name, prompt in self.prompts.items():
-            if not isinstance(prompt, str):
-                raise RequestError(f"prompts[{name!r}] is {type(prompt).__name__}, not str")
+            require_string(f"prompts[{name!r}]", prompt)
+            require_string(f"the name of prompt {prompt!r}", name)
 
     def changed(self, **changes: Any) -> EmbedderSpec:
         """A copy with other values; None leaves a value as it is.

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lastword.arguments import require_bool
 from lastword.errors import TableError, TemplateError, unknown_name
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Template:
     averaged: tuple[Template, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning together."""
+        """Refuse what has no meaning, alone or together."""
+        require_bool("bos", self.bos)
         if self.boundary == "string" and self.middle is not None:
             raise TemplateError(f"template {self.name!r} has {SLOT} twice: use boundary='ids'")
 
@@ -110,6 +112,8 @@ class Template:
             raise TemplateError(unknown_name("boundary", boundary, ["ids", "string"]))
         if isinstance(template, Template):
             return template._with(bos, eos, boundary)
+        if not isinstance(template, str):
+            raise TemplateError(unknown_name("template", template, TEMPLATES))
         if SLOT not in template and "+" in template:
             parts = [cls.parse(part.strip()) for part in template.split("+")]
             return cls.average(parts)._with(bos, eos, boundary)

@@ -72,10 +72,8 @@ class LongTexts:
             raise RequestError(unknown_name("long_texts", kind, KINDS))
         allowed = 0 if kind == "truncate" else 2
         if len(numbers) > allowed or not all(number.isdecimal() and len(number) < 7 for number in numbers):
-            written = "truncate" if kind == "truncate" else f"{kind}, {kind}:256 or {kind}:256:32"
-            raise RequestError(
-                f"long_texts={text!r}: write {written} (tokens of a window, and of the overlap)"
-            )
+            sized = f"{kind}, {kind}:256 or {kind}:256:32 (tokens of a window, and of the overlap)"
+            raise RequestError(f"long_texts={text!r}: write {sized if allowed else kind}")
         window = int(numbers[0]) if numbers else None
         if window is not None and window < _LEAST:
             raise RequestError(f"long_texts={text!r}: a window has {_LEAST} tokens or more")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lastword.console import progress
-from lastword.encoder import TextEncoder, encode_distinct
+from lastword.encoder import TextEncoder, Wrapper, encode_distinct
+from lastword.files.run_folder import hash_of
 
 WINDOW = 512
 """Texts of a part."""
@@ -43,3 +45,22 @@ def encoded(
                 seconds += float(part["seconds"])
             advance(len(window))
     return np.concatenate(parts), seconds
+
+
+@dataclass(frozen=True)
+class InParts(Wrapper):
+    """An encoder whose vectors are kept in a folder in parts, for a run that is resumed.
+
+    Attributes:
+        encoder: embeds the texts.
+        folder: of this encoder alone; it has a folder for each list of texts.
+    """
+
+    encoder: TextEncoder
+    folder: Path
+
+    def encode(self, texts: Sequence[str], /) -> np.ndarray:
+        """(n, dim) float32, in the order of the texts."""
+        folder = self.folder / hash_of(list(texts))
+        folder.mkdir(parents=True, exist_ok=True)
+        return encoded(self.encoder, texts, "texts", folder)[0]

@@ -110,10 +110,11 @@ class LongTextEncoder(Wrapper):
             windows = self.cut(texts)
             each = [window for own in windows for window in own]
             vectors = self._encode([window.part for window in each], role)
-            weights = np.array([max(window.last - window.first, 1) for window in each], float)
+            weights = np.array([window.last - window.first for window in each], float)
+        weights = np.maximum(weights, 1)[:, None]  # an empty text may have no state
         counts = np.array([len(own) for own in windows])
         starts = np.cumsum(counts) - counts
-        sums = np.add.reduceat(vectors * weights[:, None], starts) / np.add.reduceat(weights, starts)[:, None]
+        sums = np.add.reduceat(vectors * weights, starts) / np.add.reduceat(weights, starts)
         means = (unit(sums) if self.encoder.spec.normalize else sums).astype(np.float32)
         if not self.late:
             means[counts == 1] = vectors[starts[counts == 1]]

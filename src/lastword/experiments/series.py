@@ -97,7 +97,8 @@ def run_series(
         planned = plan(samples)
         base = read_scores(folder.once("base", partial(_score_base, settings, development, device)))
         runs, base_scores = list[TrainingRun](), dict[str, Score]()
-        with progress("training runs", len(planned), step=1) as advance:
+        known = {run.file_name for run in planned if folder.has(run.file_name)}
+        with progress("training runs", len(planned), step=1, done=len(known)) as advance:
             for run in planned:
                 args = (folder.partial, run, development, scorer or LastStep(), base_scores, device)
                 work = partial(_train_and_score, *args)
@@ -105,7 +106,7 @@ def run_series(
                 if scores := results[0].scores.values():
                     info(f"{run.name}, seed {run.seed}: {100 * fmean(score.value for score in scores):.1f}")
                 runs += results
-                advance(1)
+                advance(run.file_name not in known)
         comparison = Comparison(tuple(runs), base, record, subject)
         shutil.rmtree(samples)
         write_page(folder.partial / f"{folder.kind}.svg", render(comparison))

@@ -131,16 +131,18 @@ def _jobs(base: Mapping[str, Any], compared: Mapping[str, Strategy], seeds: int)
 
 def _measured(folder: RunFolder, jobs: Sequence[_Job], device: str | None) -> list[TrainingRun]:
     runs: list[TrainingRun] = []
-    with progress("strategies", len(jobs), step=1) as advance:
-        for number, job in enumerate(jobs):
+    names = [f"job-{number:03}" for number in range(len(jobs))]
+    known = {name for name in names if folder.has(name)}
+    with progress("strategies", len(jobs), step=1, done=len(known)) as advance:
+        for name, job in zip(names, jobs, strict=True):
             work = partial(_in_own_process, folder.partial, job, device)
-            results = [TrainingRun.from_dict(row) for row in folder.once(f"job-{number:03}", work)]
+            results = [TrainingRun.from_dict(row) for row in folder.once(name, work)]
             for run in results:
                 scores = [100 * score.value for score in run.scores.values()]
                 seed = f", seed {run.seed}" if job.trained else ""
                 info(f"{run.name}{seed}: {f'{fmean(scores):.1f}' if scores else 'diverged'}")
             runs += results
-            advance(1)
+            advance(name not in known)
     return runs
 
 

@@ -78,17 +78,19 @@ def run_chunks(
     Raises:
         MissingFileError, TableError: see the message; what is done stays for a resumed run.
     """
-    if done := sum(1 for _ in run.partial.glob(PARTS)):
-        info(f"resuming after {done:,} chunks")
+    if before := [read_part(path) for path in run.partial.glob(PARTS)]:
+        info(f"resuming after {len(before):,} chunks")
     parts = []
     try:
-        with progress(description, count_rows(source), size) as advance:
+        with progress(
+            description, count_rows(source), size, done=sum(part.rows for part in before)
+        ) as advance:
             for number, chunk in enumerate(read_chunks(source, kinds, size, drop_empty=drop_empty)):
                 path = part_path(run.partial, number)
                 if not path.exists():
                     write_part(path, *work(chunk), chunk.read, len(chunk.unusable))
+                    advance(chunk.read)
                 parts.append(read_part(path))
-                advance(chunk.read)
     finally:
         if not run.interrupted:
             run.discard()

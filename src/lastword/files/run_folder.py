@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lastword.console import warn
-from lastword.errors import ExistingOutputError, RequestError
+from lastword.errors import ExistingOutputError, NothingToResumeError, RequestError
 from lastword.files.locks import FileLock
 from lastword.files.plain_json import json_text
 
@@ -68,6 +68,7 @@ class RunFolder:
 
         Raises:
             ExistingOutputError: `output` exists, another process writes it, or there is an interrupted run.
+            NothingToResumeError: `output` exists, was to be resumed, and is not unfinished.
             RequestError: `output` cannot be written.
         """
         require_writable(self.output)
@@ -81,6 +82,16 @@ class RunFolder:
         )
 
     def _check_existing(self) -> None:
+        if self.resume and self.output.exists() and not (self.overwrite or self.update):
+            if self.partial.exists():
+                raise ExistingOutputError(
+                    f"{self.output} exists, and {self.partial} has unfinished work: add overwrite=True to finish it "
+                    "and replace the output, or choose another path"
+                )
+            raise NothingToResumeError(
+                f"nothing to resume: {self.output} exists, and no {self.kind} of it was interrupted; pass "
+                "overwrite=True to start over"
+            )
         require_absent(self.output, self.overwrite or self.update)
         if self.interrupted and not (self.resume or self.overwrite):
             raise ExistingOutputError(
@@ -186,10 +197,14 @@ class RunFolder:
         write_json(self.partial / INPUTS, dict(inputs))
         write_json(self.partial / self.record, dict(settings))
 
+    def has(self, name: str) -> bool:
+        """Whether a step is done, see `once`."""
+        return (self.partial / f"{name}.json").exists()
+
     def once(self, name: str, work: Callable[[], Any]) -> Any:
         """Do a step and store its result, JSON values; a resumed run reads the result instead."""
         path = self.partial / f"{name}.json"
-        if not path.exists():
+        if not self.has(name):
             write_json(path, work())
         return json.loads(path.read_text(encoding="utf-8"))
 

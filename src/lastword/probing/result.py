@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from lastword.probing.measures import MEASURES
 from lastword.uncertainty import Difference, Score, compare
 
+FILE = "probe.json"
+"""The file of a result in the folder of a probe."""
 Key = tuple[str, str, int]
 """Template, pooling and layer."""
 
@@ -155,6 +157,13 @@ class ProbeResult:
             "correlations": self.correlations,
             "options": [self._row(option) for option in self.ranked],
         }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> ProbeResult:
+        """Read what `to_dict` wrote; the options come in their rank."""
+        facts = ProbeFacts(**{field.name: content[field.name] for field in fields(ProbeFacts)})
+        options = tuple(Option.from_dict(option) for option in content["options"])
+        return cls(options, content["ranked_by"], facts)
 
     def _row(self, option: Option) -> dict[str, Any]:
         difference = self.differences.get(option.key)

@@ -26,7 +26,7 @@ from lastword.probing.choices import (
 )
 from lastword.probing.measures import measure_names, ranking
 from lastword.probing.picture import render
-from lastword.probing.result import Option, ProbeFacts, ProbeResult
+from lastword.probing.result import FILE, Option, ProbeFacts, ProbeResult
 from lastword.probing.texts import FewShot, ProbeTexts, few_shot_rows, load_texts
 from lastword.report.page import write_page
 
@@ -180,7 +180,7 @@ def _write(folder: RunFolder, result: ProbeResult) -> None:
     finished = folder.partial / "finished"
     shutil.rmtree(finished, ignore_errors=True)
     finished.mkdir()
-    write_json(finished / "probe.json", result.to_dict())
+    write_json(finished / FILE, result.to_dict())
     write_page(finished / "heatmap.svg", render(result))
     folder.finish(finished)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lastword.embedding.adapters import load_adapter
 from lastword.training.adapter import save_adapter
 
 OPTIMIZER = "optimizer.pt"
+_KEPT = "latest-*"
 
 
 @dataclass(frozen=True)
@@ -42,23 +44,42 @@ class Checkpoints:
         self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig
     ) -> None:
         """Write a checkpoint atomically; older ones lose their optimizer, from which nobody resumes."""
-        partial = self.folder / f".step-{step:06d}.partial"
+        self._write(f"step-{step:06d}", model, optimizer, config)
+        for _, older in self.all()[:-1]:
+            (older / OPTIMIZER).unlink(missing_ok=True)
+
+    def keep(
+        self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig
+    ) -> None:
+        """Write what a killed run resumes from; no checkpoint, it is not scored, and the next one replaces it."""
+        self._write(f"latest-{step:06d}", model, optimizer, config)
+
+    def _write(
+        self, name: str, model: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig
+    ) -> None:
+        before = list(self.folder.glob(_KEPT))
+        partial = self.folder / f".{name}.partial"
         save_adapter(model, partial, config)
         buffer = io.BytesIO()  # when the disk is full, the error of torch's own writer does not say so
         torch.save(optimizer.state_dict(), buffer)
         (partial / OPTIMIZER).write_bytes(buffer.getbuffer())
-        partial.replace(self.folder / f"step-{step:06d}")
-        for _, older in self.all()[:-1]:
-            (older / OPTIMIZER).unlink(missing_ok=True)
+        partial.replace(self.folder / name)
+        for older in before:
+            shutil.rmtree(older)
+
+    def latest(self) -> tuple[int, Path | None]:
+        """The number of steps done, and the folder of what was written last, with its optimizer."""
+        steps = [*self.all(), *((int(path.name.split("-")[1]), path) for path in self.folder.glob(_KEPT))]
+        complete = [(step, path) for step, path in steps if (path / OPTIMIZER).exists()]
+        return max(complete, default=(0, None))
 
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Load the latest checkpoint, if there is one, and drop later lines from the log.
+        """Load what was written last, if there is something, and drop later lines from the log.
 
         Returns:
             The number of steps done.
         """
-        with_optimizer = [(step, path) for step, path in self.all() if (path / OPTIMIZER).exists()]
-        step, path = with_optimizer[-1] if with_optimizer else (0, None)
+        step, path = self.latest()
         if path:
             load_adapter(model, path)
             device = next(model.parameters()).device

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lastword.bundled import PATHS, SELF, SENTENCE_TRANSFORMERS, model_source
 from lastword.config import TrainConfig
 from lastword.console import warn
@@ -68,13 +66,10 @@ def inputs_of(config: TrainConfig, pairs: Pairs, scorer: Scorer | LastStep) -> d
     files = {f"the file of pairs {file}": fingerprint(PATHS.get(file, file)) for file in config.pairs}
     if "@" in (template := Template.parse(config.template)).name:
         files["the examples in the template"] = template.hash
-    read = {"the pairs read": hash_of(_cells(pairs))}  # from the Hub too
+    cells = [pairs.anchors, pairs.positives, pairs.negatives, pairs.scores]
+    read = {"the pairs read": hash_of(cells)}  # from the Hub too
     for role, model in {"guide": config.guide, "teacher": config.teacher}.items():
         if model not in (None, SELF):
             source = model_source(str(model).removeprefix(SENTENCE_TRANSFORMERS))
             read[f"the {role} {model}"] = fingerprint(source)
     return files | read | scorer.inputs
-
-
-def _cells(pairs: Pairs) -> list[Any]:
-    return [pairs.anchors, pairs.positives, pairs.negatives, *([pairs.scores] if pairs.scores else [])]

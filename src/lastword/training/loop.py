@@ -28,6 +28,7 @@ from lastword.training.lower import LowerLayers
 from lastword.training.objectives import Objective
 from lastword.training.selection import CheckpointScores
 
+_KEEP_S = 60.0  # the most work that a killed run loses, beside the step that it was in
 _ADVICE = "lower learning_rate or use dtype float32; the checkpoints so far are kept"
 FREE_SHARE = 0.5  # of the free memory, for activations; the backward pass needs more, and other processes too
 T = TypeVar("T")
@@ -89,10 +90,10 @@ class Loop:
         self.score(scores, embedder, first)  # a run may have been killed between a checkpoint and its score
         model.train()
         with (
-            progress(f"{self.stage}training", self.config.steps) as advance,
+            progress(f"{self.stage}training", self.config.steps, done=first) as advance,
             self.checkpoints.log.open("a") as log,
         ):
-            advance(first)
+            written = time.monotonic()
             for number in range(first, self.config.steps):
                 if scores.stalled:
                     break
@@ -103,6 +104,10 @@ class Loop:
                     if self.accelerator.is_main_process:
                         self.checkpoints.save(number + 1, model, self.optimizer, self.config)
                     self.score(scores, embedder, number + 1)
+                    written = time.monotonic()
+                elif time.monotonic() - written > _KEEP_S and self.accelerator.is_main_process:
+                    self.checkpoints.keep(number + 1, model, self.optimizer, self.config)
+                    written = time.monotonic()
                 release_memory()
                 advance(1)
         model.eval()

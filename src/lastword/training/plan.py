@@ -126,7 +126,7 @@ def make_plan(loop: Loop, scoring_s: float = 0.0) -> Plan:
     lower_share = (
         loop.lower.computed_share(epochs, work.tokens * config.steps / epochs) if loop.lower else 0.0
     )
-    done = max((step for step, _ in loop.checkpoints.all()), default=0)
+    done, _ = loop.checkpoints.latest()
     scorings = sum(step > done for step in checkpoint_steps(config.steps))
     processes = loop.accelerator.num_processes
     trainable = sum(parameter.numel() for parameter in loop.parameters)
