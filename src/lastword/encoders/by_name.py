@@ -11,6 +11,7 @@ import numpy as np
 
 from lastword.bundled import LEXICAL, SENTENCE_TRANSFORMERS
 from lastword.console import load_libraries
+from lastword.embedding.spec import known_spec, require_late
 from lastword.embedding.windows import LongTexts
 from lastword.encoder import TextEncoder, Wrapper
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
@@ -52,6 +53,8 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
         return SentenceTransformerEncoder(folder, **taken)
     kind, _, decoder = name.partition(":")
     _refuse(model, settings, f"a model with {kind}: before its name")
+    if long_texts is not None and LongTexts.parse(long_texts).kind == "late":
+        require_late(known_spec(name, taken.get("template"), taken.get("pooling")))
     load_libraries("torch", "transformers.modeling_utils")
     from lastword.embedding import Embedder
 
