@@ -16,7 +16,6 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from lastword.embedding import Embedder
-
 from lastword.serving.app import ROUTES, Service
 from lastword.serving.models import Served, ServedDecoder, load_models, shortened
 from lastword.serving.settings import ServerSettings
