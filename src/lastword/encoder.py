@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lastword.arguments import whole_number
 from lastword.errors import RequestError, WorkError, require_width
 
 
@@ -107,6 +108,7 @@ def checked_dim(encoder: object, truncate_dim: int | None, dim: int, argument: s
     """
     if truncate_dim is None:
         return dim
+    truncate_dim = whole_number(argument, truncate_dim)
     require_width(truncate_dim, dim, getattr(encoder, "widths", ()), argument)
     return truncate_dim
 

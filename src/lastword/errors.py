@@ -77,14 +77,14 @@ class ParityError(WorkError):
     """Two ways to the same vector disagree."""
 
 
-def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
+def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
     """Return the message for an unknown name, with the most similar known one.
 
     >>> unknown_name("pooling", "maen", ["mean", "max"])
     "unknown pooling 'maen': did you mean 'mean'? Known: mean, max"
     """
     names = list(allowed)
-    similar = difflib.get_close_matches(name, names, n=1)
+    similar = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
     known = f"Known: {', '.join(names)}" if names else f"there are no {kind}s"
     return f"unknown {kind} {name!r}: {hint}{known}"

@@ -442,7 +442,8 @@ def requests(path: str) -> list[list[str]]:
             if (path, parameter.name) in ANY_TEXT:
                 continue
             assert values, f"{path} --{parameter.name}: no wrong value is known"
-            found += [[*valid, parameter.opts[0], value] for value in values]
+            empty = [] if isinstance(parameter.type, Several) else [""]  # none of several
+            found += [[*valid, parameter.opts[0], value] for value in [*values, *empty]]
     return [[*path.split(), *request] for request in found]
 
 

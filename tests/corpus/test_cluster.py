@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,14 +19,17 @@ from lastword.corpus import cluster as module
 from lastword.corpus import texts as texts_module
 from lastword.corpus.clustering import partition
 from lastword.embedding import Embedder
+from lastword.encoders.stored import check_stored, is_stored
 from lastword.errors import (
     ExistingOutputError,
     LastwordError,
+    MissingExtraError,
     MissingFileError,
     ModelError,
     RequestError,
     TableError,
 )
+from lastword.files.sources import TableFile
 from tests.corpus.topical import TOPICS, TopicEncoder, topical_texts
 
 EACH = 20
@@ -271,3 +275,46 @@ def test_the_vectors_of_a_clustered_file_can_be_searched(tmp_path: Path) -> None
     assert Store.open(store).manifest["model"]["loading"]["template"] == "ccw"
     (answers,) = search(store, "a volcano erupts", top=2).queries
     assert len(answers.matches) == 2
+
+
+def test_what_cluster_wrote_is_a_store_of_its_texts(file: Path, tmp_path: Path) -> None:
+    first = clustered(file, tmp_path / "groups", TopicEncoder())
+    assert Store.open(tmp_path / "groups").folder == tmp_path / "groups" / "vectors"
+    found = search(tmp_path / "groups", "about", model=TopicEncoder(), top=1)
+    assert len(found.queries[0].matches) == 1
+    again = clustered(tmp_path / "groups", tmp_path / "again", groups=len(first.groups))
+    assert [group.size for group in again.groups] == [group.size for group in first.groups]
+    assert is_stored(tmp_path / "groups")
+    check_stored(tmp_path / "groups")
+    with pytest.raises(RequestError, match="is inside the output"):
+        clustered(tmp_path / "groups", tmp_path / "groups", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "shown"),
+    [
+        ({"text_column": "topic"}, "text_column='topic'"),
+        ({"template": "ccw"}, "template='ccw'"),
+        ({"batch_tokens": 9}, "batch_tokens=9"),
+        ({"device": "cpu"}, "device='cpu'"),
+    ],
+)
+def test_settings_that_a_store_ignores_are_refused(
+    store: Path, tmp_path: Path, ignored: dict[str, Any], shown: str
+) -> None:
+    with pytest.raises(RequestError) as error:
+        clustered(store, tmp_path / "out", **ignored)
+    assert str(error.value) == f"{shown} has no effect: {store} has its texts and vectors; leave it out"
+    with pytest.raises(RequestError, match="encoding='latin-1' has no effect"):
+        clustered([TableFile(store, encoding="latin-1")], tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["store", "texts"])
+def test_density_without_its_library_is_refused_before_embedding(
+    kind: str, store: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition, "_DENSITY_DIMS", 1)
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtraError, match="method='density' needs umap"):
+        clustered(store if kind == "store" else file, tmp_path / "out", method="density")
+    assert not list(tmp_path.glob("out*"))

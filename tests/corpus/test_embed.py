@@ -237,6 +237,8 @@ def test_columns_that_differ(tmp_path: Path, refused: Refused, said: list[str], 
     assert rows[12] == {"text": "b", "x": "0.5", "y": "new"}
     assert rows[21] == {"text": "c", "x": "seven", "y": "new"}
     assert said[0] == f"{paths[1]} and {paths[0]} do not have the same columns (y): missing cells are null"
+    embed_corpus(paths, tmp_path / "again", HashEncoder())
+    assert sum("do not have the same columns" in line for line in said) == 2, "of two files, once each"
     assert pq.read_table(tmp_path / "out").num_rows == 22, "all shards have the same columns"
     write_rows(tmp_path / "d.csv", range(3)).write_text("body,title\na b c,d e f\n")
     message = refused(TableError, embed_corpus, [*paths, tmp_path / "d.csv"], tmp_path / "no", HashEncoder())

@@ -28,6 +28,7 @@ from tests.corpus.test_embed import assert_complete
 Refused = Callable[..., str]
 TEXTS = [f"text of row {number}" for number in range(21)]
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+ADVICE = "check the network, or give a copy on this disk"
 ELSEWHERE = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -129,7 +130,37 @@ def test_what_is_missing_in_a_store(
             f"{address} cannot be read: Unable to locate credentials; give credentials that"
         )
     unreachable = message(TableError, "s3://corpus/part-0.csv", AWS_ENDPOINT_URL="http://127.0.0.1:9")
-    assert "Could not connect" in unreachable
+    assert (
+        unreachable == f"s3://corpus/part-0.csv cannot be read: no connection to http://127.0.0.1:9; {ADVICE}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "server"),
+    [
+        ("hf://datasets/owner/name", "HF_ENDPOINT"),
+        ("hf://datasets/owner/name@test", "HF_ENDPOINT"),
+        ("hub:owner/name", "HF_ENDPOINT"),
+        ("hf://datasets/owner/name/a.csv", "HF_ENDPOINT"),
+        ("gs://bucket/a.csv", "STORAGE_EMULATOR_HOST"),
+        ("s3://bucket/*.csv", "AWS_ENDPOINT_URL"),
+        ("http://127.0.0.1:9/a.csv", ""),
+    ],
+)
+def test_a_server_that_does_not_answer(address: str, server: str, tmp_path: Path) -> None:
+    """One line within seconds, with the address as it was given; no library tries again and logs it."""
+    library = {"gs": "gcsfs", "s3": "s3fs", "http": "aiohttp"}.get(address.partition(":")[0])
+    if library:
+        pytest.importorskip(library, reason=f"needs {library}: pip install 'lastword[remote]'")
+    environment = ELSEWHERE | KEYS | ({server: "http://127.0.0.1:9"} if server else {})
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "lastword", "embed", address, "--output", str(tmp_path / "out")],
+        env={**os.environ, **environment, "HF_HUB_OFFLINE": "0"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    message = f"lastword: {address} cannot be read: no connection to http://127.0.0.1:9; {ADVICE}\n"
+    assert (done.stderr, done.stdout, done.returncode) == (message, "", 2)
+    assert time.monotonic() - began < 30, "libraries are imported, but nothing is retried"
 
 
 @pytest.mark.parametrize("address", ["gs://bucket/a.csv", "s3://bucket/*.parquet", "abfs://bucket/a.jsonl"])

@@ -14,6 +14,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lastword.bundled import check_model
+from lastword.embedding import Embedder
 from lastword.embedding.backbone import Backbone, Norm
 from lastword.embedding.device import preferred_dtype
 from lastword.embedding.tokens import Batch
@@ -173,6 +175,30 @@ def test_missing_path(refused: Refused, name: str) -> None:
         f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
         "Qwen/Qwen3-0.6B"
     )
+
+
+@pytest.mark.parametrize("name", ["hub:x/y", "http://x/v1", "", "a b/c"])
+def test_what_is_no_name_on_the_hub_is_refused_at_once(refused: Refused, name: str) -> None:
+    for call in (check_model, Embedder.from_pretrained):
+        assert refused(MissingFileError, call, name).startswith(f"no model {name!r}: give 'mini', ")
+
+
+@pytest.mark.parametrize("name", ["Mini", "mini ", "minni", "smollm", "SmolLM-2"])
+def test_the_most_similar_name(refused: Refused, name: str) -> None:
+    meant = "smollm2" if "smol" in name.lower() else "mini"
+    for call in (check_model, Embedder.from_pretrained):
+        assert refused(MissingFileError, call, name).startswith(
+            f"no model {name!r}: did you mean {meant!r}? Give 'mini', "
+        )
+
+
+@pytest.mark.parametrize("name", ["tfidf", "sparse:mini", "hybrid:a/b", "sentence-transformers:a/b"])
+def test_where_a_decoder_is_needed(refused: Refused, name: str) -> None:
+    for call in (check_model, Embedder.from_pretrained):
+        assert refused(MissingFileError, call, name).startswith(
+            f"no model {name!r}: a decoder is needed here: give 'mini', "
+        )
+    assert refused(MissingFileError, check_model, 3) == "model 3: give a name or a folder"
 
 
 def test_hub_name_without_a_network(refused: Refused) -> None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from torch import Tensor
@@ -114,10 +115,127 @@ def test_eos_reads_an_over_long_text_of_learned_positions(load: Load, gpt2_folde
     assert np.isfinite(vectors).all()
 
 
-def test_poolings_of_a_bare_string_are_refused(load: Load, refused: Refused) -> None:
-    assert refused(RequestError, load().encode_poolings, "abc", ["mean"]) == (
-        "encode_poolings takes a list of texts, not one string: put it into a list"
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        (None, "is NoneType: give a list"),
+        (7, "is int: give a list"),
+        (float("nan"), "is float: give a list"),
+        (b"abc", "is bytes: give a list"),
+        ({"a", "b"}, "is set: give a list"),
+        ({"a": 1}, "is dict: give a list"),
+        ((text for text in "ab"), "is an iterator (generator): give list(texts)"),
+        (map(str, [1]), "is an iterator (map): give list(texts)"),
+        (np.array("abc"), "is ndarray: give a list"),
+        (np.array([["a", "b"]]), "is ndarray of 2 dimensions: give one column of it"),
+        (pandas.DataFrame({"a": ["b"]}), "is DataFrame of 2 dimensions: give one column of it"),
+    ],
+)
+def test_what_holds_no_texts_in_order_is_refused(
+    load: Load, refused: Refused, texts: Any, problem: str
+) -> None:
+    embedder = load(prompts={"query": "query: "})
+    calls = [
+        embedder.encode,
+        embedder.encode_query,
+        embedder.encode_document,
+        lambda texts: embedder.encode_poolings(texts, ["mean"]),
+        lambda texts: embedder.encode_grid(texts, ["ccw"]),
+    ]
+    for call in calls:
+        assert refused(RequestError, call, texts) == f"texts {problem}"
+
+
+def test_a_bare_string_is_no_list(load: Load, refused: Refused) -> None:
+    embedder = load()
+    calls = {
+        "texts": [
+            lambda: embedder.encode_poolings("abc", ["mean"]),
+            lambda: embedder.encode_grid("abc", ["ccw"]),
+            lambda: list(embedder.encode_stream("abc")),
+        ],
+        "poolings": [
+            lambda: embedder.encode_poolings(["abc"], "mean"),
+            lambda: embedder.encode_grid(["abc"], ["ccw"], "mean"),
+        ],
+        "templates": [lambda: embedder.encode_grid(["abc"], "ccw")],
+    }
+    for name, wrong in calls.items():
+        for call in wrong:
+            assert refused(RequestError, call) == f"{name} is str: give a list"
+    assert (
+        refused(RequestError, embedder.encode_poolings, ["a"], []) == "poolings is empty: give at least one"
     )
+    assert refused(RequestError, embedder.encode_grid, ["a"], []) == "templates is empty: give at least one"
+    assert (
+        refused(RequestError, embedder.encode_grid, ["a"], ["ccw"], layers=1) == "layers is int: give a list"
+    )
+
+
+def test_columns_and_iterators_of_texts(load: Load) -> None:
+    embedder, texts = load(), ["a man", "a cat"]
+    expected = embedder.encode(texts)
+    for column in (np.array(texts), pandas.Series(texts, index=[7, 3]), pandas.Index(texts), tuple(texts)):
+        np.testing.assert_array_equal(embedder.encode(column), expected)
+    np.testing.assert_array_equal(np.concatenate([*embedder.encode_stream(iter(texts))]), expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_tokens": 0}, "batch_tokens=0: give a whole number, 1 or more"),
+        ({"batch_tokens": "9"}, "batch_tokens='9': give a whole number, 1 or more"),
+        ({"batch_tokens": 2.5}, "batch_tokens=2.5: give a whole number, 1 or more"),
+        ({"truncate_dim": "8"}, "truncate_dim='8': give a whole number"),
+        ({"truncate_dim": True}, "truncate_dim=True: give a whole number"),
+        ({"normalize": "no"}, "normalize='no': give True or False"),
+        ({"prompt_name": 3}, "unknown prompt 3: there are no prompts"),
+    ],
+)
+def test_options_of_another_kind_are_refused(
+    load: Load, refused: Refused, wrong: dict[str, Any], message: str
+) -> None:
+    embedder = load()
+    assert refused(RequestError, embedder.encode, ["a"], **wrong) == message
+    assert refused(RequestError, lambda: [*embedder.encode_stream(["a"], **wrong)]) == message
+    if "prompt_name" not in wrong:
+        assert refused(RequestError, embedder.encode_query, ["a"], **wrong) == message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"template": 5}, "unknown template 5: Known: none, "),
+        ({"template": ["ccw"]}, "unknown template ['ccw']: did you mean 'ccw'? "),
+        ({"pooling": 5}, "unknown pooling 5: Known: mean, "),
+        ({"norm": 1}, "unknown norm 1: Known: post, pre"),
+        ({"layer": "1"}, "layer='1': give a whole number"),
+        ({"layer": 1.0}, "layer=1.0: give a whole number"),
+        ({"max_tokens": "9"}, "max_tokens='9': give a whole number"),
+        ({"normalize": "no"}, "normalize='no': give True or False"),
+        ({"bos": "no"}, "bos='no': give True or False"),
+        ({"fused": "no"}, "fused='no': give True or False"),
+        ({"prompts": "query"}, "prompts='query': give a dict, such as {'query': 'search query: '}"),
+        ({"prompts": {3: "x"}}, "the name of prompt 'x'=3: give a string"),
+        ({"dtype": 32}, "unknown dtype 32: Known: float32, bfloat16"),
+        ({"quantize": 8}, "unknown quantization 8: Known: int8, nf4"),
+        ({"revision": 5}, "revision=5: give a string"),
+        ({"device": 0}, "no device 0 here: "),
+    ],
+)
+def test_settings_of_another_kind_are_refused(
+    load: Load, refused: Refused, wrong: dict[str, Any], message: str
+) -> None:
+    if wrong == {"device": 0} and torch.cuda.is_available():
+        pytest.skip("there is a device 0")
+    kind = TemplateError if "template" in wrong else RequestError
+    assert refused(kind, load, **wrong).startswith(message)
+
+
+def test_numbers_of_numpy_are_numbers(load: Load) -> None:
+    embedder = load(layer=np.int64(1), max_tokens=np.int32(20))
+    assert embedder.identity == load(layer=1, max_tokens=20).identity
+    assert embedder.encode(["a"], truncate_dim=np.int64(8)).shape == (1, 8)
     assert load(max_tokens=20).pipeline.max_tokens == 20
 
 

@@ -123,8 +123,6 @@ def test_what_cannot_be_is_refused(load: Load, refused: Refused) -> None:
     assert refused(RequestError, embedder.encode_grid, ["a"], ["ccw"], ["mean:2layers"], [2, 0]) == (
         "pooling 'mean:2layers' averages 2 hidden states: up to layer 0 there are 1"
     )
-    message = refused(RequestError, embedder.encode_grid, "a cat", ["ccw"])
-    assert message == "encode_grid takes a list of texts, not one string: put it into a list"
 
 
 def test_common_beginnings_are_one_branch() -> None:

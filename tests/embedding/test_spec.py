@@ -59,7 +59,7 @@ def test_invalid_values(refused: Refused) -> None:
     assert refused(RequestError, SPEC.changed, attention="both") == (
         "unknown attention 'both': Known: causal, bidirectional"
     )
-    assert refused(RequestError, SPEC.changed, prompts={"query": 3}) == "prompts['query'] is int, not str"
+    assert refused(RequestError, SPEC.changed, prompts={"query": 3}) == "prompts['query']=3: give a string"
     assert refused(TemplateError, SPEC.changed, template="cwc").startswith(
         "unknown template 'cwc': did you mean"
     )

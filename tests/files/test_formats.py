@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import datetime
 import gzip
 import io
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -458,6 +461,25 @@ def test_standard_input(piped: Callable[[bytes], None], content: bytes) -> None:
     for _ in range(2):  # commands read a file several times
         require_columns("-", ["text"])
         assert read(Path("-"), "text") == {"text": ["a", "b"]}
+
+
+def test_interrupted_standard_input_leaves_no_file(
+    piped: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(_: object, file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    at_exit: list[tuple[Callable[..., None], dict[str, Any]]] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(shutil, "copyfileobj", interrupted)
+    monkeypatch.setattr(atexit, "register", lambda call, **settings: at_exit.append((call, settings)))
+    piped(b"a\nb\n")
+    with pytest.raises(KeyboardInterrupt):
+        TableFile("-").require()
+    for call, options in at_exit:
+        call(**options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_parquet_on_standard_input(piped: Callable[[bytes], None], tmp_path: Path, refused: Refused) -> None:

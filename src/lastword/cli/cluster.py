@@ -84,7 +84,8 @@ def cluster(
     from lastword.corpus.cluster import check_request, cluster_corpus
     from lastword.corpus.clustering.result import as_text
 
-    check_request(inputs, **options.taken(check_request, settings))
+    how = {name: settings[name] for name in ("template", "pooling", "batch_tokens", "dtype", "device")}
+    check_request(inputs, **options.taken(check_request, settings), **how)
     chat = _chat(chat_model, endpoint) if chat_model and endpoint else None
     print_result(cluster_corpus(inputs, chat=chat, **settings), as_json, as_text)
 

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from lastword import console
-from lastword.cli.checks import TABLE, check_output, check_value
+from lastword.cli.checks import TABLE, Several, check_output, check_value
 from lastword.errors import LastwordError, RequestError, unknown_name
 from lastword.files.plain_json import json_text
 
@@ -36,6 +36,15 @@ class Option(click.Option):
         super().__init__(*args, **attributes)
         self.group, self.needs, self.show_range = group, needs, show_range
         self.metavar = self.metavar or (None if self.is_flag else _METAVARS.get(self.type.name))
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert a value; an empty one, such as of a shell variable that is not set, is refused."""
+        if "" in (value if isinstance(value, tuple | list) else [value]) and not isinstance(
+            self.type, Several
+        ):
+            flag = max(self.opts, key=len)
+            raise click.UsageError(f"{flag} is empty: give a value, or leave {flag} out", ctx)
+        return super().type_cast_value(ctx, value)
 
     def get_help_extra(self, ctx: click.Context) -> Any:
         """What help adds in brackets; a range only if its upper end is near enough to matter."""

@@ -30,7 +30,7 @@ INDEX_CHOICES = ("auto", "exact", "ivf-flat", "hnsw-flat", "hnsw-sq")
     'lastword search vectors "the screen stays dark" --top 5',
     'lastword search vectors "red shoes" --where "price<80" --where color=red --json',
 )
-@click.argument("store", metavar="STORE", type=FOLDER, help="folder that lastword embed wrote")
+@click.argument("store", metavar="STORE", type=FOLDER, help="folder that lastword embed or cluster wrote")
 @click.argument(
     "queries", metavar="QUERY…", nargs=-1, help="texts; - reads them from standard input, one a line"
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from lastword.corpus.store import Store
 from lastword.corpus.texts import Corpus, read_until
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
-from lastword.encoders.stored import MANIFEST
+from lastword.encoders.stored import GROUPED, store_in
 from lastword.errors import RequestError, TableError, unknown_name
 from lastword.extras import require_installed
 from lastword.files.run_folder import RunFolder, write_json
@@ -37,7 +37,7 @@ from lastword.files.tables import require_columns, usable_label
 from lastword.files.typed import read_tables
 from lastword.report.page import write_page
 
-TABLE, CLUSTERS, MAP, VECTORS = "texts.parquet", "clusters.json", "map.html", "vectors"
+TABLE, CLUSTERS, MAP, VECTORS = "texts.parquet", "clusters.json", "map.html", GROUPED
 """Files of the output, and the folder of the store that is made of texts."""
 _FINISHED = "finished"  # in the run folder
 Input = Corpus | Store
@@ -74,7 +74,7 @@ def cluster_corpus(
     texts are kept in the output, as a store that other commands take.
 
     Args:
-        inputs: the folder of a store that `embed_corpus` wrote, or files as for `embed_corpus`.
+        inputs: the folder of a store that `embed_corpus` or this function wrote, or files as for `embed_corpus`.
         output: folder to write: texts.parquet, clusters.json, map.html, and vectors if `inputs` are texts.
         model: as for `embed_corpus`, which embeds texts with it; None is "mini". Of a store, the model that made it:
             it is needed only for words of its head.
@@ -105,7 +105,8 @@ def cluster_corpus(
     started, output = time.monotonic(), Path(output)
     source = check_request(
         inputs, output, model, text_column=text_column, label_column=label_column, method=method, groups=groups,
-        least_size=least_size, naming=naming, map=map, group_column=group_column,
+        least_size=least_size, naming=naming, map=map, group_column=group_column, template=template, pooling=pooling,
+        batch_tokens=batch_tokens, dtype=dtype, device=device,
     )  # fmt: skip
     run = RunFolder(output, "run", resume, overwrite, evidence=f"{_FINISHED}/{VECTORS}*/*")
     settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
@@ -154,6 +155,7 @@ def check_request(
     naming: str,
     map: str,
     group_column: str,
+    **how: Any,
 ) -> Input:
     """Refuse what cannot work, before anything is loaded; see `cluster_corpus`.
 
@@ -179,7 +181,10 @@ def check_request(
     if naming == "head" and isinstance(model, str) and model.startswith("sentence-transformers:"):
         raise RequestError(f"naming='head': {model} has no output head; give a decoder or naming='terms'")
     store = _store_of(inputs, output)
+    if method == "density":
+        _require_density(store.vector_format.dim if store else model_width(str(model or "mini")))
     if store is not None:
+        _refuse_ignored(store, inputs, text_column, how if model is None else {})
         _check_store(store, model, label_column, naming, group_column)
         rows = len(store)
     else:
@@ -226,7 +231,7 @@ def _require_content(source: Input, label_column: str | None, groups: int | None
 def _store_of(inputs: Source | Sequence[Source], output: Path) -> Store | None:
     """The store that the inputs are; None if they are files."""
     several = [inputs] if not isinstance(inputs, Sequence) or isinstance(inputs, str) else list(inputs)
-    folders = [Path(str(each)) for each in several if (Path(str(each)) / MANIFEST).is_file()]
+    folders = [folder for each in several if (folder := store_in(str(each)))]
     if not folders:
         return None
     if len(several) > 1:
@@ -234,6 +239,27 @@ def _store_of(inputs: Source | Sequence[Source], output: Path) -> Store | None:
     if folders[0].resolve().is_relative_to(output.resolve()):
         raise RequestError(f"{folders[0]} is inside the output {output}: choose another output")
     return Store.open(folders[0])
+
+
+def _require_density(dim: int | None) -> None:
+    """Refuse to measure density of vectors of this width, as far as it is known, without the library for it."""
+    if dim is not None and needs_umap(dim):
+        require_installed("umap", "map", "method='density'")
+
+
+def _refuse_ignored(
+    store: Store, inputs: Source | Sequence[Source], text_column: str, how: Mapping[str, Any]
+) -> None:
+    """Refuse settings of reading and embedding texts, which a store has behind it."""
+    file = inputs[0] if isinstance(inputs, Sequence) and not isinstance(inputs, str) else inputs
+    read = {name: getattr(file, name, None) for name in ("encoding", "delimiter")}
+    ignored = [f"{name}={value!r}" for name, value in {**read, **how}.items() if value is not None]
+    if text_column not in ("text", store.text_column):
+        ignored.append(f"text_column={text_column!r}")
+    if ignored:
+        raise RequestError(
+            f"{ignored[0]} has no effect: {store.folder} has its texts and vectors; leave it out"
+        )
 
 
 def _check_store(
@@ -305,8 +331,8 @@ def _find(
         RequestError: fewer different texts than groups.
     """
     points = Points.of(store, FIT_TEXTS[method], seed)
-    if method == "density" and needs_umap(points.sample.shape[1]):
-        require_installed("umap", "map", "method='density'")
+    if method == "density":
+        _require_density(points.sample.shape[1])
     return points, find_groups(points, method, groups, least_size, seed)
 
 

@@ -16,7 +16,7 @@ from lastword.corpus.layouts import LAYOUTS, VECTORS
 from lastword.corpus.texts import LabelledTexts
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder
-from lastword.encoders.stored import MANIFEST
+from lastword.encoders.stored import MANIFEST, store_in
 from lastword.errors import MissingFileError, ModelError, RequestError
 from lastword.files.run_folder import write_json
 
@@ -46,24 +46,24 @@ class Store:
         """Open a store.
 
         Args:
-            folder: what `embed_corpus` wrote.
+            folder: what `embed_corpus` wrote, or `cluster_corpus` of texts.
             model: refuse a store whose vectors are of another model.
 
         Raises:
             MissingFileError: no such folder, or no store.
             ModelError: the vectors are of another model.
         """
-        path = Path(folder) / MANIFEST
-        if not path.is_file():
+        path = store_in(folder)
+        if path is None:
             found = "has no manifest" if Path(folder).is_dir() else "does not exist"
             raise MissingFileError(f"{folder} {found}: give a folder that `lastword embed` wrote")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] > FORMAT:
             raise RequestError(
                 f"{folder} was written by a newer lastword (format {manifest['format']}, this one knows {FORMAT}): "
                 "update lastword"
             )
-        store = cls(Path(folder), manifest)
+        store = cls(path, manifest)
         if model is not None:
             store.require_model(model)
         return store

@@ -13,12 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from lastword.bundled import PATHS
-from lastword.console import warn
+from lastword.console import warn_once
 from lastword.errors import MissingFileError, RequestError, TableError, WorkError
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
 from lastword.files.sources import (
-    HUB,
     Source,
     TableFile,
     filesystem_of,
@@ -33,7 +32,6 @@ CHUNK_ROWS = 16_384
 """Rows of a chunk, which becomes a shard of the store."""
 CHUNK_BYTES = 64 << 20
 """A chunk of more bytes has fewer rows: it ends with the row that exceeds this."""
-_HUB_ADDRESS = re.compile(r"hf://datasets/([^/@]+/[^/@]+)(@[^/]+)?/?")
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -111,8 +109,8 @@ class Corpus:
         """Find the files; only their first rows are read.
 
         Args:
-            inputs: files, patterns such as `data/*.parquet`, "-", `hub:OWNER/NAME[@SPLIT]`, addresses of fsspec, or
-                the bundled "topics" or "products".
+            inputs: files, patterns such as `data/*.parquet`, "-", `hub:OWNER/NAME[@SPLIT]`, addresses such as
+                `s3://…` and `hf://datasets/OWNER/NAME`, or the bundled "topics" or "products".
             text_column: column of the texts.
             new_column: a column that no file may have, since it is added.
 
@@ -148,7 +146,7 @@ class Corpus:
             TableError: names file and line.
         """
         for file in self.files:
-            if not str(file.path).startswith(HUB) and file.format not in (*STORED, ".xlsx"):
+            if not file.hub and file.format not in (*STORED, ".xlsx"):
                 with file.open_text() as text:
                     while text.read(1 << 20):
                         pass
@@ -180,7 +178,7 @@ class Corpus:
 
     def count(self) -> int:
         """Rows of all files, for progress; 0 where it is unknown."""
-        counts = [0 if str(file.path).startswith(HUB) else count_rows(file) for file in self.files]
+        counts = [0 if file.hub else count_rows(file) for file in self.files]
         return sum(counts) if all(counts) else 0
 
     def chunks(self) -> Iterator[Rows]:
@@ -348,9 +346,7 @@ def _expanded(file: TableFile) -> list[TableFile]:
     path = str(file.path)
     if path in PATHS:
         return [replace(file, path=PATHS[path])]
-    if hub := _HUB_ADDRESS.fullmatch(path):
-        return [replace(file, path=f"{HUB}{hub[1]}{hub[2] or ''}")]
-    if not _PATTERN.search(path) or Path(path).exists():
+    if file.hub or not _PATTERN.search(path) or Path(path).exists():
         return [file]
     if file.remote:
         with remote_errors(path):
@@ -369,7 +365,7 @@ def _expanded(file: TableFile) -> list[TableFile]:
 
 def _compare_columns(first: Sequence[str], names: Sequence[str], file: TableFile, other: TableFile) -> None:
     if differing := sorted(set(first) ^ set(names)):
-        warn(
+        warn_once(
             f"{file} and {other} do not have the same columns ({', '.join(differing)}): missing cells are null"
         )
 
@@ -381,7 +377,7 @@ def _renamed(table: pa.Table, column: str, name: str, file: TableFile) -> pa.Tab
 
 
 def _local(file: TableFile) -> str | os.PathLike[str]:
-    return str(file.path) if str(file.path).startswith(HUB) else file
+    return str(file.path) if file.hub else file
 
 
 def _state(file: TableFile) -> object:

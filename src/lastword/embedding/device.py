@@ -27,7 +27,7 @@ def torch_device(device: str | None) -> torch.device:
     Raises:
         RequestError: there is no such device.
     """
-    name = device or preferred_device()
+    name = preferred_device() if device is None else device
     try:
         checked = torch.device(name)
         torch.empty(0, device=checked)

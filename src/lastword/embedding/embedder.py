@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lastword.bundled import model_source, require_known_weights
+from lastword.arguments import require_bool, require_iterable, require_list, require_string
+from lastword.bundled import check_model, model_source, require_known_weights
 from lastword.console import warn
 from lastword.embedding import folder as folders
 from lastword.embedding.averaging import encode_texts, stream_texts
@@ -20,7 +21,7 @@ from lastword.embedding.gguf import parsed_once
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.latent_pooling import LatentPooling
 from lastword.embedding.loading import tokenizer_source
-from lastword.embedding.pipeline import Pipeline
+from lastword.embedding.pipeline import Pipeline, no_weights
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import DOCUMENT, QUERY, Attention, EmbedderSpec, Norm, checked_layer
 from lastword.embedding.template import Boundary, Template
@@ -111,11 +112,16 @@ class Embedder:
             "attention": attention,
         }  # fmt: skip
         spec = EmbedderSpec().changed(**changes)  # refuses invalid values before the model is loaded
+        require_string("revision", revision)
+        require_bool("fused", fused)
+        check_model(name_or_folder)
         name, source = str(name_or_folder), model_source(name_or_folder)
         require_known_weights(name)
         stored = folders.read(source, revision)
         if stored:
             stored.require_supported(name, changes)
+        if spec.pooling.trainable and not (stored and stored.spec.pooling.trainable):
+            raise no_weights(spec.pooling, name)
         with parsed_once(source):
             backbone = Backbone.load(
                 source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize,
@@ -123,7 +129,7 @@ class Embedder:
             )  # fmt: skip
             backbone.name = backbone.stock.model_name = name
             if stored and stored.spec.pooling.trainable:
-                backbone.add_pooling(LatentPooling.load(source, folders.LATENT, revision=revision))
+                backbone.add_pooling(LatentPooling.load(source, stored.latent, revision=revision))
             return cls._over(backbone, name, source, revision, spec, stored, changes)
 
     def with_adapter(
@@ -258,19 +264,33 @@ class Embedder:
         """
         return self._encode(texts, self._prompt(prompt_name), batch_tokens, normalize, truncate_dim)
 
-    def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
+    def encode_query(
+        self,
+        texts: str | Sequence[str],
+        *,
+        batch_tokens: int | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+    ) -> np.ndarray:
         """Embed queries: as `encode`, with the prompt "query" if there is one.
 
         Source: `SentenceTransformer.encode_query`, which looks for the same name.
         """
-        return self._encode(texts, self.spec.prompt(QUERY), **options)
+        return self._encode(texts, self.spec.prompt(QUERY), batch_tokens, normalize, truncate_dim)
 
-    def encode_document(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
+    def encode_document(
+        self,
+        texts: str | Sequence[str],
+        *,
+        batch_tokens: int | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+    ) -> np.ndarray:
         """Embed documents: as `encode`, with the prompt "document", "passage" or "corpus" if there is one.
 
         Source: `SentenceTransformer.encode_document`, which looks for the same names.
         """
-        return self._encode(texts, self.spec.prompt(DOCUMENT), **options)
+        return self._encode(texts, self.spec.prompt(DOCUMENT), batch_tokens, normalize, truncate_dim)
 
     def encode_stream(
         self,
@@ -293,6 +313,7 @@ class Embedder:
         Raises:
             RequestError: as for `encode`; the number in the message counts all texts from 0.
         """
+        require_iterable("texts", texts)
         prompt, dim = self._prompt(prompt_name), checked_dim(self, truncate_dim, self.dim)
         point = (self.pipeline.layer, self.spec.pooling.spec)
         numbered = enumerate(_prompted(text, prompt) for text in texts)
@@ -312,7 +333,7 @@ class Embedder:
         Returns:
             Pooling as a string → (n, dim) float32; the same vectors as encoding with each alone.
         """
-        _require_list(texts, "encode_poolings")
+        require_list("poolings", poolings, empty=False)
         parsed, layer = [Pooling.parse(pooling) for pooling in poolings], self.pipeline.layer
         vectors = encode_texts(self.pipeline, texts, parsed, [layer], batch_tokens)
         return {pooling.spec: self._scaled(vectors[layer, pooling.spec], normalize) for pooling in parsed}
@@ -347,7 +368,9 @@ class Embedder:
         Raises:
             RequestError, TemplateError: an unknown template, pooling or layer.
         """
-        _require_list(texts, "encode_grid")
+        for axis, values in {"templates": templates, "poolings": poolings, "layers": layers}.items():
+            if values is not None:
+                require_list(axis, values, empty=False)
         axes = GridAxes(
             [Template.parse(template) for template in templates],
             [Pooling.parse(pooling) for pooling in poolings or [self.spec.pooling]],
@@ -390,6 +413,8 @@ class Embedder:
         if isinstance(texts, str):
             vector: np.ndarray = self._encode([texts], prompt, batch_tokens, normalize, truncate_dim)[0]
             return vector
+        require_list("texts", texts)
+        require_bool("normalize", normalize)
         dim, point = checked_dim(self, truncate_dim, self.dim), (self.pipeline.layer, self.spec.pooling.spec)
         prompted = [_prompted(text, prompt) for text in texts] if prompt else texts
         vectors = encode_texts(self.pipeline, prompted, [self.spec.pooling], [point[0]], batch_tokens)
@@ -403,6 +428,7 @@ class Embedder:
         return self.spec.prompts[name]
 
     def _scaled(self, vectors: np.ndarray, normalize: bool | None) -> np.ndarray:
+        require_bool("normalize", normalize)
         return unit(vectors) if (self.spec.normalize if normalize is None else normalize) else vectors
 
 
@@ -420,8 +446,3 @@ def _warn_of_special_tokens(tokenizer: TextTokenizer, spec: EmbedderSpec, name: 
 def _prompted(text: str, prompt: str) -> str:
     """The prompt and the text; what is not a string is left for the check of all texts."""
     return prompt + text if prompt and isinstance(text, str) else text
-
-
-def _require_list(texts: object, verb: str) -> None:
-    if isinstance(texts, str):
-        raise RequestError(f"{verb} takes a list of texts, not one string: put it into a list")

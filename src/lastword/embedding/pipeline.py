@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lastword.arguments import whole_number
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.pooling import Pool, Pooling, joined
 from lastword.embedding.spec import EmbedderSpec
@@ -121,7 +122,9 @@ class Pipeline:
 
     def batch_tokens(self, batch_tokens: int | None) -> int:
         """The number of padded tokens of a batch: the one given, or the default of the device."""
-        return batch_tokens or BATCH_TOKENS[self.backbone.device.type]
+        if batch_tokens is None:
+            return BATCH_TOKENS[self.backbone.device.type]
+        return whole_number("batch_tokens", batch_tokens, least=1)
 
     def batches(self, sequences: Sequences, batch_tokens: int | None = None) -> Iterator[Batch]:
         """Padded batches, longest rows first, each of at most `batch_tokens` padded tokens."""
@@ -170,10 +173,7 @@ class Pipeline:
         """
         for pooling in poolings:
             if pooling.trainable and self.backbone.trained_pool is None:
-                raise RequestError(
-                    f"pooling {pooling.spec!r} has weights of its own, and {self.backbone.name} has none: train them "
-                    f"with `lastword train --pooling {pooling.spec}`, or use another pooling"
-                )
+                raise no_weights(pooling, self.backbone.name)
             if any(part.ditto for part in pooling.parts):
                 self.backbone.require_importance()
             if (most := max(part.layers for part in pooling.parts)) > min(layers) + 1:
@@ -198,6 +198,14 @@ class Pipeline:
             return [list(poolings)]
         groups = [[pooling for pooling in poolings if pooling.needs_eos is needs] for needs in (True, False)]
         return [group for group in groups if group]
+
+
+def no_weights(pooling: Pooling, model: str) -> RequestError:
+    """What is wrong with a pooling that has weights, which a model lacks."""
+    return RequestError(
+        f"pooling {pooling.spec!r} has weights of its own, and {model} has none: train them with `lastword train "
+        f"--pooling {pooling.spec}`, or use another pooling"
+    )
 
 
 def layer_means(

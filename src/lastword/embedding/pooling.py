@@ -30,7 +30,7 @@ def mean(hidden: Tensor, mask: Tensor) -> Tensor:
 def weightedmean(hidden: Tensor, mask: Tensor) -> Tensor:
     """Average with weights 1, 2, 3 … over the masked positions.
 
-    Source: SGPT, arXiv:2202.08904, eq. 2. The weights count real tokens, not columns.
+    Source: SGPT, arXiv:2202.08904. The weights count real tokens, not columns.
     """
     return _weighted(hidden, mask.long().cumsum(1).float() * mask)
 
@@ -138,6 +138,8 @@ class Pooling:
         """
         if isinstance(pooling, Pooling):
             return pooling
+        if not isinstance(pooling, str):
+            raise RequestError(unknown_name("pooling", pooling, POOLINGS))
         first, *also = [cls._of_string(part.strip()) for part in pooling.lower().split("+")]
         if also and any(part.method.trainable for part in (first, *also)):
             raise RequestError(

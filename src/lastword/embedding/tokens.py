@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lastword.arguments import require_list
 from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import RequestError
@@ -98,7 +99,8 @@ def clean(text: str) -> str:
 
 
 def require_strings(texts: Sequence[object]) -> None:
-    """Refuse values that are not strings, naming the row."""
+    """Refuse what is no list of texts, and values in it that are not strings, naming the row."""
+    require_list("texts", texts)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise RequestError(f"text {row} is {type(text).__name__}, not str: give texts as strings")

@@ -11,6 +11,7 @@ import numpy as np
 
 from lastword.bundled import LEXICAL, SENTENCE_TRANSFORMERS
 from lastword.console import load_libraries
+from lastword.embedding.spec import known_spec, require_late
 from lastword.embedding.windows import LongTexts
 from lastword.encoder import TextEncoder, Wrapper
 from lastword.encoders.baselines import SentenceTransformerEncoder, TfidfEncoder
@@ -50,6 +51,8 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
             raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
         load_libraries("torch", "sentence_transformers")
         return SentenceTransformerEncoder(folder, **taken)
+    if long_texts is not None and LongTexts.parse(long_texts).kind == "late":
+        require_late(known_spec(name, taken.get("template"), taken.get("pooling")))
     load_libraries("torch", "transformers.modeling_utils")
     from lastword.embedding import Embedder
 

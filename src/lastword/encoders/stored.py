@@ -17,6 +17,8 @@ from lastword.files.typed import join_tables, read_table
 
 MANIFEST = "_manifest.json"
 """The file in a folder that `lastword embed` writes."""
+GROUPED = "vectors"
+"""The folder of the store in what `lastword cluster` writes of texts."""
 COLUMNS = ("text", "vector")
 """Columns of the texts and of the vectors in a file."""
 _TYPES = ("float32", "float16")
@@ -63,10 +65,16 @@ class StoredVectors:
             )
 
 
+def store_in(folder: str | Path) -> Path | None:
+    """The folder that `lastword embed` wrote: the one given, or that in what `lastword cluster` wrote of texts."""
+    folders = (Path(folder), Path(folder) / GROUPED)
+    return next((each for each in folders if (each / MANIFEST).is_file()), None)
+
+
 def is_stored(source: str | Path) -> bool:
-    """Whether a path is a file that is no model, or a folder that `lastword embed` wrote."""
+    """Whether a path is a file that is no model, or a folder with a store."""
     path = Path(source)
-    return (path.is_file() and path.suffix != ".gguf") or (path / MANIFEST).is_file()
+    return (path.is_file() and path.suffix != ".gguf") or store_in(path) is not None
 
 
 def check_stored(source: str | Path) -> None:
@@ -75,8 +83,8 @@ def check_stored(source: str | Path) -> None:
     Raises:
         TableError, RequestError: see the message.
     """
-    if Path(source).is_dir():
-        _files(Path(source))
+    if folder := store_in(source):
+        _files(folder)
     else:
         require_columns(source, COLUMNS)
 
@@ -94,6 +102,7 @@ def _files(folder: Path) -> tuple[list[Path], tuple[str, str]]:
 
 def _read(source: Path) -> tuple[list[str], np.ndarray]:
     """n texts and (n, dim) float32."""
+    source = store_in(source) or source
     files, (text, vector) = _files(source) if source.is_dir() else ([source], COLUMNS)
     if (beside := source / "vectors.npy").is_file():
         texts, vectors = read_table(files[0], [text])[text].to_pylist(), np.load(beside)
@@ -102,7 +111,12 @@ def _read(source: Path) -> tuple[list[str], np.ndarray]:
         texts, vectors = table[text].to_pylist(), _matrix(table[vector], source)
     if len(texts) != len(vectors):
         raise TableError(f"{source} has {len(vectors):,} vectors for {len(texts):,} texts: embed them again")
-    return texts, np.asarray(vectors, np.float32)
+    vectors = np.asarray(vectors, np.float32)
+    if wrong := int((~np.isfinite(vectors).all(1)).sum()):
+        raise TableError(
+            f"{source}: {wrong:,} of {len(vectors):,} vectors have values that are not finite: embed the texts again"
+        )
+    return texts, vectors
 
 
 def _matrix(column: pa.ChunkedArray, source: Path) -> np.ndarray:
@@ -112,12 +126,12 @@ def _matrix(column: pa.ChunkedArray, source: Path) -> np.ndarray:
     except (TypeError, ValueError):
         rows = []
     lengths = sorted({row.shape for row in rows})
-    if len(lengths) != 1 or len(lengths[0]) != 1:
-        found = (
-            f"vectors of {lengths[0][0]} and of {lengths[-1][0]} numbers"
-            if all(lengths) and lengths
-            else "others"
-        )
+    if len(lengths) != 1 or len(lengths[0]) != 1 or lengths == [(0,)]:
+        found = "others"
+        if all(lengths) and len(lengths) > 1:
+            found = f"vectors of {lengths[0][0]} and of {lengths[-1][0]} numbers"
+        elif lengths == [(0,)]:
+            found = "empty ones"
         raise TableError(
             f"{source}: the column vector must have lists of numbers of one length, and has {found}"
         )

@@ -24,7 +24,8 @@ from lastword.errors import LastwordError, TableError, first_line
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
-from lastword.files.sources import FORMATS, HUB, STANDARD_INPUT, Source, TableFile, announce, table_file
+from lastword.files.network import require_reachable
+from lastword.files.sources import FORMATS, STANDARD_INPUT, Source, TableFile, announce, table_file
 
 Block = dict[str, list[object]]
 """Column → cells of consecutive rows."""
@@ -171,7 +172,7 @@ def count_rows(source: Source) -> int:
 
 
 def _parts(file: TableFile, columns: Columns) -> Iterator[Part]:
-    if str(file.path).startswith(HUB):
+    if file.hub:
         yield from _hub_parts(file)
         return
     file.require()
@@ -317,8 +318,8 @@ def plain(cell: object) -> str:
 
 def hub_files(file: TableFile) -> list[TableFile]:
     """The files of a data set in a folder: the library would guess types, and turn texts into dates."""
-    name, _, split = str(file.path).removeprefix(HUB).partition("@")
-    if not str(file.path).startswith(HUB) or not Path(name).is_dir():
+    name, _, split = file.hub.partition("@")
+    if not name or not Path(name).is_dir():
         return []
     import datasets
 
@@ -333,11 +334,25 @@ def hub_files(file: TableFile) -> list[TableFile]:
 def _hub_parts(file: TableFile) -> Iterator[Part]:
     import datasets
 
-    name, _, split = str(file.path).removeprefix(HUB).partition("@")
+    name, _, split = file.hub.partition("@")
+    if not Path(name).is_dir():
+        _require_hub(file)
     try:
         yield from _object_parts(datasets.load_dataset(name, split=split or "train", streaming=True))
     except (OSError, ValueError) as error:  # unknown, unreachable, or not a data set
         raise TableError(f"{file} cannot be read: {first_line(error)}") from error
+
+
+def _require_hub(file: TableFile) -> None:
+    """Refuse a data set on the Hub at once where there is no connection.
+
+    Raises:
+        TableError: see the message.
+    """
+    from huggingface_hub import constants
+
+    if not constants.HF_HUB_OFFLINE:  # else the library does not ask
+        require_reachable(file, constants.ENDPOINT)
 
 
 def _lines(file: Iterable[str]) -> Iterator[Row]:

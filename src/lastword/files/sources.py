@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import codecs
 import io
+import os
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import SplitResult, urlsplit
 
 from lastword.console import info_once
 from lastword.errors import (
@@ -30,8 +32,10 @@ from lastword.errors import (
     first_line,
 )
 from lastword.extras import needed
+from lastword.files.network import require_reachable
 
 HUB = "hub:"  # prefix of a data set on the Hugging Face Hub
+_HUB_ADDRESS = re.compile(r"hf://datasets/([^/@]+/[^/@]+(?:@[^/]+)?)/?")
 STANDARD_INPUT = "-"
 SAMPLE_BYTES = 1 << 20
 """What detection looks at."""
@@ -64,8 +68,8 @@ class TableFile:
     """A file, and how its text is written where detection does not find it out.
 
     Attributes:
-        path: a path, "-" for standard input, `hub:OWNER/NAME[@SPLIT]`, or an address that fsspec opens, such as
-            `s3://bucket/file.parquet`.
+        path: a path, "-" for standard input, `hub:OWNER/NAME[@SPLIT]` (or `hf://datasets/OWNER/NAME[@SPLIT]`), or an
+            address that fsspec opens, such as `s3://bucket/file.parquet`.
         encoding: of a text file, such as "latin-1"; None detects it.
         delimiter: the character between the cells of a CSV or TSV file; None detects it.
     """
@@ -84,7 +88,14 @@ class TableFile:
     @property
     def remote(self) -> bool:
         """Whether the path is an address for fsspec."""
-        return isinstance(self.path, str) and bool(_ADDRESS.match(self.path))
+        return isinstance(self.path, str) and bool(_ADDRESS.match(self.path)) and not self.hub
+
+    @property
+    def hub(self) -> str:
+        """OWNER/NAME[@SPLIT] or FOLDER[@SPLIT] of a data set; "" for what is none."""
+        path = str(self.path)
+        address = _HUB_ADDRESS.fullmatch(path)
+        return address[1] if address else path.removeprefix(HUB) if path.startswith(HUB) else ""
 
     def __fspath__(self) -> str:
         return str(_standard_input() if str(self.path) == STANDARD_INPUT else self.path)
@@ -118,6 +129,10 @@ class TableFile:
             MissingFileError, TableError: see the message.
         """
         path, formats = Path(self), ", ".join(FORMATS)
+        if not str(self.path):
+            raise MissingFileError(
+                f"the path of a file is empty: give a {formats} file, or - for standard input"
+            )
         if self.remote:
             self._require_remote(formats)
             return
@@ -235,17 +250,36 @@ def filesystem_of(address: str | Path) -> tuple[Any, str]:
     Raises:
         MissingExtraError: fsspec, or what it needs for this kind of address, is not installed.
         RequestError: an unknown kind of address.
+        TableError: the server does not answer.
     """
     fsspec = needed("fsspec", "remote", f"reading {address}")
+    parts = urlsplit(str(address))
     try:
-        filesystem, path = fsspec.core.url_to_fs(str(address))
+        fsspec.get_filesystem_class(parts.scheme)
     except ImportError as error:
         raise MissingExtraError(
             f"reading {address}: {first_line(error)}: pip install 'lastword[remote]'"
         ) from error
     except ValueError as error:
         raise RequestError(f"{address}: {first_line(error)}") from error
+    if server := _server(parts):
+        require_reachable(address, server)
+    filesystem, path = fsspec.core.url_to_fs(str(address))
+    if parts.scheme in ("s3", "s3a"):  # its profile may name the server
+        require_reachable(address, filesystem.s3.meta.endpoint_url)
     return filesystem, path
+
+
+def _server(parts: SplitResult) -> str | None:
+    """The server of an address, where that is known before its library asks for credentials."""
+    if parts.scheme in ("http", "https"):
+        return f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme in ("gs", "gcs"):
+        host = os.environ.get("STORAGE_EMULATOR_HOST") or "https://storage.googleapis.com"
+        return host if host.startswith("http") else f"http://{host}"
+    if parts.scheme == "hf":
+        return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return None
 
 
 def require_bucket(address: str | Path) -> None:
@@ -381,9 +415,11 @@ def _by_content(part: bytes) -> str:
 def _standard_input() -> Path:
     """Standard input as a file, since a file is read more than once; deleted at the end."""
     with tempfile.NamedTemporaryFile(prefix="lastword-", suffix=".stdin", delete=False) as file:
+        path = Path(file.name)
+        atexit.register(
+            path.unlink, missing_ok=True
+        )  # before reading, which may be interrupted or fill the disk
         shutil.copyfileobj(sys.stdin.buffer, file)
-    path = Path(file.name)
-    atexit.register(path.unlink, missing_ok=True)
     return path
 
 

@@ -29,7 +29,7 @@ from typing import Literal, TypeGuard
 
 from lastword.errors import TableError
 from lastword.files.formats import BLOCK_ROWS, Block, Columns, plain, read_blocks
-from lastword.files.sources import HUB, Source
+from lastword.files.sources import Source, table_file
 
 Kind = Literal["text", "label", "number", "blank", "negatives"]
 _SHOWN_ROWS, _SHOWN_VALUES = 5, 12
@@ -145,7 +145,7 @@ def require_columns(source: Source, columns: Sequence[str]) -> None:
     Raises:
         MissingFileError, TableError: see the message.
     """
-    if not str(source).startswith(HUB):
+    if not table_file(source).hub:
         next(read_blocks(source, Columns(columns)))
 
 

@@ -6,18 +6,13 @@ only their cache is read.
 
 from __future__ import annotations
 
-import http.client
-import ssl
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from lastword.errors import first_line
-
-CONNECT_S = 3.0
+from lastword.files import network
+from lastword.files.network import CONNECT_S
 
 
 class MissingDataError(Exception):
@@ -58,33 +53,10 @@ def where_from(task: Any) -> str:
 
 
 def reachable(wait_s: float = CONNECT_S) -> bool:
-    """Whether the Hub, or the proxy before it, answers a request within so many seconds, with any status."""
+    """Whether the Hub answers a request within so many seconds."""
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
-        return False
-    answered = threading.Event()
-
-    def request_head() -> None:
-        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
-        try:
-            # A new opener: the shared one keeps the proxies of its first use.
-            urllib.request.build_opener().open(request, timeout=wait_s).close()
-        except urllib.error.HTTPError as answer:
-            answer.close()
-        except OSError as error:
-            # huggingface_hub may accept a certificate that Python does not.
-            if not isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
-                return
-        except (ValueError, http.client.HTTPException):
-            return
-        answered.set()
-
-    # In a thread, since a DNS lookup has no timeout.
-    thread = threading.Thread(target=request_head, daemon=True)
-    thread.start()
-    thread.join(wait_s)
-    return answered.is_set()
+    return not constants.HF_HUB_OFFLINE and network.reachable(constants.ENDPOINT, wait_s)
 
 
 @contextmanager
