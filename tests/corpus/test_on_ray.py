@@ -85,8 +85,8 @@ def test_workers_give_the_rows_of_the_local_engine(tmp_path: Path) -> None:
 def test_workers_give_the_windows_of_the_local_engine(kind: str, llama_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     long = "a man is driving a car and a cat is sleeping on it. " * 6
-    rows = [f"text {n} about the river", "", f"{n} {long}"]
-    path.write_text("text,n\n" + "".join(f"{rows[n % 3]},{n}\n" for n in range(90)))
+    kinds = ("text {} about the river", "", f"{{}} {long}")
+    path.write_text("text,n\n" + "".join(f"{kinds[n % 3].format(n)},{n}\n" for n in range(90)))
     settings = {"long_texts": kind, "per_window": True, "dtype": "float32", "device": "cpu"}
     run_on_ray(tmp_path, WINDOWS, path, tmp_path / "ray", llama_folder, json.dumps(settings))
     embed_corpus(path, tmp_path / "local", llama_folder, **settings)  # type: ignore[arg-type]
