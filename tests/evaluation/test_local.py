@@ -197,7 +197,10 @@ def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
         ({"max_texts": "5"}, "max_texts='5': give a whole number, 1 or more"),
         ({"max_texts": 2.5}, "max_texts=2.5: give a whole number, 1 or more"),
         *[
-            ({"model": model}, f"model is {kind}: give a name, a folder, or an object with encode and identity")
+            (
+                {"model": model},
+                f"model is {kind}: give a name, a folder, or an object with encode and identity",
+            )
             for model, kind in [(3, "int"), (None, "NoneType"), (["tfidf", {}], "dict"), ([b"x"], "bytes")]
         ],
         ({"template": "eol"}, "template='eol': tfidf takes no template; leave it out"),
