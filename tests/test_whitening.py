@@ -19,7 +19,7 @@ from lastword.embedding import Embedder
 from lastword.encoders.by_name import load_encoder
 from lastword.errors import ExistingOutputError, ModelError, RequestError
 from lastword.geometry import mean_cosine, unit
-from lastword.whitening import all_but_the_top, centring, whiten, whitening
+from lastword.whitening import all_but_the_top, centring, check_whitening, whiten, whitening
 from tests.training.conftest import pair_columns
 
 Refused = Callable[..., str]
@@ -134,5 +134,10 @@ def test_what_cannot_be_whitened(tmp_path: Path, llama_folder: Path, refused: Re
             RequestError, whiten, "mini", TEXTS, tmp_path / "out", method=method, truncate_dim=dim
         )
         assert message == f"truncate_dim={dim}: give 1 or more, and only with method='whitening'"
+    check_whitening("mini", "whitening", 500, None, "mean+lasttoken")
+    both = Embedder.from_pretrained(llama_folder, pooling="mean+lasttoken", device="cpu")
+    wide = both.save(tmp_path / "wide")
+    check_whitening(wide, "whitening", 64)
+    assert "vectors have 64 dimensions" in refused(RequestError, check_whitening, wide, "whitening", 65)
     (tmp_path / "there").mkdir()
     refused(ExistingOutputError, whiten, "mini", TEXTS, tmp_path / "there")

@@ -19,7 +19,7 @@ def mean_cosine(vectors: np.ndarray) -> float:
     Raises:
         RequestError: fewer than two rows.
 
-    Source: anisotropy as measured by Ethayarajh, arXiv:1909.00512, §4.1; here over all pairs.
+    Source: anisotropy as measured by Ethayarajh, arXiv:1909.00512; here over all pairs.
     """
     rows, n = _unit(vectors), len(vectors)
     squares = float((rows * rows).sum())
@@ -39,7 +39,7 @@ def effective_rank(vectors: np.ndarray) -> float:
     Raises:
         RequestError: fewer than two rows.
 
-    Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007, definition 1.
+    Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
     """
     rows = _unit(vectors)
     values = np.linalg.svd(rows - rows.mean(0), compute_uv=False)
@@ -59,7 +59,7 @@ def alignment(vectors: np.ndarray, positives: np.ndarray) -> float:
     Raises:
         RequestError: the shapes differ.
 
-    Source: Wang and Isola, arXiv:2005.10242, equation 4 with α = 2.
+    Source: Wang and Isola, arXiv:2005.10242, with α = 2.
     """
     if np.shape(vectors) != np.shape(positives):
         raise RequestError(
@@ -81,7 +81,7 @@ def uniformity(vectors: np.ndarray) -> float:
     Raises:
         RequestError: fewer than two rows.
 
-    Source: Wang and Isola, arXiv:2005.10242, equation 5 with t = 2.
+    Source: Wang and Isola, arXiv:2005.10242, with t = 2.
     """
     rows, n = _unit(vectors), len(vectors)
     squares = (rows * rows).sum(1)

@@ -167,15 +167,12 @@ def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
 
 
 def _load(name: str, template: str | None, pooling: str | None) -> Embedder:
-    """A model in float32; a checkpoint in the folder of its run embeds as the recipe beside it says."""
+    """A model in float32, without layers above the pooled one."""
     from lastword.embedding import Embedder
 
-    settings: dict[str, Any] = {"template": template, "pooling": pooling}
-    recipe = Path(name).absolute().parent / "recipe.json"
-    if recipe.is_file() and not Path(name, "lastword.json").exists():
-        stored = json.loads(recipe.read_text(encoding="utf-8"))
-        settings = {key: settings.get(key) or stored.get(key) for key in ("template", "pooling", "layer")}
-    return Embedder.from_pretrained(name, dtype="float32", device="cpu", **settings).cut()
+    return Embedder.from_pretrained(
+        name, template=template, pooling=pooling, dtype="float32", device="cpu"
+    ).cut()
 
 
 def _base(model: Embedder, base: str, hashes: set[str | None]) -> Embedder:

@@ -144,10 +144,10 @@ def check_whitening(
     if truncate_dim is not None and (method != "whitening" or truncate_dim < 1):
         raise RequestError(f"truncate_dim={truncate_dim}: give 1 or more, and only with method='whitening'")
     check_model(model)
-    check_savable(model, template, pooling)
+    spec = check_savable(model, template, pooling)
     dim = model_width(model)
     if truncate_dim is not None and dim is not None:
-        require_width(truncate_dim, len(str(pooling).split("+")) * dim, ())
+        require_width(truncate_dim, len(spec.pooling.parts) * dim, ())
 
 
 def whitening(vectors: np.ndarray, dim: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +164,7 @@ def whitening(vectors: np.ndarray, dim: int | None = None) -> tuple[np.ndarray, 
         RequestError: the vectors have no variance in so many directions.
 
     Source: Su et al., "Whitening Sentence Representations for Better Semantics and Faster Retrieval",
-    arXiv:2103.15316, algorithm 1.
+    arXiv:2103.15316.
     """
     mean, variances, directions = _principal(vectors)
     kept = vectors.shape[1] if dim is None else dim
@@ -188,7 +188,9 @@ def all_but_the_top(vectors: np.ndarray, removed: int | None = None) -> tuple[np
     Returns:
         (width, width) and (width,) float32: y = matrix @ x + bias.
 
-    Source: Mu and Viswanath, "All-but-the-Top", arXiv:1702.01417, algorithm 1.
+    Source: Mu and Viswanath, "All-but-the-Top", arXiv:1702.01417, which subtracts the projections of x instead of those
+    of x - μ: that leaves the mean's own part in these directions, the same in all vectors, which is what the method is
+    to remove.
     """
     mean, _, directions = _principal(vectors)
     width = vectors.shape[1]

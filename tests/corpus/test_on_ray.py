@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -40,24 +41,35 @@ if __name__ == "__main__":
     embed.embed_corpus(sys.argv[1], sys.argv[2], Encoder(), engine="ray", workers=2)
 """
 
+WINDOWS = """
+import json, sys
+from lastword.corpus import embed, texts
+
+if __name__ == "__main__":
+    texts.CHUNK_ROWS = 20
+    settings = json.loads(sys.argv[4])
+    embed.embed_corpus(sys.argv[1], sys.argv[2], sys.argv[3], engine="ray", workers=2, **settings)
+"""
+
+
+def run_on_ray(folder: Path, script: str, *args: object, **environment: str) -> None:
+    """Run a script in a process of its own; skip where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed: pip install 'lastword[ray]'")
+    paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    (folder / "on_ray.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, str(folder / "on_ray.py"), *map(str, args)], check=False, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": paths, "RAY_AUTH_MODE": "disabled", **environment}, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
 
 @pytest.mark.slow
 def test_workers_give_the_rows_of_the_local_engine(tmp_path: Path) -> None:
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("ray is not installed: pip install 'lastword[ray]'")
     path = tmp_path / "in.csv"
     path.write_text("text,n\n" + "".join(f"{'' if n % 41 == 0 else f'text {n}'},{n}\n" for n in range(2000)))
-    environment = os.environ | {
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", "KILLED": str(tmp_path / "killed"),
-        "RAY_AUTH_MODE": "disabled", "DRIVER": "0",
-    }  # fmt: skip
-    script = tmp_path / "on_ray.py"
-    script.write_text(RUN)
-    done = subprocess.run(
-        [sys.executable, str(script), str(path), str(tmp_path / "ray")], env=environment, check=False,
-        capture_output=True, text=True, timeout=500,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_ray(tmp_path, RUN, path, tmp_path / "ray", KILLED=str(tmp_path / "killed"), DRIVER="0")
     assert (tmp_path / "killed").exists(), "a worker was killed"
     embed_corpus(path, tmp_path / "local", HashEncoder())
     ray, local = Store.open(tmp_path / "ray"), Store.open(tmp_path / "local")
@@ -66,6 +78,24 @@ def test_workers_give_the_rows_of_the_local_engine(tmp_path: Path) -> None:
     assert np.array_equal(ray.matrix(), local.matrix())
     rejected = "_rejected.jsonl"
     assert (tmp_path / "ray" / rejected).read_bytes() == (tmp_path / "local" / rejected).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["windows:20:4", "late:20:4"])
+def test_workers_give_the_windows_of_the_local_engine(kind: str, llama_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    long = "a man is driving a car and a cat is sleeping on it. " * 6
+    kinds = ("text {} about the river", "", f"{{}} {long}")
+    path.write_text("text,n\n" + "".join(f"{kinds[n % 3].format(n)},{n}\n" for n in range(90)))
+    settings = {"long_texts": kind, "per_window": True, "dtype": "float32", "device": "cpu"}
+    run_on_ray(tmp_path, WINDOWS, path, tmp_path / "ray", llama_folder, json.dumps(settings))
+    embed_corpus(path, tmp_path / "local", llama_folder, **settings)  # type: ignore[arg-type]
+    ray, local = Store.open(tmp_path / "ray"), Store.open(tmp_path / "local")
+    names = [name for name in local.table().column_names if name != "vector"]
+    assert ray.table().select(names).equals(local.table().select(names))
+    assert {"text_row", "text_start", "text_end"} <= set(names)
+    assert len(local.table()) > 100
+    np.testing.assert_allclose(ray.matrix(), local.matrix(), atol=1e-5)
 
 
 def test_settings_of_ray_without_it(tmp_path: Path, refused: Callable[..., str]) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lastword.embedding import Embedder
-from lastword.embedding.late import late_vectors, require_mean
+from lastword.embedding.late import late_vectors
+from lastword.embedding.spec import require_late
 from lastword.errors import RequestError
 
 Load = Callable[..., Embedder]
@@ -98,18 +99,18 @@ def test_a_window_as_long_as_the_model_has_the_context_that_fits(load: Load) -> 
 
 def test_what_cannot_be_pooled_afterwards(load: Load, refused: Refused) -> None:
     for pooling in ("lasttoken", "weightedmean", "mean+max", "mean:ditto"):
-        message = refused(RequestError, require_mean, load(pooling=pooling).pipeline)
+        message = refused(RequestError, require_late, load(pooling=pooling).spec)
         assert message == (
             f"long_texts='late' pools the mean of each window's states, not {pooling!r}: use pooling='mean', or "
             "long_texts='windows'"
         )
     for template, boundary in (("echo", "ids"), ("eol+sum", "ids"), ("ccw", "string")):
         message = refused(
-            RequestError, require_mean, load(template=template, boundary=boundary, pooling="mean").pipeline
+            RequestError, require_late, load(template=template, boundary=boundary, pooling="mean").spec
         )
         assert f"not {template!r}: use another, or long_texts='windows'" in message
     for pooling in ("mean", "mean:text", "mean:2layers"):
-        require_mean(load(template="ccw", pooling=pooling).pipeline)
+        require_late(load(template="ccw", pooling=pooling).spec)
 
 
 def test_a_text_without_a_token(load: Load, refused: Refused) -> None:

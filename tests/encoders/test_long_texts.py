@@ -122,7 +122,7 @@ def test_what_it_refuses(load: Load, refused: Refused) -> None:
     assert "text 1 is int" in refused(RequestError, LongTextEncoder(load()).encode, ["a", 1])
 
 
-def test_by_name(llama_folder: object, refused: Refused) -> None:
+def test_by_name(llama_folder: object, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"dtype": "float32", "device": "cpu"}
     encoder = load_encoder(str(llama_folder), long_texts="windows:20", **settings)
     assert isinstance(encoder, LongTextEncoder)
@@ -131,6 +131,11 @@ def test_by_name(llama_folder: object, refused: Refused) -> None:
     assert batched.identity == encoder.identity
     np.testing.assert_allclose(batched.encode(TEXTS), encoder.encode(TEXTS), atol=1e-5)
     assert isinstance(load_encoder(str(llama_folder), long_texts="truncate", **settings), Embedder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Embedder, "from_pretrained", None)  # refused before it is loaded
+        for settings in ({"pooling": "lasttoken"}, {"template": "echo"}):
+            message = refused(RequestError, load_encoder, "mini", long_texts="late", **settings)
+            assert message.startswith("long_texts='late' ")
     assert refused(RequestError, load_encoder, "tfidf", long_texts="late") == (
         "long_texts='late': tfidf takes no long_texts; leave it out"
     )

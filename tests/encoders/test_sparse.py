@@ -141,6 +141,10 @@ def test_what_has_no_sparse_vectors(
             refused(RequestError, SparseEncoder, mini, dense=dense)
             == f"dense={dense}: give a share from 0 to 1"
         )
+    assert refused(RequestError, SparseEncoder, mini.variant(pooling="mean+lasttoken")) == (
+        "pooling 'mean+lasttoken' is wider than the states that an output head reads: sparse vectors are made with one "
+        "pooling, such as lasttoken"
+    )
     monkeypatch.setattr(module.Vocabulary, "of", lambda embedder: None)
     message = refused(ModelError, SparseEncoder, mini)
     assert message.startswith("mini has no output head, from which sparse vectors are made: ")

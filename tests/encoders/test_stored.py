@@ -79,6 +79,13 @@ def test_what_is_no_set_of_vectors(tmp_path: Path, refused: Refused) -> None:
     assert message.endswith("lists of numbers of one length, and has vectors of 1 and of 2 numbers")
     for cells in ([1.0, 2.0, 3.0], ["a", "b", "c"], [[[1.0]], [[2.0]], [[3.0]]], [[1.0], None, [2.0]]):
         assert "lists of numbers" in refused(TableError, StoredVectors, table(tmp_path, cells))
+    message = refused(TableError, StoredVectors, table(tmp_path, [[], [], []]))
+    assert message.endswith("lists of numbers of one length, and has empty ones")
+    for value in (float("nan"), float("inf")):
+        file = table(tmp_path, [[1.0, value], [3.0, 4.0], [5.0, 6.0]])
+        assert refused(TableError, StoredVectors, file) == (
+            f"{file}: 1 of 3 vectors have values that are not finite: embed the texts again"
+        )
     pq.write_table(pa.table({"text": TEXTS}), tmp_path / "x.parquet")
     assert "has no column 'vector'" in refused(TableError, check_stored, tmp_path / "x.parquet")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from lastword.embedding.backbone import Backbone
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import ModelError, RequestError
 from lastword.explanation import PARTS, token_attention
+from lastword.explanation.words import marked_tokens
 from lastword.training.adapter import add_adapter
 
 TEXT = "a man is driving a car"
@@ -107,6 +110,19 @@ def test_tokens_join_to_the_sequence_and_parts_follow_the_template() -> None:
         "suffix": '" belongs to the following cluster:',
     }
     assert " man" in [token.token for token in tokens]
+
+
+def test_both_copies_of_an_echo_are_text() -> None:
+    tokens = token_attention(tiny_embedder(template="echo"), TEXT)
+    shown = [(part, "".join(token.token for token in own)) for part, own in groupby(tokens, lambda t: t.part)]
+    assert shown[1:] == [
+        ("template", "Rewrite the sentence: "), ("text", TEXT), ("template", ", rewritten sentence: "), ("text", TEXT),
+    ]  # fmt: skip
+    content = [
+        token.content for token in marked_tokens(tiny_embedder(template="echo"), TEXT, frozenset({"a"}))
+    ]
+    assert sum(content) % 2 == 0
+    assert any(content)
 
 
 def test_no_template_and_no_begin_of_text() -> None:

@@ -282,7 +282,8 @@ def test_checkpoints_of_an_unfinished_run(adapted: Path, tmp_path: Path) -> None
     (partial / "checkpoints" / ".step-000013.partial").mkdir()
     run = find_checkpoints(partial)
     assert [step for step, _ in run.steps] == [10, 12]
-    assert run.recipe["template"] == "ccw"
+    assert run.stored
+    assert run.stored.spec.template.name == "ccw"
     assert run.base == find_checkpoints(adapted).base == find_checkpoints(adapted / "training").base
 
 

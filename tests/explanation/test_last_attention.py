@@ -38,6 +38,7 @@ def reference_attention(embedder: Embedder, text: str) -> torch.Tensor:
     model = transformers.AutoModel.from_pretrained(
         embedder.name, dtype=torch.float32, attn_implementation="eager"
     ).eval()
+    model.config.is_causal = embedder.spec.attention == "causal"
     ids = torch.tensor(embedder.pipeline.tokenize([text]).ids)
     attentions = model(input_ids=ids, output_attentions=True).attentions
     return torch.stack([layer[0, :, -1] for layer in attentions]).double()
@@ -63,6 +64,17 @@ def test_weights_are_those_of_the_stock_model(
     for text, weights in zip(TEXTS, batched(embedder, TEXTS, 4096), strict=True):
         torch.testing.assert_close(weights, reference_attention(embedder, text), atol=2e-6, rtol=1e-4)
         assert weights.sum(-1).numpy() == pytest.approx(np.ones(weights.shape[:2]), abs=1e-12)
+
+
+def test_bidirectional_attention(load: Load) -> None:
+    causal = load(template="ccw", pooling="mean")
+    both = causal.variant(attention="bidirectional")
+    for text, seen, whole in zip(
+        TEXTS, batched(causal, TEXTS, 4096), batched(both, TEXTS, 4096), strict=True
+    ):
+        torch.testing.assert_close(seen[0], whole[0], atol=2e-6, rtol=1e-4)  # the last token sees all in both
+        torch.testing.assert_close(whole, reference_attention(both, text), atol=2e-6, rtol=1e-4)
+    assert (seen[1] - whole[1]).abs().max() > 1e-4
 
 
 @given(order=st.permutations(range(len(TEXTS))), batch_tokens=st.sampled_from([1, 50, 90, 4096]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,6 +52,34 @@ def test_a_shallow_model_runs_on_the_same_path(mini: Embedder) -> None:
     texts = ["a man is driving a car", "größe 東京"]
     assert shallow.pipeline.tokenize(texts).ids == mini.pipeline.tokenize(texts).ids
     assert shallow.encode(texts).shape == (2, mini.dim)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"pooling": "latent"},
+        {"attention": "bidirectional"},
+        {"pooling": "mean:4layers+lasttoken"},
+        {"layer": 6},
+    ],
+)
+def test_a_shallow_model_embeds_in_every_way(mini: Embedder, spec: dict[str, Any]) -> None:
+    shallow = Shape.read("mini", **spec).shallow(2, "float32")
+    parts = 2 if "+" in str(spec) else 1
+    assert shallow.encode(["a man is driving a car"]).shape == (1, parts * mini.dim)
+    assert shallow.spec.attention == spec.get("attention", "causal")
+
+
+def test_a_model_that_was_saved_with_bidirectional_attention(mini: Embedder, tmp_path: Path) -> None:
+    folder = mini.variant(attention="bidirectional", pooling="mean").save(tmp_path / "model")
+    shallow = Shape.read(folder).shallow(2, "float32")
+    assert (shallow.spec.attention, shallow.backbone.path) == ("bidirectional", "bidirectional")
+
+
+def test_an_average_of_templates_has_no_plan(refused: Refused) -> None:
+    assert refused(RequestError, Shape.read, "mini", template="eol+sum") == (
+        "template='eol+sum' is an average: plan with each of its templates"
+    )
 
 
 def test_a_line_through_two_depths() -> None:

@@ -77,6 +77,16 @@ def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     assert shown[12:] == [11]
 
 
+def test_a_run_that_stops_early_leaves_a_model_without_dropout(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = loop_of(load, tmp_path, steps=11)
+    monkeypatch.setattr(CheckpointScores, "stalled", True)
+    loop.run(CheckpointScores(LastStep(), 1, tmp_path / "scores.json"), load())
+    assert loop.checkpoints.log.read_text() == ""
+    assert not loop.pipeline.backbone.model.training
+
+
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory: 3 GB")]
 )

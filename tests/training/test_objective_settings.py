@@ -100,6 +100,7 @@ def test_widths_are_scored_stored_and_required_later(
     assert refused(RequestError, embedder.encode, texts, truncate_dim=9) == message
     assert refused(RequestError, lambda: list(embedder.encode_stream(texts, truncate_dim=9))) == message
     assert refused(RequestError, check_truncation, tmp_path / "out", 9) == message
+    assert refused(RequestError, check_truncation, f"sentence-transformers:{tmp_path / 'out'}", 9) == message
     request = (tmp_path / "out", "float32", "parquet", False, False)
     assert refused(RequestError, check_request, *request, 9) == message, "before the model is loaded"
     for width in (None, 8, 16, embedder.dim):

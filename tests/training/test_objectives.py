@@ -142,15 +142,16 @@ def test_graded_pairs_reach_the_loss_with_their_scores() -> None:
 
 
 def test_guide_and_teacher_reach_the_loss() -> None:
-    """Both know the texts before the noise."""
-    texts = texts_of(PAIRS)
+    """Both know the texts before the noise; repeated texts are excluded besides."""
+    pairs = dataclasses.replace(PAIRS, negatives=[[], [PAIRS.positives[0], "y"], ["z"]])
+    texts = texts_of(pairs)
     drawn = np.random.default_rng(0).normal(size=(len(texts), 3)).astype(np.float32)
     known = TextVectors({text: row for row, text in enumerate(texts)}, unit(drawn))
     config = train_config({
         "batch_pairs": 3, "temperature": 0.3, "teacher": "self", "teacher_weight": 0.25, "noise": "delete",
     })  # fmt: skip
-    step = Standard().objective(PAIRS, config, Guide(known), known).step(0)
-    plain = PairObjective(PAIRS, dataclasses.replace(config, noise=())).step(0)
+    step = Standard().objective(pairs, config, Guide(known), known).step(0)
+    plain = PairObjective(pairs, dataclasses.replace(config, noise=())).step(0)
     sides = plain.texts[:3], plain.texts[3:]
     assert plain.targets.excluded is not None
     excluded = plain.targets.excluded | Guide(known).excluded(*sides)
@@ -188,15 +189,17 @@ def test_the_standard_way_reads_pairs_and_makes_steps_of_them(
     assert "empty" in refused(TableError, Standard().read, [path], drop_empty=False)
     pairs = Standard().read([path], drop_empty=True)
     assert pairs == read_pairs([path], drop_empty=True)
+    path.write_text("anchor,positive,score\na,b,1\ne,f,2\n")
+    assert Standard().read([path], drop_empty=False, graded=True).scores == [1, 2]
     config = train_config({"batch_pairs": 2})
     assert Standard().objective(pairs, config) == PairObjective(pairs, config)
     assert Standard().record == {}
 
 
-def test_pairs_of_one_text_need_dropout_or_noise(said: list[str]) -> None:
+def test_pairs_of_one_text_need_dropout_noise_scores_or_a_teacher(said: list[str]) -> None:
     same = Pairs(["a b", "c d"], ["a b", "c d"], [[], []])
-    for settings in ({"dropout": 0.1}, {"dropout": 0.0, "noise": "delete"}):
-        Standard().objective(same, train_config(settings))
+    for settings in ({"dropout": 0.1}, {"noise": "delete"}, {"loss": "cosent"}, {"teacher": "self"}):
+        Standard().objective(same, train_config({"dropout": 0.0} | settings))
     Standard().objective(PAIRS, train_config({"dropout": 0.0}))
     assert said == []
     Standard().objective(same, train_config({"dropout": 0.0}))

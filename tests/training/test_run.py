@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState
 
 from lastword.config import TrainConfig
 from lastword.embedding.card import Provenance
+from lastword.embedding.latent_pooling import LatentPooling
 from lastword.errors import RequestError, TableError
 from lastword.training import LastStep, Standard, train
 from lastword.training import run as module
@@ -87,6 +88,14 @@ def test_the_base_model_is_loaded_without_the_layers_above_the_pooled_one(
     assert (embedder.spec.template.name, embedder.spec.pooling.spec) == ("sum", "mean")
     whole = load_base(replace(config, layer=None), "cpu")
     assert embedder.provenance.base_hash == whole.provenance.base_hash == whole.backbone.weights_hash
+
+
+def test_a_pooling_with_weights_begins_as_the_seed_says(llama_folder: Path) -> None:
+    config = TrainConfig(model=str(llama_folder), pooling="latent", dtype="float32", seed=5)
+    embedder = load_base(config, "cpu")
+    assert embedder.spec.pooling.spec == "latent"
+    begun = LatentPooling(embedder.backbone.dim, seed=5).queries
+    assert torch.equal(embedder.backbone.model.latent_pooling.queries, begun)
 
 
 class FakeAccelerator:
@@ -166,6 +175,9 @@ def test_the_record_of_a_run_is_in_the_folder_of_the_model(tmp_path: Path) -> No
         step.mkdir()
         for name in ("adapter_model.safetensors", module.OPTIMIZER):
             (step / name).write_text(name)
+        (folder.checkpoints / "guide-000000.npz").write_text("vectors")
+        (folder.checkpoints / "masked").mkdir()
+        (folder.checkpoints / "masked" / "log.jsonl").write_text("steps")
         (folder.trackers / "lastword").mkdir(parents=True)
         (folder.trackers / "lastword" / "events").write_text("events")
         folder.write(model, {"rank": 4}, SELECTION)  # type: ignore[arg-type]

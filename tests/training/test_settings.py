@@ -35,6 +35,20 @@ Refused = Callable[..., str]
             RequestError,
             "teacher_template='eol': http://a/v1",
         ),
+        (
+            {"teacher": "tfidf", "teacher_template": "eol"},
+            RequestError,
+            "teacher_template='eol': tfidf takes no template",
+        ),
+        (
+            {"teacher": "sentence-transformers:a/b", "teacher_template": "eol"},
+            RequestError,
+            "teacher_template='eol': sentence-transformers:a/b takes no template",
+        ),
+        ({"widths": (99,), "pooling": "mean+lasttoken"}, RequestError, "widths=99: vectors of "),
+        ({"model": "tfidf"}, MissingFileError, "no model 'tfidf': a decoder is needed here: "),
+        ({"model": "sparse:mini"}, MissingFileError, "no model 'sparse:mini': a decoder is needed here: "),
+        ({"template": "eol@"}, TemplateError, "template 'eol@' names no file of examples: write eol@FILE"),
         ({"template": "three {text}, {text}, {text}"}, TemplateError, ""),
         ({"template": "eol+sum"}, RequestError, "template='eol+sum' is an average: train with one template"),
         ({"pooling": "eoss"}, RequestError, "unknown pooling 'eoss'"),
@@ -50,6 +64,11 @@ def test_each_setting_is_checked(
     model = str(llama_folder)
     check_settings(TrainConfig(model=model, pairs=("pairs",)))
     assert refused(error, check_settings, TrainConfig(**{"model": model, **settings})).startswith(message)
+
+
+def test_concatenated_vectors_are_wider(llama_folder: Path) -> None:
+    model = str(llama_folder)
+    check_settings(TrainConfig(model=model, pairs=("pairs",), pooling="mean+lasttoken", widths=(40, 64)))
 
 
 def test_settings_that_need_each_other(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:

@@ -15,10 +15,12 @@ import transformers
 
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
+from lastword.embedding.adapters import load_adapter
 from lastword.embedding.weights import merged_weights
 from lastword.errors import ModelError
 from lastword.training import train
 from lastword.training.adapter import add_adapter, describe, save_adapter
+from lastword.training.run import load_base
 from lastword.training.targets import adapted, find_targets, linear_names
 
 SHAPE: dict[str, Any] = {
@@ -206,3 +208,17 @@ def test_the_folder_of_a_trained_gpt2_says_what_was_adapted(gpt2_folder: Path, t
         for f in (gpt2_folder, tmp_path / "out")
     )
     assert np.abs(before - after).max() > 1e-3
+
+
+def test_a_pooling_with_weights_is_trained_saved_and_described(llama_folder: Path, tmp_path: Path) -> None:
+    config = TrainConfig(model=str(llama_folder), pooling="latent", dtype="float32", rank=2)
+    model = load_base(config, "cpu").backbone.model
+    assert any(parameter is model.latent_pooling.queries for parameter in add_adapter(model, config))
+    before = describe(config, model)
+    save_adapter(model, tmp_path, config)
+    with torch.no_grad():
+        model.latent_pooling.queries.add_(1)
+    assert describe(config, model) == before | {"pooling_sha256": describe(config, model)["pooling_sha256"]}
+    assert describe(config, model) != before
+    load_adapter(model, tmp_path)
+    assert describe(config, model) == before

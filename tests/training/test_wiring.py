@@ -25,11 +25,14 @@ from lastword.embedding.tokens import Batch
 from lastword.errors import WorkError
 from lastword.training import LastStep, train
 from lastword.training.adapter import add_adapter
+from lastword.training.guide import make_guide
 from lastword.training.loop import Loop
 from lastword.training.masked import MaskedTexts
 from lastword.training.objectives import PairObjective, step_rows
 from lastword.training.pairs import Pairs, read_pairs
 from lastword.training.run import make_accelerator
+from lastword.training.selection import HeldOutPairs
+from lastword.training.teacher import make_teacher
 from tests.training.conftest import pair_columns
 
 Settings = dict[str, Any]
@@ -136,6 +139,24 @@ def test_noise_damages_the_positives_alone(tmp_path: Path, settings: Settings, b
     result = train(tmp_path / "out", noise=names, **settings)
     assert result.losses == [pytest.approx(loss_by_hand(base, pairs, damaged, 0.05), abs=2e-4)]
     assert abs(result.losses[0] - loss_by_hand(base, pairs, pairs.positives, 0.05)) > 0.01
+
+
+def test_guide_teacher_and_widths_are_in_the_loss(tmp_path: Path, settings: Settings, base: Embedder) -> None:
+    changes = {
+        "guide": "tfidf", "guide_margin": 0.2, "teacher": "self", "teacher_weight": 0.3, "widths": [8],
+        "batch_pairs": 12,
+    }  # fmt: skip
+    pairs, config = read_pairs(settings["pairs"]), train_config(changes)
+    result = train(tmp_path / "out", **settings | changes | {"scorer": HeldOutPairs(pairs)})
+    guide = make_guide(config, pairs, base, "cpu", tmp_path)
+    teacher = make_teacher(config, pairs, base, "cpu", tmp_path)
+    losses = []
+    for known in ((guide, teacher), (None, teacher), (guide, None)):
+        step = PairObjective(pairs, config, *known).step(0)
+        losses.append(float(step.loss_of(torch.from_numpy(base.encode(step.texts)))))
+    assert result.losses == [pytest.approx(losses[0], abs=2e-4)]
+    assert min(abs(loss - losses[0]) for loss in losses[1:]) > 0.01
+    assert list(result.widths) == [8, 32]
 
 
 def test_masked_steps_come_first(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

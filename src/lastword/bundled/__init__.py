@@ -171,17 +171,23 @@ def model_width(name_or_folder: str | Path) -> int | None:
     return _number(name_or_folder, "embedding_length", _WIDTHS)
 
 
-def check_widths(name_or_folder: str | Path, widths: Iterable[int]) -> None:
+def check_widths(name_or_folder: str | Path, widths: Iterable[int], parts: int = 1) -> None:
     """Refuse widths of vectors that a model does not have, as far as that is known without loading it.
+
+    Args:
+        name_or_folder: of a decoder.
+        widths: numbers of dimensions.
+        parts: poolings whose vectors are concatenated.
 
     Raises:
         RequestError: see the message.
     """
-    dim = model_width(name_or_folder)
-    for width in widths:
-        if dim is not None and width > dim:
+    width = model_width(name_or_folder)
+    dim = None if width is None else parts * width
+    for given in widths:
+        if dim is not None and given > dim:
             raise RequestError(
-                f"widths={width}: vectors of {name_or_folder} have {dim} dimensions; use at most {dim}"
+                f"widths={given}: vectors of {name_or_folder} have {dim} dimensions; use at most {dim}"
             )
 
 
@@ -193,10 +199,11 @@ def check_truncation(
     Raises:
         RequestError: see the message.
     """
-    dim = model_width(name_or_folder)
+    name = str(name_or_folder).removeprefix(SENTENCE_TRANSFORMERS)
+    stored = _read_json(Path(model_source(name)) / "lastword.json")
+    dim = model_width(name) if stored or name == str(name_or_folder) else None
     if truncate_dim is None or dim is None:
         return
-    stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")
     parts = str(pooling or stored.get("pooling")).split("+")
     require_width(truncate_dim, len(parts) * dim, (stored.get("recipe") or {}).get("widths") or ())
 

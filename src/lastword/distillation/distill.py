@@ -129,7 +129,7 @@ def distill(
 
     Source: static: model2vec (github.com/MinishLab/model2vec) for tokens through the teacher, their weights and the
     main directions; here the vectors are then fitted to those of real texts by ridge regression. Shallow: the first
-    layers as in DistilBERT, arXiv:1910.01108, §3; the loss of arXiv:2004.09813, equation 1.
+    layers as in DistilBERT, arXiv:1910.01108; the loss of arXiv:2004.09813.
     """
     started, target = time.monotonic(), Path(output)
     own = {"vocabulary": vocabulary, "truncate_dim": truncate_dim, "layer": layer, "steps": steps}

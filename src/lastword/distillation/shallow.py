@@ -50,7 +50,7 @@ class TeacherStep:
         """Mean squared distance of the (n, dim) vectors, scaled to length 1, from the targets.
 
         Source: Reimers and Gurevych, "Making Monolingual Sentence Embeddings Multilingual using Knowledge
-        Distillation", arXiv:2004.09813, equation 1, for one language.
+        Distillation", arXiv:2004.09813, for one language.
         """
         vectors, targets = torch.nn.functional.normalize(vectors), self.targets.to(vectors.device)
         return (vectors - targets).square().sum(1).mean()

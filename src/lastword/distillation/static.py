@@ -88,7 +88,7 @@ def weighted(tokens: np.ndarray, counts: np.ndarray) -> np.ndarray:
         counts: how often each is in the texts, (vocabulary,).
 
     Source: smooth inverse frequency, Arora et al., "A simple but tough-to-beat baseline for sentence embeddings", ICLR
-    2017, equation 4, with the frequencies of the texts themselves; applied to single tokens as in model2vec.
+    2017, with the frequencies of the texts themselves; applied to single tokens as in model2vec.
     """
     shares = counts / counts.sum()
     result: np.ndarray = (tokens * (_RARE / (_RARE + shares))[:, None]).astype(np.float32)

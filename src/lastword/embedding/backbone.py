@@ -162,6 +162,11 @@ class Backbone:
         """Let the model have this pooling: among its modules, so that it is part of its weights and their hash."""
         self.model.add_module(TRAINED_POOLING, pooling.requires_grad_(False).to(self.device))
 
+    def remove_pooling(self) -> None:
+        """Leave out the pooling with weights, if the model has one."""
+        if self.trained_pool is not None:
+            delattr(self.model, TRAINED_POOLING)
+
     @property
     def path(self) -> str:
         """Name of the forward path that runs sequences of ordinary length."""

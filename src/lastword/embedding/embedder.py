@@ -21,7 +21,7 @@ from lastword.embedding.gguf import parsed_once
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.latent_pooling import LatentPooling
 from lastword.embedding.loading import tokenizer_source
-from lastword.embedding.pipeline import Pipeline
+from lastword.embedding.pipeline import Pipeline, no_weights
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import DOCUMENT, QUERY, Attention, EmbedderSpec, Norm, checked_layer
 from lastword.embedding.template import Boundary, Template
@@ -120,6 +120,8 @@ class Embedder:
         stored = folders.read(source, revision)
         if stored:
             stored.require_supported(name, changes)
+        if spec.pooling.trainable and not (stored and stored.spec.pooling.trainable):
+            raise no_weights(spec.pooling, name)
         with parsed_once(source):
             backbone = Backbone.load(
                 source, dtype=dtype, device=device, revision=revision, fused=fused, quantize=quantize,
@@ -127,7 +129,7 @@ class Embedder:
             )  # fmt: skip
             backbone.name = backbone.stock.model_name = name
             if stored and stored.spec.pooling.trainable:
-                backbone.add_pooling(LatentPooling.load(source, folders.LATENT, revision=revision))
+                backbone.add_pooling(LatentPooling.load(source, stored.latent, revision=revision))
             return cls._over(backbone, name, source, revision, spec, stored, changes)
 
     def with_adapter(

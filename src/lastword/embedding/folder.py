@@ -8,6 +8,7 @@ one of each.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -38,6 +39,8 @@ from lastword.files.plain_json import json_text
 from lastword.files.run_folder import replace
 
 LATENT, LATENT_CLASS = "1_LatentPooling", "latent_pooling.LatentPooling"
+RECIPE_JSON = "recipe.json"
+"""The resolved settings of a training run, beside its checkpoints."""
 STORED_DTYPES = DTYPES | {"float16": torch.float16}
 """Precisions of stored weights."""
 
@@ -50,11 +53,13 @@ class Stored:
         spec: how to embed.
         provenance: where the model came from.
         unsupported: see `StandardFolder`; empty for what lastword wrote.
+        latent: folder inside it of a pooling with weights, if the spec has one.
     """
 
     spec: EmbedderSpec
     provenance: Provenance
     unsupported: Mapping[str, str] = field(default_factory=dict)
+    latent: str = LATENT
 
     def require_supported(self, name: str, arguments: Mapping[str, object]) -> None:
         """Refuse what lastword cannot do and no argument replaces.
@@ -74,10 +79,14 @@ class Stored:
 def read(name_or_folder: str | Path, revision: str | None = None) -> Stored | None:
     """Read what a folder or a model on the Hub says of how to embed, or return None if it says nothing.
 
+    A checkpoint in the folder of its training run embeds as the run says.
+
     Raises:
         ModelError: a file that cannot be read.
     """
     path = stored_file(name_or_folder, LASTWORD_JSON, revision)
+    if path is None and (recipe := run_recipe(Path(name_or_folder))):
+        return _of_checkpoint(Path(name_or_folder), recipe)
     if path is None:
         standard = read_standard(name_or_folder, revision)
         if standard is None:
@@ -89,6 +98,42 @@ def read(name_or_folder: str | Path, revision: str | None = None) -> Stored | No
         return Stored(EmbedderSpec.from_dict(values), provenance)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged or from another version: {error!r}") from error
+
+
+def run_recipe(checkpoint: Path) -> dict[str, Any] | None:
+    """The resolved settings of the training run that wrote a checkpoint; None for another folder.
+
+    Raises:
+        ModelError: the file of the settings is damaged.
+    """
+    if not (checkpoint.name.startswith("step-") and (checkpoint / "adapter_config.json").is_file()):
+        return None
+    for folder in list(checkpoint.absolute().parents)[
+        :2
+    ]:  # the run, or OUTPUT.partial around its checkpoints
+        path = folder / RECIPE_JSON
+        if path.is_file():
+            try:
+                recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+                _ = recipe["model"], recipe["template"], recipe["pooling"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ModelError(f"{path} is damaged: {error!r}") from error
+            return recipe
+    return None
+
+
+def _of_checkpoint(checkpoint: Path, recipe: dict[str, Any]) -> Stored:
+    """As the model of its run embeds, whose template has the examples of a file; else as the recipe says."""
+    model = checkpoint.absolute().parents[1]
+    finished = read(model) if (model / LASTWORD_JSON).is_file() else None
+    if finished and finished.provenance.recipe == recipe:
+        spec = dataclasses.replace(finished.spec, layer=recipe.get("layer"))
+        provenance = dataclasses.replace(finished.provenance, adapter=None, selection=None)
+    else:
+        settings = ("template", "pooling", "layer", "attention")
+        spec = EmbedderSpec().changed(**{name: recipe.get(name) for name in settings})
+        provenance = Provenance(str(recipe["model"]), recipe=recipe)
+    return Stored(spec, provenance, latent=latent_pooling.TRAINED_POOLING)
 
 
 def write(

@@ -35,25 +35,6 @@ class _Pass:
     rows: list[int]
 
 
-def require_mean(pipeline: Pipeline) -> None:
-    """Refuse a template or pooling with which windows cannot be pooled afterwards.
-
-    Raises:
-        RequestError: see the message.
-    """
-    pooling, template = pipeline.spec.pooling, pipeline.spec.template
-    if pooling.name != "mean" or pooling.ditto or pooling.also:
-        raise RequestError(
-            f"long_texts='late' pools the mean of each window's states, not {pooling.spec!r}: use pooling='mean', or "
-            "long_texts='windows'"
-        )
-    if template.averaged or template.middle is not None or template.boundary == "string":
-        raise RequestError(
-            f"long_texts='late' needs a template with the text in it once, not {template.name!r}: use another, or "
-            "long_texts='windows'"
-        )
-
-
 @torch.inference_mode()
 def late_vectors(
     pipeline: Pipeline,

@@ -25,9 +25,9 @@ class LatentPooling(nn.Module):
     The sums are over the masked positions, and 0 where there are none. Queries that are nearly 0 give nearly the mean
     of the states, so that training begins there.
 
-    Source: pooling by multi-head attention, Set Transformer, arXiv:1810.00825, §3.1, without projections, which LoRA
-    trains in the layers below; latent vectors for a decoder as in NV-Embed, arXiv:2405.17428, §3.1, where they are keys
-    and values instead of queries.
+    Source: pooling by multi-head attention, Set Transformer, arXiv:1810.00825, without projections, which LoRA trains
+    in the layers below; latent vectors for a decoder as in NV-Embed, arXiv:2405.17428, §3.2, where the states attend to
+    512 of them, an MLP follows and the mean is taken. As queries, a few are enough, and there is no MLP to train.
 
     Attributes:
         queries: (queries, dim) float32.

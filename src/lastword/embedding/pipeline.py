@@ -173,10 +173,7 @@ class Pipeline:
         """
         for pooling in poolings:
             if pooling.trainable and self.backbone.trained_pool is None:
-                raise RequestError(
-                    f"pooling {pooling.spec!r} has weights of its own, and {self.backbone.name} has none: train them "
-                    f"with `lastword train --pooling {pooling.spec}`, or use another pooling"
-                )
+                raise no_weights(pooling, self.backbone.name)
             if any(part.ditto for part in pooling.parts):
                 self.backbone.require_importance()
             if (most := max(part.layers for part in pooling.parts)) > min(layers) + 1:
@@ -201,6 +198,14 @@ class Pipeline:
             return [list(poolings)]
         groups = [[pooling for pooling in poolings if pooling.needs_eos is needs] for needs in (True, False)]
         return [group for group in groups if group]
+
+
+def no_weights(pooling: Pooling, model: str) -> RequestError:
+    """What is wrong with a pooling that has weights, which a model lacks."""
+    return RequestError(
+        f"pooling {pooling.spec!r} has weights of its own, and {model} has none: train them with `lastword train "
+        f"--pooling {pooling.spec}`, or use another pooling"
+    )
 
 
 def layer_means(

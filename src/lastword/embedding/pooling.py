@@ -30,7 +30,7 @@ def mean(hidden: Tensor, mask: Tensor) -> Tensor:
 def weightedmean(hidden: Tensor, mask: Tensor) -> Tensor:
     """Average with weights 1, 2, 3 … over the masked positions.
 
-    Source: SGPT, arXiv:2202.08904, eq. 2. The weights count real tokens, not columns.
+    Source: SGPT, arXiv:2202.08904. The weights count real tokens, not columns.
     """
     return _weighted(hidden, mask.long().cumsum(1).float() * mask)
 

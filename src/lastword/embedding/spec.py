@@ -194,29 +194,59 @@ def checked_layer(layer: int | None, layers: int) -> int:
     return layer
 
 
-def check_savable(
+def known_spec(
     model: str | Path, template: str | Template | None = None, pooling: str | Pooling | None = None
 ) -> EmbedderSpec:
-    """Refuse what no standard folder could hold, before the model is loaded.
+    """How a model would embed, as far as that is known without loading it.
 
     Args:
         model: name or folder of a decoder.
         template, pooling: None takes what the folder says, if it says something.
 
-    Returns:
-        How the model would embed, as far as that is known.
-
     Raises:
-        RequestError, TemplateError: see the message.
+        RequestError, TemplateError: an invalid value.
     """
     try:
         stored = Path(model_source(model)) / LASTWORD_JSON
         spec = EmbedderSpec.from_dict(json.loads(stored.read_text(encoding="utf-8")))
     except (OSError, KeyError, TypeError, ValueError):  # loading it will say what is wrong
         spec = EmbedderSpec()
-    spec = spec.changed(template=template, pooling=pooling)
+    return spec.changed(template=template, pooling=pooling)
+
+
+def check_savable(
+    model: str | Path, template: str | Template | None = None, pooling: str | Pooling | None = None
+) -> EmbedderSpec:
+    """Refuse what no standard folder could hold, before the model is loaded.
+
+    Args:
+        model, template, pooling: as for `known_spec`, which is returned.
+
+    Raises:
+        RequestError, TemplateError: see the message.
+    """
+    spec = known_spec(model, template, pooling)
     require_standard(spec)
     return spec
+
+
+def require_late(spec: EmbedderSpec) -> None:
+    """Refuse a template or pooling with which the windows of a text cannot be pooled after one pass over it.
+
+    Raises:
+        RequestError: see the message.
+    """
+    pooling, template = spec.pooling, spec.template
+    if pooling.name != "mean" or pooling.ditto or pooling.also:
+        raise RequestError(
+            f"long_texts='late' pools the mean of each window's states, not {pooling.spec!r}: use pooling='mean', or "
+            "long_texts='windows'"
+        )
+    if template.averaged or template.middle is not None or template.boundary == "string":
+        raise RequestError(
+            f"long_texts='late' needs a template with the text in it once, not {template.name!r}: use another, or "
+            "long_texts='windows'"
+        )
 
 
 def require_standard(spec: EmbedderSpec) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 SLOT = "{text}"
 
-# Source: arXiv:2507.22729, Table 1 and §3.1, and arXiv:2404.03921 for pcot and ke; wording as in the paper.
+# Source: arXiv:2507.22729, Table 1, with §4.5 for classify, and arXiv:2404.03921 for pcot and ke, which
+# opens a quotation after the colon: as in the paper, eol, pcot and ke end with the colon here.
 # echo: arXiv:2402.15449, which repeats the text so that the states of the second copy have seen all of it.
 TEMPLATES = {
     "none": "{text}",
@@ -118,6 +119,8 @@ class Template:
             return cls.average(parts)._with(bos, eos, boundary)
         if SLOT not in template and "@" in template:
             base, _, file = template.partition("@")
+            if not file:
+                raise TemplateError(f"template {template!r} names no file of examples: write {base}@FILE")
             few_shot = cls.parse(base).with_shots(read_shots(file))
             return replace(few_shot, name=f"{base.lower()}@{file}")._with(bos, eos, boundary)
         return cls._of_string(template)._with(bos, eos, boundary)
@@ -143,7 +146,7 @@ class Template:
     def average(cls, templates: Sequence[Template]) -> Template:
         """A template whose vectors are the means of those of several templates; the mean of one is that one.
 
-        Source: MetaEOL, arXiv:2402.18458, §3: the mean of the embeddings by several prompts.
+        Source: MetaEOL, arXiv:2402.18458: the mean of the embeddings by several prompts.
 
         Raises:
             TemplateError: none, one twice, or one that is an average itself.
@@ -167,7 +170,7 @@ class Template:
         The examples become part of the prefix: their keys and values are computed once for each batch, and a saved
         folder has them.
 
-        Source: PromptEOL, arXiv:2307.16645, §3.2, which shows a sentence and its one word.
+        Source: PromptEOL, arXiv:2307.16645, whose in-context learning shows a sentence and its one word.
 
         Args:
             shots: pairs (text, answer); none leaves the template as it is.

@@ -16,6 +16,7 @@ from transformers.utils.hub import cached_file
 from lastword.bundled import model_source
 from lastword.embedding import Embedder
 from lastword.embedding.gguf import read_head
+from lastword.embedding.spec import LASTWORD_JSON
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.files.gguf import find_gguf
 
@@ -60,7 +61,7 @@ class Vocabulary:
         """
         head = _tied_head(embedder)
         if head is None:
-            names = dict.fromkeys((embedder.name, embedder.provenance.base))
+            names = dict.fromkeys((embedder.name, *_bases(embedder.provenance.base)))
             stored = (_stored_head(name, embedder.provenance.revision) for name in names)
             head = next((matrix for matrix in stored if matrix is not None), None)
         if head is None or head.shape[1] != embedder.dim:
@@ -107,6 +108,16 @@ class Vocabulary:
         yield from logits.topk(first).indices.tolist()
         if first < len(logits):
             yield from logits.argsort(descending=True).tolist()[first:]
+
+
+def _bases(base: str) -> list[str]:
+    """A base model, and those that it was adapted from itself."""
+    names: list[str] = []
+    while base not in names:
+        names.append(base)
+        path = Path(model_source(base), LASTWORD_JSON)
+        base = json.loads(path.read_text(encoding="utf-8"))["base"] if path.is_file() else base
+    return names
 
 
 def _tied_head(embedder: Embedder) -> Tensor | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lastword.embedding import Embedder
-from lastword.embedding.late import late_vectors, require_mean
-from lastword.embedding.spec import DOCUMENT, QUERY
+from lastword.embedding.late import late_vectors
+from lastword.embedding.spec import DOCUMENT, QUERY, require_late
 from lastword.embedding.tokens import clean, require_strings
 from lastword.embedding.windows import LongTexts, Window, cut
 from lastword.encoder import Wrapper
@@ -45,7 +45,7 @@ class LongTextEncoder(Wrapper):
         if kind.kind == "truncate":
             raise RequestError("long_texts='truncate' is what the model does alone: leave it out")
         if self.late:
-            require_mean(self.encoder.pipeline)
+            require_late(self.encoder.spec)
         tokenizer, spec = self.encoder.pipeline.tokenizer, self.encoder.spec
         prompts = [spec.prompt(QUERY), spec.prompt(DOCUMENT)]
         longest = max(len(tokenizer.part_ids(prompt)) for prompt in prompts)

@@ -39,8 +39,9 @@ class SparseEncoder(Wrapper):
         ModelError: the model has no output head.
         RequestError: `terms` or `dense` out of range.
 
-    Source: PromptReps, arXiv:2404.18424, §3, which keeps the words of the text; `expand` is the expansion of SPLADE,
-    arXiv:2109.10086, eq. 1, whose saturation both have. The sum of both cosines is the hybrid of PromptReps.
+    Source: PromptReps, arXiv:2404.18424, which keeps the words of the text. Its hybrid adds the scores of two rankings,
+    each scaled to 0 … 1; here cosines are added, so that a text has one vector. `expand` has the saturation of SPLADE,
+    arXiv:2109.10086, but of one state that was not trained for it, instead of the largest weight over all positions.
     """
 
     def __init__(
@@ -50,6 +51,11 @@ class SparseEncoder(Wrapper):
             raise RequestError(f"terms={terms}: give 1 or more")
         if not 0 <= dense <= 1:
             raise RequestError(f"dense={dense}: give a share from 0 to 1")
+        if embedder.spec.pooling.also:
+            raise RequestError(
+                f"pooling {embedder.spec.pooling.spec!r} is wider than the states that an output head reads: sparse "
+                "vectors are made with one pooling, such as lasttoken"
+            )
         vocabulary = Vocabulary.of(embedder)
         if vocabulary is None:
             raise ModelError(

@@ -111,7 +111,12 @@ def _read(source: Path) -> tuple[list[str], np.ndarray]:
         texts, vectors = table[text].to_pylist(), _matrix(table[vector], source)
     if len(texts) != len(vectors):
         raise TableError(f"{source} has {len(vectors):,} vectors for {len(texts):,} texts: embed them again")
-    return texts, np.asarray(vectors, np.float32)
+    vectors = np.asarray(vectors, np.float32)
+    if wrong := int((~np.isfinite(vectors).all(1)).sum()):
+        raise TableError(
+            f"{source}: {wrong:,} of {len(vectors):,} vectors have values that are not finite: embed the texts again"
+        )
+    return texts, vectors
 
 
 def _matrix(column: pa.ChunkedArray, source: Path) -> np.ndarray:
@@ -121,12 +126,12 @@ def _matrix(column: pa.ChunkedArray, source: Path) -> np.ndarray:
     except (TypeError, ValueError):
         rows = []
     lengths = sorted({row.shape for row in rows})
-    if len(lengths) != 1 or len(lengths[0]) != 1:
-        found = (
-            f"vectors of {lengths[0][0]} and of {lengths[-1][0]} numbers"
-            if all(lengths) and lengths
-            else "others"
-        )
+    if len(lengths) != 1 or len(lengths[0]) != 1 or lengths == [(0,)]:
+        found = "others"
+        if all(lengths) and len(lengths) > 1:
+            found = f"vectors of {lengths[0][0]} and of {lengths[-1][0]} numbers"
+        elif lengths == [(0,)]:
+            found = "empty ones"
         raise TableError(
             f"{source}: the column vector must have lists of numbers of one length, and has {found}"
         )

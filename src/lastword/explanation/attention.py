@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lastword.embedding import Embedder
+from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.embedding.tokens import Batch, Sequences
 from lastword.errors import ModelError, RequestError
@@ -25,7 +26,7 @@ class TokenAttention:
     Attributes:
         token: its piece of the text, with a leading space if it has one. A token that ends inside a character
             has "", and the token that completes the character has all of it.
-        part: "bos" (begin-of-text), "template" (before the text), "text" or "suffix" (after the text).
+        part: "bos" (begin-of-text), "template" (before the text, or between the two of an echo), "text" or "suffix".
         weight: share of the last token's attention, 0 … 1; the weights of a sequence sum to 1.
     """
 
@@ -58,7 +59,7 @@ def token_attention(embedder: Embedder, text: str) -> list[TokenAttention]:
     (batch,) = embedder.pipeline.batches(sequences)
     weights = last_attention(embedder, batch)[-1, 0].mean(0)
     pieces = _pieces(sequences.ids[0], embedder.pipeline.tokenizer)
-    parts = parts_of(sequences, 0, embedder.pipeline.compiled.bos)
+    parts = parts_of(sequences, 0, embedder.pipeline.compiled)
     return [
         TokenAttention(piece, part, weight)
         for piece, part, weight in zip(pieces, parts, weights.tolist(), strict=True)
@@ -84,10 +85,6 @@ def last_attention(embedder: Embedder, batch: Batch) -> Tensor:
         RequestError: the embedder pools the token embeddings, which come before all attention.
     """
     backbone = embedder.backbone
-    if embedder.spec.attention != "causal":
-        raise RequestError(
-            f"attention={embedder.spec.attention!r}: only causal attention is shown; use attention='causal'"
-        )
     pooled = backbone.layers if embedder.spec.layer is None else embedder.spec.layer
     if pooled == 0:
         raise RequestError("layer=0: the token embeddings come before all attention; use layer 1 or higher")
@@ -104,7 +101,8 @@ def last_attention(embedder: Embedder, batch: Batch) -> Tensor:
     with backbone.attention("eager"):
         hooks = [module.register_forward_hook(collect) for module in _attention_modules(backbone.model)]
         try:
-            backbone.model(**inputs, use_cache=False, **_attention_option(backbone.model))
+            with backbone.stock.masks():
+                backbone.model(**inputs, use_cache=False, **_attention_option(backbone.model))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -136,16 +134,16 @@ def _attention_option(model: Any) -> dict[str, bool]:
     return {} if getattr(model, "_can_record_outputs", None) else {"output_attentions": True}
 
 
-def parts_of(sequences: Sequences, row: int, bos: bool) -> list[Part]:
-    """Part of each token of a sequence."""
+def parts_of(sequences: Sequences, row: int, compiled: CompiledTemplate) -> list[Part]:
+    """Part of each token of a sequence; both copies of an echo are text."""
     length, (start, end) = len(sequences.ids[row]), sequences.spans[row]
-    lengths: dict[Part, int] = {
-        "bos": int(bos),
-        "template": start - bos,
-        "text": end - start,
-        "suffix": length - end,
-    }
-    return [part for part in PARTS for _ in range(lengths[part])]
+    text, bos = end - start, int(compiled.bos)
+    before: list[tuple[Part, int]] = [("template", start - bos)]
+    if compiled.middle_ids is not None:
+        prefix, middle = len(compiled.prefix_ids) - bos, len(compiled.middle_ids)
+        before = [("template", prefix), ("text", text), ("template", middle)]
+    parts: list[tuple[Part, int]] = [("bos", bos), *before, ("text", text), ("suffix", length - end)]
+    return [part for part, count in parts for _ in range(count)]
 
 
 def _pieces(ids: list[int], tokenizer: TextTokenizer) -> list[str]:

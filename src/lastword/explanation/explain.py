@@ -12,6 +12,7 @@ import numpy as np
 from lastword import geometry
 from lastword.console import info, silenced, warn
 from lastword.embedding import Embedder
+from lastword.embedding.template import Template
 from lastword.embedding.vocabulary import Vocabulary
 from lastword.errors import RequestError
 from lastword.explanation.groups import (
@@ -113,6 +114,8 @@ def explain(
     folder = RunFolder(Path(output), "explanation", overwrite=overwrite, evidence="") if output else None
     if folder:
         folder.check()
+    if template is not None and Template.parse(template).averaged:
+        raise RequestError(f"template={template!r} is an average: explain one template")
     if words < 1:
         raise RequestError(f"words={words}: give 1 or more")
     sample = read_sample(

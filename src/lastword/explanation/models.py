@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,21 @@ from lastword.console import info
 from lastword.embedding import Embedder
 from lastword.embedding import folder as folders
 from lastword.embedding.adapters import adapter_settings, attach_adapter, load_adapter
-from lastword.errors import MissingFileError, ModelError, RequestError
+from lastword.embedding.latent_pooling import LatentPooling
+from lastword.embedding.pooling import Pooling
+from lastword.errors import MissingFileError, RequestError
 
-_RECIPE = "recipe.json"
 # Folders of checkpoints: in the output of a run, in OUTPUT.partial while it runs, or the given folder itself.
 _FOLDERS = ("training", "checkpoints", ".")
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of a run, (step, folder of the adapter) in order, its base model, and its recipe if stored."""
+    """The checkpoints of a run, (step, folder of the adapter) in order, its base model, and what else it says."""
 
     steps: list[tuple[int, Path]]
     base: str
-    recipe: dict[str, Any] = field(default_factory=dict)
+    stored: folders.Stored | None
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,8 @@ def find_checkpoints(folder: str | Path) -> Checkpoints:
             (int(path.name[5:]), path) for path in parent.glob("step-*") if path.name[5:].isdecimal()
         )
         if steps:
-            base = adapter_settings(steps[0][1]).base_model_name_or_path
-            recipe = _read_recipe(parent) or _read_recipe(parent.parent)
-            return Checkpoints(steps, str(recipe.get("model") or base), recipe)
+            base, stored = adapter_settings(steps[0][1]).base_model_name_or_path, folders.read(steps[0][1])
+            return Checkpoints(steps, stored.provenance.base if stored else str(base), stored)
     raise RequestError(
         f"{folder} has no checkpoints (step-000010 and so on): give a folder that lastword train wrote, "
         "or its OUTPUT.partial"
@@ -102,7 +101,7 @@ def load_models(
         yield LoadedModel(embedder.name, step, embedder)
     if not checkpoints:
         return
-    embedder = _load(checkpoints.base, settings, _run_settings(checkpoints))
+    embedder = _base(checkpoints, settings)
     if embedder.identity not in loaded:
         yield LoadedModel(f"{checkpoints.base} (step 0)", 0, embedder)
     for i, (step, folder) in enumerate(checkpoints.steps):
@@ -112,28 +111,36 @@ def load_models(
 
 def _load(model: str | Path, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> Embedder:
     if _stored_settings(model) is None:
+        if Pooling.parse(defaults["pooling"]).trainable:
+            defaults = {**defaults, "pooling": "mean"}  # that training begins with
         settings = {**settings, **{name: settings[name] or value for name, value in defaults.items()}}
     return Embedder.from_pretrained(model, **settings)
 
 
+def _base(checkpoints: Checkpoints, settings: Mapping[str, Any]) -> Embedder:
+    """The base model of a run, in which its checkpoints can be placed, as it was when training began."""
+    stored = checkpoints.stored
+    if stored is None:
+        return _load(checkpoints.base, settings, _run_settings(checkpoints))
+    spec = stored.spec.changed(template=settings["template"], pooling=settings["pooling"])
+    embedder = Embedder.from_pretrained(
+        checkpoints.base, template=spec.template, pooling=None if spec.pooling.trainable else spec.pooling,
+        layer=spec.layer, attention=spec.attention, dtype=settings["dtype"], device=settings["device"],
+    ).cut()  # fmt: skip
+    if spec.pooling.trainable and embedder.backbone.trained_pool is None:
+        seed = (stored.provenance.recipe or {})["seed"]
+        embedder.backbone.add_pooling(LatentPooling(embedder.backbone.dim, seed=seed))
+    return embedder.variant(pooling=spec.pooling)
+
+
 def _run_settings(checkpoints: Checkpoints | None) -> dict[str, Any]:
     """Template and pooling of the run, or the defaults of training."""
-    recipe = checkpoints.recipe if checkpoints else {}
-    return {name: recipe.get(name) or getattr(TrainConfig, name) for name in ("template", "pooling")}
+    if checkpoints and (stored := checkpoints.stored):
+        return {"template": stored.spec.template, "pooling": stored.spec.pooling.spec}
+    return {name: getattr(TrainConfig, name) for name in ("template", "pooling")}
 
 
 def _stored_settings(model: str | Path | Embedder) -> dict[str, Any] | None:
     """Template and pooling of a loaded model, folder or Hub model; None if it is a base model or does not exist."""
     stored = model if isinstance(model, Embedder) else folders.read(model_source(model))
     return {"template": stored.spec.template, "pooling": stored.spec.pooling.spec} if stored else None
-
-
-def _read_recipe(folder: Path) -> dict[str, Any]:
-    path = folder / _RECIPE
-    if not path.is_file():
-        return {}
-    try:
-        recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path} is damaged: {error}") from error
-    return recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -70,12 +71,9 @@ def attention_shares(
         RequestError, ModelError: see `last_attention` and `content_tokens`.
     """
     sequences = embedder.pipeline.tokenize(texts)
-    bos = embedder.pipeline.compiled.bos
+    compiled = embedder.pipeline.compiled
     content = content_tokens(embedder, texts, stop_words)
-    kinds = [
-        _token_kinds(parts_of(sequences, row, bos), content[row], sequences.spans[row][0])
-        for row in range(len(texts))
-    ]
+    kinds = [_token_kinds(parts_of(sequences, row, compiled), content[row]) for row in range(len(texts))]
     rows: list[int] = []
     heads: np.ndarray | float = 0.0
     values: dict[str, list[np.ndarray]] = {name: [] for name in ("kinds", "content", "balance", "uniform")}
@@ -93,12 +91,10 @@ def attention_shares(
     return Shares(heads=np.asarray(heads) / len(texts), **in_order)
 
 
-def _token_kinds(parts: Sequence[str], content: np.ndarray, start: int) -> list[int]:
-    """Index of each token's kind in `KINDS`; `start` is the position of the text's first token."""
-    kinds = [
-        ("content" if content[position - start] else "other") if part == "text" else part
-        for position, part in enumerate(parts)
-    ]
+def _token_kinds(parts: Sequence[str], content: np.ndarray) -> list[int]:
+    """Index of each token's kind in `KINDS`; an echo has the text twice."""
+    flags = itertools.cycle(content.tolist())
+    kinds = [("content" if next(flags) else "other") if part == "text" else part for part in parts]
     kinds[-1] = "itself"
     return [KINDS.index(kind) for kind in kinds]
 

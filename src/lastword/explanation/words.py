@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class Token(TokenAttention):
 def marked_tokens(embedder: Embedder, text: str, stop_words: frozenset[str]) -> list[Token]:
     """Attention of the last token in the last layer, token by token, content words marked."""
     (content,) = content_tokens(embedder, [text], stop_words)
-    flags = iter(content.tolist())
+    flags = itertools.cycle(content.tolist())  # an echo has the text twice
     return [
         Token(**vars(token), content=token.part == "text" and next(flags))
         for token in token_attention(embedder, text)

@@ -53,11 +53,13 @@ def check_export(
         require_gguf_spec(spec)
     if to == "adapter":
         adapter_of(model)
+        problem = None
         if spec.pooling.trainable:
-            raise ModelError(
-                f"{model} has pooling {spec.pooling.spec!r}, whose weights an adapter cannot hold: use to='folder' or "
-                "to='onnx'"
-            )
+            problem = f"pooling {spec.pooling.spec!r}, whose weights an adapter cannot hold"
+        elif spec.attention != "causal":
+            problem = f"{spec.attention} attention, which an adapter cannot tell its base model"
+        if problem:
+            raise ModelError(f"{model} has {problem}: use to='folder' or to='onnx'")
         _require_base(model)
 
 

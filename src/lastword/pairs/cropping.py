@@ -21,7 +21,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+(?=\S)")
 class Crop(OneColumn):
     """Two spans of a document that do not overlap, or two neighbouring sentences.
 
-    Source: random cropping as in Contriever, arXiv:2112.09118, §3.1, here without overlap, since common words
+    Source: random cropping as in Contriever, arXiv:2112.09118, here without overlap, since common words
     would make a pair too easy.
 
     Attributes:

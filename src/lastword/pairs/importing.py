@@ -75,9 +75,10 @@ class Import:
 
 @dataclass(frozen=True)
 class SameText(OneColumn):
-    """Each text with itself: the model's own dropout makes the two sides differ.
+    """Each text with itself: dropout makes the two sides differ.
 
-    Source: SimCSE, arXiv:2104.08821, §3.
+    Source: unsupervised SimCSE, arXiv:2104.08821. There the whole model has dropout; decoders have none, and here the
+    inputs of the adapters have it.
 
     Attributes:
         text_column: column of the texts.

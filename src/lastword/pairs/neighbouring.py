@@ -31,8 +31,8 @@ class Neighbours(OneColumn):
     texts share does not count, and of TF-IDF vectors of the same texts. With TF-IDF as the encoder, only the words
     count. Near-duplicates are no pair: they would teach nothing. Of the others, the more alike half are pairs.
 
-    Source: nearest neighbours as positives, NNCLR, arXiv:2104.14548, §3.2; mutual ones only, as in the mining of
-    translations, arXiv:1811.01136, §3. That vectors and words together find better pairs than either alone is a
+    Source: nearest neighbours as positives, NNCLR, arXiv:2104.14548; mutual ones only, as in the mining of
+    translations, arXiv:1811.01136. That vectors and words together find better pairs than either alone is a
     measurement of this project.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,13 @@ from lastword.embedding import folder as folders
 from lastword.embedding.backbone import Backbone
 from lastword.embedding.device import torch_dtype
 from lastword.embedding.gguf import parsed_once
+from lastword.embedding.latent_pooling import LatentPooling
 from lastword.embedding.loading import read_configuration, split_adapter, tokenizer_source
+from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import EmbedderSpec
+from lastword.embedding.template import Template
 from lastword.embedding.tokenizer import TextTokenizer, keeps_normalizer
+from lastword.errors import RequestError
 
 DEPTHS = (2, 4)
 """Layers of the models that are timed."""
@@ -60,6 +64,8 @@ class Shape:
         Raises:
             ModelError, MissingFileError, RequestError, TemplateError: as `Embedder.from_pretrained`.
         """
+        if (template := changes.get("template")) and Template.parse(template).averaged:
+            raise RequestError(f"template={template!r} is an average: plan with each of its templates")
         source = model_source(name)
         require_known_weights(str(name))
         stored = folders.read(source)
@@ -98,13 +104,26 @@ class Shape:
     def shallow(self, layers: int, dtype: str | None = None) -> Embedder:
         """A model of the same widths with few layers and random weights, on the CPU."""
         config = copy.deepcopy(self.config)
+        config.is_causal = True  # `attending` switches it
         precision = torch_dtype(dtype, torch.device("cpu"))
         model = _model(_with_layers(config, layers), dtype=precision)
         model.set_input_embeddings(
             _FewTokens(_VOCABULARY, model.get_input_embeddings().embedding_dim, dtype=precision)
         )
-        spec = self.spec.changed(layer=layers) if self.spec.layer is not None else self.spec
-        return Embedder(Backbone(model, self.name), self.tokenizer, spec)
+        spec = self.spec.changed(
+            layer=None if self.spec.layer is None else layers,
+            pooling=_of_few_layers(self.spec.pooling, layers),
+        )
+        backbone = Backbone(model, self.name)
+        if spec.pooling.trainable:
+            backbone.add_pooling(LatentPooling(backbone.dim))
+        return Embedder(backbone, self.tokenizer, spec)
+
+
+def _of_few_layers(pooling: Pooling, layers: int) -> Pooling:
+    """The pooling with means of no more hidden states than a model of so many layers has."""
+    also = tuple(_of_few_layers(part, layers) for part in pooling.also)
+    return replace(pooling, layers=min(pooling.layers, layers + 1), also=also)
 
 
 class _FewTokens(nn.Embedding):

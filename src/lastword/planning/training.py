@@ -76,7 +76,10 @@ def plan_training(
         drop_empty=drop_empty,
         graded=config.graded,
     )
-    shape = Shape.read(config.model, template=config.template, pooling=config.pooling, layer=config.layer)
+    shape = Shape.read(
+        config.model, template=config.template, pooling=config.pooling, layer=config.layer,
+        attention=config.attention,
+    )  # fmt: skip
     objective = Standard().objective(pairs, config)
     shallow = dataclasses.replace(
         config,

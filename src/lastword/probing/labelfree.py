@@ -75,7 +75,7 @@ def split_half_agreement(
     Returns:
         (splits,) float64, one index for each split; the score is their mean.
 
-    Source: stability of clusterings, von Luxburg, arXiv:1007.1075, §2; Hubert and Arabie, 1985, for the index.
+    Source: stability of clusterings, von Luxburg, arXiv:1007.1075; Hubert and Arabie, 1985, for the index.
     """
     rows = unit(np.asarray(vectors, np.float32))
     count = clusters or max(2, round((len(rows) / 2) ** 0.5))

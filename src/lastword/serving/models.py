@@ -13,6 +13,7 @@ import torch
 from lastword.bundled import model_source
 from lastword.console import info, progress
 from lastword.embedding import Embedder
+from lastword.embedding import folder as folders
 from lastword.embedding.adapters import activate_adapter, attach_adapter, can_share
 from lastword.embedding.loading import file_states, split_adapter
 from lastword.embedding.tokens import Sequences
@@ -276,9 +277,15 @@ def _sharing(models: Mapping[str, str]) -> Iterator[list[str]]:
     for name, model in models.items():
         source = str(model_source(model))
         base, adapter = split_adapter(source, None) if Path(source).is_dir() else (source, None)
-        alone = adapter and (base == source or not can_share(Path(source)))
+        alone = adapter and (base == source or not can_share(Path(source)) or _changes_more(source))
         groups.setdefault(f"{name} alone" if alone else base, []).append(name)
     yield from groups.values()
+
+
+def _changes_more(folder: str) -> bool:
+    """Whether an adapter embeds with more than itself: other attention, or a pooling with weights."""
+    stored = folders.read(folder)
+    return stored is not None and (stored.spec.attention != "causal" or stored.spec.pooling.trainable)
 
 
 def _over_one_base(models: Mapping[str, str], settings: Mapping[str, str | None]) -> dict[str, Served]:

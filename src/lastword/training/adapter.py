@@ -94,13 +94,13 @@ def layers_below(model: Any, config: TrainConfig) -> int:
 
 
 def _adapted_layers(model: Any, config: TrainConfig) -> tuple[str, list[int]] | None:
-    """Name of the list of layers and the numbers of those that get an adapter; None for all layers.
+    """Name of the list of layers and the numbers of those that get an adapter; None for all layers of the base model.
 
     Raises:
         RequestError, ModelError: there are fewer layers, or no list of them.
     """
     below, stack = layers_below(model, config), layer_stack(model)
-    if not below:
+    if not below and config.layer is None:
         return None
     if stack is None:
         kind = model.config.model_type

@@ -1,6 +1,6 @@
 """False negatives found by a guide: another model, or the model before training; its vectors are computed once.
 
-Source: GISTEmbed, arXiv:2402.16829, §3.
+Source: GISTEmbed, arXiv:2402.16829.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class Guide:
 
     def excluded(self, anchors: Sequence[str], candidates: Sequence[str]) -> Tensor:
         """Candidates that are no negatives: s(a_i, c_j) > s(a_i, p_i) - margin for the guide's cosine s.
+
+        GISTEmbed compares anchors with anchors and positives with positives too, which are negatives in its loss; here
+        only candidates are. A pair that `symmetric_info_nce` leaves out in one direction is left out in the other.
 
         Args:
             anchors: n texts.

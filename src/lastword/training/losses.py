@@ -46,7 +46,7 @@ def info_nce(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
     Returns:
         Mean loss over the anchors, a float32 scalar in nats.
 
-    Source: InfoNCE, arXiv:1807.03748, eq. 4; with in-batch negatives as in arXiv:2507.22729, eq. 1.
+    Source: InfoNCE, arXiv:1807.03748; with in-batch negatives as in arXiv:2507.22729, §3.3.
     """
     return _cross_entropy(_cosines(anchors, candidates), targets.temperature, targets.excluded)
 
@@ -62,7 +62,7 @@ def symmetric_info_nce(anchors: Tensor, candidates: Tensor, targets: Targets) ->
     Returns:
         A float32 scalar in nats.
 
-    Source: CLIP, arXiv:2103.00020, figure 3; for texts `MultipleNegativesSymmetricRankingLoss`.
+    Source: CLIP, arXiv:2103.00020; for texts `MultipleNegativesSymmetricRankingLoss`.
     """
     n, cosines, excluded = len(anchors), _cosines(anchors, candidates), targets.excluded
     back = None if excluded is None else excluded[:, :n].T
@@ -81,7 +81,7 @@ def cosent(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
     Returns:
         A float32 scalar in nats; 0 where all scores are equal.
 
-    Source: CoSENT, doi:10.1109/TASLP.2024.3402087, eq. 9.
+    Source: CoSENT, doi:10.1109/TASLP.2024.3402087.
     """
     return _ordered((_unit(anchors) * _unit(candidates[: len(anchors)])).sum(1), targets)
 
@@ -90,7 +90,8 @@ def angle(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
     """`cosent` of both the cosines and the angles in complex space, which do not saturate where cosines do; their sum.
 
     With vectors of length 1 whose halves are real and imaginary parts, a = x + iy and b = u + iv, the angle is
-    |Re(a b*) + Im(a b*)|, summed over the dimensions: that of the quotient a / b. It has temperature 1.
+    |Re(a b*) + Im(a b*)|, summed over the dimensions: that of the quotient a / b. It has temperature 1, as in the first
+    code of its authors.
 
     Args:
         anchors, candidates, targets: as for `cosent`; of an odd number of dimensions, one of zeros is added.
@@ -98,8 +99,8 @@ def angle(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
     Returns:
         A float32 scalar in nats.
 
-    Source: AnglE, arXiv:2309.12871, eq. 6 to 8, without the term of in-batch negatives; the angle as
-    `pairwise_angle_sim` of sentence-transformers has it.
+    Source: AnglE, arXiv:2309.12871, without the term of in-batch negatives, since graded pairs may be alike; the angle
+    as `pairwise_angle_sim` of sentence-transformers has it.
     """
     n, odd = len(anchors), anchors.shape[1] % 2
     first, second = (F.pad(_unit(side), (0, odd)) for side in (anchors, candidates[:n]))
@@ -126,8 +127,8 @@ def distillation(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tenso
     Returns:
         A float32 scalar in nats; 0 where all similarities are the teacher's.
 
-    Source: TCT-ColBERT, arXiv:2010.11386, eq. 5, with in-batch candidates; relations between texts in place of vectors
-    as in RKD, arXiv:1904.05068, §3.
+    Source: TCT-ColBERT, arXiv:2010.11386, with in-batch candidates; relations between texts in place of vectors as in
+    RKD, arXiv:1904.05068.
     """
     assert targets.taught is not None
     cosines = _cosines(anchors, candidates)
@@ -153,7 +154,8 @@ def at_widths(loss: Loss, widths: Sequence[int]) -> Loss:
         loss: of vectors of any width.
         widths: numbers of dimensions, at most those of the vectors; none gives the loss itself.
 
-    Source: Matryoshka representation learning, arXiv:2205.13147, eq. 1, with equal weights.
+    Source: Matryoshka representation learning, arXiv:2205.13147, with equal weights; the mean in place of the sum, so
+    that a learning rate suits any number of widths.
     """
 
     def nested(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:

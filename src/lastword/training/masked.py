@@ -3,7 +3,8 @@
 Some tokens of a text are replaced by a mask, and each is predicted from the state of the token before it, as the model
 has always predicted tokens; that state now sees what comes after the mask.
 
-Source: LLM2Vec, arXiv:2404.05961, §2.2.
+Source: LLM2Vec, arXiv:2404.05961, §2.1. There the adapter is merged and the pairs train another one; here one adapter
+learns both, so that a run has one adapter to keep. Each masked token becomes the mask, and none a random token.
 """
 
 from __future__ import annotations

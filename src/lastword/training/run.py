@@ -275,8 +275,10 @@ def load_base(config: TrainConfig, device: str | None = None) -> Embedder:
         quantize=config.quantize,
     )
     base_hash = embedder.backbone.weights_hash
-    embedder.provenance = dataclasses.replace(embedder.provenance, base_hash=base_hash)
+    embedder.provenance = dataclasses.replace(embedder.provenance, base=config.model, base_hash=base_hash)
     embedder = embedder.cut()
+    if not trainable:
+        embedder.backbone.remove_pooling()
     if trainable and embedder.backbone.trained_pool is None:
         embedder.backbone.add_pooling(LatentPooling(embedder.backbone.dim, seed=config.seed))
     return embedder.variant(pooling=pooling)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 
 from lastword.augment import checked_noises
-from lastword.bundled import PATHS, check_guide, check_layer, check_model, check_widths
+from lastword.bundled import (
+    PATHS,
+    SENTENCE_TRANSFORMERS,
+    check_guide,
+    check_layer,
+    check_model,
+    check_widths,
+)
 from lastword.config import TrainConfig
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import check_savable
 from lastword.embedding.template import Template
+from lastword.encoders.baselines import TfidfEncoder
 from lastword.encoders.stored import check_stored, is_stored
 from lastword.errors import RequestError, TableError
 from lastword.files.pairs import SCORE
@@ -27,7 +35,7 @@ def check_settings(config: TrainConfig) -> None:
         RequestError, TemplateError, ModelError, MissingFileError, TableError: see the message.
     """
     check_base(config)
-    check_widths(config.model, config.widths)
+    check_widths(config.model, config.widths, len(Pooling.parse(config.pooling).parts))
     if Template.parse(config.template).averaged:
         raise RequestError(f"template={config.template!r} is an average: train with one template")
     check_savable(config.model, config.template, config.pooling)
@@ -79,7 +87,8 @@ def _check_teacher(name: str | None, template: str | None, weight: float) -> Non
         return
     if template is not None:
         Template.parse(template)
-        if is_stored(name) or re.match(ADDRESS, name):
+        other = name == TfidfEncoder.name or name.startswith(SENTENCE_TRANSFORMERS)
+        if other or is_stored(name) or re.match(ADDRESS, name):
             raise RequestError(f"teacher_template={template!r}: {name} takes no template; leave it out")
     if is_stored(name):
         check_stored(name)

@@ -51,7 +51,7 @@ class Centroids:
         That is (b - a) / b for the distances a to the nearest and b to the second nearest centroid: 0 halfway between
         them, 1 at the nearest.
 
-        Source: Hruschka et al., "Evolutionary algorithms for clustering gene-expression data", 2004, §3.2.
+        Source: Hruschka et al., "Evolutionary algorithms for clustering gene-expression data", 2004.
         """
         squares = (points * points).sum(1)[:, None] + (self.centroids * self.centroids).sum(1)
         distances = np.sqrt(np.maximum(squares - 2 * points @ self.centroids.T, 0))

@@ -40,7 +40,7 @@ def stability(
     Returns:
         (count,), 0 … 1: from 0.75 on a stable group, below 0.5 dissolved; NaN if no text of it was drawn.
 
-    Source: Hennig, "Cluster-wise assessment of cluster stability", 2007, §3.
+    Source: Hennig, "Cluster-wise assessment of cluster stability", 2007.
     """
     random = np.random.default_rng(seed)
     sums, draws = np.zeros(count), np.zeros(count)

@@ -28,7 +28,7 @@ def distinctive_terms(texts: Sequence[str], groups: np.ndarray, count: int, term
     Returns:
         The terms of each group; none for one whose texts have no word of two letters.
 
-    Source: Grootendorst, "BERTopic", arXiv:2203.05794, equation 2; shares as in its code.
+    Source: Grootendorst, "BERTopic", arXiv:2203.05794; shares as in its code.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 

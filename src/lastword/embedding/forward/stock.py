@@ -51,7 +51,7 @@ class StockForward:
         self.bidirectional = bidirectional
         self.name = "bidirectional" if bidirectional else "stock"
         try:
-            with self._masks():
+            with self.masks():
                 causal, relative, self.dim = _measure(model, positions, tolerance)
         except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ImportError) as error:
             raise ModelError(f"{model_name} does not run: {first_line(error)}") from error
@@ -80,7 +80,7 @@ class StockForward:
                 self.final_norm.register_forward_pre_hook(lambda _, args: before_norm.append(args[0]))
             )
         try:
-            with self._masks(), attention_kernels(batch.input_ids.device):
+            with self.masks(), attention_kernels(batch.input_ids.device):
                 output = self.model(**inputs, use_cache=False, output_hidden_states=bool(lower))
         finally:
             for hook in hooks:
@@ -124,7 +124,7 @@ class StockForward:
         batch = sample_batch(
             self.model.config.get_text_config().vocab_size, self._guarantees.max_tokens, device
         )
-        with ExitStack() as stack, self._masks(), torch.no_grad():
+        with ExitStack() as stack, self.masks(), torch.no_grad():
             for norm in norms:
                 stack.callback(norm.register_forward_hook(keep).remove)
             last = self.model(**_inputs(batch), use_cache=False).last_hidden_state
@@ -136,7 +136,7 @@ class StockForward:
         )
 
     @contextmanager
-    def _masks(self) -> Iterator[None]:
+    def masks(self) -> Iterator[None]:
         """The model makes the masks of this path inside the `with`: transformers reads its configuration every time."""
         config = self.model.config.get_text_config()
         before = getattr(config, "is_causal", True)

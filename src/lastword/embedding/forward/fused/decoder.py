@@ -48,7 +48,7 @@ def self_attention(blocks: Blocks, layout: Layout) -> Tensor:
     Token i of a causal model sees i tokens, the first one only itself. Its weight A_ii is therefore multiplied by i, so
     that it is 1 where attention is even, wherever the token is.
 
-    Source: Ditto, arXiv:2305.10786, §3, which takes A_ii of one head of an encoder, chosen on development data.
+    Source: Ditto, arXiv:2305.10786, which takes A_ii of one head of an encoder, chosen on development data.
 
     Returns:
         (batch, seq) float32; on padding without meaning.
