@@ -144,24 +144,9 @@ class Encoding:
         return replace(memory, process=memory.process - unused)
 
     def plan(
-        self,
-        texts: int,
-        memory: Memory,
-        stages: Mapping[str, float | None],
-        disk: float,
-        passes: int | None = None,
-        **facts: str,
+        self, texts: int, memory: Memory, stages: Mapping[str, float | None], disk: float, **facts: str
     ) -> Plan:
-        """The plan of a run in which so many texts are embedded; it takes as long as its stages.
-
-        Args:
-            texts: of the corpus.
-            memory: at the peak.
-            stages: parts of the run → their seconds.
-            disk: bytes.
-            passes: pieces of texts that the model reads; None is the number of texts.
-            **facts: further lines.
-        """
+        """The plan of a run in which so many texts are embedded; it takes as long as its stages."""
         seconds = [value for value in stages.values() if value is not None]
         return Plan(
             model=self.name,
@@ -169,7 +154,7 @@ class Encoding:
             parameters=self.shape.layers * self.shape.layer_weights + self.shape.other_weights,
             dtype=str(self.precision).removeprefix("torch."),
             texts=texts,
-            tokens=self.tokens(texts if passes is None else passes),
+            tokens=self.tokens(texts),
             truncated=truncated_shares(self.lengths, self.positions),
             max_tokens=self.max_tokens,
             memory=memory,
@@ -233,7 +218,8 @@ def plan_embedding(
     if kind.kind != "truncate":
         facts["long texts"] = f"{count:,} texts in {passes:,} passes of the model"
     disk, stages = rows * dim * _BYTES[vector_dtype], {"embedding": encoding.seconds(passes)}
-    return encoding.plan(count, encoding.memory(data, passes), stages, disk, passes, **facts)
+    plan = encoding.plan(passes, encoding.memory(data, passes), stages, disk, **facts)
+    return replace(plan, texts=count)
 
 
 def _passes(
