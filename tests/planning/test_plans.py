@@ -13,9 +13,17 @@ import pytest
 from lastword.adaptation.forecast import plan_adaptation
 from lastword.adaptation.request import check_request
 from lastword.bundled import path_of
+from lastword.embedding import Embedder
+from lastword.encoders.long_texts import LongTextEncoder
 from lastword.errors import RequestError
 from lastword.files.tables import read_texts
-from lastword.planning import plan_clustering, plan_distillation, plan_evaluation, plan_serving
+from lastword.planning import (
+    plan_clustering,
+    plan_distillation,
+    plan_embedding,
+    plan_evaluation,
+    plan_serving,
+)
 from lastword.planning.embedding import Encoding
 from lastword.planning.grouping import VectorCosts, grouping_bytes
 from lastword.planning.memory import GIB, LATER_BYTES, Machine
@@ -116,6 +124,27 @@ def test_a_server_answers_so_many_texts_in_a_second() -> None:
 
 def test_texts_and_vectors_are_not_in_the_memory_of_a_gpu() -> None:
     assert plan_clustering("topics", "mini", map="pca", **GPU).memory.data == 0.0
+
+
+def test_long_texts_are_planned_as_they_are_cut(tmp_path: Path, refused: Refused) -> None:
+    """A pass of the model for each window; late chunking reads what the model can, and has a vector for each window."""
+    path = tmp_path / "in.txt"
+    path.write_text(
+        "short\n" * 30 + "\n".join(f"{n} {'a long text about a river ' * 200}" for n in range(10))
+    )
+    how: dict[str, Any] = {"pooling": "mean", "device": "cpu"}
+    cut = plan_embedding(path, "mini", **how)
+    mean = plan_embedding(path, "mini", long_texts="windows:100:20", **how)
+    each = plan_embedding(path, "mini", long_texts="windows:100:20", per_window=True, **how)
+    late = plan_embedding(path, "mini", long_texts="late:100:20", per_window=True, **how)
+    encoder = LongTextEncoder(Embedder.from_pretrained("mini", pooling="mean"), "windows:100:20")
+    windows = sum(map(len, encoder.cut(path.read_text().splitlines())))
+    assert mean.facts["long texts"] == f"40 texts in {windows:,} passes of the model"
+    assert cut.tokens < late.tokens < mean.tokens == each.tokens
+    assert (mean.disk, each.disk, late.disk) == (40 * 1024, windows * 1024, windows * 1024)
+    assert {plan.texts for plan in (cut, mean, each, late)} == {40}
+    assert "needs windows" in refused(RequestError, plan_embedding, path, "mini", per_window=True)
+    assert "unknown long_texts" in refused(RequestError, plan_embedding, path, "mini", long_texts="window")
 
 
 def test_a_student_has_at_most_the_vocabulary_and_the_dimensions() -> None:

@@ -12,7 +12,7 @@ from lastword.cli.checks import TABLE, Size, check_training
 from lastword.cli.cluster import GROUPING, MAPPED
 from lastword.cli.command import Group, command, option, print_result
 from lastword.cli.distill import STATIC
-from lastword.cli.embed import STORED
+from lastword.cli.embed import PER_WINDOW, STORED
 from lastword.cli.options import shared
 from lastword.cli.train import GROUPS
 from lastword.config import TrainConfig, read_recipe
@@ -51,7 +51,9 @@ def plan() -> None:
 @_FILES
 @shared("--text-column", "--encoding", "--delimiter")
 @shared("--model", default="mini")
-@shared("--template", "--pooling", "--batch-tokens", "--dtype")
+@shared("--template", "--pooling", "--long-texts")
+@PER_WINDOW
+@shared("--batch-tokens", "--dtype")
 @STORED
 @DEVICE
 @GPU
@@ -61,8 +63,10 @@ def embed(inputs: tuple[TableFile, ...], as_json: bool, **settings: Any) -> None
 
     Tokens are counted on the first 4,096 texts.
     """
+    from lastword.corpus.embed import check_request
     from lastword.corpus.texts import Corpus
 
+    check_request(layout="parquet", update=False, overwrite=False, **options.taken(check_request, settings))
     Corpus.find(inputs, settings["text_column"])
     from lastword.planning import plan_embedding
 
