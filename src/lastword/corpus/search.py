@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 INDEX_CHOICES = ("auto", "exact", *INDEXES)
 INDEX_ROWS = 200_000
 """Above so many rows, index "auto" builds one; below, comparing with all rows takes less than a tenth of a second."""
-_RESCORED = 4  # rows whose texts are embedded again or reranked, per row that is asked for
+RESCORED = 4  # rows whose texts are embedded again or reranked, per row that is asked for
 _JSON = (str, int, float, type(None))
 
 
@@ -167,7 +167,7 @@ def search(
     )
     if rerank:
         request = dataclasses.replace(request, columns=list({*request.columns, opened.text_column}))
-    wanted = top * (_RESCORED if rerank else 1)
+    wanted = top * (RESCORED if rerank else 1)
     if table:
         if hybrid:
             table.require_words()
@@ -278,7 +278,7 @@ def _exact(
 ) -> Iterator[tuple[np.ndarray, pa.Table]]:
     """The rows that each query finds among all; with an encoder, their texts are embedded again for the scores."""
     store = request.store
-    wanted = top * (_RESCORED if encoder else 1)
+    wanted = top * (RESCORED if encoder else 1)
     for vector, (scores, rows) in zip(
         vectors, nearest(store, vectors, wanted, request.conditions), strict=True
     ):
