@@ -27,6 +27,7 @@ CHOICES = {
 """Field → allowed values."""
 GRADED = ("cosent", "angle")
 """Losses of graded pairs, which have a score each; the others need pairs of the same meaning."""
+KIND_NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 LIMITS: dict[str, tuple[float, float]] = {
     "layer": (1, 1000),
     "adapt_layers": (1, 1000),
@@ -226,7 +227,7 @@ def _converted(key: str, value: Any, kind: Any, source: str) -> Any:
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, allowed) or isinstance(value, bool):
-        names = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
+        names = " or ".join(KIND_NAMES[kind] for kind in allowed if kind is not type(None))
         raise RequestError(f"{source}: {key} = {value!r}: it must be {names}")
     return value
 

@@ -176,6 +176,25 @@ def test_its_folder(embedder: Embedder, folder: Path, refused: Refused) -> None:
     assert check(folder).passed
 
 
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_its_folder_with_either_attention(embedder: Embedder, attention: str, tmp_path: Path) -> None:
+    attending = embedder.variant(attention=attention)
+    folder = attending.save(tmp_path / "model")
+    loaded = Embedder.from_pretrained(folder, dtype="float32", device="cpu")
+    assert loaded.spec.attention == attention
+    np.testing.assert_allclose(loaded.encode(TEXTS), attending.encode(TEXTS), atol=1e-5)
+    other = {"causal": "bidirectional", "bidirectional": "causal"}[attention]
+    assert np.abs(attending.variant(attention=other).encode(TEXTS) - attending.encode(TEXTS)).max() > 1e-3
+
+
+def test_a_shortened_model_keeps_the_fast_path(embedder: Embedder, folder: Path) -> None:
+    loaded = Embedder.from_pretrained(folder, layer=1, dtype="float32", device="cpu")
+    expected = loaded.encode(TEXTS)
+    cut = loaded.cut()
+    assert (loaded.backbone.path, cut.backbone.path) == ("fused", "fused")
+    np.testing.assert_allclose(cut.encode(TEXTS), expected, atol=1e-5)
+
+
 def test_only_code_that_is_known_is_run(folder: Path, tmp_path: Path, refused: Refused) -> None:
     def changed(name: str, file: str, old: str, new: str) -> Path:
         copy = tmp_path / name

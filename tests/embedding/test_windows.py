@@ -74,6 +74,7 @@ def test_what_parse_reads() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (5, "unknown long_texts 5: Known: truncate, windows, late"),
         ("window", "unknown long_texts 'window': did you mean 'windows'? Known: truncate, windows, late"),
         (
             "windows:x",

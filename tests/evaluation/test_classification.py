@@ -133,7 +133,7 @@ def test_a_test_label_without_training_texts_counts_as_wrong_with_a_warning(capl
             ["x"] * 9 + ["y"] * 3, ["x"], 8,
             "the training set: label 'y' has only 3 of samples_per_label=8; add texts or ask for at most 3",
         ),
-        (["x", "y"], ["x"], 0, "samples_per_label=0: give 1 or more"),
+        (["x", "y"], ["x"], 0, "samples_per_label=0: give a whole number, 1 or more"),
         (["x", "y"], [], 1, "no test texts: classification needs at least one"),
     ],
 )  # fmt: skip

@@ -193,9 +193,25 @@ def test_a_sentence_transformers_folder(labelled_file, sentence_folder):
             {"task": "clusterin"},
             "unknown task 'clusterin': did you mean 'clustering'? Known: clustering, classification, sts, retrieval",
         ),
-        ({"max_texts": 0}, "max_texts=0: give 1 or more, or None for all"),
+        ({"max_texts": 0}, "max_texts=0: give a whole number, 1 or more"),
+        ({"max_texts": "5"}, "max_texts='5': give a whole number, 1 or more"),
+        ({"max_texts": 2.5}, "max_texts=2.5: give a whole number, 1 or more"),
+        *[
+            (
+                {"model": model},
+                f"model is {kind}: give a name, a folder, or an object with encode and identity",
+            )
+            for model, kind in [(3, "int"), (None, "NoneType"), (["tfidf", {}], "dict"), ([b"x"], "bytes")]
+        ],
         ({"template": "eol"}, "template='eol': tfidf takes no template; leave it out"),
         ({"model": []}, "no model: give one or more"),
+        *[
+            (
+                {"model": f"{kind}:mini", "long_texts": "windows:16"},
+                f"long_texts='windows:16': a model with {kind}: before its name takes no long_texts; leave it out",
+            )
+            for kind in ("sparse", "expanded", "hybrid")
+        ],
         (
             {"model": ["tfidf", "sentence-transformers:x"], "pooling": "mean"},
             "pooling='mean': tfidf takes no pooling; leave it out",

@@ -73,10 +73,10 @@ def test_a_draw_from_a_grid_repeats_nothing() -> None:
     [
         ({"temprature": "1,2"}, "sweep: unknown setting 'temprature': did you mean 'temperature'? Known: model, pairs"),
         ({"seed": "1,2"}, "sweep: seed is not a setting to compare: pass seeds=N for N runs of each combination"),
-        ({"steps": "1,x"}, "sweep: steps = 'x': it must be int"),
+        ({"steps": "1,x"}, "sweep: steps = 'x': it must be a whole number"),
         ({"temperature": "0,1"}, "temperature=0.0: it must be from 0.001 to 10"),
-        ({"temperature": [0.1, "hot"]}, "sweep: temperature = 'hot': it must be float"),
-        ({"rank": [4, True]}, "sweep: rank = True: it must be int"),
+        ({"temperature": [0.1, "hot"]}, "sweep: temperature = 'hot': it must be a number"),
+        ({"rank": [4, True]}, "sweep: rank = True: it must be a whole number"),
         ({"rank": "4,4"}, "sweep: rank = '4,4': a value is repeated"),
         ({"rank": "8..4"}, "sweep: rank = '8..4': the first number must be above 0 and below the second"),
         ({"rank": "a..4"}, "sweep: rank = 'a..4': write a range as 1e-5..1e-3"),

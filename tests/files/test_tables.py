@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,7 @@ from pyarrow import feather
 
 from lastword.errors import MissingFileError, TableError
 from lastword.files.formats import BLOCK_ROWS, STORED, count_rows
-from lastword.files.sources import FORMATS
+from lastword.files.sources import FORMATS, TableFile
 from lastword.files.tables import read_chunks, read_texts, require_columns
 from lastword.files.typed import read_table
 
@@ -246,6 +247,14 @@ def test_drop_empty_drops_whole_rows(write: Write, refused: Refused) -> None:
     assert refused(TableError, read_texts, path, ["text"], labels=["label"], drop_empty=True) == (
         f"{path}: no row has usable cells in text, label"
     )
+
+
+@pytest.mark.parametrize("value", [None, 3, ["a.csv"], pandas.DataFrame({"text": ["a"]}), b"a.csv"])
+def test_what_is_no_path(value: Any, refused: Refused) -> None:
+    message = f"{type(value).__name__} is no file: give the path of one"
+    for read in (read_table, lambda path: read_texts(path, ["text"]), TableFile):
+        assert refused(MissingFileError, read, value) == message
+    assert "the path of a file is empty: give a" in refused(MissingFileError, require_columns, "", ["text"])
 
 
 def test_missing_file(tmp_path: Path, refused: Refused) -> None:

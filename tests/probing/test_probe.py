@@ -283,7 +283,7 @@ def test_a_probe_resumes_where_it_was_stopped(
         ({"labels": ["x"] * 36}, "the list has one label only ('x'): a probe needs at least two"),
         ({"labels": ["x"]}, "36 texts and 1 labels: give one label per text"),
         ({"max_texts": 5}, "the list has 5 texts: a probe needs at least 20"),
-        ({"max_texts": 0}, "max_texts=0: give 1 or more, or None for all"),
+        ({"max_texts": 0}, "max_texts=0: give a whole number, 1 or more"),
         ({"rank_by": "v_measure"},
          "v_measure needs labels: give label_column, or choose from stability, agreement, tolerance, "
          "effective_rank, alignment, uniformity"),

@@ -16,7 +16,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from lastword.embedding import Embedder
-from lastword.serving.app import Service
+from lastword.serving.app import ROUTES, Service
 from lastword.serving.models import Served, ServedDecoder, load_models, shortened
 from lastword.serving.settings import ServerSettings
 from tests.serving.conftest import Running, running
@@ -252,9 +252,26 @@ def test_an_unknown_model_is_not_loaded(server: Running, embedder_folder: Path) 
 
 
 def test_routes_that_do_not_exist(server: Running) -> None:
-    assert server.http.get("/v1/nothing").json()["error"]["message"] == "GET /v1/nothing: Not Found"
+    for path in ("/v1/nothing", "/embeddings", "/v1/embedding"):
+        assert server.http.get(path).json()["error"]["message"] == (
+            f"GET {path}: Not Found; the routes are {', '.join(ROUTES)}"
+        )
     assert server.http.get("/v1/embeddings").status_code == 405
+    assert server.http.get("/v1/embeddings").json()["error"]["message"].endswith("Method Not Allowed")
+    for route in ROUTES[1:]:
+        assert server.http.get(route).status_code == 200
     assert server.http.get("/docs").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/metrics", "/openapi.json", "/"])
+def test_head_is_get_without_a_body(server: Running, path: str) -> None:
+    """As load balancers and `wget --spider` ask whether a server is there."""
+    answer, whole = server.http.head(path), server.http.get(path)
+    assert answer.status_code == whole.status_code == 200
+    assert answer.content == b""
+    assert answer.headers["content-type"] == whole.headers["content-type"]
+    assert server.http.head("/nothing").status_code == 404
+    assert server.http.head("/v1/embeddings").status_code == 405
 
 
 def test_health_and_description(server: Running) -> None:

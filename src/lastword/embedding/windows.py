@@ -67,6 +67,8 @@ class LongTexts:
         """
         if isinstance(text, LongTexts):
             return text
+        if not isinstance(text, str):
+            raise RequestError(unknown_name("long_texts", text, KINDS))
         kind, *numbers = text.lower().split(":")
         if kind not in KINDS:
             raise RequestError(unknown_name("long_texts", kind, KINDS))

@@ -51,12 +51,13 @@ def load_encoder(model: str | Path | TextEncoder, **settings: str | None) -> Tex
             raise RequestError(f"{name} has no model name: write {name}FOLDER or {name}NAME_ON_THE_HUB")
         load_libraries("torch", "sentence_transformers")
         return SentenceTransformerEncoder(folder, **taken)
+    kind, _, decoder = name.partition(":")
+    _refuse(model, settings, f"a model with {kind}: before its name")
     if long_texts is not None and LongTexts.parse(long_texts).kind == "late":
         require_late(known_spec(name, taken.get("template"), taken.get("pooling")))
     load_libraries("torch", "transformers.modeling_utils")
     from lastword.embedding import Embedder
 
-    kind, _, decoder = name.partition(":")
     if kind not in LEXICAL:
         return _reading(Embedder.from_pretrained(model, **taken), long_texts)
     from lastword.encoders.sparse import SparseEncoder
@@ -74,8 +75,16 @@ def _reading(encoder: TextEncoder, long_texts: str | None) -> TextEncoder:
 
 
 def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:
-    """Names of the settings that `load_encoder` takes for a model."""
+    """Names of the settings that `load_encoder` takes for a model.
+
+    Raises:
+        RequestError: what is no model.
+    """
     if not isinstance(model, str | Path):
+        if not (callable(getattr(model, "encode", None)) and hasattr(model, "identity")):
+            raise RequestError(
+                f"model is {type(model).__name__}: give a name, a folder, or an object with encode and identity"
+            )
         return ("long_texts",) if hasattr(model, "pipeline") else ()
     if str(model) == "tfidf":
         return ()
@@ -86,8 +95,9 @@ def settings_of(model: str | Path | TextEncoder) -> tuple[str, ...]:
 
 
 def _refuse(model: str | Path | TextEncoder, settings: dict[str, str | None], kind: str) -> None:
+    known = settings_of(model)
     for name, value in settings.items():
-        if value is not None and name not in settings_of(model):
+        if value is not None and name not in known:
             raise RequestError(f"{name}={value!r}: {kind} takes no {name}; leave it out")
 
 

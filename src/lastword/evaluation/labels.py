@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lastword.arguments import whole_number
 from lastword.errors import RequestError
 
 SEED = 42
@@ -27,8 +28,7 @@ def require_samples(
     labels: Sequence[Label], samples_per_label: int, where: object = "the training set"
 ) -> None:
     """Refuse to draw more texts of a label than there are."""
-    if samples_per_label < 1:
-        raise RequestError(f"samples_per_label={samples_per_label}: give 1 or more")
+    samples_per_label = whole_number("samples_per_label", samples_per_label, least=1)
     label, count = Counter(labels).most_common()[-1]
     if count < samples_per_label:
         raise RequestError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from lastword.config import TrainConfig, train_config
+from lastword.config import KIND_NAMES, TrainConfig, train_config
 from lastword.errors import RequestError, unknown_name
 
 RANGE_SIGN = ".."
@@ -173,7 +173,7 @@ def _value(key: str, part: Any, kind: Any, number: type | None) -> Any:
     try:
         return number(part)
     except ValueError:
-        raise RequestError(f"sweep: {key} = {part!r}: it must be {number.__name__}") from None
+        raise RequestError(f"sweep: {key} = {part!r}: it must be {KIND_NAMES[number]}") from None
 
 
 def _range(key: str, value: str, number: type) -> Range:

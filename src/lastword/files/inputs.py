@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lastword.arguments import whole_number
 from lastword.console import warn
 from lastword.errors import MissingFileError, RequestError, TableError
 from lastword.files.formats import BLOCK_ROWS
@@ -166,12 +167,12 @@ def sample_rows(count: int, most: int | None, seed: int) -> list[int]:
     """At most `most` of the rows 0 … `count` - 1, in their order; the same ones for the same seed.
 
     Raises:
-        RequestError: `most` is below 1.
+        RequestError: `most` is no whole number, or below 1.
     """
+    if most is not None:
+        most = whole_number("max_texts", most, least=1)
     if most is None or most >= count:
         return list(range(count))
-    if most < 1:
-        raise RequestError(f"max_texts={most}: give 1 or more, or None for all")
     return sorted(random.Random(seed).sample(range(count), most))
 
 

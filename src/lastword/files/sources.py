@@ -79,6 +79,8 @@ class TableFile:
     delimiter: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str | os.PathLike):
+            raise MissingFileError(f"{type(self.path).__name__} is no file: give the path of one")
         check_encoding(self.encoding)
         check_delimiter(self.delimiter)
 

@@ -36,6 +36,8 @@ from lastword.serving.metrics import Metrics
 from lastword.serving.models import Row, Served, shortened
 from lastword.serving.settings import Keys, ServerSettings
 
+ROUTES = ("/v1/embeddings", "/v1/models", "/health", "/metrics", "/openapi.json")
+"""What a request to another path is told."""
 _INLINE_BYTES = 8192  # of a body: larger ones are read in a thread, so that others need not wait
 _INLINE_NUMBERS = 16_384  # of an answer
 _BODIES_AT_ONCE = 16  # bodies of the largest size in memory
@@ -341,7 +343,10 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def no_route(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        refusal = RefusedError(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+        known = f"; the routes are {', '.join(ROUTES)}" if error.status_code == 404 else ""
+        refusal = RefusedError(
+            error.status_code, f"{request.method} {request.url.path}: {error.detail}{known}"
+        )
         return JSONResponse(refusal.body, error.status_code, error.headers)
 
     async def gone(request: Request, error: Exception) -> Response:
@@ -357,7 +362,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 
 class _Measured:
-    """Counts requests and measures their time, by the route that answered."""
+    """Counts requests and measures their time, by the route that answered; HEAD is GET whose body is not sent."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
@@ -366,6 +371,8 @@ class _Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server, which has the original, leaves the body out
         status, began = 500, time.perf_counter()
 
         def noted(message: Message) -> Awaitable[None]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from lastword.embedding.forward.fused.projection import Projection
+from lastword.embedding.latent_pooling import LatentPooling
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -185,7 +186,7 @@ def read_block(layer: Any) -> Block:
 
 def _require_read(module: nn.Module, role: str, parts: Iterable[str]) -> None:
     """Refuse a module that has a submodule, weight or attribute which is not read."""
-    idle = (nn.Dropout, nn.Identity)
+    idle = (nn.Dropout, nn.Identity, LatentPooling)  # the last one reads the states that the model gives
     unread = {name for name, child in module.named_children() if not isinstance(child, idle)} - set(parts)
     unread |= {
         name for name, _ in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
