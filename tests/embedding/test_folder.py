@@ -8,6 +8,7 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, EmbedderSpec
 from lastword.embedding import folder as folder_module
 from lastword.embedding.card import Provenance
-from lastword.embedding.folder import Stored, read, require_savable, write_description
+from lastword.embedding.folder import Stored, read, require_savable, run_recipe, write_description
 from lastword.embedding.standard import StandardFolder
 from lastword.errors import ExistingOutputError, ModelError, ParityError, RequestError
 
@@ -333,3 +334,42 @@ def test_damaged_lastword_json(load: Load, saved: Path, refused: Refused, tmp_pa
         (folder / "lastword.json").write_text(content)
         message = refused(ModelError, load, folder)
         assert message.startswith(f"{folder / 'lastword.json'} is damaged or from another version: ")
+
+
+def test_only_folders_of_checkpoints_have_a_recipe(tmp_path: Path, refused: Callable[..., str]) -> None:
+    for name in ("step-000001", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text("{}")
+    assert run_recipe(tmp_path / "step-000001") is None
+    (tmp_path / "recipe.json").write_text('{"model": "mini", "template": "eol", "pooling": "mean"}')
+    assert (run_recipe(tmp_path / "step-000001") or {})["template"] == "eol"
+    assert run_recipe(tmp_path / "other") is None
+    (tmp_path / "recipe.json").write_text('{"model": "mini"}')
+    assert refused(ModelError, run_recipe, tmp_path / "step-000001").startswith(
+        f"{tmp_path / 'recipe.json'} is damaged"
+    )
+
+
+def test_a_checkpoint_says_how_its_run_embeds(tmp_path: Path) -> None:
+    step = tmp_path / "out" / "training" / "step-000002"
+    step.mkdir(parents=True)
+    (step / "adapter_config.json").write_text("{}")
+    recipe = {"model": "base", "template": "eol", "pooling": "max", "layer": 3, "attention": "bidirectional"}
+    (step.parent / "recipe.json").write_text(json.dumps(recipe))
+    stored = read(step)
+    assert stored is not None
+    spec = EmbedderSpec().changed(template="eol", pooling="max", layer=3, attention="bidirectional")
+    assert (stored.spec, stored.provenance) == (spec, Provenance("base", recipe=recipe))
+    assert stored.latent == "latent_pooling"
+    finished = spec.changed(template="examples {text}", max_tokens=77)
+    facts = asdict(Provenance("first", "r", "h", {"rank": 4}, recipe, {"step": 4}))
+    (tmp_path / "out" / "lastword.json").write_text(json.dumps({**finished.to_dict(), **facts}))
+    stored = read(step)
+    assert stored is not None
+    assert (stored.spec, stored.provenance) == (finished, Provenance("first", "r", "h", recipe=recipe))
+    (step.parent / "recipe.json").write_text(json.dumps({**recipe, "pooling": "cls"}))
+    other = read(step)
+    assert other is not None
+    assert (other.spec.template.name, other.spec.pooling.spec) == ("eol", "cls"), (
+        "the folder is of another run"
+    )

@@ -9,7 +9,6 @@ import pytest
 
 from lastword.embedding import Embedder
 from lastword.embedding.late import late_vectors
-from lastword.embedding.spec import require_late
 from lastword.errors import RequestError
 
 Load = Callable[..., Embedder]
@@ -95,22 +94,6 @@ def test_a_window_as_long_as_the_model_has_the_context_that_fits(load: Load) -> 
     hidden, start, _ = states(embedder, ids[71:170])
     np.testing.assert_allclose(vectors[1], hidden[start + 9 :].mean(0), atol=1e-4)
     assert counts.tolist() == [91, 90]
-
-
-def test_what_cannot_be_pooled_afterwards(load: Load, refused: Refused) -> None:
-    for pooling in ("lasttoken", "weightedmean", "mean+max", "mean:ditto"):
-        message = refused(RequestError, require_late, load(pooling=pooling).spec)
-        assert message == (
-            f"long_texts='late' pools the mean of each window's states, not {pooling!r}: use pooling='mean', or "
-            "long_texts='windows'"
-        )
-    for template, boundary in (("echo", "ids"), ("eol+sum", "ids"), ("ccw", "string")):
-        message = refused(
-            RequestError, require_late, load(template=template, boundary=boundary, pooling="mean").spec
-        )
-        assert f"not {template!r}: use another, or long_texts='windows'" in message
-    for pooling in ("mean", "mean:text", "mean:2layers"):
-        require_late(load(template="ccw", pooling=pooling).spec)
 
 
 def test_a_text_without_a_token(load: Load, refused: Refused) -> None:

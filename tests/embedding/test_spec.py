@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import lastword
 from lastword.adaptation.request import check_request
 from lastword.bundled import PATHS
 from lastword.embedding import Embedder, EmbedderSpec, Pooling, Template
+from lastword.embedding.spec import known_spec, require_late
 from lastword.errors import RequestError, TemplateError
 from lastword.pairs.mining import mine_negatives
 
@@ -202,3 +204,34 @@ def test_what_no_folder_could_hold_is_refused_before_the_model_is_loaded(
         expected = "template='eol+ccw' is an average: train with one template"
     assert str(caught.value) == expected
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_pooled_afterwards(load: Callable[..., Embedder], refused: Refused) -> None:
+    for pooling in ("lasttoken", "weightedmean", "mean+max", "mean:ditto"):
+        message = refused(RequestError, require_late, load(pooling=pooling).spec)
+        assert message == (
+            f"long_texts='late' pools the mean of each window's states, not {pooling!r}: use pooling='mean', or "
+            "long_texts='windows'"
+        )
+    for template, boundary in (("echo", "ids"), ("eol+sum", "ids"), ("ccw", "string")):
+        message = refused(
+            RequestError, require_late, load(template=template, boundary=boundary, pooling="mean").spec
+        )
+        assert f"not {template!r}: use another, or long_texts='windows'" in message
+    for pooling in ("mean", "mean:text", "mean:2layers"):
+        require_late(load(template="ccw", pooling=pooling).spec)
+
+
+def test_how_a_model_would_embed_is_known_before_it_is_loaded(tmp_path: Path) -> None:
+    spec = EmbedderSpec(
+        template=Template.parse("eol"), pooling=Pooling.parse("max"), attention="bidirectional"
+    )
+    (tmp_path / "lastword.json").write_text(json.dumps(spec.to_dict()))
+    assert known_spec(tmp_path) == spec
+    assert known_spec(tmp_path, "sum", "mean") == spec.changed(template="sum", pooling="mean")
+    (tmp_path / "lastword.json").write_text("{")
+    assert (
+        known_spec(tmp_path, pooling="cls")
+        == known_spec("mini", None, "cls")
+        == EmbedderSpec().changed(pooling="cls")
+    )

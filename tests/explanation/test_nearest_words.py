@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,20 @@ def test_a_saved_folder_uses_the_head_of_its_base_model(load: Load, tmp_path: Pa
     assert base is not None
     assert saved is not None
     assert torch.equal(base.head, saved.head)
+
+
+def test_a_model_adapted_twice_uses_the_head_of_the_first(load: Load, tmp_path: Path) -> None:
+    first = load(template="ccw", pooling="lasttoken").save(tmp_path / "first")
+    facts = json.loads((first / "lastword.json").read_text())
+    shutil.copytree(first, tmp_path / "second")
+    (tmp_path / "second" / "lastword.json").write_text(json.dumps({**facts, "base": str(first)}))
+    vocabulary = Vocabulary.of(load(tmp_path / "second"))
+    assert vocabulary is not None
+    expected = Vocabulary.of(load())
+    assert expected is not None
+    assert torch.equal(vocabulary.head, expected.head)
+    (first / "lastword.json").write_text(json.dumps({**facts, "base": str(first)}))
+    assert Vocabulary.of(load(tmp_path / "second")) is None, "a base model that names itself"
 
 
 def test_a_model_without_a_head_has_no_vocabulary(load: Load, tmp_path: Path) -> None:

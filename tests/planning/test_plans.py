@@ -13,9 +13,17 @@ import pytest
 from lastword.adaptation.forecast import plan_adaptation
 from lastword.adaptation.request import check_request
 from lastword.bundled import path_of
+from lastword.embedding import Embedder
+from lastword.encoders.long_texts import LongTextEncoder
 from lastword.errors import RequestError
 from lastword.files.tables import read_texts
-from lastword.planning import plan_clustering, plan_distillation, plan_evaluation, plan_serving
+from lastword.planning import (
+    plan_clustering,
+    plan_distillation,
+    plan_embedding,
+    plan_evaluation,
+    plan_serving,
+)
 from lastword.planning.embedding import Encoding
 from lastword.planning.grouping import VectorCosts, grouping_bytes
 from lastword.planning.memory import GIB, LATER_BYTES, Machine
@@ -118,10 +126,49 @@ def test_texts_and_vectors_are_not_in_the_memory_of_a_gpu() -> None:
     assert plan_clustering("topics", "mini", map="pca", **GPU).memory.data == 0.0
 
 
+def test_long_texts_are_planned_as_they_are_cut(tmp_path: Path, refused: Refused) -> None:
+    """A pass of the model for each window; late chunking reads what the model can, and has a vector for each window."""
+    path = tmp_path / "in.txt"
+    path.write_text(
+        "short\n" * 30 + "\n".join(f"{n} {'a long text about a river ' * 200}" for n in range(10))
+    )
+    how: dict[str, Any] = {"pooling": "mean", "device": "cpu"}
+    cut = plan_embedding(path, "mini", **how)
+    mean = plan_embedding(path, "mini", long_texts="windows:100:20", **how)
+    each = plan_embedding(path, "mini", long_texts="windows:100:20", per_window=True, **how)
+    late = plan_embedding(path, "mini", long_texts="late:100:20", per_window=True, **how)
+    encoder = LongTextEncoder(Embedder.from_pretrained("mini", pooling="mean"), "windows:100:20")
+    windows = sum(map(len, encoder.cut(path.read_text().splitlines())))
+    assert mean.facts["long texts"] == f"40 texts in {windows:,} passes of the model"
+    assert cut.tokens < late.tokens < mean.tokens == each.tokens
+    assert (mean.disk, each.disk, late.disk) == (40 * 1024, windows * 1024, windows * 1024)
+    assert {plan.texts for plan in (cut, mean, each, late)} == {40}
+    assert "needs windows" in refused(RequestError, plan_embedding, path, "mini", per_window=True)
+    assert "unknown long_texts" in refused(RequestError, plan_embedding, path, "mini", long_texts="window")
+
+
 def test_a_student_has_at_most_the_vocabulary_and_the_dimensions() -> None:
     plan = plan_distillation("mini", "topics", vocabulary=1000, truncate_dim=32, **GPU)
     assert plan.facts["student"] == "1,000 tokens of 32 dimensions"
     assert plan.disk == 4 * 1000 * 32
+
+
+def test_a_shallow_student_is_trained_beside_its_teacher(refused: Refused) -> None:
+    how: dict[str, Any] = {"student": "shallow", "device": "cpu", "max_texts": 400}
+    few = plan_distillation("mini", "topics", layer=2, steps=100, **how)
+    many = plan_distillation("mini", "topics", layer=2, steps=1000, **how)
+    deep = plan_distillation("mini", "topics", layer=6, steps=100, **how)
+    assert few.facts["student"] == "2 of 8 layers, 100 steps of 32 texts"
+    assert list(few.stages) == ["texts", "training"]
+    assert few.seconds == pytest.approx(sum(value or 0.0 for value in few.stages.values()))
+    assert (many.stages["training"] or 0) > 3 * (few.stages["training"] or 0)
+    assert few.disk < deep.disk
+    assert few.memory.weights > plan_evaluation("topics", "mini", device="cpu").memory.weights
+    assert plan_distillation("mini", "topics", **how).facts["student"].startswith("2 of 8 layers, 200 steps")
+    plan = plan_distillation("mini", "topics", student="shallow", **GPU)
+    assert (plan.seconds, plan.memory.data) == (None, 0.0)
+    assert "only a shallow student" in refused(RequestError, plan_distillation, "mini", "topics", steps=9)
+    assert "unknown student" in refused(RequestError, plan_distillation, "mini", "topics", student="deep")
 
 
 def test_a_long_run_has_larger_caches() -> None:

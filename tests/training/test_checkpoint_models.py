@@ -13,7 +13,6 @@ import pytest
 
 from lastword import explain
 from lastword.embedding import Embedder
-from lastword.embedding.folder import run_recipe
 from lastword.errors import ModelError
 from lastword.exporting.formats import check_export
 from lastword.merging import merge
@@ -109,18 +108,4 @@ def test_attention_that_an_adapter_cannot_say(
     assert refused(ModelError, check_export, tmp_path / "out", "adapter") == (
         f"{tmp_path / 'out'} has bidirectional attention, which an adapter cannot tell its base model: use "
         "to='folder' or to='onnx'"
-    )
-
-
-def test_only_folders_of_checkpoints_have_a_recipe(tmp_path: Path, refused: Callable[..., str]) -> None:
-    for name in ("step-000001", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "adapter_config.json").write_text("{}")
-    assert run_recipe(tmp_path / "step-000001") is None
-    (tmp_path / "recipe.json").write_text('{"model": "mini", "template": "eol", "pooling": "mean"}')
-    assert (run_recipe(tmp_path / "step-000001") or {})["template"] == "eol"
-    assert run_recipe(tmp_path / "other") is None
-    (tmp_path / "recipe.json").write_text('{"model": "mini"}')
-    assert refused(ModelError, run_recipe, tmp_path / "step-000001").startswith(
-        f"{tmp_path / 'recipe.json'} is damaged"
     )

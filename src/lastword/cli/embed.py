@@ -27,6 +27,10 @@ STORED = options.together(
     ),
 )  # fmt: skip
 """How vectors are stored, for embedding and for its plan."""
+PER_WINDOW = option(
+    options.MODEL, "--per-window", "a row and a vector for each window of a long text, with its place in the text",
+    is_flag=True,
+)  # fmt: skip
 
 
 @command(
@@ -41,10 +45,7 @@ STORED = options.together(
     default="mini", required=False, help="mini, sentence-transformers:NAME, or name or folder of a decoder"
 )
 @shared("--template", "--pooling", "--long-texts")
-@option(
-    options.MODEL, "--per-window", "a row and a vector for each window of a long text, with its place in the text",
-    is_flag=True,
-)  # fmt: skip
+@PER_WINDOW
 @shared("--batch-tokens", "--dtype", "--device")
 @option(VECTORS, "--vector-column", "column to add", default="vector")
 @STORED

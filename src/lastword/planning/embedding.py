@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from lastword.bundled import check_truncation
 from lastword.console import load_libraries
+from lastword.corpus.embed import check_request
 from lastword.corpus.texts import CHUNK_BYTES, Corpus
 from lastword.embedding.device import torch_dtype
 from lastword.embedding.pipeline import BATCH_TOKENS
+from lastword.embedding.windows import LongTexts
 from lastword.files.sources import Source
 from lastword.planning.costs import Linear, seconds_of_embedding, truncated_shares
 from lastword.planning.memory import LATER_BYTES, Machine, Memory, require_fit, smaller_batches
@@ -176,16 +177,19 @@ def plan_embedding(
     dtype: str | None = None,
     vector_dtype: str = "float32",
     truncate_dim: int | None = None,
+    long_texts: str | None = None,
+    per_window: bool = False,
     device: str | None = None,
     gpu_memory: float | None = None,
 ) -> Plan:
     """Forecast the memory, time and disk of `embed_corpus`; the weights of the model are not needed.
 
-    Tokens are counted on the first 4,096 texts. Time is measured on few layers of the model's widths, with random
-    weights, and extrapolated to all layers and texts.
+    Tokens are counted on the first 4,096 texts; with `long_texts` these are cut as the run will cut them. Time is
+    measured on few layers of the model's widths, with random weights, and extrapolated to all layers and texts.
 
     Args:
         inputs, text_column, template, pooling, batch_tokens, dtype, vector_dtype, truncate_dim: as `embed_corpus`.
+        long_texts, per_window: as `embed_corpus`.
         model: name or folder of a decoder; its configuration and tokenizer are read.
         device: of this machine; None is the best available.
         gpu_memory: bytes of a GPU that is planned for; its speed is not known.
@@ -194,20 +198,48 @@ def plan_embedding(
         RequestError: it does not fit into memory; the message names what would.
         MissingFileError, TableError, ModelError: as `embed_corpus`.
     """
-    check_truncation(model, truncate_dim, pooling)
+    check_request(model, vector_dtype, "parquet", False, False, truncate_dim, pooling, long_texts, per_window)
     corpus = Corpus.find(inputs, text_column)
     load_libraries("torch", "transformers.modeling_utils")
     sample, count = first_texts(corpus), corpus.count()
-    data = chunk_bytes(sample, count)
+    data, kind = chunk_bytes(sample, count), LongTexts.parse(long_texts or "truncate")
+    spec: dict[str, Any] = {"template": template, "pooling": pooling}
+    read, windows = sample, sample
+    if kind.kind != "truncate":
+        read, windows, batch_tokens, longest = _passes(Shape.read(model, **spec), sample, kind, batch_tokens)
+        spec |= longest
     encoding = Encoding.of(
-        "embedding", model, sample, Machine.of(device, gpu_memory), data=data, batch_tokens=batch_tokens, dtype=dtype,
-        template=template, pooling=pooling,
+        "embedding", model, read, Machine.of(device, gpu_memory), data=data, batch_tokens=batch_tokens, dtype=dtype,
+        **spec,
     )  # fmt: skip
-    dim = truncate_dim or encoding.dim
-    return encoding.plan(
-        count, encoding.memory(data, count), {"embedding": encoding.seconds(count)}, count * dim * _BYTES[vector_dtype],
-        vectors=f"{count:,} of {dim} dimensions, {vector_dtype}",
-    )  # fmt: skip
+    dim, passes = truncate_dim or encoding.dim, round(count * len(read) / len(sample))
+    rows = round(count * len(windows) / len(sample)) if per_window else count
+    facts = {"vectors": f"{rows:,} of {dim} dimensions, {vector_dtype}"}
+    if kind.kind != "truncate":
+        facts["long texts"] = f"{count:,} texts in {passes:,} passes of the model"
+    disk, stages = rows * dim * _BYTES[vector_dtype], {"embedding": encoding.seconds(passes)}
+    plan = encoding.plan(passes, encoding.memory(data, passes), stages, disk, **facts)
+    return replace(plan, texts=count)
+
+
+def _passes(
+    shape: Shape, sample: Sequence[str], kind: LongTexts, batch_tokens: int | None
+) -> tuple[list[str], list[str], int | None, dict[str, int]]:
+    """What the model reads of a sample at a time, the windows that get a vector, and the settings for it.
+
+    Late chunking reads as much as the model can in one pass, and pools each window afterwards.
+    """
+    from lastword.encoders.long_texts import LongTextEncoder
+
+    embedder = shape.shallow(DEPTHS[0])
+    windows = [each.part for own in LongTextEncoder(embedder, kind).cut(sample) for each in own]
+    if kind.kind == "windows":
+        return windows, windows, batch_tokens, {}
+    most = embedder.backbone.positions
+    whole = LongTextEncoder(embedder.variant(max_tokens=most), "windows")
+    read = [each.part for own in whole.cut(sample) for each in own]
+    longest = max(len(ids) for ids in whole.encoder.pipeline.tokenize(read).ids)
+    return read, windows, max(batch_tokens or BATCH_TOKENS["cpu"], longest), {"max_tokens": most}
 
 
 def first_texts(corpus: Corpus) -> list[str]:
