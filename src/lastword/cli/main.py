@@ -91,7 +91,9 @@ def _stopped_by(*numbers: int) -> Iterator[None]:
             os._exit(128 + number)
         raise _Stopped(128 + number)
 
-    usual = [number for number in {*numbers} if signal.getsignal(number) == signal.SIG_DFL]  # nohup ignores one
+    usual = [
+        number for number in {*numbers} if signal.getsignal(number) == signal.SIG_DFL
+    ]  # nohup ignores one
     if threading.current_thread() is not threading.main_thread():
         usual = []
     for number in usual:
