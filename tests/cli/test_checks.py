@@ -197,6 +197,16 @@ FURTHER = {
         ["mini", "--texts", "texts.csv", "--output", "x", "--steps", "9"],
         ["sentence-transformers:m", "--texts", "texts.csv", "--output", "x", "--student", "shallow"],
     ],
+    "plan distill": [
+        ["mini", "--texts", "texts.csv", "--student", "shallow", "--layer", "8"],
+        ["mini", "--texts", "texts.csv", "--student", "shallow", "--vocabulary", "2000"],
+        ["mini", "--texts", "texts.csv", "--steps", "9"],
+    ],
+    "plan embed": [
+        ["texts.csv", "--per-window"],
+        ["texts.csv", "--model", "tfidf"],
+        ["texts.csv", "--model", "sentence-transformers:m", "--long-texts", "windows"],
+    ],
     "whiten": [
         ["mini", "--texts", "texts.csv", "--text-column", "body", "--output", "x"],
         ["mini", "--texts", "texts.csv", "--truncate-dim", "257", "--output", "x"],

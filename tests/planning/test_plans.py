@@ -153,6 +153,24 @@ def test_a_student_has_at_most_the_vocabulary_and_the_dimensions() -> None:
     assert plan.disk == 4 * 1000 * 32
 
 
+def test_a_shallow_student_is_trained_beside_its_teacher(refused: Refused) -> None:
+    how: dict[str, Any] = {"student": "shallow", "device": "cpu", "max_texts": 400}
+    few = plan_distillation("mini", "topics", layer=2, steps=100, **how)
+    many = plan_distillation("mini", "topics", layer=2, steps=1000, **how)
+    deep = plan_distillation("mini", "topics", layer=6, steps=100, **how)
+    assert few.facts["student"] == "2 of 8 layers, 100 steps of 32 texts"
+    assert list(few.stages) == ["texts", "training"]
+    assert few.seconds == pytest.approx(sum(value or 0.0 for value in few.stages.values()))
+    assert (many.stages["training"] or 0) > 3 * (few.stages["training"] or 0)
+    assert few.disk < deep.disk
+    assert few.memory.weights > plan_evaluation("topics", "mini", device="cpu").memory.weights
+    assert plan_distillation("mini", "topics", **how).facts["student"].startswith("2 of 8 layers, 200 steps")
+    plan = plan_distillation("mini", "topics", student="shallow", **GPU)
+    assert (plan.seconds, plan.memory.data) == (None, 0.0)
+    assert "only a shallow student" in refused(RequestError, plan_distillation, "mini", "topics", steps=9)
+    assert "unknown student" in refused(RequestError, plan_distillation, "mini", "topics", student="deep")
+
+
 def test_a_long_run_has_larger_caches() -> None:
     """Of very many texts they are as large as they get."""
     texts = read_texts(path_of("topics"), ["text"])["text"]

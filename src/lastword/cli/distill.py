@@ -13,7 +13,11 @@ from lastword.cli.options import ENCODER, shared
 from lastword.files.sources import TableFile
 
 _STUDENT = "Student"
-STATIC = options.together(
+STUDENTS = options.together(
+    option(
+        _STUDENT, "--student", "static: a vector for each word; shallow: the first layers of the model",
+        type=Choice("student", ("static", "shallow")), default="static",
+    ),
     option(
         _STUDENT, "--vocabulary", "static: most words and pieces of words  [default: 30000]",
         type=click.IntRange(1000, 10**7),
@@ -22,8 +26,16 @@ STATIC = options.together(
         _STUDENT, "--truncate-dim", "static: most dimensions of its vectors  [default: 256]",
         type=click.IntRange(1, 100_000),
     ),
+    option(
+        _STUDENT, "--layer", "shallow: number of layers to keep  [default: a fourth of them]",
+        type=click.IntRange(1, 1000), show_range=False,
+    ),
+    option(
+        _STUDENT, "--steps", "shallow: optimizer steps with 32 texts each  [default: ten times through the texts]",
+        type=click.IntRange(1, 1_000_000),
+    ),
 )  # fmt: skip
-"""The size of a static student, for distilling and for its plan."""
+"""The kind and size of a student, for distilling and for its plan."""
 
 
 @command(
@@ -39,19 +51,7 @@ STATIC = options.together(
 @shared("--seed", help="seed of the sample and of the texts held out")
 @shared("--drop-empty", "--encoding", "--delimiter")
 @shared("--template", "--pooling", "--batch-tokens", "--dtype", "--device")
-@option(
-    _STUDENT, "--student", "static: a vector for each word; shallow: the first layers of the model",
-    type=Choice("student", ("static", "shallow")), default="static",
-)  # fmt: skip
-@STATIC
-@option(
-    _STUDENT, "--layer", "shallow: number of layers to keep  [default: a fourth of them]",
-    type=click.IntRange(1, 1000), show_range=False,
-)  # fmt: skip
-@option(
-    _STUDENT, "--steps", "shallow: optimizer steps with 32 texts each  [default: ten times through the texts]",
-    type=click.IntRange(1, 1_000_000),
-)  # fmt: skip
+@STUDENTS
 @shared("--output", help="folder to write, of sentence-transformers", required=True)
 @shared("--resume", "--overwrite", "--json")
 def distill(texts: TableFile, as_json: bool, **settings: Any) -> None:

@@ -11,7 +11,7 @@ from lastword.cli import options
 from lastword.cli.checks import TABLE, Size, check_training
 from lastword.cli.cluster import GROUPING, MAPPED
 from lastword.cli.command import Group, command, option, print_result
-from lastword.cli.distill import STATIC
+from lastword.cli.distill import STUDENTS
 from lastword.cli.embed import PER_WINDOW, STORED
 from lastword.cli.options import shared
 from lastword.cli.train import GROUPS
@@ -197,7 +197,7 @@ def evaluate(data: TableFile, as_json: bool, **settings: Any) -> None:
 
 @command(
     "lastword plan distill adapted --texts tickets.csv --text-column message",
-    "lastword plan distill smollm2 --texts notes.txt --vocabulary 10000",
+    "lastword plan distill smollm2 --texts notes.txt --student shallow --layer 6",
     name="distill",
 )
 @click.argument("model", type=options.TYPES["model"], help="name or folder of a decoder")
@@ -206,17 +206,20 @@ def evaluate(data: TableFile, as_json: bool, **settings: Any) -> None:
 @shared("--max-texts", default=50_000)
 @shared("--encoding", "--delimiter")
 @shared("--template", "--pooling", "--batch-tokens", "--dtype")
-@STATIC
+@STUDENTS
 @DEVICE
 @GPU
 @shared("--json")
 def distill(model: str, texts: TableFile, as_json: bool, **settings: Any) -> None:
-    """Forecast the memory, time and disk of `lastword distill` for a static student.
+    """Forecast the memory, time and disk of `lastword distill`.
 
-    The texts through the model, the words through the model, and fitting are listed apart.
+    The texts through the model are listed apart from the words through it and fitting, or from training.
     """
     from lastword.corpus.texts import Corpus
+    from lastword.distillation.distill import check_distillation
 
+    own = {name: settings[name] for name in ("vocabulary", "truncate_dim", "layer", "steps")}
+    check_distillation(model, settings["student"], own, settings["template"], settings["pooling"])
     Corpus.find([texts], settings["text_column"])
     from lastword.planning import plan_distillation
 

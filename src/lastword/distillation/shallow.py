@@ -162,20 +162,16 @@ def make_shallow(
     Raises:
         ModelError, DivergenceError: the model cannot be cut or trained.
     """
-    saved, rank = folder / "model", min(_RANK, encoder.dim)
+    saved = folder / "model"
     if not saved.exists():  # otherwise the run was interrupted after training
-        ten_times = _EPOCHS * len(teacher.texts[teacher.fitting]) // _BATCH
-        template = encoder.spec.template.name
-        template = template if template in TEMPLATES else encoder.spec.template.text
-        steps = steps or min(max(ten_times, _LEAST_STEPS), _MOST_STEPS)
         train(
             saved, resume=True, device=device, trackers="none",
             variant=FromTeacher(teacher, encoder.identity, encoder.spec),
             scorer=NearTeacher(teacher.texts[teacher.choosing], teacher.vectors[teacher.choosing]),
-            model=model, layer=layer, template=template, pooling=encoder.spec.pooling.spec,
-            max_tokens=min(_MOST_TOKENS, encoder.pipeline.max_tokens), steps=steps,
-            batch_pairs=_BATCH, learning_rate=_RATE, schedule="cosine", rank=rank, alpha=float(rank), dropout=0.0,
-            projections=PROJECTIONS, dtype=dtype, seed=seed, batch_tokens=batch_tokens or TrainConfig.batch_tokens,
+            **training_settings(
+                model, encoder, layer, steps, len(teacher.texts[teacher.fitting]), dtype=dtype, seed=seed,
+                batch_tokens=batch_tokens,
+            ),
         )  # fmt: skip
     record = saved / "training"
     step = Selection.read(record).step
@@ -190,6 +186,37 @@ def make_shallow(
         saved, vectors, teacher.vectors[teacher.measuring], speed(student.encode, measured),
         {"layers": layer, "step": step},
     )  # fmt: skip
+
+
+def training_settings(
+    model: str,
+    encoder: Embedder,
+    layer: int,
+    steps: int | None,
+    texts: int,
+    *,
+    batch_tokens: int | None = None,
+    dtype: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Fields of `TrainConfig` with which a shallow student is trained.
+
+    Args:
+        model: name or folder of the teacher.
+        encoder: the teacher, or a model of its shape.
+        texts: to fit to.
+        layer, steps, batch_tokens, dtype, seed: as for `make_shallow`.
+    """
+    rank, template = min(_RANK, encoder.dim), encoder.spec.template.name
+    return {
+        "model": model, "layer": layer, "pooling": encoder.spec.pooling.spec,
+        "template": template if template in TEMPLATES else encoder.spec.template.text,
+        "max_tokens": min(_MOST_TOKENS, encoder.pipeline.max_tokens),
+        "steps": steps or min(max(_EPOCHS * texts // _BATCH, _LEAST_STEPS), _MOST_STEPS),
+        "batch_pairs": _BATCH, "learning_rate": _RATE, "schedule": "cosine", "rank": rank, "alpha": float(rank),
+        "dropout": 0.0, "projections": PROJECTIONS, "dtype": dtype, "seed": seed,
+        "batch_tokens": batch_tokens or TrainConfig.batch_tokens,
+    }  # fmt: skip
 
 
 def require_length(vectors: np.ndarray, embedder: Embedder) -> None:

@@ -23,7 +23,7 @@ from lastword.geometry import unit
 
 LEAST_TEXTS = 100
 PARTS = "texts-*.npz"
-_HELD_OUT, _MOST_HELD_OUT = (
+HELD_OUT, MOST_HELD_OUT = (
     10,
     1000,
 )  # one text of ten, twice: to choose between students, and to measure the result
@@ -46,7 +46,7 @@ class TeacherVectors:
 
     @property
     def _held(self) -> int:
-        return min(len(self.texts) // _HELD_OUT, _MOST_HELD_OUT)
+        return min(len(self.texts) // HELD_OUT, MOST_HELD_OUT)
 
     @property
     def measuring(self) -> slice:

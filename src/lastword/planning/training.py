@@ -76,11 +76,27 @@ def plan_training(
         drop_empty=drop_empty,
         graded=config.graded,
     )
+    held_out = min(HELD_OUT_MOST, round(HELD_OUT_SHARE * len(pairs.anchors)))
+    return plan_run(config, Standard().objective(pairs, config), machine, len(pairs.anchors), 2 * held_out)
+
+
+def plan_run(config: TrainConfig, objective: Objective, machine: Machine, examples: int, scored: int) -> Plan:
+    """Forecast a training run whose data are read.
+
+    Args:
+        config: its settings.
+        objective: gives its steps.
+        machine: where it is planned for.
+        examples: to train on.
+        scored: texts that are embedded for the score of a checkpoint.
+
+    Raises:
+        RequestError: it does not fit into memory; the message names what would.
+    """
     shape = Shape.read(
         config.model, template=config.template, pooling=config.pooling, layer=config.layer,
         attention=config.attention,
     )  # fmt: skip
-    objective = Standard().objective(pairs, config)
     shallow = dataclasses.replace(
         config,
         layer=None,
@@ -98,7 +114,7 @@ def plan_training(
         f"training {config.model}", machine, plan.least,
         [*smaller_batches(config.batch_tokens, config.max_tokens), {"dtype": "bfloat16"}, {"quantize": "nf4"}],
     )  # fmt: skip
-    return plan.result(lengths, len(pairs.anchors))
+    return plan.result(lengths, examples, scored)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +155,7 @@ class _Run:
         graph: float = size * tokens * self.costs.graph.at(self.adapted)
         return self.fixed(changes).peak + graph
 
-    def result(self, lengths: list[int], pairs: int) -> Plan:
+    def result(self, lengths: list[int], pairs: int, texts_scored: int) -> Plan:
         """The plan."""
         config, work, fixed = self.config, self.work, self.fixed({})
         limit = FREE_SHARE * max(0.0, self.machine.available - fixed.peak)
@@ -151,8 +167,7 @@ class _Run:
         steps = (
             config.steps + config.masked_steps / 2
         )  # a masked step has as many texts as one side of its pairs
-        held_out = min(HELD_OUT_MOST, round(HELD_OUT_SHARE * pairs))
-        scoring = 2 * held_out * work.tokens / work.texts * self.costs.forward.at(self.shape.layers)
+        scoring = texts_scored * work.tokens / work.texts * self.costs.forward.at(self.shape.layers)
         scored = len(checkpoint_steps(config.steps)) + 1
         parameters = self.shape.layers * self.shape.layer_weights + self.shape.other_weights
         return Plan(
