@@ -160,20 +160,29 @@ def test_guide_teacher_and_widths_are_in_the_loss(tmp_path: Path, settings: Sett
 
 
 def test_masked_steps_come_first(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the share of the settings, on as many texts as a step has pairs."""
-    settings |= {"attention": "bidirectional", "batch_pairs": 6}
-    plain = train(tmp_path / "plain", **settings)
-    seen, vectors = list[tuple[float, int]](), MaskedTexts.vectors
+    """With the share of the settings, on as many texts as a step has pairs; a resumed run does not repeat them."""
+    settings |= {"attention": "bidirectional", "batch_pairs": 6, "masked_steps": 2, "masked_share": 0.5}
+    seen, vectors, step = list[tuple[float, int]](), MaskedTexts.vectors, Loop.step
 
     def spy(self: MaskedTexts, batch: Batch) -> torch.Tensor:
         seen.append((self.share, len(batch.rows)))
         return vectors(self, batch)
 
+    def killed(self: Loop, number: int) -> dict[str, Any]:
+        if not self.stage:
+            raise KeyboardInterrupt
+        return step(self, number)
+
     monkeypatch.setattr(MaskedTexts, "vectors", spy)
-    result = train(tmp_path / "out", **settings, masked_steps=2, masked_share=0.5)
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, "step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "out", **settings)
     assert set(seen) == {(0.5, 6)}
+    seen.clear()
+    result = train(tmp_path / "out", resume=True, **settings)
+    assert seen == []
     assert len(result.losses) == 1
-    assert result.losses != plain.losses
 
 
 def loop_of(load: Load, tmp_path: Path, **settings: Any) -> Loop:
@@ -229,10 +238,12 @@ def test_weights_decay(tmp_path: Path, load: Load) -> None:
         assert torch.allclose(weight.detach(), before[name] * (1 - 0.5 * 1e-2), atol=1e-7), name
 
 
+@pytest.mark.parametrize("quantize", [None, "nf4"])
 def test_the_product_of_the_adapter_is_multiplied_by_alpha_over_rank(
-    tmp_path: Path, settings: Settings, llama_folder: Path
+    tmp_path: Path, settings: Settings, llama_folder: Path, quantize: str | None
 ) -> None:
-    train(tmp_path / "out", **{**settings, "rank": 4, "alpha": 10.0})
+    """It is added to the full weights, also where it was trained over quantised ones."""
+    train(tmp_path / "out", **{**settings, "rank": 4, "alpha": 10.0, "quantize": quantize})
     before, after = (load_file(folder / "model.safetensors") for folder in (llama_folder, tmp_path / "out"))
     adapter = load_file(tmp_path / "out" / ADAPTER.format(1))
     for name in ("layers.0.self_attn.q_proj", "layers.1.mlp.down_proj"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lastword.bundled import check_model
+from lastword.bundled import check_model, require_pretrained
 from lastword.corpus.encode import ROLE, shortened
 from lastword.corpus.filters import Condition
 from lastword.corpus.lance_table import INDEXES, IndexReport, LanceTable
@@ -216,6 +216,7 @@ def check_search(
     conditions = [Condition.parse(each, schema) for each in where]
     if rerank is not None:
         check_model(rerank)
+        require_pretrained(rerank)
     if texts and model is None:
         _check_model(opened)
     return SearchRequest(opened, texts, conditions, chosen, in_lance)
