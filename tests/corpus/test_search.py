@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lastword import Store, embed_corpus, search
+from lastword.bundled import require_pretrained
 from lastword.cli import main
 from lastword.corpus import lance_table, rerank
 from lastword.corpus import search as search_module
@@ -364,6 +365,25 @@ def test_reranking_orders_the_best_rows_by_the_models_own_answer(
         )
     assert "no model 'nowhere'" in refused(
         MissingFileError, search, store, "a", model=HashEncoder(), rerank="nowhere"
+    )
+
+
+@pytest.mark.parametrize(
+    "facts", [{"recipe": {"merged": {}}}, {"adapter": {"rank": 4}}, {"recipe": {"steps": 1}}]
+)
+def test_a_model_that_was_adapted_to_embed_does_not_answer(
+    facts: dict[str, Any], tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "lastword.json").write_text(json.dumps({"base": "mini", "adapter": None, "recipe": None}))
+    require_pretrained(tmp_path)
+    (tmp_path / "lastword.json").write_text(json.dumps({"base": "mini", **facts}))
+    (tmp_path / "texts.txt").write_text("a text\n")
+    store = tmp_path / "store"
+    embed_corpus(tmp_path / "texts.txt", store, HashEncoder())
+    message = refused(ModelError, search, store, "a", model=HashEncoder(), rerank=tmp_path)
+    assert message == (
+        f"{tmp_path} was adapted to embed and does not answer any more: give a model as it was pretrained, such as mini"
     )
 
 
