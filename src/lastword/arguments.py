@@ -26,7 +26,7 @@ def require_list(name: str, values: object, *, empty: bool = True, strings: bool
     if isinstance(values, Iterator):
         raise RequestError(f"{name} is an iterator ({type(values).__name__}): give list({name})")
     require_iterable(name, values)
-    if not isinstance(values, Sized):
+    if not (isinstance(values, Sized) and isinstance(values, Iterable)):
         raise RequestError(f"{name} is {type(values).__name__}: give a list")
     if not (empty or len(values)):
         raise RequestError(f"{name} is empty: give at least one")

@@ -425,4 +425,7 @@ def test_arguments_of_another_kind(
     path.write_text("text,price\na river,3\n")
     embed_corpus(path, tmp_path / "out", HashEncoder())
     queries = wrong.pop("queries", ["a"])
-    assert refused(RequestError, search, tmp_path / "out", queries, **{"model": HashEncoder(), **wrong}) == message
+    assert (
+        refused(RequestError, search, tmp_path / "out", queries, **{"model": HashEncoder(), **wrong})
+        == message
+    )
