@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import re
 import shlex
@@ -329,6 +331,20 @@ def test_python_compiles(page: str) -> None:
 
 def compiled(block: Block) -> Any:
     return compile("\n" * block.line + block.text, block.page, "exec")
+
+
+WITH_EXAMPLES = sorted(
+    str(path.relative_to(ROOT / "src")).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    for path in (ROOT / "src" / "lastword").rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
+
+
+@needs_mini
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
+def test_examples_of_docstrings(module: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(module))
+    assert (failed, tried > 0) == (0, True)
 
 
 @needs_mini

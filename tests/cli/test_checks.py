@@ -57,6 +57,7 @@ VALID = {
     "plan adapt": ["texts.csv", "--map", "pca"],
     "plan evaluate": ["texts.csv"],
     "plan distill": ["mini", "--texts", "texts.csv"],
+    "plan search": ["vectors"],
     "plan serve": ["mini"],
     "serve": ["mini"],
     "evaluate": ["texts.csv", "--model", "mini"],
@@ -202,6 +203,7 @@ FURTHER = {
         ["mini", "--texts", "texts.csv", "--student", "shallow", "--vocabulary", "2000"],
         ["mini", "--texts", "texts.csv", "--steps", "9"],
     ],
+    "plan search": [["vectors", "--rescore"], ["moved"], ["moved", "--model", "tfidf:"]],
     "plan embed": [
         ["texts.csv", "--per-window"],
         ["texts.csv", "--model", "tfidf"],

@@ -191,6 +191,46 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pair
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGTERM, 143, "stopped by a signal; finished work is kept"),
+        (signal.SIGHUP, 129, "stopped by a signal; finished work is kept"),
+        (signal.SIGINT, 130, "interrupted; finished work is kept"),
+    ],
+)
+def test_a_stopped_command_leaves_no_copy_of_its_input(
+    number: int, code: int, said: str, tmp_path: Path
+) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    command = [sys.executable, "-m", "lastword", "pairs", "dropout", "-", "--output", tmp_path / "x.jsonl"]
+    process = subprocess.Popen(
+        [*map(str, command)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(copies)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(copies.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert list(copies.iterdir()), "standard input is copied, since it is read more than once"
+    process.send_signal(number)
+    _, talk = process.communicate(timeout=30)
+    assert (process.returncode, talk) == (code, f"lastword: {said}\n")
+    assert not list(tmp_path.glob("copies/*"))
+    assert not list(tmp_path.glob("x.jsonl*"))
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup."""
+    code = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); from lastword.cli import main; "
+        "main(['cache', 'info', '--cache', '.'], standalone_mode=False); "
+        "assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN; "
+        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
 PAIRS = [
     ("noise", []),
     ("crop", ["--min-words", "2"]),

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lastword import Store, embed_corpus, search
+from lastword.bundled import require_pretrained
 from lastword.cli import main
 from lastword.corpus import lance_table, rerank
 from lastword.corpus import search as search_module
@@ -367,6 +368,25 @@ def test_reranking_orders_the_best_rows_by_the_models_own_answer(
     )
 
 
+@pytest.mark.parametrize(
+    "facts", [{"recipe": {"merged": {}}}, {"adapter": {"rank": 4}}, {"recipe": {"steps": 1}}]
+)
+def test_a_model_that_was_adapted_to_embed_does_not_answer(
+    facts: dict[str, Any], tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "lastword.json").write_text(json.dumps({"base": "mini", "adapter": None, "recipe": None}))
+    require_pretrained(tmp_path)
+    (tmp_path / "lastword.json").write_text(json.dumps({"base": "mini", **facts}))
+    (tmp_path / "texts.txt").write_text("a text\n")
+    store = tmp_path / "store"
+    embed_corpus(tmp_path / "texts.txt", store, HashEncoder())
+    message = refused(ModelError, search, store, "a", model=HashEncoder(), rerank=tmp_path)
+    assert message == (
+        f"{tmp_path} was adapted to embed and does not answer any more: give a model as it was pretrained, such as mini"
+    )
+
+
 def test_a_reranker_compares_the_next_words_yes_and_no(llama_folder: Path) -> None:
     """Its scores are those of the model's logits after the whole prompt, whatever stands in the query."""
     model = AutoModelForCausalLM.from_pretrained(llama_folder, dtype=torch.float32)
@@ -382,3 +402,30 @@ def test_a_reranker_compares_the_next_words_yes_and_no(llama_folder: Path) -> No
         with torch.inference_mode():
             logits = model(torch.tensor([ids])).logits[0, -1]
         assert score == pytest.approx(float((logits[yes] - logits[no]).sigmoid()), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"queries": None}, "queries is NoneType: give a list"),
+        ({"queries": b"a"}, "queries is bytes: give a list"),
+        ({"queries": {"a": 1}}, "queries is dict: give a list"),
+        ({"queries": ["a", None]}, "queries has None in it: give strings"),
+        ({"where": "price<20"}, "where is str: give a list"),
+        ({"columns": "text"}, "columns is str: give a list"),
+        ({"columns": [3]}, "columns has 3 in it: give strings"),
+        ({"top": 0}, "top=0: give a whole number, 1 or more"),
+        ({"top": "3"}, "top='3': give a whole number, 1 or more"),
+    ],
+)
+def test_arguments_of_another_kind(
+    wrong: dict[str, Any], message: str, tmp_path: Path, refused: Refused
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("text,price\na river,3\n")
+    embed_corpus(path, tmp_path / "out", HashEncoder())
+    queries = wrong.pop("queries", ["a"])
+    assert (
+        refused(RequestError, search, tmp_path / "out", queries, **{"model": HashEncoder(), **wrong})
+        == message
+    )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lastword import embed_corpus
 from lastword.adaptation.forecast import plan_adaptation
 from lastword.adaptation.request import check_request
 from lastword.bundled import path_of
@@ -22,6 +23,7 @@ from lastword.planning import (
     plan_distillation,
     plan_embedding,
     plan_evaluation,
+    plan_search,
     plan_serving,
 )
 from lastword.planning.embedding import Encoding
@@ -169,6 +171,34 @@ def test_a_shallow_student_is_trained_beside_its_teacher(refused: Refused) -> No
     assert (plan.seconds, plan.memory.data) == (None, 0.0)
     assert "only a shallow student" in refused(RequestError, plan_distillation, "mini", "topics", steps=9)
     assert "unknown student" in refused(RequestError, plan_distillation, "mini", "topics", student="deep")
+
+
+@pytest.mark.parametrize("layout", ["parquet", "lance"])
+def test_a_search_compares_and_reads_again(tmp_path: Path, layout: str, refused: Refused) -> None:
+    if layout == "lance":
+        pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lastword[lance]'")
+    path = tmp_path / "in.txt"
+    path.write_text("\n".join(f"the text number {n} about things" for n in range(100)))
+    for dtype in ("float32", "int8"):
+        embed_corpus(path, tmp_path / dtype, "mini", layout=layout, vector_dtype=dtype, device="cpu")
+    one = plan_search(tmp_path / "float32", device="cpu")
+    many = plan_search(tmp_path / "float32", queries=3000, rerank="mini", device="cpu")
+    assert list(one.stages) == ["queries", "comparing"]
+    assert list(many.stages) == ["queries", "comparing", "reranking"]
+    assert many.seconds == pytest.approx(sum(value or 0.0 for value in many.stages.values()))
+    assert all((many.stages[name] or 0) > 100 * (one.stages[name] or 0) > 0 for name in ("queries",))
+    assert (many.stages["comparing"] or 0) > (one.stages["comparing"] or 0) > 0
+    assert one.facts == {"store": "100 rows of 256 dimensions, float32"}
+    assert many.facts["reranked"].startswith("120,000 texts by mini")
+    assert many.memory.weights == 2 * one.memory.weights
+    again = plan_search(tmp_path / "int8", top=1000, rescore=True, device="cpu")
+    assert again.facts["rescored"] == "100 texts", "there are no more"
+    gpu = plan_search(tmp_path / "float32", rerank="mini", **GPU)
+    assert {gpu.seconds, *gpu.stages.values()} == {None}
+    assert "rescore=True is for int8" in refused(
+        RequestError, plan_search, tmp_path / "float32", rescore=True
+    )
+    assert "give 1 or more" in refused(RequestError, plan_search, tmp_path / "float32", queries=0)
 
 
 def test_a_long_run_has_larger_caches() -> None:

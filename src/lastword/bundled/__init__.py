@@ -251,6 +251,20 @@ def require_chat_template(name_or_folder: str | Path) -> None:
         raise ModelError(NO_CHAT_TEMPLATE.format(model=name_or_folder))
 
 
+def require_pretrained(name_or_folder: str | Path) -> None:
+    """Refuse a model that was adapted to embed where one must answer, as far as that is known without loading it.
+
+    Raises:
+        ModelError: see the message.
+    """
+    stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")
+    if stored.get("recipe") or stored.get("adapter"):
+        raise ModelError(
+            f"{name_or_folder} was adapted to embed and does not answer any more: give a model as it was pretrained, "
+            f"such as {stored.get('base')}"
+        )
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     """An object; empty where there is no such file, or no object in it: loading the model will say so."""
     try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -70,8 +73,36 @@ class _Main(Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        with _one_line():
+        with _one_line(), _stopped_by(signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             return super().invoke(ctx)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal asked the command to end."""
+
+
+@contextmanager
+def _stopped_by(*numbers: int) -> Iterator[None]:
+    """Let signals end the command as Ctrl-C does: at once they would leave temporary copies of data and models."""
+    process = os.getpid()
+
+    def stop(number: int, _: object) -> None:
+        if os.getpid() != process:  # a worker that was forked
+            os._exit(128 + number)
+        raise _Stopped(128 + number)
+
+    usual = [
+        number for number in {*numbers} if signal.getsignal(number) == signal.SIG_DFL
+    ]  # nohup ignores one
+    if threading.current_thread() is not threading.main_thread():
+        usual = []
+    for number in usual:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -95,6 +126,8 @@ def _one_line() -> Iterator[None]:
         if error.errno not in _NOT_WRITABLE:
             raise
         _fail(f"{error.filename}: {error.strerror}", 2 if error.errno == errno.ENAMETOOLONG else 1)
+    except _Stopped as error:
+        _fail("stopped by a signal; finished work is kept", error.args[0])
     except KeyboardInterrupt:
         _fail("interrupted; finished work is kept", 130)
 

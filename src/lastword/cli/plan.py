@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from lastword.cli import options
-from lastword.cli.checks import TABLE, Size, check_training
+from lastword.cli.checks import FOLDER, TABLE, Size, check_training
 from lastword.cli.cluster import GROUPING, MAPPED
 from lastword.cli.command import Group, command, option, print_result
 from lastword.cli.distill import STUDENTS
 from lastword.cli.embed import PER_WINDOW, STORED
 from lastword.cli.options import shared
+from lastword.cli.search import MATCHES
 from lastword.cli.train import GROUPS
 from lastword.config import TrainConfig, read_recipe
 from lastword.files.sources import TableFile
@@ -227,6 +228,35 @@ def distill(model: str, texts: TableFile, as_json: bool, **settings: Any) -> Non
 
 
 @command(
+    "lastword plan search vectors --queries 1000",
+    "lastword plan search vectors --queries 100 --rerank smollm2",
+    name="search",
+)
+@click.argument("store", metavar="STORE", type=FOLDER, help="folder that lastword embed wrote")
+@option("Queries", "--queries", "number of them", type=click.IntRange(1, 10**9), default=1)
+@option("Queries", "--tokens", "of each query", type=click.IntRange(1, 100_000), default=16)
+@MATCHES
+@options.models(
+    default=None, required=False, help="where the model of the store is now  [default: where it was]"
+)
+@DEVICE
+@GPU
+@shared("--json")
+def search(store: Path, as_json: bool, **settings: Any) -> None:
+    """Forecast the memory and time of `lastword search`.
+
+    The queries through the model, comparing them with the rows, and reading the best rows again are listed apart.
+    """
+    from lastword.corpus.search import check_search
+
+    given = {name: settings[name] for name in ("rescore", "rerank", "model")}
+    check_search(store, "a query", **given)
+    from lastword.planning import plan_search
+
+    print_result(plan_search(store, **settings), as_json, str)
+
+
+@command(
     "lastword plan serve adapted --requests 500",
     "lastword plan serve Qwen/Qwen3-0.6B --requests 1000 --tokens 256 --gpu-memory 24GiB",
     name="serve",
@@ -250,5 +280,5 @@ def serve(model: str, as_json: bool, **settings: Any) -> None:
     print_result(plan_serving(model, **settings), as_json, str)
 
 
-for each in (embed, train, cluster, adapt, evaluate, distill, serve):
+for each in (embed, train, cluster, adapt, evaluate, distill, search, serve):
     plan.add_command(each)

@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 _SEARCH = "Search"
 _CELL = 70  # characters that a terminal gets of a cell
+MATCHES = options.together(
+    option(_SEARCH, "--top", "rows to find for each query", default=10, type=click.IntRange(1, 10_000)),
+    option(
+        _SEARCH, "--rescore", "of int8 and binary vectors: embed the texts of the best rows again, for exact scores",
+        is_flag=True,
+    ),
+    option(
+        _SEARCH, "--rerank",
+        "a decoder as it was pretrained, which orders the best rows by whether they answer the query: smollm2, a name "
+        "or folder", type=options.TYPES["model"],
+    ),
+)  # fmt: skip
+"""How many rows are found, and what is done with the best, for searching and for its plan."""
 INDEX_CHOICES = ("auto", "exact", "ivf-flat", "hnsw-flat", "hnsw-sq")
 
 
@@ -34,7 +47,6 @@ INDEX_CHOICES = ("auto", "exact", "ivf-flat", "hnsw-flat", "hnsw-sq")
 @click.argument(
     "queries", metavar="QUERY…", nargs=-1, help="texts; - reads them from standard input, one a line"
 )
-@option(_SEARCH, "--top", "rows to find for each query", default=10, type=click.IntRange(1, 10_000))
 @option(
     _SEARCH, "--where", "only rows of which this is true, such as price<20 or color!=red; several are all true",
     multiple=True, metavar="CONDITION",
@@ -42,15 +54,7 @@ INDEX_CHOICES = ("auto", "exact", "ivf-flat", "hnsw-flat", "hnsw-sq")
 @option(
     _SEARCH, "--hybrid", "fuse the ranking by vectors with that by words (BM25); only in a LanceDB table", is_flag=True
 )  # fmt: skip
-@option(
-    _SEARCH, "--rescore", "of int8 and binary vectors: embed the texts of the best rows again, for exact scores",
-    is_flag=True,
-)  # fmt: skip
-@option(
-    _SEARCH, "--rerank",
-    "a decoder as it was pretrained, which orders the best rows by whether they answer the query: smollm2, a name or "
-    "folder", type=options.TYPES["model"],
-)  # fmt: skip
+@MATCHES
 @option(
     _SEARCH, "--index",
     "of a LanceDB table: a kind builds it, and measures its recall; auto does above 200,000 rows; exact uses none",

@@ -42,7 +42,7 @@ class Reranker:
         self, model: str | Path, *, max_tokens: int | None = None, device: str | None = None
     ) -> None:
         self._embedder = Embedder.from_pretrained(
-            model, template=_template(""), pooling="lasttoken", norm="post", normalize=False, max_tokens=max_tokens,
+            model, template=asking(""), pooling="lasttoken", norm="post", normalize=False, max_tokens=max_tokens,
             device=device,
         )  # fmt: skip
         words = Vocabulary.of(self._embedder)
@@ -55,7 +55,7 @@ class Reranker:
 
     def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
         """The probability that each text answers the query, (n,) float32."""
-        states = self._embedder.variant(template=_template(query)).encode(list(texts))
+        states = self._embedder.variant(template=asking(query)).encode(list(texts))
         scores: np.ndarray = 1 / (1 + np.exp(-(states @ self._axis)))
         return scores
 
@@ -73,5 +73,6 @@ def answer_ids(tokenizer: Any, model: str | Path) -> tuple[int, int]:
     raise RequestError(f"the tokenizer of {model} has no different tokens for yes and no: name another model")
 
 
-def _template(query: str) -> Template:
+def asking(query: str) -> Template:
+    """The template in which a text answers a query or does not."""
     return Template("custom", PREFIX.replace("{query}", query), SUFFIX)

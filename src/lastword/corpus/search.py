@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lastword.bundled import check_model
+from lastword.arguments import require_list, whole_number
+from lastword.bundled import check_model, require_pretrained
 from lastword.corpus.encode import ROLE, shortened
 from lastword.corpus.filters import Condition
 from lastword.corpus.lance_table import INDEXES, IndexReport, LanceTable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 INDEX_CHOICES = ("auto", "exact", *INDEXES)
 INDEX_ROWS = 200_000
 """Above so many rows, index "auto" builds one; below, comparing with all rows takes less than a tenth of a second."""
-_RESCORED = 4  # rows whose texts are embedded again or reranked, per row that is asked for
+RESCORED = 4  # rows whose texts are embedded again or reranked, per row that is asked for
 _JSON = (str, int, float, type(None))
 
 
@@ -152,6 +153,7 @@ def search(
         RequestError: see the message.
         WorkError: an index finds less than 0.95 of the 10 nearest rows; see the message.
     """
+    top = whole_number("top", top, least=1)
     request = check_search(
         store, queries, where=where, columns=columns, hybrid=hybrid, rescore=rescore, rerank=rerank, index=index,
         model=model,
@@ -167,7 +169,7 @@ def search(
     )
     if rerank:
         request = dataclasses.replace(request, columns=list({*request.columns, opened.text_column}))
-    wanted = top * (_RESCORED if rerank else 1)
+    wanted = top * (RESCORED if rerank else 1)
     if table:
         if hybrid:
             table.require_words()
@@ -203,7 +205,10 @@ def check_search(
     if index not in INDEX_CHOICES:
         raise RequestError(unknown_name("index", index, INDEX_CHOICES))
     opened = store if isinstance(store, Store) else Store.open(store)
-    texts = [queries] if isinstance(queries, str) else list(queries)
+    texts = [queries] if isinstance(queries, str) else queries
+    for name, values in {"queries": texts, "where": where, "columns": columns or []}.items():
+        require_list(name, values, strings=True)
+    texts = list(texts)
     if not texts and index not in INDEXES:
         raise RequestError("no query: give a text, or several")
     if blank := next((number for number, text in enumerate(texts, 1) if not text.strip()), None):
@@ -216,6 +221,7 @@ def check_search(
     conditions = [Condition.parse(each, schema) for each in where]
     if rerank is not None:
         check_model(rerank)
+        require_pretrained(rerank)
     if texts and model is None:
         _check_model(opened)
     return SearchRequest(opened, texts, conditions, chosen, in_lance)
@@ -278,7 +284,7 @@ def _exact(
 ) -> Iterator[tuple[np.ndarray, pa.Table]]:
     """The rows that each query finds among all; with an encoder, their texts are embedded again for the scores."""
     store = request.store
-    wanted = top * (_RESCORED if encoder else 1)
+    wanted = top * (RESCORED if encoder else 1)
     for vector, (scores, rows) in zip(
         vectors, nearest(store, vectors, wanted, request.conditions), strict=True
     ):

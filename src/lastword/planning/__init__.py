@@ -11,6 +11,7 @@ from lastword.planning.evaluation import plan_evaluation
 from lastword.planning.grouping import plan_clustering
 from lastword.planning.memory import Memory
 from lastword.planning.result import Plan
+from lastword.planning.searching import plan_search
 from lastword.planning.serving import plan_serving
 from lastword.planning.training import plan_training
 
@@ -21,6 +22,7 @@ __all__ = [
     "plan_distillation",
     "plan_embedding",
     "plan_evaluation",
+    "plan_search",
     "plan_serving",
     "plan_training",
 ]
