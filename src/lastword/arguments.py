@@ -11,13 +11,14 @@ from lastword.errors import RequestError
 _UNORDERED = (str, bytes, bytearray, Mapping, set, frozenset)
 
 
-def require_list(name: str, values: object, *, empty: bool = True) -> None:
+def require_list(name: str, values: object, *, empty: bool = True, strings: bool = False) -> None:
     """Refuse what is no list, array or column: a string, a set or a table hold other values, or no order.
 
     Args:
         name: of the argument.
         values: its value.
         empty: whether it may be empty.
+        strings: whether each value must be a string.
 
     Raises:
         RequestError: see the message.
@@ -25,10 +26,13 @@ def require_list(name: str, values: object, *, empty: bool = True) -> None:
     if isinstance(values, Iterator):
         raise RequestError(f"{name} is an iterator ({type(values).__name__}): give list({name})")
     require_iterable(name, values)
-    if not isinstance(values, Sized):
+    if not (isinstance(values, Sized) and isinstance(values, Iterable)):
         raise RequestError(f"{name} is {type(values).__name__}: give a list")
     if not (empty or len(values)):
         raise RequestError(f"{name} is empty: give at least one")
+    for each in values if strings else ():
+        if not isinstance(each, str):
+            raise RequestError(f"{name} has {each!r} in it: give strings")
 
 
 def require_iterable(name: str, values: object) -> None:
@@ -75,6 +79,16 @@ def require_bool(name: str, value: object) -> None:
     """
     if not (value is None or isinstance(value, bool)):
         raise RequestError(f"{name}={value!r}: give True or False")
+
+
+def require_name(name: str, value: object) -> None:
+    """Refuse what names no column: an empty string, or none at all.
+
+    Raises:
+        RequestError: see the message.
+    """
+    if not (isinstance(value, str) and value.strip()):
+        raise RequestError(f"{name}={value!r}: give the name of a column")
 
 
 def require_string(name: str, value: object) -> None:

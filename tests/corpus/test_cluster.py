@@ -318,3 +318,22 @@ def test_density_without_its_library_is_refused_before_embedding(
     with pytest.raises(MissingExtraError, match="method='density' needs umap"):
         clustered(store if kind == "store" else file, tmp_path / "out", method="density")
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"groups": "3"}, "groups='3': give a whole number"),
+        ({"groups": 2.5}, "groups=2.5: give a whole number"),
+        ({"seed": -1}, "seed=-1: give a whole number, 0 or more"),
+        ({"seed": "x"}, "seed='x': give a whole number, 0 or more"),
+        ({"map_texts": 0}, "map_texts=0: give a whole number, 1 or more"),
+        ({"group_column": ""}, "group_column='': give the name of a column"),
+        ({"group_column": 3}, "group_column=3: give the name of a column"),
+    ],
+)
+def test_arguments_of_another_kind(store: Path, tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError) as error:
+        clustered(store, tmp_path / "out", **wrong)
+    assert str(error.value) == message
+    assert not list(tmp_path.glob("out*"))

@@ -612,3 +612,25 @@ def test_the_command(tmp_path: Path, llama_folder: Path) -> None:
     again = CliRunner().invoke(main, [*arguments, "--update"])
     assert json.loads(again.stdout)["reused"] == 2
     assert CliRunner().invoke(main, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_tokens": "9"}, "batch_tokens='9': give a whole number, 1 or more"),
+        ({"batch_tokens": 0}, "batch_tokens=0: give a whole number, 1 or more"),
+        ({"vector_column": ""}, "vector_column='': give the name of a column"),
+        ({"vector_column": 3}, "vector_column=3: give the name of a column"),
+        ({"text_column": ["text"]}, "text_column=['text']: give the name of a column"),
+        ({"inputs": None}, "inputs is NoneType: give a list"),
+        ({"inputs": {"a.csv": 1}}, "inputs is dict: give a list"),
+        ({"inputs": (name for name in ["a.csv"])}, "inputs is an iterator (generator): give list(inputs)"),
+    ],
+)
+def test_arguments_of_another_kind(
+    tmp_path: Path, refused: Refused, wrong: dict[str, Any], message: str
+) -> None:
+    path = write_rows(tmp_path / "in.csv", range(3))
+    inputs = wrong.pop("inputs", path)
+    assert refused(RequestError, embed_corpus, inputs, tmp_path / "out", HashEncoder(), **wrong) == message
+    assert not list(tmp_path.glob("out*"))

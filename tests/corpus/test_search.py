@@ -402,3 +402,30 @@ def test_a_reranker_compares_the_next_words_yes_and_no(llama_folder: Path) -> No
         with torch.inference_mode():
             logits = model(torch.tensor([ids])).logits[0, -1]
         assert score == pytest.approx(float((logits[yes] - logits[no]).sigmoid()), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"queries": None}, "queries is NoneType: give a list"),
+        ({"queries": b"a"}, "queries is bytes: give a list"),
+        ({"queries": {"a": 1}}, "queries is dict: give a list"),
+        ({"queries": ["a", None]}, "queries has None in it: give strings"),
+        ({"where": "price<20"}, "where is str: give a list"),
+        ({"columns": "text"}, "columns is str: give a list"),
+        ({"columns": [3]}, "columns has 3 in it: give strings"),
+        ({"top": 0}, "top=0: give a whole number, 1 or more"),
+        ({"top": "3"}, "top='3': give a whole number, 1 or more"),
+    ],
+)
+def test_arguments_of_another_kind(
+    wrong: dict[str, Any], message: str, tmp_path: Path, refused: Refused
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("text,price\na river,3\n")
+    embed_corpus(path, tmp_path / "out", HashEncoder())
+    queries = wrong.pop("queries", ["a"])
+    assert (
+        refused(RequestError, search, tmp_path / "out", queries, **{"model": HashEncoder(), **wrong})
+        == message
+    )

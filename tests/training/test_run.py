@@ -86,7 +86,8 @@ def test_the_base_model_is_loaded_without_the_layers_above_the_pooled_one(
     embedder = load_base(config, "cpu")
     assert (embedder.backbone.dtype, embedder.backbone.layers) == (precision, 1)
     assert (embedder.spec.template.name, embedder.spec.pooling.spec) == ("sum", "mean")
-    whole = load_base(replace(config, layer=None), "cpu")
+    whole = load_base(replace(config, layer=None, attention="bidirectional"), "cpu")
+    assert (embedder.backbone.attends, whole.backbone.attends) == ("causal", "bidirectional")
     assert embedder.provenance.base_hash == whole.provenance.base_hash == whole.backbone.weights_hash
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lastword.arguments import require_name, whole_number
 from lastword.bundled import model_width
 from lastword.console import info, progress, warn
 from lastword.corpus import embed
@@ -108,6 +109,7 @@ def cluster_corpus(
         least_size=least_size, naming=naming, map=map, group_column=group_column, template=template, pooling=pooling,
         batch_tokens=batch_tokens, dtype=dtype, device=device,
     )  # fmt: skip
+    seed, map_texts = whole_number("seed", seed, least=0), whole_number("map_texts", map_texts, least=1)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"{_FINISHED}/{VECTORS}*/*")
     settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
     with run.open({}) as partial:
@@ -165,6 +167,7 @@ def check_request(
     Raises:
         RequestError, MissingFileError, TableError: see the message.
     """
+    require_name("group_column", group_column)
     named = {"method": (method, METHODS), "naming": (naming, NAMINGS), "map": (map, WAYS)}
     for kind, (value, allowed) in named.items():
         if value not in allowed:
@@ -174,6 +177,7 @@ def check_request(
     for name, number, wanted in (("groups", groups, "k-means"), ("least_size", least_size, "density")):
         if number is None:
             continue
+        whole_number(name, number)
         if method != wanted:
             raise RequestError(f"{name}={number} is for method={wanted!r}: give both, or leave it out")
         if number < 2:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lastword.arguments import require_name, whole_number
 from lastword.bundled import LEXICAL, check_truncation
 from lastword.console import info, progress, warn
 from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate, local_shards
@@ -139,8 +140,9 @@ def embed_corpus(
     """
     started, output = time.monotonic(), Path(output)
     check_request(
-        model, vector_dtype, layout, update, overwrite, truncate_dim, pooling, long_texts, per_window
-    )
+        model, vector_dtype, layout, update, overwrite, truncate_dim, pooling, long_texts, per_window, vector_column,
+        batch_tokens,
+    )  # fmt: skip
     check_machines(engine, workers, ray_address)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
     run.check()
@@ -218,12 +220,17 @@ def check_request(
     pooling: str | None = None,
     long_texts: str | None = None,
     per_window: bool = False,
+    vector_column: str = "vector",
+    batch_tokens: int | None = None,
 ) -> None:
     """Refuse what cannot work, before anything is loaded.
 
     Raises:
         RequestError: see the message.
     """
+    require_name("vector_column", vector_column)
+    if batch_tokens is not None:
+        whole_number("batch_tokens", batch_tokens, least=1)
     if vector_dtype not in VECTOR_DTYPES:
         raise RequestError(unknown_name("vector_dtype", vector_dtype, VECTOR_DTYPES))
     if layout not in LAYOUTS:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from lastword.arguments import require_list, whole_number
 from lastword.bundled import check_model, require_pretrained
 from lastword.corpus.encode import ROLE, shortened
 from lastword.corpus.filters import Condition
@@ -152,6 +153,7 @@ def search(
         RequestError: see the message.
         WorkError: an index finds less than 0.95 of the 10 nearest rows; see the message.
     """
+    top = whole_number("top", top, least=1)
     request = check_search(
         store, queries, where=where, columns=columns, hybrid=hybrid, rescore=rescore, rerank=rerank, index=index,
         model=model,
@@ -203,7 +205,10 @@ def check_search(
     if index not in INDEX_CHOICES:
         raise RequestError(unknown_name("index", index, INDEX_CHOICES))
     opened = store if isinstance(store, Store) else Store.open(store)
-    texts = [queries] if isinstance(queries, str) else list(queries)
+    texts = [queries] if isinstance(queries, str) else queries
+    for name, values in {"queries": texts, "where": where, "columns": columns or []}.items():
+        require_list(name, values, strings=True)
+    texts = list(texts)
     if not texts and index not in INDEXES:
         raise RequestError("no query: give a text, or several")
     if blank := next((number for number, text in enumerate(texts, 1) if not text.strip()), None):

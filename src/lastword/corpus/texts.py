@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from lastword.arguments import require_list, require_name
 from lastword.bundled import PATHS
 from lastword.console import warn_once
 from lastword.errors import MissingFileError, RequestError, TableError, WorkError
@@ -117,6 +118,9 @@ class Corpus:
         Raises:
             MissingFileError, TableError: a file is missing, unreadable, without the first column or with the second.
         """
+        require_name("text_column", text_column)
+        if not isinstance(inputs, str | Path | TableFile):
+            require_list("inputs", inputs)
         several = [inputs] if isinstance(inputs, str | Path | TableFile) else list(inputs)
         files = [file for each in several for file in _expanded(table_file(each))]
         if not files:
