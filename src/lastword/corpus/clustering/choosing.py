@@ -79,7 +79,7 @@ def best_number(candidates: Sequence[Candidate]) -> int:
     """The fewest groups with at least 0.9 of the highest information; 2 without candidates.
 
     Agreement and silhouette alone favour two or three groups of any texts: few groups are found again easily, and
-    lie far apart. So do Calinski-Harabasz, Davies-Bouldin and the gap statistic. Information grows with the number of
+    lie far apart. So do Calinski-Harabasz and the gap statistic. Information grows with the number of
     groups as long as halves of the texts give the same ones. A larger share than 0.9 is nearer to 20 labels and more,
     and further from fewer than 10.
     """
