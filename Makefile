@@ -61,6 +61,7 @@ results: .venv/.installed-dev  ## measure again the results that the documentati
 	$(BIN)/python tools/results/languages.py
 	$(BIN)/python tools/results/pair_issues.py
 	$(BIN)/python tools/results/pair_sources.py
+	$(BIN)/python tools/results/cluster_numbers.py
 	$(BIN)/python tools/results/attention_real.py
 	$(BIN)/lastword reproduce all --data-dir $${LASTWORD_DATA:-../shared/data} --output results/reproduction --overwrite
 	$(BIN)/lastword reproduce all --scale small --data-dir $${LASTWORD_DATA:-../shared/data} --max-texts 200 \

@@ -18,6 +18,7 @@ from typing import Any
 
 from attention_tables import attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
+from cluster_tables import rule_table
 from defect_tables import switch_table
 from distill_tables import distill_tables
 from export_tables import fault_table, speed_table
@@ -69,6 +70,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reference/results.md", "benchmark"): lambda: benchmark_tables(ROOT / "results" / "benchmark.json"),
     ("docs/how-to/run-a-benchmark.md", "copies"): copies_table,
     ("docs/adr/0014-vectors-in-sqlite.md", "rates"): lambda: rates_table(ROOT / "results" / "cache.json"),
+    ("docs/how-to/cluster-a-corpus.md", "rules"): lambda: rule_table(
+        ROOT / "results" / "cluster_numbers.json"
+    ),
     ("docs/how-to/adapt-a-corpus.md", "adapted"): lambda: adapt_table(ROOT / "results" / "adapt.json"),
     ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
         ROOT / "results" / "embed_scaling.json", ROOT / "results" / "distill.json"

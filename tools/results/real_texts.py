@@ -120,16 +120,20 @@ class Cells:
         self.rows = [row for row in self.rows if row.get("base") in (None, *bases)]
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Write new rows, in the order of the models; they replace those of an earlier recipe."""
-        names = ("model", "template", "pooling", "layer", "seed", "dataset")
-        new = {tuple(row.get(name) for name in names) for row in rows}
-        kept = [row for row in self.rows if tuple(row.get(name) for name in names) not in new]
-        self.rows = kept + rows
+        """Write new rows, in the order of the models; they take the place of those of an earlier recipe."""
+        new = {_names(row) for row in rows}
+        place = next((i for i, row in enumerate(self.rows) if _names(row) in new), len(self.rows))
+        self.rows[place:] = rows + [row for row in self.rows[place:] if _names(row) not in new]
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(
             json.dumps({"about": __doc__.splitlines()[0], "rows": self.rows}, indent=1) + "\n"
         )
         temporary.replace(self.path)
+
+
+def _names(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row is about."""
+    return tuple(row.get(name) for name in ("model", "template", "pooling", "layer", "seed", "dataset"))
 
 
 @dataclass(frozen=True)

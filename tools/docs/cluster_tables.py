@@ -1,0 +1,40 @@
+"""Tables of grouping: how far rules for the number of groups are from the number of labels."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from attention_tables import NONE
+
+
+def rule_table(path: Path) -> str:
+    """A line for each rule, over all sets and models, the nearest first."""
+    if not path.exists():
+        return NONE
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    lines = []
+    for rule in rows[0]["chosen"]:
+        chosen = [row["chosen"][rule] for row in rows]
+        factors = [abs(math.log(number / row["labels"])) for number, row in zip(chosen, rows, strict=True)]
+        lost = fmean(_lost(row, number) for number, row in zip(chosen, rows, strict=True))
+        factor = math.exp(fmean(factors))
+        lines.append(
+            (factor, f"| {rule} | {factor:.1f} | {min(chosen)} to {max(chosen)} | {100 * lost:.1f} |")
+        )
+    sets = sorted({(row["labels"], row["data"]) for row in rows})
+    head = (
+        f"{len(sets)} sets with {sets[0][0]} to {sets[-1][0]} labels, vectors of "
+        f"{' and '.join(dict.fromkeys(row['model'] for row in rows))}:"
+    )
+    heads = "| rule | off by a factor of | groups chosen | AMI × 100 lost against the best number |"
+    return "\n".join([head, "", heads, "| --- | ---: | ---: | ---: |", *(line for _, line in sorted(lines))])
+
+
+def _lost(row: dict[str, Any], number: int) -> float:
+    ami = {each["groups"]: each["ami"] for each in row["tried"]}
+    lost: float = max(ami.values()) - ami[number]
+    return lost
