@@ -359,7 +359,8 @@ def test_an_update_of_another_model_is_refused(tmp_path: Path, csv: Path, refuse
         "settings that it was made with"
     )
     assert refused(ModelError, embed_corpus, csv, out, HashEncoder(), **settings) == (
-        f"{out} was made without truncate_dim, not with truncate_dim=8: pass the same for an update, or choose another path"
+        f"{out} was made without truncate_dim, not with truncate_dim=8: pass the same for an update, or "
+        "choose another path"
     )
     assert refused(ModelError, Store.open, out, HashEncoder("other")).startswith(
         f"{out} has vectors of hashing"
