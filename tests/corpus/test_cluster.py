@@ -210,7 +210,9 @@ def test_equal_texts_are_refused(tmp_path: Path) -> None:
 
 def test_messages_name_no_unfinished_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="lastword")
-    (tmp_path / "texts.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in ("soup", "goal", "", "song")))
+    (tmp_path / "texts.jsonl").write_text(
+        "".join(f'{{"text": "{text}"}}\n' for text in ("soup", "goal", "", "song"))
+    )
     clustered(tmp_path / "texts.jsonl", tmp_path / "out", TopicEncoder(), groups=2)
     listed = tmp_path / "out" / "vectors" / "_rejected.jsonl"
     assert any(str(listed) in message for message in caplog.messages)

@@ -227,7 +227,9 @@ def test_stray_zero_bytes_are_not_utf_16(
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("text", ["a\n", "text\nab\n", "Größe\n", "東京は大きい\n京都は古い町です\n上上上\n東\n"])
+@pytest.mark.parametrize(
+    "text", ["a\n", "text\nab\n", "Größe\n", "東京は大きい\n京都は古い町です\n上上上\n東\n"]
+)
 def test_short_texts_in_utf_16_without_a_mark(encoding: str, text: str) -> None:
     assert detect_encoding(text.encode(encoding), True) == encoding
 

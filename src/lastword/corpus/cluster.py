@@ -120,7 +120,9 @@ def cluster_corpus(
                 store = source
             else:
                 with renamed(finished / VECTORS, output / VECTORS):
-                    store = _embedded(source, finished, model or "mini", batch_tokens=batch_tokens, **settings)
+                    store = _embedded(
+                        source, finished, model or "mini", batch_tokens=batch_tokens, **settings
+                    )
             encoder = _encoder(source, store, model, naming, batch_tokens, settings)
             labels = _read_labels(store, label_column)
             with renamed(store.folder, _title(source)):
