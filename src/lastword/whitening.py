@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lastword.arguments import as_path
 from lastword.bundled import PATHS, check_model, model_width
 from lastword.console import info, load_libraries, silenced
 from lastword.embedding.spec import check_savable
@@ -97,7 +98,7 @@ def whiten(
         ParityError: sentence-transformers does not give the vectors of the model and the layer.
     """
     check_whitening(model, method, truncate_dim, template, pooling)
-    run = RunFolder(Path(output), "run", overwrite=overwrite, evidence="")
+    run = RunFolder(as_path("output", output), "run", overwrite=overwrite, evidence="")
     run.check()
     if isinstance(texts, str | Path | TableFile):
         texts = read_texts(PATHS.get(str(texts), texts), [text_column], drop_empty=drop_empty)[text_column]

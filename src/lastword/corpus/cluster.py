@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lastword.arguments import require_name, whole_number
+from lastword.arguments import as_path, require_name, whole_number
 from lastword.bundled import model_width
 from lastword.console import info, progress, renamed, warn
 from lastword.corpus import embed
@@ -103,7 +103,7 @@ def cluster_corpus(
         ModelError: a store of another model.
         MissingFileError, TableError, MissingExtraError: see the message.
     """
-    started, output = time.monotonic(), Path(output)
+    started, output = time.monotonic(), as_path("output", output)
     source = check_request(
         inputs, output, model, text_column=text_column, label_column=label_column, method=method, groups=groups,
         least_size=least_size, naming=naming, map=map, group_column=group_column, template=template, pooling=pooling,

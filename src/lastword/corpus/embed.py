@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lastword.arguments import require_name, whole_number
+from lastword.arguments import as_path, require_name, whole_number
 from lastword.bundled import LEXICAL, check_truncation
 from lastword.console import info, progress, warn
 from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate, local_shards
@@ -138,7 +138,7 @@ def embed_corpus(
         MissingFileError, TableError, ModelError: see the message.
         WorkError: a file was changed while it was read.
     """
-    started, output = time.monotonic(), Path(output)
+    started, output = time.monotonic(), as_path("output", output)
     check_request(
         model, vector_dtype, layout, update, overwrite, truncate_dim, pooling, long_texts, per_window, vector_column,
         batch_tokens,
