@@ -411,8 +411,8 @@ def test_python_of_the_search_page_runs(
         monkeypatch.setenv("DATABASE_URL", database.get_uri())
     monkeypatch.chdir(tmp_path)
     load(prompts={"document": "text: "}).save("adapted")
-    Path("rows.csv").write_text("text,price\n" + "".join(f"a river {n},{n}\n" for n in range(30)))
-    embed_corpus("rows.csv", "vectors", "adapted")
+    Path("rows.csv").write_text("message,topic\n" + "".join(f"a river {n},{n}\n" for n in range(30)))
+    embed_corpus("rows.csv", "vectors", "adapted", text_column="message")
     (block,) = (
         each
         for each in blocks("docs/how-to/search-a-corpus.md")

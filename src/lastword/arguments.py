@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from pathlib import Path
 from typing import Any
 
 from lastword.errors import RequestError
@@ -99,3 +101,14 @@ def require_string(name: str, value: object) -> None:
     """
     if not (value is None or isinstance(value, str)):
         raise RequestError(f"{name}={value!r}: give a string")
+
+
+def as_path(name: str, value: object) -> Path:
+    """A path as a Path.
+
+    Raises:
+        RequestError: something else.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise RequestError(f"{name}={value!r}: give a path")
+    return Path(value)

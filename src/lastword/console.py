@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from lastword.errors import LastwordError
+
 logger = logging.getLogger("lastword")
 _BAR_AFTER_S = 2.0
 _LINE_EVERY_S = 30.0
@@ -82,6 +84,29 @@ def silenced(*libraries: str) -> Iterator[None]:
     finally:
         for each, level in zip(loggers, levels, strict=True):
             each.setLevel(level)
+
+
+@contextmanager
+def renamed(path: object, shown: object) -> Iterator[None]:
+    """Show another name for a path in messages and errors, such as that which a folder will have when it is complete.
+
+    Args:
+        path: of an unfinished output.
+        shown: what people know it as.
+    """
+
+    def rename(record: logging.LogRecord) -> bool:
+        record.msg = str(record.msg).replace(str(path), str(shown))
+        return True
+
+    logger.addFilter(rename)
+    try:
+        yield
+    except LastwordError as error:
+        error.args = (str(error).replace(str(path), str(shown)),)
+        raise
+    finally:
+        logger.removeFilter(rename)
 
 
 def duration(seconds: float) -> str:

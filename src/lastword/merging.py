@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastword.arguments import as_path
 from lastword.bundled import check_model, model_source
 from lastword.console import info, load_libraries
 from lastword.errors import ModelError, RequestError, unknown_name
@@ -79,7 +80,7 @@ def merge(
     """
     names = [str(model) for model in models]
     shares = check_merging(names, method, weights)
-    require_absent(Path(output), overwrite)
+    require_absent(as_path("output", output), overwrite)
     load_libraries("torch", "transformers.modeling_utils", "peft")
     from lastword.embedding import Embedder
     from lastword.embedding.backbone import Backbone

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lastword.errors import DivergenceError, RequestError
+from lastword.errors import DivergenceError, RequestError, WorkError
 
 DIM = 16
 
@@ -30,8 +30,12 @@ class HashEncoder:
         for text in texts:
             if text == "tokenless":
                 raise RequestError("text 0 is empty and template 'none' adds no token to it")
+            if text in ("long", "longer"):
+                raise RequestError(f"{text} has more than 8 tokens: cut it")
             if text == "diverging":
                 raise DivergenceError("no finite vector")
+            if text == "failing":
+                raise WorkError("the server answered 500")
         self.encoded += texts
         digests = [
             hashlib.blake2b(f"{self.identity} {text}".encode(), digest_size=DIM).digest() for text in texts

@@ -208,6 +208,26 @@ def test_equal_texts_are_refused(tmp_path: Path) -> None:
         clustered(tmp_path / "few.txt", tmp_path / "out", TopicEncoder(), groups=3, overwrite=True)
 
 
+def test_messages_name_no_unfinished_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="lastword")
+    (tmp_path / "texts.jsonl").write_text(
+        "".join(f'{{"text": "{text}"}}\n' for text in ("soup", "goal", "", "song"))
+    )
+    clustered(tmp_path / "texts.jsonl", tmp_path / "out", TopicEncoder(), groups=2)
+    listed = tmp_path / "out" / "vectors" / "_rejected.jsonl"
+    assert any(str(listed) in message for message in caplog.messages)
+    assert listed.exists()
+    assert not any(".partial" in message for message in caplog.messages)
+
+
+def test_equal_vectors_name_the_input(tmp_path: Path) -> None:
+    encoder = TopicEncoder()
+    encoder.encode = lambda texts: np.ones((len(texts), 4), np.float32)  # type: ignore[method-assign,misc,assignment]
+    (tmp_path / "texts.txt").write_text("soup\ngoal\n")
+    with pytest.raises(RequestError, match=r"^texts\.txt: all 2 texts have the same vector"):
+        clustered(tmp_path / "texts.txt", tmp_path / "out", encoder)
+
+
 @pytest.mark.parametrize(
     "texts", ["a rocket\nbread\n", "a rocket\nbread\nthe goal\n", "a rocket\nbread\ngoal\nmelody\nsoup"]
 )

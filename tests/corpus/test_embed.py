@@ -197,6 +197,15 @@ def test_rows_without_a_usable_text_are_listed(tmp_path: Path, small_chunks: int
     }  # fmt: skip
 
 
+def test_what_the_encoder_says_is_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("a\nlong\nb\nlonger\nfailing\ntokenless\n")
+    assert embed_corpus(path, tmp_path / "out", HashEncoder()).rejected == {
+        "long has more than 8 tokens: cut it": 1, "longer has more than 8 tokens: cut it": 1,
+        "the server answered 500": 1, "no token": 1,
+    }  # fmt: skip
+
+
 def test_texts_of_parquet_that_are_no_utf8(tmp_path: Path) -> None:
     cells = pa.array([b"good", b"bad \xff byte", b"fine"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": cells}), tmp_path / "in.parquet")
@@ -350,7 +359,8 @@ def test_an_update_of_another_model_is_refused(tmp_path: Path, csv: Path, refuse
         "settings that it was made with"
     )
     assert refused(ModelError, embed_corpus, csv, out, HashEncoder(), **settings) == (
-        f"{out} was made with truncate_dim=None, not 8: pass the same for an update, or choose another path"
+        f"{out} was made without truncate_dim, not with truncate_dim=8: pass the same for an update, or "
+        "choose another path"
     )
     assert refused(ModelError, Store.open, out, HashEncoder("other")).startswith(
         f"{out} has vectors of hashing"

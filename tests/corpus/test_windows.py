@@ -102,9 +102,12 @@ def test_an_update_embeds_new_windows_only(tmp_path: Path, llama_folder: Path, r
         update=True,
         **settings,
     )
-    assert "was made with windows='windows:20:4', not 'windows:24:4'" in message
+    assert (
+        "was made with long_texts='windows:20:4' and per_window=True, not with long_texts='windows:24:4' and "
+        "per_window=True"
+    ) in message
     message = refused(ModelError, embed_corpus, file, tmp_path / "out", llama_folder, update=True, **SETTINGS)
-    assert "was made with windows='windows:20:4', not None" in message
+    assert "made with long_texts='windows:20:4' and per_window=True, not without per_window:" in message
 
 
 def test_a_store_from_before_is_updated(tmp_path: Path, documents: Path, llama_folder: Path) -> None:

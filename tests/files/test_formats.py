@@ -203,10 +203,35 @@ def test_a_byte_far_from_the_beginning_is_named_with_its_line(
     assert read(TableFile(path, "latin-1"), "text") == {"text": texts}
 
 
-def test_zero_bytes_alone_are_not_utf_16(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"a text with a\x00zero byte, and some more words of it\n")
-    assert read(path, "text") == {"text": ["a text with a\x00zero byte, and some more words of it"]}
+@pytest.mark.parametrize(
+    ("name", "content", "text", "line"),
+    [
+        ("a.txt", b"a text with a\x00zero byte, and some more words of it\n", None, 1),
+        ("a.txt", b"a\x00b\n", None, 1),
+        ("a.csv", b"text,n\na\x00,1\n", "a\x00", 2),
+        ("a.csv", b"text,n\nabc,1\nb\x00d,2\nef,3\n", "abc b\x00d ef", 3),
+        ("a.csv", b"text,n\nx\x00yz,1\nx\x00y,1\nx\x00yz,1\n", "x\x00yz x\x00y x\x00yz", 2),
+        ("a.csv", "text,n\nß\x00,1\n".encode("cp1252"), "ß\x00", 2),
+    ],
+)
+def test_stray_zero_bytes_are_not_utf_16(
+    tmp_path: Path, said: Any, name: str, content: bytes, text: str | None, line: int
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert read(path, "text") == {"text": text.split() if text else [content.decode().strip()]}
+    assert [message for message in said.messages if "zero byte" in message] == [
+        f"{path}, line {line}: a zero byte, which no text should have: is the file damaged, or in another encoding? "
+        "encoding=… says which"
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "text", ["a\n", "text\nab\n", "Größe\n", "東京は大きい\n京都は古い町です\n上上上\n東\n"]
+)
+def test_short_texts_in_utf_16_without_a_mark(encoding: str, text: str) -> None:
+    assert detect_encoding(text.encode(encoding), True) == encoding
 
 
 def test_a_few_damaged_bytes_do_not_change_the_encoding(tmp_path: Path, refused: Refused) -> None:

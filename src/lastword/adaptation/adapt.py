@@ -19,6 +19,7 @@ from lastword.adaptation.result import GROUPS, MODEL, REPORT, RESULT, AdaptResul
 from lastword.adaptation.scoring import Comparer, ModelRow
 from lastword.adaptation.sources import FINISHED, MIXTURE, PAIRS, PairMaker, SourceReport
 from lastword.adaptation.texts import Sample, draw_sample, read_sample, write_sample
+from lastword.arguments import as_path
 from lastword.console import duration, info, progress, warn
 from lastword.corpus.cluster import CLUSTERS, VECTORS, cluster_corpus
 from lastword.corpus.store import record_model
@@ -98,7 +99,7 @@ def adapt_corpus(
         MissingFileError, ModelError, MissingExtraError: see the message.
         WorkError: a file was changed during the run.
     """
-    started, output = time.monotonic(), Path(output)
+    started, output = time.monotonic(), as_path("output", output)
     request = check_request(
         inputs, output, model=model, recipe=recipe, text_column=text_column, label_column=label_column,
         sources=sources, rewriting=rewriter is not None, baselines=baselines, max_texts=max_texts, groups=groups,

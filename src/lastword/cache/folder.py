@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from lastword.arguments import as_path
 from lastword.cache.vectors import VectorFile, VectorFileInfo, read_info, remove
 from lastword.console import warn
 from lastword.errors import RequestError
@@ -31,7 +32,7 @@ class VectorCache:
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = cache_folder("vectors") if folder is None else Path(folder)
+        self.folder = cache_folder("vectors") if folder is None else as_path("folder", folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise RequestError(f"{self.folder} is a file: give a folder as cache")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lastword.arguments import require_name, whole_number
+from lastword.arguments import as_path, require_name, whole_number
 from lastword.bundled import model_width
-from lastword.console import info, progress, warn
+from lastword.console import info, progress, renamed, warn
 from lastword.corpus import embed
 from lastword.corpus.clustering.describing import Naming, describe
 from lastword.corpus.clustering.finding import Found, find_groups
@@ -103,7 +103,7 @@ def cluster_corpus(
         ModelError: a store of another model.
         MissingFileError, TableError, MissingExtraError: see the message.
     """
-    started, output = time.monotonic(), Path(output)
+    started, output = time.monotonic(), as_path("output", output)
     source = check_request(
         inputs, output, model, text_column=text_column, label_column=label_column, method=method, groups=groups,
         least_size=least_size, naming=naming, map=map, group_column=group_column, template=template, pooling=pooling,
@@ -116,14 +116,17 @@ def cluster_corpus(
         try:
             finished = partial / _FINISHED
             finished.mkdir(exist_ok=True)
-            store = (
-                source
-                if isinstance(source, Store)
-                else _embedded(source, finished, model or "mini", batch_tokens=batch_tokens, **settings)
-            )
+            if isinstance(source, Store):
+                store = source
+            else:
+                with renamed(finished / VECTORS, output / VECTORS):
+                    store = _embedded(
+                        source, finished, model or "mini", batch_tokens=batch_tokens, **settings
+                    )
             encoder = _encoder(source, store, model, naming, batch_tokens, settings)
             labels = _read_labels(store, label_column)
-            points, found = _find(store, method, groups, least_size, seed)
+            with renamed(store.folder, _title(source)):
+                points, found = _find(store, method, groups, least_size, seed)
             compared = (
                 agreement(label_column, labels, found.groups, seed) if label_column and labels else None
             )

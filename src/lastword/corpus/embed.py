@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lastword.arguments import require_name, whole_number
+from lastword.arguments import as_path, require_name, whole_number
 from lastword.bundled import LEXICAL, check_truncation
 from lastword.console import info, progress, warn
 from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate, local_shards
@@ -138,7 +138,7 @@ def embed_corpus(
         MissingFileError, TableError, ModelError: see the message.
         WorkError: a file was changed while it was read.
     """
-    started, output = time.monotonic(), Path(output)
+    started, output = time.monotonic(), as_path("output", output)
     check_request(
         model, vector_dtype, layout, update, overwrite, truncate_dim, pooling, long_texts, per_window, vector_column,
         batch_tokens,
@@ -290,11 +290,18 @@ def _require_same(store: Store, encoder: TextEncoder, stored: dict[str, Any]) ->
     """Refuse to mix vectors of two models, or of two formats, in one store."""
     store.require_model(encoder)
     for key, value in stored.items():
-        if store.manifest.get(key) != value:
+        if (before := store.manifest.get(key)) != value:
             raise ModelError(
-                f"{store.folder} was made with {key}={store.manifest.get(key)!r}, not {value!r}: pass the same for an "
-                "update, or choose another path"
+                f"{store.folder} was made {_said(key, before)}, not {_said(key, value)}: pass the same for an update, "
+                "or choose another path"
             )
+
+
+def _said(key: str, value: Any) -> str:
+    """What of the manifest was passed, in terms of arguments."""
+    if value is None:
+        return f"without {'per_window' if key == 'windows' else key}"
+    return f"with long_texts={value!r} and per_window=True" if key == "windows" else f"with {key}={value!r}"
 
 
 def _begin(

@@ -19,7 +19,7 @@ from lastword.corpus.texts import Corpus, Rejected, Rows, no_text, require_new
 from lastword.corpus.vectors import VectorFormat
 from lastword.corpus.windows import PerWindow
 from lastword.encoder import TextEncoder, checked_dim, encode_distinct
-from lastword.errors import RequestError, WorkError
+from lastword.errors import DivergenceError, RequestError, WorkError, first_line
 from lastword.files.plain_json import json_text
 from lastword.geometry import unit
 
@@ -181,13 +181,20 @@ def _encoded(encoder: TextEncoder, texts: Sequence[Any], role: str) -> tuple[np.
             if len(part) > 1:
                 half = len(part) // 2
                 return encode(part[:half]) + encode(part[half:])
-            refused[part[0]] = "no token" if isinstance(error, RequestError) else "no finite vector"
+            refused[part[0]] = _reason(error)
             if len(refused) > _MOST_REFUSED:
                 raise
             return []
 
     parts = encode(texts)
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32), refused
+
+
+def _reason(error: Exception) -> str:
+    """Why a text has no vector, in few words where lastword's own models say it, else in the encoder's."""
+    if isinstance(error, DivergenceError):
+        return "no finite vector"
+    return "no token" if "adds no token" in str(error) else first_line(error)
 
 
 def shortened(vectors: np.ndarray, dim: int) -> np.ndarray:

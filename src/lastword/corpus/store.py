@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lastword.arguments import as_path
 from lastword.corpus.layouts import LAYOUTS, VECTORS
 from lastword.corpus.texts import LabelledTexts
 from lastword.corpus.vectors import VectorFormat
@@ -53,7 +54,7 @@ class Store:
             MissingFileError: no such folder, or no store.
             ModelError: the vectors are of another model.
         """
-        path = store_in(folder)
+        path = store_in(as_path("folder", folder))
         if path is None:
             found = "has no manifest" if Path(folder).is_dir() else "does not exist"
             raise MissingFileError(f"{folder} {found}: give a folder that `lastword embed` wrote")

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from lastword.arguments import as_path
 from lastword.bundled import check_model, path_of
 from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
 from lastword.console import info
@@ -72,7 +73,7 @@ def demo(
         RequestError: an unknown model, `seeds` or `max_texts` is less than 1, or the recipe is invalid.
         MissingFileError: the weights of the model are not there.
     """
-    started, output = time.perf_counter(), Path(output)
+    started, output = time.perf_counter(), as_path("output", output)
     recipe = recipe or recipe_for(model)
     if seeds is not None and seeds < 1:
         raise RequestError(f"seeds={seeds}: give 1 or more")

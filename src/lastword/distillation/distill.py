@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from lastword.arguments import as_path
 from lastword.bundled import model_layers
 from lastword.console import info
 from lastword.distillation.static import DIM, VOCABULARY, make_static
@@ -131,7 +132,7 @@ def distill(
     main directions; here the vectors are then fitted to those of real texts by ridge regression. Shallow: the first
     layers as in DistilBERT, arXiv:1910.01108; the loss of arXiv:2004.09813.
     """
-    started, target = time.monotonic(), Path(output)
+    started, target = time.monotonic(), as_path("output", output)
     own = {"vocabulary": vocabulary, "truncate_dim": truncate_dim, "layer": layer, "steps": steps}
     check_distillation(model, student, own, template, pooling)
     run = RunFolder(target, "distillation", resume, overwrite, evidence=PARTS)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lastword.arguments import require_bool, require_iterable, require_list, require_string
+from lastword.arguments import as_path, require_bool, require_iterable, require_list, require_string
 from lastword.bundled import check_model, model_source, require_known_weights
 from lastword.console import warn
 from lastword.embedding import folder as folders
@@ -393,7 +393,12 @@ class Embedder:
             ParityError: the written folder does not give the vectors of this embedder.
         """
         return folders.write(
-            self.pipeline, self.provenance, Path(folder), self.encode, overwrite=overwrite, dtype=dtype
+            self.pipeline,
+            self.provenance,
+            as_path("folder", folder),
+            self.encode,
+            overwrite=overwrite,
+            dtype=dtype,
         )
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:

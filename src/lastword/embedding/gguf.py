@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, modeling_gguf_pytorch_utils
 from transformers.utils import logging as transformers_logging
 
+from lastword.arguments import as_path
 from lastword.bundled import require_gguf
 from lastword.errors import ModelError, RequestError, first_line, unknown_name
 from lastword.extras import needed
@@ -79,7 +80,7 @@ def convert(
     Raises:
         MissingFileError, ModelError, RequestError, ExistingOutputError: see the message.
     """
-    output = Path(output)
+    output = as_path("output", output)
     if dtype not in DTYPES:
         raise RequestError(unknown_name("dtype", dtype, DTYPES))
     require_absent(output, overwrite)

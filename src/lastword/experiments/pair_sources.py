@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from lastword.arguments import as_path
 from lastword.bundled import PATHS
 from lastword.config import TrainConfig, train_config
 from lastword.errors import RequestError
@@ -115,7 +116,7 @@ def compare_pairs(
     if seeds < 1 or pairs < 2:
         raise RequestError(f"seeds={seeds}, pairs={pairs}: at least 1 and at least 2")
     resolved = train_config(settings).to_dict()
-    folder = RunFolder(Path(output), "comparison", resume, overwrite)
+    folder = RunFolder(as_path("output", output), "comparison", resume, overwrite)
     folder.check()
     samples = {source.name: draw_samples(source, pairs, seeds) for source in sources}
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from lastword.arguments import as_path
 from lastword.bundled import PATHS
 from lastword.config import read_recipe, train_config
 from lastword.console import info, progress
@@ -91,7 +92,7 @@ def compare_strategies(
     for strategy in compared.values():
         check = check_settings if strategy.trained else check_base
         check(train_config({**base, **strategy.changes(resolved["model"])}))
-    folder = RunFolder(Path(output), "strategies", resume, overwrite)
+    folder = RunFolder(as_path("output", output), "strategies", resume, overwrite)
     folder.check()
     sets = development if isinstance(development, Mapping) else read_development(development)
     record = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lastword.arguments import as_path
 from lastword.config import read_recipe, read_sweep, train_config
 from lastword.errors import RequestError
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, Development, read_development
@@ -69,7 +70,7 @@ def sweep(
     tried = single_changes(candidates, resolved) if one_at_a_time else combinations(candidates, trials)
     for combination in tried:
         check_settings(train_config({**settings, **combination}))  # before the first run
-    folder = RunFolder(Path(output), "sweep", resume, overwrite)
+    folder = RunFolder(as_path("output", output), "sweep", resume, overwrite)
     folder.check()
     sets = development if isinstance(development, Mapping) else read_development(development)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lastword import geometry
+from lastword.arguments import as_path
 from lastword.console import info, silenced, warn
 from lastword.embedding import Embedder
 from lastword.embedding.template import Template
@@ -111,7 +112,11 @@ def explain(
     texts = [texts] if isinstance(texts, str) else texts
     if not models and checkpoints is None:
         raise RequestError("nothing to explain: give a model, or the folder of a training run as checkpoints")
-    folder = RunFolder(Path(output), "explanation", overwrite=overwrite, evidence="") if output else None
+    folder = (
+        RunFolder(as_path("output", output), "explanation", overwrite=overwrite, evidence="")
+        if output
+        else None
+    )
     if folder:
         folder.check()
     if template is not None and Template.parse(template).averaged:

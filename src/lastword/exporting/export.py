@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lastword.arguments import as_path
 from lastword.console import info, load_libraries, silenced
 from lastword.errors import ParityError
 from lastword.exporting.formats import adapter_of, check_export
@@ -67,7 +68,7 @@ def export(
         MissingExtraError, ExistingOutputError, MissingFileError, ModelError, RequestError: see the message.
         ParityError: the export does not give the vectors of the model; nothing is written.
     """
-    started, target = time.monotonic(), Path(output)
+    started, target = time.monotonic(), as_path("output", output)
     check_export(model, to, dtype, quantize, template, pooling)
     run = RunFolder(target, "export", overwrite=overwrite, evidence="")
     run.check()

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import SplitResult, urlsplit
 
-from lastword.console import info_once
+from lastword.console import info_once, warn_once
 from lastword.errors import (
     LastwordError,
     MissingExtraError,
@@ -59,7 +59,7 @@ _CREDENTIALS = (
     "give credentials that may read it, such as AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
     "GOOGLE_APPLICATION_CREDENTIALS"
 )
-_ZEROS = 0.05  # least share of ASCII in a text in UTF-16
+_ZEROS, _LEAST_ZEROS = 0.05, 4  # least share and number of ASCII characters in a text in UTF-16
 _ENCODING_BYTES = 1 << 16  # of lines that are not ASCII
 
 
@@ -223,7 +223,13 @@ class TableFile:
         kind = next((kind for magic, kind in _MAGIC.items() if part.startswith(magic)), None)
         if kind:
             raise TableError(f"{self} holds {kind} data and no text: give it the ending {kind}")
-        return detect_encoding(part, whole)
+        encoding = detect_encoding(part, whole)
+        if encoding[:6] not in ("utf-16", "utf-32") and (at := part.find(0)) >= 0:
+            warn_once(
+                f"{self}, line {part.count(10, 0, at) + 1}: a zero byte, which no text should have: is the file "
+                "damaged, or in another encoding? encoding=… says which"
+            )
+        return encoding
 
     def _undecodable(self, encoding: str) -> str:
         """Name the first line that is not in the encoding, and one that it may be in."""
@@ -375,11 +381,8 @@ def detect_encoding(part: bytes, whole: bool) -> str:
     """
     if bom := next((name for bom, name in _BOMS.items() if part.startswith(bom)), None):
         return bom
-    even, odd = part[:4096:2].count(0), part[1:4096:2].count(0)
-    if max(even, odd) > _ZEROS * len(part[:4096:2]) and not min(
-        even, odd
-    ):  # the high bytes of ASCII characters
-        return "utf-16-be" if even else "utf-16-le"
+    if found := _utf_16(part[:4096]):
+        return found
     try:
         codecs.getincrementaldecoder("utf-8")().decode(part, final=whole)
     except UnicodeDecodeError:
@@ -389,6 +392,25 @@ def detect_encoding(part: bytes, whole: bool) -> str:
             return "utf-8"  # with a few damaged bytes, which the reader names
         return _by_content(part)
     return "utf-8"
+
+
+def _utf_16(part: bytes) -> str:
+    """Which UTF-16 a text without a mark is in; "" for none, which a stray zero byte does not change.
+
+    The high bytes of ASCII characters are zero: of more than half of all characters, or else of several and of ends of
+    lines.
+    """
+    high = {"utf-16-be": part[::2], "utf-16-le": part[1::2]}
+    zeros = {name: each.count(0) for name, each in high.items()}
+    name = max(zeros, key=lambda each: zeros[each])
+    most = zeros[name]
+    if most < 2 or min(zeros.values()):
+        return ""
+    units = {part[i : i + 2] for i in range(0, len(part) - 1, 2)}
+    ends = {end.encode(name) for end in "\r\n"}
+    share = most / len(high[name])
+    several = most >= _LEAST_ZEROS and share > _ZEROS and not units.isdisjoint(ends)
+    return name if share > 0.5 or several else ""
 
 
 def _by_content(part: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lastword.arguments import as_path
 from lastword.console import info
 from lastword.errors import TableError
 from lastword.files.chunk_run import PARTS, Part, run_chunks
@@ -84,7 +85,7 @@ def make_pairs(
         RequestError: an interrupted run had other settings, or the suffix of `output` is unknown.
         MissingFileError, TableError: see the message.
     """
-    started, source, output = time.monotonic(), table_file(file), Path(output)
+    started, source, output = time.monotonic(), table_file(file), as_path("output", output)
     require_suffix(output)
     run = RunFolder(output, resume=resume, overwrite=overwrite, evidence=PARTS)
     settings = {

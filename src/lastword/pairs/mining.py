@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lastword.arguments import as_path
 from lastword.console import info, load_libraries
 from lastword.embedding.spec import check_savable
 from lastword.errors import RequestError, TableError
@@ -55,7 +56,7 @@ def mine_negatives(
     Raises:
         ExistingOutputError, MissingFileError, TableError, RequestError: see the message.
     """
-    output = Path(output)
+    output = as_path("output", output)
     require_suffix(output)
     run = RunFolder(output, overwrite=overwrite, evidence="")
     run.check()

@@ -15,6 +15,7 @@ import pyarrow.csv
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
+from lastword.arguments import as_path
 from lastword.bundled import model_source
 from lastword.config import read_recipe, train_config
 from lastword.embedding import Embedder
@@ -118,7 +119,7 @@ def measure_defects(
         raise RequestError(f"seeds={seeds}: a difference needs an interval, which takes 2 or more")
     common = {key: value for key, value in {**read_recipe(recipe), **settings}.items() if key != "seed"}
     config = train_config(common).to_dict()
-    folder = RunFolder(Path(output), "defects", resume)
+    folder = RunFolder(as_path("output", output), "defects", resume)
     folder.check()
     sets = read_development(development)
     facts = _input_facts(common, seeds, device)

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastword.arguments import as_path
 from lastword.bundled import PATHS, check_layer, check_model
 from lastword.config import read_recipe, train_config
 from lastword.console import load_libraries
@@ -88,7 +89,7 @@ def reproduce(
         **asdict(replace(plan, tables=None, rows=None)), "data_dir": str(data) if data else None,
         "pairs": {name: str(file) for name, file in files.items()}, "peers": list(peers),
     }))  # fmt: skip
-    folder = RunFolder(Path(output), "reproduction", resume, overwrite)
+    folder = RunFolder(as_path("output", output), "reproduction", resume, overwrite)
     folder.check()
     models = [*plan.models.values(), *(plan.sizes or {}).values()]
     sources: list[str | Path] = [*models, *peers, *files.values(), *([data] if data else [])]

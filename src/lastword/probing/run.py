@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastword.arguments import as_path
 from lastword.bundled import check_layer
 from lastword.console import info, warn
 from lastword.errors import RequestError
@@ -105,7 +106,11 @@ def probe(
         ExistingOutputError: `output` exists.
         MissingFileError, TableError, ModelError, TemplateError, RequestError: see the message.
     """
-    folder = RunFolder(Path(output), "probe", resume, overwrite, evidence="part-*.json") if output else None
+    folder = (
+        RunFolder(as_path("output", output), "probe", resume, overwrite, evidence="part-*.json")
+        if output
+        else None
+    )
     if folder:
         folder.check()
     if not memory_gib > 0:

@@ -21,6 +21,7 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
+from lastword.arguments import as_path
 from lastword.config import TrainConfig, train_config
 from lastword.console import duration, info, warn
 from lastword.embedding import Embedder
@@ -146,7 +147,7 @@ def train(
             f"trackers={trackers!r} is not installed, or unknown to accelerate; usable: {', '.join(known)}"
         )
     recipe, widths = config.to_dict() | variant.record, dict[int, Score]()
-    folder = _RunFolder(Path(output), resume=resume, overwrite=overwrite)
+    folder = _RunFolder(as_path("output", output), resume=resume, overwrite=overwrite)
     first = os.environ.get("RANK", "0") == "0"  # of several processes, the first locks and writes the folder
     with folder.lock() if first else nullcontext():
         folder.require(recipe)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lastword.arguments import as_path
 from lastword.console import duration, info, load_libraries, warn
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import description, load_encoder, with_batches
@@ -66,7 +67,7 @@ def benchmark(
     folder = Path(data_dir) if data_dir is not None else None
     if folder and not folder.is_dir():
         raise MissingFileError(f"no folder data_dir={str(folder)!r}: give one with copies of the data sets")
-    results = Path(output) if output is not None else cache_folder("results")
+    results = as_path("output", output) if output is not None else cache_folder("results")
     require_writable(results / "file")
     require_cache(cache)
     encoder = load_encoder(model, template=template, pooling=pooling, dtype=dtype, device=device)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lastword.arguments import as_path
 from lastword.console import progress, warn
 from lastword.encoder import TextEncoder
 from lastword.errors import MissingExtraError, RequestError, unknown_name
@@ -210,7 +211,7 @@ def write_fixed(check: PairCheck, output: str | Path, positive_column: str = "po
     Raises:
         RequestError: a suffix that pairs cannot be written as, or no pair is left.
     """
-    output = Path(output)
+    output = as_path("output", output)
     require_suffix(output)
     table = read_table(check.file)
     removed = check.removed
