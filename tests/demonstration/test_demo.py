@@ -172,7 +172,7 @@ def test_the_summary_names_every_setting_and_the_files(result: DemoResult, outpu
 def test_invalid_requests_are_refused(tmp_path: Path) -> None:
     for arguments, message in (
         ({"seeds": 0}, "seeds=0: give 1 or more"),
-        ({"max_texts": 0}, "max_texts=0: give 1 or more"),
+        ({"max_texts": 0}, "max_texts=0: give a whole number, 1 or more"),
     ):
         with pytest.raises(RequestError, match=message):
             demo(tmp_path / "out", **arguments)

@@ -378,7 +378,7 @@ def test_invalid_requests_are_refused(
         "nothing to explain: give a model, or the folder of a training run as checkpoints"
     )
     assert refused(RequestError, explain, texts_file, llama_folder, max_texts=0) == (
-        "max_texts=0: give 1 or more, or None for all"
+        "max_texts=0: give a whole number, 1 or more"
     )
     assert refused(RequestError, explain, texts_file, llama_folder, words=0) == "words=0: give 1 or more"
     (tmp_path / "empty.csv").write_text("")
