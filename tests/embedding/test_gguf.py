@@ -21,7 +21,7 @@ from lastword.cli import main
 from lastword.embedding import Embedder
 from lastword.embedding.gguf import convert
 from lastword.embedding.vocabulary import _stored_head
-from lastword.errors import ExistingOutputError, MissingExtraError, ModelError
+from lastword.errors import ExistingOutputError, MissingExtraError, MissingFileError, ModelError
 from lastword.pairs.generating.chat import LocalChat
 from tests.conftest import SENTENCES, SHAPE, _bpe, _write
 from tests.gguf_files import write_gguf
