@@ -37,7 +37,7 @@ from lastword.serving.models import Row, Served, shortened
 from lastword.serving.settings import Keys, ServerSettings
 
 ROUTES = ("/v1/embeddings", "/v1/models", "/health", "/metrics", "/openapi.json")
-"""What a request to another path is told."""
+"""Answer to a request for another path."""
 _INLINE_BYTES = 8192  # of a body: larger ones are read in a thread, so that others need not wait
 _INLINE_NUMBERS = 16_384  # of an answer
 _BODIES_AT_ONCE = 16  # bodies of the largest size in memory
