@@ -110,6 +110,7 @@ def test_the_score_before_training_is_that_of_the_recipes_layer(
     assert found.base["dev"].to_dict() == cluster_score(cut, texts, labels).to_dict()
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_repeats_nothing(recipe: Path, dev: Path, tmp_path: Path) -> None:
     """The results of a whole sweep and of one killed in its third run are the same, number for number."""
     settings = {"development": [str(dev)], "seeds": 2, "device": "cpu"}

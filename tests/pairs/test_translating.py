@@ -42,6 +42,7 @@ def test_a_lost_or_unchanged_text_gives_no_pair(tmp_path: Path) -> None:
     assert result.rejected == {"the text itself": 1, "empty answer": 1, "longer than the model's window": 1}
 
 
+@pytest.mark.slow
 def test_every_pivot_gives_pairs(tmp_path: Path) -> None:
     file = write(tmp_path / "texts.txt", TEXTS[2:3])
     translators = {

@@ -67,6 +67,7 @@ def test_what_cannot_matter_is_not_tried() -> None:
     assert names() - names(runs_that_draw_the_header_row=0) == {"header_row=keep"}
 
 
+@pytest.mark.slow
 def test_every_switch_is_measured_once(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,7 @@ def _pairs(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_missing_pairs_leave_their_cells_missing(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     shutil.rmtree(data / "pairs")
     ask: dict[str, Any] = {
@@ -223,6 +224,7 @@ def test_the_adapted_model_beside_another(data: Path, tmp_path: Path, llama_fold
     assert page.body.count(difference.verdict)
 
 
+@pytest.mark.slow
 def test_settings_share_the_runs_with_the_recipes_own_values(
     tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

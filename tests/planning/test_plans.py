@@ -155,6 +155,7 @@ def test_a_student_has_at_most_the_vocabulary_and_the_dimensions() -> None:
     assert plan.disk == 4 * 1000 * 32
 
 
+@pytest.mark.slow
 def test_a_shallow_student_is_trained_beside_its_teacher(refused: Refused) -> None:
     how: dict[str, Any] = {"student": "shallow", "device": "cpu", "max_texts": 400}
     few = plan_distillation("mini", "topics", layer=2, steps=100, **how)

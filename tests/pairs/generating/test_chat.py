@@ -127,6 +127,7 @@ def test_invalid_settings(chat_folder: Path, refused: Refused) -> None:
     assert "temperature=-1" in refused(RequestError, chat, chat_folder, temperature=-1)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes(chat_folder: Path, tmp_path: Path) -> None:
     """kill -9 while the model writes, and the file of the uninterrupted run."""
     file = write(tmp_path / "texts.txt", [f"the river number {i} was low" for i in range(600)])
