@@ -151,6 +151,17 @@ def test_what_an_interrupted_run_has_done_does_not_shorten_the_time_left(
     assert (work.completed, work.time_left) == (8, "about 2 min 00 s left")
 
 
+def test_paths_are_renamed_from_the_inside_out(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level("WARNING", "lastword"),
+        console.renamed("out.partial/groups", "out/groups"),
+        console.renamed("out.partial/groups.partial/vectors", "out.partial/groups/vectors"),
+    ):
+        console.warn("out.partial/groups.partial/vectors: 3 rows")
+    console.warn("out.partial/groups: kept")
+    assert caplog.messages == ["out/groups/vectors: 3 rows", "out.partial/groups: kept"]
+
+
 def test_a_library_call_shows_no_progress(tmp_path: Path) -> None:
     assert without_terminal(STUCK.replace("console.show_messages()", ""), tmp_path) == []
 

@@ -99,7 +99,7 @@ def renamed(path: object, shown: object) -> Iterator[None]:
         record.msg = str(record.msg).replace(str(path), str(shown))
         return True
 
-    logger.addFilter(rename)
+    logger.filters.insert(0, rename)  # before those outside, which know the shown path
     try:
         yield
     except LastwordError as error:

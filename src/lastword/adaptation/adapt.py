@@ -20,7 +20,7 @@ from lastword.adaptation.scoring import Comparer, ModelRow
 from lastword.adaptation.sources import FINISHED, MIXTURE, PAIRS, PairMaker, SourceReport
 from lastword.adaptation.texts import Sample, draw_sample, read_sample, write_sample
 from lastword.arguments import as_path
-from lastword.console import duration, info, progress, warn
+from lastword.console import duration, info, progress, renamed, warn
 from lastword.corpus.cluster import CLUSTERS, VECTORS, cluster_corpus
 from lastword.corpus.store import record_model
 from lastword.embedding import Embedder
@@ -309,11 +309,12 @@ class _Adaptation:
         if not folder.exists():
             self._stage(6, "embedding and grouping all texts")
             corpus = self.request.corpus
-            cluster_corpus(
-                list(corpus.files), folder, self.finished / MODEL, text_column=corpus.text_column,
-                label_column=self.request.label_column, batch_tokens=self.batch_tokens, seed=self.seed, resume=True,
-                **grouping, **self.loading,
-            )  # fmt: skip
+            with renamed(folder, final / GROUPS):
+                cluster_corpus(
+                    list(corpus.files), folder, self.finished / MODEL, text_column=corpus.text_column,
+                    label_column=self.request.label_column, batch_tokens=self.batch_tokens, seed=self.seed, resume=True,
+                    **grouping, **self.loading,
+                )  # fmt: skip
         record_model(folder / VECTORS, final / MODEL)
         content: dict[str, Any] = json.loads((folder / CLUSTERS).read_text(encoding="utf-8"))
         content |= {"output": str(final / GROUPS), "model": str(final / MODEL)}  # where they will be
