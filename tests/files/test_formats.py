@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from lastword.console import info_once
 from lastword.errors import MissingExtraError, MissingFileError, RequestError, TableError
 from lastword.files import sources
-from lastword.files.sources import TableFile, detect_encoding
+from lastword.files.encodings import detect_encoding
+from lastword.files.sources import TableFile
 from lastword.files.tables import read_chunks, read_texts, require_columns
 
 Refused = Callable[..., str]

@@ -282,7 +282,7 @@ class _Adaptation:
             for number, (kind, name, setting, loaded) in enumerate(encoders):
 
                 def work() -> dict[str, Any]:
-                    folder = self.run.partial / f"compared-{number}"  # noqa: B023  # called at once
+                    folder = self.run.partial / f"compared-{number}"  # noqa: B023  # called here
                     encoder = InParts(with_batches(loaded(), self.batch_tokens), folder)  # noqa: B023
                     return ModelRow(kind, name, setting, comparer.scores(encoder)).to_dict()  # noqa: B023
 

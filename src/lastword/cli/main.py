@@ -83,7 +83,7 @@ class _Stopped(KeyboardInterrupt):
 
 @contextmanager
 def _stopped_by(*numbers: int) -> Iterator[None]:
-    """Let signals end the command as Ctrl-C does: at once they would leave temporary copies of data and models."""
+    """Let signals end the command as Ctrl-C does, so that it deletes its temporary copies of data and models."""
     process = os.getpid()
 
     def stop(number: int, _: object) -> None:

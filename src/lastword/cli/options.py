@@ -21,7 +21,7 @@ from lastword.config import CHOICES, LIMITS, PROJECTIONS
 from lastword.embedding.pooling import POOLINGS, Pooling
 from lastword.embedding.template import TEMPLATES, Template
 from lastword.embedding.windows import LongTexts
-from lastword.files.sources import check_encoding
+from lastword.files.encodings import check_encoding
 from lastword.paper.switches import SWITCHES
 
 TEXTS, MODEL, TRAINING, SCORING, OUTPUT = "Texts", "Model", "Training", "Scoring", "Output"

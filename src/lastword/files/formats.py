@@ -344,7 +344,7 @@ def _hub_parts(file: TableFile) -> Iterator[Part]:
 
 
 def _require_hub(file: TableFile) -> None:
-    """Refuse a data set on the Hub at once where there is no connection.
+    """Refuse a data set on the Hub where there is no connection, without retries.
 
     Raises:
         TableError: see the message.

@@ -20,8 +20,9 @@ from lastword.embedding.template import Template
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.encoders.stored import check_stored, is_stored
 from lastword.errors import RequestError, TableError
+from lastword.files.encodings import check_encoding
 from lastword.files.pairs import SCORE
-from lastword.files.sources import Source, TableFile, check_delimiter, check_encoding
+from lastword.files.sources import Source, TableFile, check_delimiter
 from lastword.files.tables import require_columns
 
 ADDRESS = r"^(?:(.+)@)?(https?://[^/\s]+.*)"
