@@ -1,4 +1,4 @@
-"""Every command on models of every way of embedding: it works, or says in one line, before heavy work, why it cannot."""
+"""Every command on models of every way of embedding: it works, or says in one line why it cannot, before heavy work."""
 
 from __future__ import annotations
 
