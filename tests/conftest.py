@@ -11,7 +11,7 @@ import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so it comes before the imports
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="lastword-tests-")  # nobody's cache but the tests' own
-os.environ["LASTWORD_CACHE"] = os.path.join(os.environ["HF_HOME"], "lastword")
+os.environ["LASTWORD_CACHE"] = os.environ["HF_HOME"] + "/lastword"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
