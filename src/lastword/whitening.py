@@ -107,9 +107,10 @@ def whiten(
     from lastword.embedding import Embedder
     from lastword.embedding.golden import GOLDEN
 
-    settings = {"template": template, "pooling": pooling, "device": device}
     # In bfloat16 a layer that raises directions of little variance would mostly raise their rounding errors.
-    embedder = Embedder.from_pretrained(model, dtype="float32", **settings)
+    embedder = Embedder.from_pretrained(
+        model, template=template, pooling=pooling, dtype="float32", device=device
+    )
     pooled = embedder.variant(normalize=False)
     raw = encode_distinct(pooled, distinct)
     fitted = {"all-but-the-top": all_but_the_top, "centre": centring}
