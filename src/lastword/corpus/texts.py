@@ -15,7 +15,7 @@ import pyarrow as pa
 from lastword.arguments import require_list, require_name
 from lastword.bundled import PATHS
 from lastword.console import warn_once
-from lastword.errors import MissingFileError, RequestError, TableError, WorkError
+from lastword.errors import MissingFileError, NoRowsError, RequestError, TableError, WorkError
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
 from lastword.files.sources import (
@@ -128,10 +128,22 @@ class Corpus:
         names = [str(file) for file in files]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise RequestError(f"{twice} is given twice: its rows would be embedded twice; give it once")
-        columns = tuple(find_column(file, text_column) for file in files)
-        for file, column in zip(files, columns, strict=True):
-            require_new(next(read_tables(file, column))[0], new_column, file)
-        return cls(tuple(files), columns)
+        filled: dict[TableFile, str] = {}
+        for file in files:
+            try:
+                column = find_column(file, text_column)
+                require_new(next(read_tables(file, column))[0], new_column, file)
+            except NoRowsError:  # programs that write a table in parts leave empty ones
+                if len(files) == 1:
+                    raise
+                warn_once(f"{file} has no rows and is left out")
+            else:
+                filled[file] = column
+        if not filled:
+            raise NoRowsError(
+                f"{files[0]} and {len(files) - 1} more have no rows: give a file with at least one row"
+            )
+        return cls(tuple(filled), tuple(filled.values()))
 
     @property
     def text_column(self) -> str:
