@@ -440,6 +440,12 @@ def test_inputs_that_cannot_be_embedded(tmp_path: Path, csv: Path, refused: Refu
     assert message(RequestError, csv, csv) == (
         f"{csv} is given twice: its rows would be embedded twice; give it once"
     )
+    (tmp_path / "link.csv").symlink_to(csv)
+    assert refused(
+        RequestError, embed_corpus, [csv, tmp_path / "link.csv"], tmp_path / "out", HashEncoder()
+    ) == (
+        f"{tmp_path / 'link.csv'} is given twice, also as {csv}: its rows would be embedded twice; give it once"
+    )
     assert message(RequestError) == "no input: give at least one file"
     assert message(TableError, csv, vector_column="number") == (
         f"{csv} has a column 'number': name that of the vectors otherwise, vector_column=…"

@@ -125,9 +125,14 @@ class Corpus:
         files = [file for each in several for file in _expanded(table_file(each))]
         if not files:
             raise RequestError("no input: give at least one file")
-        names = [str(file) for file in files]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise RequestError(f"{twice} is given twice: its rows would be embedded twice; give it once")
+        known: dict[str, TableFile] = {}
+        for file in files:
+            same = known.setdefault(_place(file), file)
+            if same is not file:
+                also = "" if str(same) == str(file) else f", also as {same}"
+                raise RequestError(
+                    f"{file} is given twice{also}: its rows would be embedded twice; give it once"
+                )
         filled: dict[TableFile, str] = {}
         for file in files:
             try:
@@ -390,6 +395,11 @@ def _renamed(table: pa.Table, column: str, name: str, file: TableFile) -> pa.Tab
     if name in table.column_names:
         raise TableError(f"{file}: its texts are in {column!r}, and it has {name!r} too: rename one of them")
     return table.rename_columns([name if each == column else each for each in table.column_names])
+
+
+def _place(file: TableFile) -> str:
+    """Equal for two names of one file, such as a link to it."""
+    return str(file) if file.hub or file.remote else os.path.realpath(file.path)
 
 
 def _local(file: TableFile) -> str | os.PathLike[str]:
