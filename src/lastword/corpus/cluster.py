@@ -244,8 +244,13 @@ def _store_of(inputs: Source | Sequence[Source], output: Path) -> Store | None:
         return None
     if len(several) > 1:
         raise RequestError(f"{folders[0]} is a store, which is clustered alone: give it without other inputs")
-    if folders[0].resolve().is_relative_to(output.resolve()):
+    folder, target = folders[0].resolve(), output.resolve()
+    if folder.is_relative_to(target):
         raise RequestError(f"{folders[0]} is inside the output {output}: choose another output")
+    if target.is_relative_to(folder):
+        raise RequestError(
+            f"{output} is inside {folders[0]}, which is a store of vectors: choose another output"
+        )
     return Store.open(folders[0])
 
 
