@@ -6,69 +6,88 @@ Each is forked from a process that has imported the libraries: importing them ta
 from __future__ import annotations
 
 import importlib
+import itertools
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from lastword.cli import main
+
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["lastword.adaptation.adapt", "lastword.cli", "sentence_transformers"])
-Moment = Callable[[], None]
-"""Arms the process in which it is called: it kills itself later."""
+Prepare = Callable[[], object]
+"""What a process does before its work."""
 
 
-def before(function: str, call: int) -> Moment:
-    """Before a call of a function, counted from 1; the function is named by the path with which it is looked up."""
-    return partial(_kill_at, function, call, "before")
+def before(function: str, call: int, number: signal.Signals = signal.SIGKILL) -> Prepare:
+    """Arrange a signal to the process itself before a call of a function.
+
+    Args:
+        function: the path by which it is looked up.
+        call: counted from 1.
+        number: the signal.
+    """
+    return partial(_signal_at, function, call, number, True)
 
 
-def after(function: str, call: int) -> Moment:
-    """After a call of a function."""
-    return partial(_kill_at, function, call, "after")
+def after(function: str, call: int, number: signal.Signals = signal.SIGKILL) -> Prepare:
+    """The same after the call."""
+    return partial(_signal_at, function, call, number, False)
 
 
-def after_calls(number: int) -> Moment:
-    """After so many calls of any functions, and returns from them, in all threads."""
+def after_calls(number: int) -> Prepare:
+    """Arrange that the process is killed after so many calls of any functions, and returns from them."""
     return partial(_kill_after, number)
 
 
 def start(
-    function: Callable[..., object], *args: Any, prepare: Callable[[], object] | None = None, **settings: Any
+    function: Callable[..., object], *args: Any, prepare: Sequence[Prepare] = (), **settings: Any
 ) -> BaseProcess:
-    """Call a function in a process of its own.
-
-    Args:
-        function: one that a process can import.
-        prepare: called before it.
-    """
+    """Call a function that can be imported in a process of its own."""
     process = _forks.Process(target=_prepared, args=(prepare, function, args, settings))
     process.start()
     return process
 
 
-def run(function: Callable[..., object], *args: Any, **settings: Any) -> None:
-    """Call a function in a process of its own, as `start` does; it must end without an error."""
+def run(function: Callable[..., object], *args: Any, code: int = 0, **settings: Any) -> None:
+    """Call a function in a process of its own, as `start` does; the process must end with this exit code."""
     process = start(function, *args, **settings)
     process.join()
-    assert process.exitcode == 0
+    assert process.exitcode == code
 
 
-def run_killed(moment: Moment, function: Callable[..., object], *args: Any, **settings: Any) -> None:
-    """Call a function in a process of its own, as `start` does; the process is killed at the moment."""
-    process = start(_killed, moment, function, args, **settings)
-    process.join()
-    assert process.exitcode == -signal.SIGKILL, f"{moment}: the process ended by itself"
+def run_killed(moment: Prepare, function: Callable[..., object], *args: Any, **settings: Any) -> None:
+    """Call a function in a process of its own, as `start` does; it must be killed at the moment."""
+    prepare = [*settings.pop("prepare", ()), moment]
+    run(function, *args, **settings, prepare=prepare, code=-signal.SIGKILL)
 
 
-def set_at(path: str, value: object) -> None:
-    """Set a variable of a module or an attribute of a class."""
-    setattr(*_owner(path), value)
+def command(arguments: Sequence[object], stderr: Path) -> None:
+    """Be the command `lastword`; standard error goes to a file."""
+    with stderr.open("w") as file:
+        os.dup2(file.fileno(), 2)
+    main([str(argument) for argument in arguments], prog_name="lastword")
+
+
+def limit_files(most_bytes: int) -> None:
+    """Let no file grow beyond a size, in place of a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+
+def set_all(values: Mapping[str, object]) -> None:
+    """Set variables of modules, and attributes of classes."""
+    for path, value in values.items():
+        setattr(*_owner(path), value)
 
 
 def wrap(path: str, around: Callable[[Callable[[], Any]], Any]) -> None:
@@ -78,16 +97,9 @@ def wrap(path: str, around: Callable[[Callable[[], Any]], Any]) -> None:
     setattr(where, name, lambda *args, **settings: around(lambda: original(*args, **settings)))
 
 
-def _prepared(
-    prepare: Callable[[], object] | None, function: Callable[..., object], args: Any, settings: Any
-) -> None:
-    if prepare:
-        prepare()
-    function(*args, **settings)
-
-
-def _killed(moment: Moment, function: Callable[..., object], args: Any, **settings: Any) -> None:
-    moment()
+def _prepared(prepare: Sequence[Prepare], function: Callable[..., object], args: Any, settings: Any) -> None:
+    for step in prepare:
+        step()
     function(*args, **settings)
 
 
@@ -103,21 +115,16 @@ def _owner(path: str) -> tuple[Any, str]:
     return found, parts[-1]
 
 
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _signal_at(path: str, call: int, number: signal.Signals, early: bool) -> None:
+    calls = itertools.count(1)
 
-
-def _kill_at(path: str, number: int, when: str) -> None:
-    calls = []
-
-    def around(call: Callable[[], Any]) -> Any:
-        calls.append(path)
-        last = len(calls) == number
-        if last and when == "before":
-            _kill()
-        result = call()
-        if last:
-            _kill()
+    def around(work: Callable[[], Any]) -> Any:
+        now = next(calls) == call
+        if now and early:
+            os.kill(os.getpid(), number)
+        result = work()
+        if now and not early:
+            os.kill(os.getpid(), number)
         return result
 
     wrap(path, around)
@@ -128,7 +135,7 @@ def _kill_after(number: int) -> None:
         nonlocal number
         number -= 1
         if number <= 0:
-            _kill()
+            os.kill(os.getpid(), signal.SIGKILL)
 
     threading.setprofile(count)
     sys.setprofile(count)

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.processes import after, before, set_at, wrap
+from tests.processes import after, before, set_all, wrap
+from tests.samples import FEW_REPETITIONS
 
 SMALL = {
-    "lastword.evaluation.clustering._BOOTSTRAPS": 2,
-    "lastword.evaluation.clustering.STARTS": 2,
+    **FEW_REPETITIONS,
     "lastword.evaluation.development._BOOTSTRAP_SIZE": 256,
-    "lastword.uncertainty.HALVES": 4,
     "lastword.adaptation.choosing.TEMPLATES": ("none",),
     "lastword.adaptation.choosing.LEAST_TEXTS": 30,
     "lastword.planning.costs._MOST_ROUNDS": 1,
     "lastword.planning.training._ROUNDS": 1,
 }
-"""Fewer bootstraps and halves in each score, fewer settings and texts, and less timing of the machine."""
+"""Fewer repetitions in each score, fewer settings and texts, and less timing of the machine."""
 KILLS = [
     before("lastword.adaptation.texts.replace", 1),
     before("lastword.probing.scoring.score_part", 2),
@@ -38,8 +37,7 @@ STAGES = ("write_sample", "choose", "train", "cluster_corpus")
 
 def prepare(calls: Path) -> None:
     """Make an adaptation small, and append the calls of stages that finished to a file."""
-    for path, value in SMALL.items():
-        set_at(path, value)
+    set_all(SMALL)
 
     def logged(stage: str) -> Callable[[Callable[[], Any]], Any]:
         def around(call: Callable[[], Any]) -> Any:

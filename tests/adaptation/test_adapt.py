@@ -166,7 +166,7 @@ def test_a_run_that_is_killed_ends_the_same(
     """It goes on where it was killed, does no finished stage again, and names no folder of unfinished work."""
     output, calls = tmp_path / "out", tmp_path / "calls.txt"
     request = {"inputs": str(corpus), "output": str(output), "label_column": "label", **settings}
-    prepare = partial(killed.prepare, calls)
+    prepare = [partial(killed.prepare, calls)]
     for kill in kills:
         run_killed(killed.KILLS[kill], adapt_corpus, **request, resume=True, prepare=prepare)
     run(adapt_corpus, **request, resume=True, prepare=prepare)

@@ -14,6 +14,8 @@ import pytest
 from tests.cli.test_commands import run
 from tests.evaluation.benchmark.conftest import AMAZON, MASAKHA, SIB, write
 
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 TWO = "SIB200ClusteringS2S,MasakhaNEWSClusteringS2S"
 
 

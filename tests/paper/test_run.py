@@ -28,6 +28,8 @@ from lastword.paper.suites import suite_of
 from lastword.uncertainty import Score, combine, compare
 from tests.training.conftest import pair_columns
 
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 TINY = {"steps": 2, "batch_pairs": 8, "rank": 4, "max_tokens": 64, "dtype": "float32"}
 
 
