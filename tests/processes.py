@@ -44,9 +44,14 @@ def after(function: str, call: int, number: signal.Signals = signal.SIGKILL) -> 
     return partial(_signal_at, function, call, number, False)
 
 
-def after_calls(number: int) -> Prepare:
-    """Arrange that the process is killed after so many calls of any functions, and returns from them."""
-    return partial(_kill_after, number)
+def after_calls(number: int, since: str) -> Prepare:
+    """Arrange that the process is killed after so many calls of any functions, and returns from them.
+
+    Args:
+        number: of calls and returns, in all threads.
+        since: the function whose first call begins the count.
+    """
+    return partial(_kill_after, number, since)
 
 
 def start(
@@ -130,12 +135,16 @@ def _signal_at(path: str, call: int, number: signal.Signals, early: bool) -> Non
     wrap(path, around)
 
 
-def _kill_after(number: int) -> None:
+def _kill_after(number: int, since: str) -> None:
+    left = itertools.count(number, -1)
+
     def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal number
-        number -= 1
-        if number <= 0:
+        if next(left) <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.setprofile(count)
-    sys.setprofile(count)
+    def around(work: Callable[[], Any]) -> Any:
+        threading.setprofile(count)
+        sys.setprofile(count)
+        return work()
+
+    wrap(since, around)

@@ -29,8 +29,6 @@ from lastword.files.run_folder import write_json
 from lastword.uncertainty import compare
 from tests.training.conftest import pair_columns
 
-pytestmark = pytest.mark.usefixtures("few_repetitions")
-
 Refused = Callable[..., str]
 SOURCES = Path(lastword.__file__).parent
 CATALOGUE = """

@@ -27,8 +27,6 @@ from lastword.paper.scales import SCALES
 from lastword.paper.untrained import Untrained, Way
 from lastword.uncertainty import HALVES, Score
 
-pytestmark = pytest.mark.usefixtures("few_repetitions")
-
 TEXTS = ["a red apple", "a green pear on the table", "rain", "the price of a house in the city rose again"]
 
 
