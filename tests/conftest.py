@@ -11,6 +11,7 @@ import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so it comes before the imports
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="lastword-tests-")  # nobody's cache but the tests' own
+os.environ["LASTWORD_CACHE"] = os.environ["HF_HOME"] + "/lastword"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: more threads would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,10 +35,15 @@ from huggingface_hub import constants
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, device
 from tests.samples import FEW_REPETITIONS, WORDS
 
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
+
+# The same precision on every processor, float32 where a test asks for none; commands read it from the cache.
+with pytest.MonkeyPatch.context() as patched:
+    patched.setattr(device, "_measured_bfloat16_is_faster", lambda: False)
+    device._bfloat16_is_faster()
 
 # The same examples in every run, no time limit for one, no files left behind.
 settings.register_profile("lastword", derandomize=True, deadline=None, database=None)

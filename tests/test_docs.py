@@ -282,16 +282,30 @@ def test_commands_parse(page: str) -> None:
             parse(words[1:])
 
 
-def parse(words: list[str]) -> None:
-    """Let click read a command as if it were run, and run nothing."""
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_name_the_columns_of_the_tutorial(page: str) -> None:
+    """`tickets.csv` is the file of the tutorial wherever it is named."""
+    (table,) = (block for block in blocks(TUTORIAL) if block.title == "tickets.csv")
+    columns = {*table.text.partition("\n")[0].split(","), None}
+    read = ("text_column", "label_column", "anchor_column", "positive_column")
+    for block in blocks(page):
+        for words in block.commands():
+            if words[1].startswith("-") or "tickets.csv" not in [word.partition(":")[0] for word in words]:
+                continue
+            named = {name: parse(words[1:]).get(name) for name in read}
+            assert {name: column for name, column in named.items() if column not in columns} == {}, words
+
+
+def parse(words: list[str]) -> dict[str, Any]:
+    """Let click read a command as if it were run, and run nothing; its settings."""
     if words[0].startswith("-"):
         assert words[0] in [option for param in main.params for option in param.opts]
-        return
+        return {}
     command = main.get_command(click.Context(main), words[0])
     assert command is not None, f"lastword {words[0]}: no such command"
     if isinstance(command, click.Group):
         command, words = command.commands[words[1]], words[1:]
-    command.make_context(words[0], words[1:])
+    return command.make_context(words[0], words[1:]).params
 
 
 def test_parsing_finds_an_option_that_is_not_there() -> None:

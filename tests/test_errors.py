@@ -16,6 +16,7 @@ TREE = {
     "ExistingOutputError": (FileExistsError, 2),
     "NothingToResumeError": (FileExistsError, 0),
     "TableError": (ValueError, 2),
+    "NoRowsError": (ValueError, 2),
     "TemplateError": (ValueError, 2),
     "ModelError": (ValueError, 2),
     "MissingExtraError": (ValueError, 2),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from lastword import check
 from lastword.cli import main
-from lastword.embedding import Embedder
+from lastword.embedding import Embedder, device
 from lastword.encoders.by_name import load_encoder
 from lastword.errors import ExistingOutputError, ModelError, RequestError
 from lastword.geometry import mean_cosine, unit
@@ -142,3 +143,15 @@ def test_what_cannot_be_whitened(tmp_path: Path, llama_folder: Path, refused: Re
     assert "vectors have 64 dimensions" in refused(RequestError, check_whitening, wide, "whitening", 65)
     (tmp_path / "there").mkdir()
     refused(ExistingOutputError, whiten, "mini", TEXTS, tmp_path / "there")
+
+
+def test_it_is_fitted_in_float32_whatever_the_device_prefers(
+    tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "preferred_dtype", lambda _: torch.bfloat16)
+    assert "bfloat16" in str(Embedder.from_pretrained(llama_folder, device="cpu").backbone.dtype)
+    whiten(llama_folder, TEXTS, tmp_path / "preferred", device="cpu")
+    monkeypatch.undo()
+    whiten(llama_folder, TEXTS, tmp_path / "float32", device="cpu")
+    layers = [tmp_path / name / "2_Dense" / "model.safetensors" for name in ("preferred", "float32")]
+    assert layers[0].read_bytes() == layers[1].read_bytes()

@@ -109,6 +109,6 @@ def as_path(name: str, value: object) -> Path:
     Raises:
         RequestError: something else.
     """
-    if not isinstance(value, str | os.PathLike):
+    if not (isinstance(value, str | os.PathLike) and os.fspath(value)):
         raise RequestError(f"{name}={value!r}: give a path")
     return Path(value)

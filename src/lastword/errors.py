@@ -6,6 +6,7 @@
     │   ├── ExistingOutputError (FileExistsError)    an output would be overwritten
     │   │   └── NothingToResumeError                     it is complete, and was to be resumed; exit code 0
     │   ├── TableError                               columns or cells of a file are invalid
+    │   │   └── NoRowsError                              it has no rows
     │   ├── TemplateError                            a template is invalid
     │   ├── ModelError                               a model cannot be used
     │   └── MissingExtraError                        a library of an install extra is not installed
@@ -55,6 +56,10 @@ class TableError(RequestError):
 
 class TemplateError(RequestError):
     """A template is invalid."""
+
+
+class NoRowsError(TableError):
+    """A file has no rows."""
 
 
 class ModelError(RequestError):

@@ -31,8 +31,13 @@ def require_installed(module: str, extra: str, purpose: str, otherwise: str = ""
     Raises:
         MissingExtraError: see the message.
     """
-    if find_spec(module) is None:
+    if not is_installed(module):
         raise _missing(module, extra, purpose, otherwise)
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported; it is not, since some take seconds."""
+    return find_spec(module) is not None
 
 
 def _missing(module: str, extra: str, purpose: str, otherwise: str = "") -> MissingExtraError:

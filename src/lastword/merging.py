@@ -149,7 +149,7 @@ def base_of(folder: str | Path) -> tuple[str, str | None]:
         ModelError: the folder names no base model.
     """
     for file, key in (("lastword.json", "base"), ("adapter_config.json", "base_model_name_or_path")):
-        path = Path(folder, file)
+        path = Path(model_source(folder), file)
         content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if content.get(key) and (file != "lastword.json" or content.get("recipe") or content.get("adapter")):
             return str(content[key]), content.get("base_hash")

@@ -107,7 +107,10 @@ def whiten(
     from lastword.embedding import Embedder
     from lastword.embedding.golden import GOLDEN
 
-    embedder = Embedder.from_pretrained(model, template=template, pooling=pooling, device=device)
+    # In bfloat16 a layer that raises directions of little variance would mostly raise their rounding errors.
+    embedder = Embedder.from_pretrained(
+        model, template=template, pooling=pooling, dtype="float32", device=device
+    )
     pooled = embedder.variant(normalize=False)
     raw = encode_distinct(pooled, distinct)
     fitted = {"all-but-the-top": all_but_the_top, "centre": centring}
@@ -265,8 +268,7 @@ def _require_equal(folder: Path, texts: list[str], expected: np.ndarray, embedde
             trust_remote_code=embedder.spec.pooling.trainable,
         ).encode(texts)
     least = float((unit(theirs) * unit(expected)).sum(1).min())
-    exact = "float32" in str(embedder.backbone.dtype)
-    if least < (0.9999 if exact else 0.98):
+    if least < 0.9999:
         raise ParityError(
             f"the folder does not give these vectors in sentence-transformers: smallest cosine {least:.5f}"
         )

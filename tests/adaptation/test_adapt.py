@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from lastword import AdaptResult, Store, adapt_corpus
 from lastword.adaptation import adapt as module
 from lastword.adaptation.findings import certainty, summary, verdict
 from lastword.bundled import path_of
+from lastword.console import logger
 from lastword.errors import ExistingOutputError, RequestError, WorkError
 from tests.adaptation import killed
 from tests.browser import browser_page
@@ -69,7 +71,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def labelled(corpus: Path, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> AdaptResult:
     output = tmp_path_factory.mktemp("labelled") / "adapted"
-    return adapt_corpus(corpus, output, label_column="label", **settings)
+    handler = logging.FileHandler(output.with_name("messages.txt"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logger, "handlers", [handler])
+        patch.setattr(logger, "level", logging.INFO)
+        result = adapt_corpus(corpus, output, label_column="label", **settings)
+    handler.close()
+    return result
 
 
 def test_the_folder_has_everything(labelled: AdaptResult) -> None:
@@ -88,6 +96,13 @@ def test_the_folder_has_everything(labelled: AdaptResult) -> None:
     assert len(found.queries[0].matches) == 3
     table = pq.read_table(folder / "groups" / "texts.parquet")
     assert {"price", "group", "group_name"} <= set(table.column_names)
+
+
+def test_messages_name_no_unfinished_folder(labelled: AdaptResult) -> None:
+    messages = labelled.output.with_name("messages.txt").read_text()
+    assert f"wrote {labelled.output / 'model'} after" in messages
+    assert f"{labelled.output / 'pairs' / 'crop.parquet'}" in messages
+    assert ".partial" not in messages
 
 
 def test_training_sees_training_texts_only(labelled: AdaptResult) -> None:

@@ -74,6 +74,7 @@ VALID = {
     "cache prune": ["--unused-days", "1"],
 }
 UNWRITABLE = [
+    "",
     "texts.csv/x.csv",
     "s3://bucket/x.csv",
     "gs://x.csv",

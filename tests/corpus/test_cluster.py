@@ -250,6 +250,8 @@ def test_a_store_of_another_model_is_refused(
         clustered([store, store], tmp_path / "out")
     with pytest.raises(RequestError, match="is inside the output"):
         clustered(store, tmp_path, overwrite=True)
+    with pytest.raises(RequestError, match="which is a store of vectors: choose another output"):
+        clustered(store, store / "groups")
 
 
 def test_an_empty_store_is_refused(store: Path, tmp_path: Path) -> None:

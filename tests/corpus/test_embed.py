@@ -29,6 +29,7 @@ from lastword.errors import (
     ExistingOutputError,
     MissingFileError,
     ModelError,
+    NoRowsError,
     RequestError,
     TableError,
     WorkError,
@@ -255,6 +256,41 @@ def test_columns_that_differ(tmp_path: Path, refused: Refused, said: list[str], 
     assert message == f"{tmp_path / 'd.csv'} has no column 'text'; its columns are: body, title"
 
 
+def test_parts_without_rows_are_left_out(tmp_path: Path, refused: Refused, said: list[str]) -> None:
+    """Programs that write a table in parts leave empty ones; a corpus of nothing else is refused."""
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "part-0.parquet")
+    (tmp_path / "part-1.jsonl").write_text("")
+    (tmp_path / "part-2.csv").write_text("text\n")
+    message = refused(NoRowsError, embed_corpus, str(tmp_path / "part-*"), tmp_path / "out", HashEncoder())
+    assert (
+        message == f"{tmp_path / 'part-0.parquet'} and 2 more have no rows: give a file with at least one row"
+    )
+    (tmp_path / "part-3.csv").write_text("text\na\n")
+    embed_corpus(str(tmp_path / "part-*"), tmp_path / "out", HashEncoder())
+    assert_complete(tmp_path / "out", ["a"])
+    assert f"{tmp_path / 'part-2.csv'} has no rows and is left out" in said
+
+
+def test_types_that_not_every_format_has(tmp_path: Path) -> None:
+    """Programs write views, run lengths and empty objects; Arrow can neither filter nor store all of them."""
+    views = pa.list_(pa.struct([("name", pa.string_view())]))
+    columns = {
+        "text": pa.array(["a", None, "b"], pa.string_view()),
+        "view": pa.array([[{"name": "x"}], None, []], views),
+        "dictionary": pa.DictionaryArray.from_arrays([0, 0, 1], pa.array(["x", "y"], pa.string_view())),
+        "runs": pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([1, 2])),
+        "object": pa.array([{}, None, {}], pa.struct([])),
+    }
+    with pa.ipc.new_file(tmp_path / "in.arrow", pa.table(columns).schema) as file:
+        file.write_table(pa.table(columns))
+    (tmp_path / "more.jsonl").write_text('{"text": "c", "object": {}}\n')
+    embed_corpus([tmp_path / "in.arrow", tmp_path / "more.jsonl"], tmp_path / "out", HashEncoder())
+    first, second, third = Store.open(tmp_path / "out").table().to_pylist()
+    assert first == {"text": "a", "view": [{"name": "x"}], "dictionary": "x", "runs": 1, "object": "{}"}
+    assert second == {"text": "b", "view": [], "dictionary": "y", "runs": 2, "object": "{}"}
+    assert third == {"text": "c", "view": None, "dictionary": None, "runs": None, "object": "{}"}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int8", "binary"])
 @pytest.mark.parametrize("layout", ["parquet", "arrow", "npy", "lance"])
 def test_every_layout_has_the_same_rows(
@@ -404,6 +440,12 @@ def test_inputs_that_cannot_be_embedded(tmp_path: Path, csv: Path, refused: Refu
     )
     assert message(RequestError, csv, csv) == (
         f"{csv} is given twice: its rows would be embedded twice; give it once"
+    )
+    (tmp_path / "link.csv").symlink_to(csv)
+    assert refused(
+        RequestError, embed_corpus, [csv, tmp_path / "link.csv"], tmp_path / "out", HashEncoder()
+    ) == (
+        f"{tmp_path / 'link.csv'} is given twice, also as {csv}: its rows would be embedded twice; give it once"
     )
     assert message(RequestError) == "no input: give at least one file"
     assert message(TableError, csv, vector_column="number") == (

@@ -77,6 +77,7 @@ def case(script: str, *modules: str, slow: bool = True) -> Any:
         case("transformers", slow=False),
         case("langchain", "langchain_huggingface", "langchain_core"),
         case("llama_index", "llama_index"),
+        case("haystack", "haystack", "haystack_integrations"),
         case("lancedb", "lancedb"),
         case("keybert", "keybert"),
         case("setfit", "setfit"),

@@ -24,8 +24,8 @@ from lastword.errors import (
     ExistingOutputError,
     MissingFileError,
     ModelError,
+    NoRowsError,
     RequestError,
-    TableError,
     WorkError,
 )
 from lastword.explanation import Explanation, token_attention
@@ -382,7 +382,7 @@ def test_invalid_requests_are_refused(
     )
     assert refused(RequestError, explain, texts_file, llama_folder, words=0) == "words=0: give 1 or more"
     (tmp_path / "empty.csv").write_text("")
-    assert refused(TableError, explain, tmp_path / "empty.csv", llama_folder) == (
+    assert refused(NoRowsError, explain, tmp_path / "empty.csv", llama_folder) == (
         f"{tmp_path / 'empty.csv'} is empty: it needs at least one row"
     )
     (tmp_path / "there").mkdir()
@@ -391,7 +391,7 @@ def test_invalid_requests_are_refused(
     )
     message = refused(MissingFileError, explain, texts_file, "nowhere")
     assert message.startswith(
-        "no model 'nowhere': give 'mini', 'smollm2', a folder or GGUF file that exists, or"
+        "no model 'nowhere': give 'mini', 'smollm2', 'smollm2-adapted', a folder or GGUF file that exists, or"
     )
 
 

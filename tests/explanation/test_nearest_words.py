@@ -125,6 +125,31 @@ def test_a_model_adapted_twice_uses_the_head_of_the_first(load: Load, tmp_path: 
     assert Vocabulary.of(load(tmp_path / "second")) is None, "a base model that names itself"
 
 
+def test_a_model_trained_from_a_checkpoint_uses_the_head_of_its_base_model(
+    load: Load, tmp_path: Path
+) -> None:
+    base = load(template="ccw", pooling="lasttoken")
+    checkpoint = tmp_path / "run" / "training" / "step-000002"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2}))
+    recipe = {"model": base.name, "template": "ccw", "pooling": "lasttoken"}
+    (checkpoint.parent / "recipe.json").write_text(json.dumps(recipe))
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 2, "base_model_name_or_path": base.name})
+    )
+    expected = Vocabulary.of(base)
+    assert expected is not None
+    for name in (checkpoint, adapter):
+        folder = load(template="ccw", pooling="lasttoken").save(tmp_path / f"from-{name.name}")
+        facts = json.loads((folder / "lastword.json").read_text())
+        (folder / "lastword.json").write_text(json.dumps({**facts, "base": str(name)}))
+        vocabulary = Vocabulary.of(load(folder))
+        assert vocabulary is not None, name
+        assert torch.equal(vocabulary.head, expected.head)
+
+
 def test_a_model_without_a_head_has_no_vocabulary(load: Load, tmp_path: Path) -> None:
     embedder = load()
     embedder.backbone.model.save_pretrained(tmp_path / "headless")

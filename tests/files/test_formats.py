@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from lastword.console import info_once
-from lastword.errors import MissingExtraError, MissingFileError, RequestError, TableError
+from lastword.errors import MissingExtraError, MissingFileError, NoRowsError, RequestError, TableError
 from lastword.files import sources
 from lastword.files.encodings import detect_encoding
 from lastword.files.sources import TableFile
@@ -513,7 +513,7 @@ def test_parquet_on_standard_input(piped: Callable[[bytes], None], tmp_path: Pat
     piped((tmp_path / "a.parquet").read_bytes())
     assert read(Path("-"), "text") == {"text": ["a", "b"]}
     piped(b"")
-    assert refused(TableError, read, Path("-")) == "standard input is empty: it needs at least one row"
+    assert refused(NoRowsError, read, Path("-")) == "standard input is empty: it needs at least one row"
     piped(b"title,body\na,b\n")
     assert "standard input has no column 'text'; its columns are: title, body" in refused(
         TableError, read, Path("-"), "text"

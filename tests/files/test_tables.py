@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
-from lastword.errors import MissingFileError, TableError
+from lastword.errors import MissingFileError, NoRowsError, TableError
 from lastword.files.formats import BLOCK_ROWS, STORED, count_rows
 from lastword.files.sources import FORMATS, TableFile
 from lastword.files.tables import read_chunks, read_texts, require_columns
@@ -282,11 +282,11 @@ def test_unknown_suffixes(write: Write, refused: Refused) -> None:
 
 def test_files_without_rows(write: Write, refused: Refused) -> None:
     path = write("a.csv", "")
-    assert refused(TableError, read_table, path) == f"{path} is empty: it needs at least one row"
+    assert refused(NoRowsError, read_table, path) == f"{path} is empty: it needs at least one row"
     for path in (write("b.csv", "text,label\n"), write("b.parquet", {"text": pa.array([], pa.string())})):
         message = f"{path} has columns but no rows: it needs at least one row"
-        assert refused(TableError, read_table, path) == message
-        assert refused(TableError, list, read_chunks(path, {"text": "text"}, 5)) == message
+        assert refused(NoRowsError, read_table, path) == message
+        assert refused(NoRowsError, list, read_chunks(path, {"text": "text"}, 5)) == message
 
 
 def _damaged_parquet(at: slice, by: int = 0) -> bytes:

@@ -151,5 +151,22 @@ def test_what_does_not_fit_is_refused_with_what_does(refused: Refused) -> None:
 
 
 def test_truncated_shares() -> None:
-    assert truncated_shares([10, 70, 200, 600], 2048) == {64: 0.75, 128: 0.5, 256: 0.25, 512: 0.25}
-    assert truncated_shares([10, 20], 512) == {64: 0.0}
+    shares = truncated_shares([10, 70, 200, 600], 100, 2048)
+    assert shares == {64: 0.75, 100: 0.5, 128: 0.5, 256: 0.25, 512: 0.25}
+    assert truncated_shares([10, 70, 200, 600], 64, 128) == {64: 0.75, 128: 0.5}
+    assert truncated_shares([10, 20], 512, 2048) == {512: 0.0}
+
+
+def test_a_plan_says_which_texts_lose_their_end(tmp_path: Path) -> None:
+    long, short = "word " * 600, "a word"
+    (tmp_path / "texts.txt").write_text(f"{long}\n" + f"{short}\n" * 3)
+    lines = str(plan_embedding(tmp_path / "texts.txt", "mini")).splitlines()
+    (line,) = (line for line in lines if line.startswith("truncated"))
+    assert line.split(maxsplit=1)[1] == (
+        "25.0% of the texts lose their end, beyond the 511 tokens of this run; it would be 25.0% with 64, 25.0% with "
+        "128, 25.0% with 256, 25.0% with 512; --long-texts windows reads them whole"
+    )
+    (tmp_path / "texts.txt").write_text(f"{short}\n" * 3)
+    assert "none: each text fits into the 511 tokens of this run" in str(
+        plan_embedding(tmp_path / "texts.txt", "mini")
+    )

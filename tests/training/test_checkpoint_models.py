@@ -20,7 +20,7 @@ from lastword.serving.models import ServedDecoder, load_models
 from lastword.training import LastStep, train
 
 Settings = dict[str, Any]
-TEXTS = ["the river was near", "a man is driving a car"]
+TEXTS = ["the river was near", "  a man is driving a car "]
 RUNS: dict[str, Settings] = {
     "latent": {"pooling": "latent"},
     "bidirectional": {"attention": "bidirectional", "pooling": "mean"},

@@ -52,6 +52,21 @@ def test_a_tenth_of_the_pairs_is_held_out_for_the_score(tmp_path: Path, refused:
     assert message.startswith("patience=2 needs a development score: ")
 
 
+def test_scores_that_a_loss_does_not_use_are_announced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "graded.csv"
+    file.write_text("anchor,positive,score\n" + "".join(f"text {i},a text {i},{i % 5}\n" for i in range(80)))
+    config = TrainConfig(pairs=(str(file), "pairs"), batch_pairs=4)
+    read_data(replace(config, pairs=(str(file),), loss="angle"), Standard(), None, False)
+    assert caplog.messages == []
+    read_data(config, Standard(), None, False)
+    assert caplog.messages == [
+        f"{file} has scores, which loss=info_nce does not use: each of its pairs counts as two texts that mean the "
+        "same; loss=cosent or loss=angle learns from scores"
+    ]
+
+
 def test_graded_pairs_are_held_out_with_their_scores(tmp_path: Path) -> None:
     rows = "".join(f"text {i},a text {i},{i % 5}\n" for i in range(80))
     (tmp_path / "graded.csv").write_text("anchor,positive,score\n" + rows)

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from lastword.bundled import path_of
 from lastword.files.tables import read_texts
 
-Pairs = list[tuple[str, str]]
+Pairs = list[tuple[str, ...]]
+"""Anchor, positive and perhaps a hard negative."""
 DOCUMENTS = {"wiki": "wiki_docs.txt.xz", "arxiv": "arxiv_docs.txt.xz"}
 COUNT, CHARACTERS = 8000, 16_000_000
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
@@ -85,8 +86,20 @@ METHODS: dict[str, Callable[[Sequence[str], random.Random], Iterator[tuple[str, 
 
 
 def write_pairs(path: Path, pairs: Pairs) -> None:
-    anchors, positives = ([pair[side] for pair in pairs] for side in (0, 1))
-    pq.write_table(pa.table({"anchor": anchors, "positive": positives}), path)
+    columns = zip(("anchor", "positive", "negative"), zip(*pairs, strict=True), strict=False)
+    pq.write_table(pa.table({name: list(texts) for name, texts in columns}), path)
+
+
+def with_negatives(rows: Sequence[dict[str, str]]) -> Pairs:
+    """Each pair with a text of another subject of its domain, drawn at random."""
+    domains: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        domains.setdefault(row["domain"], []).append(row)
+    rng, found = random.Random(0), []
+    for row in rows:
+        other = rng.choice([one for one in domains[row["domain"]] if one["subject"] != row["subject"]])
+        found.append((row["anchor"], row["positive"], other["anchor"]))
+    return found
 
 
 def source_pairs(data: Path) -> dict[str, Pairs]:
@@ -102,8 +115,9 @@ def source_pairs(data: Path) -> dict[str, Pairs]:
     found["rewritings"] = [(anchor, positive) for anchor, positive, _ in rows]
     for style in sorted(set(columns["source"])):
         found[f"re_{style}"] = [(anchor, positive) for anchor, positive, source in rows if source == style]
-    subjects = read_texts(path_of("subjects"), ["anchor", "positive"])
-    found["subjects"] = list(zip(subjects["anchor"], subjects["positive"], strict=True))
+    subjects = pq.read_table(path_of("subjects")).to_pylist()
+    found["subjects"] = [(row["anchor"], row["positive"]) for row in subjects]
+    found["subjects_hard"] = with_negatives(subjects)
     leads = read_texts(data / "pairs" / "wiki_title_lead.parquet", ["title", "lead"])
     found["title_lead"] = list(zip(leads["title"], leads["lead"], strict=True))[:COUNT]
     return found | {"sentences": _sentences(data)}

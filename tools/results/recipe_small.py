@@ -132,6 +132,8 @@ def runs() -> list[Run]:
         Run("Wikipedia, 180 steps of 48", LONG | {"steps": 180, "batch_pairs": 48}, WIKI),
         Run("arXiv", LONG, ARXIV),
         Run("subjects, upper 14 layers", {"adapt_layers": 14}, SUBJECTS),
+        Run("subjects, temperature 0.1", {"adapt_layers": 14, "temperature": 0.1}, SUBJECTS),
+        Run("subjects, hard negatives", {"adapt_layers": 14}, ALL | {"subjects_hard": 4000}),
         Run("subjects, upper 14 layers, 90 steps of 96", LONG | {"adapt_layers": 14}, SUBJECTS),
         Run("passages", LONG, PASSAGES, after=("partly whitened",)),
         Run("passages, ccp", LONG | {"template": "ccp"}, PASSAGES),

@@ -55,7 +55,7 @@ def adapt_corpus(
     rewriter: Engine | None = None,
     rewritten: int = 1000,
     groups: int | None = None,
-    map: str = "umap",
+    map: str = "auto",
     group_column: str = "group",
     batch_tokens: int | None = None,
     dtype: str | None = None,
@@ -120,9 +120,10 @@ def adapt_corpus(
     with run.open(settings, read):
         try:
             work = _Adaptation(request, run, seed, batch_tokens, loading)
-            result = work.result(
-                rewriter, rewritten, baselines, map=map, groups=groups, group_column=group_column
-            )
+            with renamed(work.finished, output), renamed(work.trained, output / MODEL):
+                result = work.result(
+                    rewriter, rewritten, baselines, map=map, groups=groups, group_column=group_column
+                )
             result = dataclasses.replace(result, seconds=time.monotonic() - started)
             work.finish(result, read, map_written=map != "none")
         finally:
@@ -309,12 +310,11 @@ class _Adaptation:
         if not folder.exists():
             self._stage(6, "embedding and grouping all texts")
             corpus = self.request.corpus
-            with renamed(folder, final / GROUPS):
-                cluster_corpus(
-                    list(corpus.files), folder, self.finished / MODEL, text_column=corpus.text_column,
-                    label_column=self.request.label_column, batch_tokens=self.batch_tokens, seed=self.seed, resume=True,
-                    **grouping, **self.loading,
-                )  # fmt: skip
+            cluster_corpus(
+                list(corpus.files), folder, self.finished / MODEL, text_column=corpus.text_column,
+                label_column=self.request.label_column, batch_tokens=self.batch_tokens, seed=self.seed, resume=True,
+                **grouping, **self.loading,
+            )  # fmt: skip
         record_model(folder / VECTORS, final / MODEL)
         content: dict[str, Any] = json.loads((folder / CLUSTERS).read_text(encoding="utf-8"))
         content |= {"output": str(final / GROUPS), "model": str(final / MODEL)}  # where they will be

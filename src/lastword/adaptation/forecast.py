@@ -14,6 +14,7 @@ from lastword.adaptation.request import Request
 from lastword.adaptation.texts import part_sizes
 from lastword.bundled import PATHS
 from lastword.console import load_libraries
+from lastword.corpus.map.plane import way_here
 from lastword.files.pairs import read_pair_rows
 from lastword.planning.embedding import Encoding, chunk_bytes, first_texts
 from lastword.planning.grouping import VectorCosts, grouping_bytes
@@ -31,7 +32,7 @@ _COPIES = 3  # of the texts, in the groups: with the vectors, in the table and o
 def plan_adaptation(
     request: Request,
     *,
-    map: str = "umap",
+    map: str = "auto",
     batch_tokens: int | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -52,7 +53,7 @@ def plan_adaptation(
         MissingFileError, TableError, ModelError: as `adapt_corpus`.
     """
     load_libraries("torch", "transformers.modeling_utils", "peft", "accelerate", "sklearn.cluster")
-    config, corpus = request.config, request.corpus
+    config, corpus, map = request.config, request.corpus, way_here(map)
     sample, count = first_texts(corpus), corpus.count()
     machine, data = Machine.of(device, gpu_memory), chunk_bytes(sample, count)
     encoding = Encoding.of(

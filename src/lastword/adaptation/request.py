@@ -63,7 +63,7 @@ def check_request(
     baselines: Sequence[str] = (),
     max_texts: int = 10_000,
     groups: int | None = None,
-    map: str = "umap",
+    map: str = "auto",
     group_column: str = "group",
 ) -> Request:
     """Refuse what cannot work, before anything is loaded; arguments as for `adapt_corpus`.

@@ -21,7 +21,7 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 
 @command(
     "lastword adapt tickets.csv --text-column message --output adapted",
-    "lastword adapt products.parquet --label-column category --model smollm2 --map pca --output adapted",
+    "lastword adapt products.parquet --label-column category --model smollm2 --output adapted",
 )
 @options.inputs("files as for `lastword embed`")
 @shared("--text-column")

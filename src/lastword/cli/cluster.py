@@ -16,7 +16,7 @@ from lastword.cli.pairs.generate import check_endpoint
 from lastword.files.sources import TableFile
 
 GROUPS, NAMES, MAP = "Groups", "Names", "Map"
-MAPS = ("umap", "pca", "none")
+MAPS = ("auto", "umap", "pca", "none")
 METHODS = ("k-means", "density")
 NAMINGS = ("terms", "head", "joined")
 
@@ -24,7 +24,8 @@ GROUPING = option(
     GROUPS, "--groups", "how many, of k-means  [default: chosen, with the reason]", type=click.IntRange(2, 10_000)
 )  # fmt: skip
 MAPPED = option(
-    MAP, "--map", "how texts are put on it; pca is quick and shows less", default="umap", type=Choice("map", MAPS)
+    MAP, "--map", "how texts are put on it; pca is quick and shows less; auto is umap if it is installed, else pca",
+    default="auto", type=Choice("map", MAPS),
 )  # fmt: skip
 GROUP_COLUMN = option(
     options.OUTPUT, "--group-column", "of the table; NAME_name and NAME_confidence too", default="group"

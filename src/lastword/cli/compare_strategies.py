@@ -18,7 +18,7 @@ GROUPS = ("prompt", "pooling", "layer", "attention", "training", "data", "vector
 
 @command(
     "lastword compare-strategies mini --output compared",
-    "lastword compare-strategies mini --strategy prompt --strategy pooling --dev tickets.csv:dev --output compared",
+    "lastword compare-strategies mini --strategy prompt --strategy pooling --dev labelled.csv:dev --output compared",
 )
 @click.argument(
     "recipe", help="mini, small, paper, or a TOML file of settings: the model, the base and the budget"

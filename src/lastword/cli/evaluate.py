@@ -33,7 +33,7 @@ _TASKS_OF = {
 
 
 @command(
-    "lastword evaluate tickets.csv --label-column topic --model adapted --model mini",
+    "lastword evaluate tickets.csv --text-column message --label-column topic --model adapted --model mini",
     "lastword evaluate pairs.csv --task sts --model adapted",
 )
 @click.argument(

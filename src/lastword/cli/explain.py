@@ -15,8 +15,8 @@ from lastword.files.sources import TableFile
 
 
 @command(
-    "lastword explain tickets.csv --model mini --model adapted --output explained",
-    'lastword explain tickets.csv --checkpoints adapted --text "a man is driving a car"',
+    "lastword explain tickets.csv --text-column message --model mini --model adapted --output explained",
+    'lastword explain tickets.csv --text-column message --checkpoints adapted --text "a man is driving a car"',
 )
 @click.argument(
     "data", metavar="FILE", type=TABLE,

@@ -141,7 +141,10 @@ def _fail(message: str, code: int) -> None:
     "lastword",
     cls=_Main,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
-    examples=("lastword demo", "lastword evaluate tickets.csv --label-column topic --model mini"),
+    examples=(
+        "lastword demo",
+        "lastword evaluate tickets.csv --text-column message --label-column topic --model mini",
+    ),
 )
 @click.version_option(package_name="lastword", message="%(prog)s %(version)s", help="show the version")
 def main() -> None:

@@ -20,7 +20,7 @@ SCORES = (
 
 
 @command(
-    "lastword probe tickets.csv --label-column topic --output probed",
+    "lastword probe tickets.csv --text-column message --label-column topic --output probed",
     "lastword probe notes.txt --templates none,ccw --poolings mean,lasttoken --layers 4,6,8",
 )
 @click.argument(

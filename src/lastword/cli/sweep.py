@@ -17,7 +17,7 @@ from lastword.errors import RequestError
 
 @command(
     "lastword sweep mini --set temperature=0.05,0.1,0.2 --set rank=8,32 --output swept",
-    "lastword sweep mini --set learning_rate=1e-5..1e-3 --trials 20 --dev tickets.csv:dev --output swept",
+    "lastword sweep mini --set learning_rate=1e-5..1e-3 --trials 20 --dev labelled.csv:dev --output swept",
 )
 @click.argument(
     "recipe", help="mini, paper, or a TOML file of settings; its table [sweep] holds values to try",

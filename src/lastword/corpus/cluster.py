@@ -24,7 +24,7 @@ from lastword.corpus.clustering.stability import DISSOLVED
 from lastword.corpus.clustering.table import require_new_columns, write_table
 from lastword.corpus.map.data import colourable, map_data
 from lastword.corpus.map.page import map_page
-from lastword.corpus.map.plane import WAYS, plane
+from lastword.corpus.map.plane import WAYS, plane, way_here
 from lastword.corpus.store import Store
 from lastword.corpus.texts import Corpus, read_until
 from lastword.encoder import TextEncoder
@@ -57,7 +57,7 @@ def cluster_corpus(
     hierarchy: bool = False,
     naming: str = "terms",
     chat: Chat | None = None,
-    map: str = "umap",
+    map: str = "auto",
     map_texts: int = 100_000,
     group_column: str = "group",
     template: str | None = None,
@@ -87,7 +87,8 @@ def cluster_corpus(
         hierarchy: put groups into families too.
         naming: "terms" (distinctive terms), "head" (words of the model's output head) or "joined" (both).
         chat: a chat model that writes the names: prompts → answers.
-        map: "umap" (`pip install 'lastword[map]'`), "pca" or "none": how texts are put on the map.
+        map: how texts are put on the map: "umap" (`pip install 'lastword[map]'`), "pca", "auto" ("umap" if it is
+            installed, else "pca") or "none", without a map.
         map_texts: the map shows at most this many, a fixed sample.
         group_column: of the table: the number of the group; its name is in GROUP_COLUMN_name, how sure that is in
             GROUP_COLUMN_confidence.
@@ -243,8 +244,13 @@ def _store_of(inputs: Source | Sequence[Source], output: Path) -> Store | None:
         return None
     if len(several) > 1:
         raise RequestError(f"{folders[0]} is a store, which is clustered alone: give it without other inputs")
-    if folders[0].resolve().is_relative_to(output.resolve()):
+    folder, target = folders[0].resolve(), output.resolve()
+    if folder.is_relative_to(target):
         raise RequestError(f"{folders[0]} is inside the output {output}: choose another output")
+    if target.is_relative_to(folder):
+        raise RequestError(
+            f"{output} is inside {folders[0]}, which is a store of vectors: choose another output"
+        )
     return Store.open(folders[0])
 
 
@@ -371,9 +377,13 @@ def _write_map(
     most: int,
     seed: int,
 ) -> None:
-    rows = sample_rows(len(points.store), most, seed)
+    here, rows = way_here(way), sample_rows(len(points.store), most, seed)
+    if way == "auto" and here == "pca":
+        info(
+            "map: by PCA, since umap is not installed; pip install 'lastword[map]' for UMAP, which shows more"
+        )
     with progress("map", 1) as advance:
-        flat = plane(points.of_rows(rows), way, seed)
+        flat = plane(points.of_rows(rows), here, seed)
         advance(1)
     store = points.store
     others = colourable(store.shard(0, store.columns).schema, [store.text_column])

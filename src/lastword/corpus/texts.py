@@ -15,7 +15,7 @@ import pyarrow as pa
 from lastword.arguments import require_list, require_name
 from lastword.bundled import PATHS
 from lastword.console import warn_once
-from lastword.errors import MissingFileError, RequestError, TableError, WorkError
+from lastword.errors import MissingFileError, NoRowsError, RequestError, TableError, WorkError
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
 from lastword.files.sources import (
@@ -125,13 +125,30 @@ class Corpus:
         files = [file for each in several for file in _expanded(table_file(each))]
         if not files:
             raise RequestError("no input: give at least one file")
-        names = [str(file) for file in files]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise RequestError(f"{twice} is given twice: its rows would be embedded twice; give it once")
-        columns = tuple(find_column(file, text_column) for file in files)
-        for file, column in zip(files, columns, strict=True):
-            require_new(next(read_tables(file, column))[0], new_column, file)
-        return cls(tuple(files), columns)
+        known: dict[str, TableFile] = {}
+        for file in files:
+            same = known.setdefault(_place(file), file)
+            if same is not file:
+                also = "" if str(same) == str(file) else f", also as {same}"
+                raise RequestError(
+                    f"{file} is given twice{also}: its rows would be embedded twice; give it once"
+                )
+        filled: dict[TableFile, str] = {}
+        for file in files:
+            try:
+                column = find_column(file, text_column)
+                require_new(next(read_tables(file, column))[0], new_column, file)
+            except NoRowsError:  # programs that write a table in parts leave empty ones
+                if len(files) == 1:
+                    raise
+                warn_once(f"{file} has no rows and is left out")
+            else:
+                filled[file] = column
+        if not filled:
+            raise NoRowsError(
+                f"{files[0]} and {len(files) - 1} more have no rows: give a file with at least one row"
+            )
+        return cls(tuple(filled), tuple(filled.values()))
 
     @property
     def text_column(self) -> str:
@@ -378,6 +395,11 @@ def _renamed(table: pa.Table, column: str, name: str, file: TableFile) -> pa.Tab
     if name in table.column_names:
         raise TableError(f"{file}: its texts are in {column!r}, and it has {name!r} too: rename one of them")
     return table.rename_columns([name if each == column else each for each in table.column_names])
+
+
+def _place(file: TableFile) -> str:
+    """Equal for two names of one file, such as a link to it."""
+    return str(file) if file.hub or file.remote else os.path.realpath(file.path)
 
 
 def _local(file: TableFile) -> str | os.PathLike[str]:

@@ -82,7 +82,8 @@ class Embedder:
         model gets template "none" and mean pooling over its last layer.
 
         Args:
-            name_or_folder: "mini" (the bundled model), "smollm2", a folder, a GGUF file, or a Hub name.
+            name_or_folder: "mini" (the bundled model), "smollm2", "smollm2-adapted" (with the bundled adapter), a
+                folder, a GGUF file, or a Hub name.
             template: a name in `TEMPLATES` or a string with `{text}`; see `Template.parse` for examples before the
                 text, averages and echoes.
             pooling: a name in `POOLINGS`, or such as "mean:text", "mean:4layers" or "mean+lasttoken"; see
@@ -166,9 +167,11 @@ class Embedder:
         changes: Mapping[str, Any],
     ) -> Embedder:
         """The embedder over a loaded model, with the tokenizer and the settings of a folder."""
+        origin = tokenizer_source(str(source), revision)
         # A tokenizer that was stored for embedding strips white space by itself, or does not on purpose.
-        strip = stored is None and keeps_normalizer(backbone.model.config)
-        tokenizer = TextTokenizer.load(*tokenizer_source(str(source), revision), strip=strip)
+        stored_with_it = stored is not None and origin[0] == str(source)
+        strip = not stored_with_it and keeps_normalizer(backbone.model.config)
+        tokenizer = TextTokenizer.load(*origin, strip=strip)
         if stored is None:
             _warn_of_special_tokens(tokenizer, spec, name)
             return cls(backbone, tokenizer, spec, Provenance(base=name, revision=revision))

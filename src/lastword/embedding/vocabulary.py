@@ -15,8 +15,9 @@ from transformers.utils.hub import cached_file
 
 from lastword.bundled import model_source
 from lastword.embedding import Embedder
+from lastword.embedding.adapters import adapter_settings
+from lastword.embedding.folder import read
 from lastword.embedding.gguf import read_head
-from lastword.embedding.spec import LASTWORD_JSON
 from lastword.embedding.tokenizer import TextTokenizer
 from lastword.files.gguf import find_gguf
 
@@ -111,12 +112,15 @@ class Vocabulary:
 
 
 def _bases(base: str) -> list[str]:
-    """A base model, and those that it was adapted from itself."""
+    """A base model, and those that it was adapted from itself: model folders, checkpoints and adapters name theirs."""
     names: list[str] = []
     while base not in names:
         names.append(base)
-        path = Path(model_source(base), LASTWORD_JSON)
-        base = json.loads(path.read_text(encoding="utf-8"))["base"] if path.is_file() else base
+        folder = Path(model_source(base))
+        if stored := read(folder) if folder.is_dir() else None:
+            base = stored.provenance.base
+        elif (folder / "adapter_config.json").is_file():
+            base = str(adapter_settings(folder).base_model_name_or_path)
     return names
 
 

@@ -74,7 +74,7 @@ def compare_strategies(
         output: folder for `strategies.json` and `strategies.html`; unfinished work is in `OUTPUT.partial`.
         strategies: names of strategies or groups; none are all.
         catalogue: TOML file of strategies; None is the one that comes with lastword.
-        development: labelled texts, as files with a split ("tickets.csv:dev") or as name → (texts, labels).
+        development: labelled texts, as files with a split ("labelled.csv:dev") or as name → (texts, labels).
         seeds: training runs of each strategy that is trained.
         resume: continue an interrupted comparison of the same settings.
         overwrite: replace `output`.

@@ -46,7 +46,7 @@ def sweep(
         output: folder for `sweep.json` and `sweep.svg`; unfinished work is in `OUTPUT.partial`.
         values: setting → values to try, as a list or as a string "0.05,0.1"; replaces those of the table.
             With `trials`, "1e-5..1e-3" draws uniformly in the logarithm. A single value replaces the recipe's.
-        development: labelled texts, as files with a split ("tickets.csv:dev") or as name → (texts, labels).
+        development: labelled texts, as files with a split ("labelled.csv:dev") or as name → (texts, labels).
         seeds: training runs of each combination.
         trials: draw this many combinations at random; None tries all.
         one_at_a_time: instead of all combinations, the recipe as it is and each other value alone.

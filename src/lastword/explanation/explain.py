@@ -114,7 +114,7 @@ def explain(
         raise RequestError("nothing to explain: give a model, or the folder of a training run as checkpoints")
     folder = (
         RunFolder(as_path("output", output), "explanation", overwrite=overwrite, evidence="")
-        if output
+        if output is not None
         else None
     )
     if folder:

@@ -20,7 +20,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from lastword.console import info_once
-from lastword.errors import LastwordError, TableError, first_line
+from lastword.errors import LastwordError, NoRowsError, TableError, first_line
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
@@ -130,7 +130,7 @@ def read_blocks(source: Source, columns: Columns) -> Iterator[Block]:
             empty = False
             yield block
     if empty:
-        raise TableError(f"{file} has columns but no rows: it needs at least one row")
+        raise NoRowsError(f"{file} has columns but no rows: it needs at least one row")
 
 
 def find_column(source: Source, name: str) -> str:
@@ -148,7 +148,7 @@ def find_column(source: Source, name: str) -> str:
             return columns.choose(file, _stored_header(file))[name]
     for part in _parts(file, columns):
         return columns.choose(file, part)[name]
-    raise TableError(f"{file} has no rows: it needs at least one row")
+    raise NoRowsError(f"{file} has no rows: it needs at least one row")
 
 
 def count_rows(source: Source) -> int:

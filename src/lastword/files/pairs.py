@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lastword.errors import TableError
-from lastword.files.formats import BLOCK_ROWS, NEGATIVE
-from lastword.files.sources import Source
+from lastword.files.formats import BLOCK_ROWS, NEGATIVE, Columns, read_blocks
+from lastword.files.sources import Source, table_file
 from lastword.files.tables import Kind, read_chunks
 
 PairRow = tuple[str, str, list[str]]
@@ -33,6 +33,17 @@ def read_pair_rows(source: Source, *, drop_empty: bool = False) -> Iterator[Pair
         yield from zip(chunk.columns["anchor"], chunk.columns["positive"], chunk.negatives, strict=True)
     if not kept:
         raise TableError(f"{source}: no row has usable cells in {', '.join(KINDS)}")
+
+
+def has_scores(source: Source) -> bool:
+    """Whether a file of pairs also has scores; of a data set on the Hub this is not looked up.
+
+    Raises:
+        MissingFileError, TableError: see the message.
+    """
+    if table_file(source).hub:
+        return False
+    return SCORE in next(read_blocks(source, Columns(["anchor", "positive"], [SCORE])))
 
 
 def read_graded_rows(source: Source, *, drop_empty: bool = False) -> Iterator[tuple[str, str, float]]:

@@ -26,6 +26,7 @@ from lastword.errors import (
     LastwordError,
     MissingExtraError,
     MissingFileError,
+    NoRowsError,
     RequestError,
     TableError,
     first_line,
@@ -142,7 +143,7 @@ class TableFile:
             )
         self._require_format(formats)
         if path.stat().st_size == 0:
-            raise TableError(f"{self} is empty: it needs at least one row")
+            raise NoRowsError(f"{self} is empty: it needs at least one row")
 
     def _require_remote(self, formats: str) -> None:
         self._require_format(formats)

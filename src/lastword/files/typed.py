@@ -12,7 +12,7 @@ from itertools import chain
 
 import pyarrow as pa
 
-from lastword.errors import TableError
+from lastword.errors import NoRowsError
 from lastword.files.formats import (
     STORED,
     Columns,
@@ -25,6 +25,7 @@ from lastword.files.sources import Source, table_file
 from lastword.files.tables import usable_text
 
 Cells = list[object]
+_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 
 def read_table(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
@@ -103,14 +104,48 @@ def _tables(source: Source, columns: Columns, text_column: str = "") -> Iterator
             schema, batches, rows = stored_table(file)
             chosen = columns.choose(file, (schema.names, lambda name: []))
             if not rows:
-                raise TableError(f"{file} has columns but no rows: it needs at least one row")
+                raise NoRowsError(f"{file} has columns but no rows: it needs at least one row")
             for batch in batches([*chosen]):
-                table = pa.Table.from_batches([batch])
+                table = _storable(pa.Table.from_batches([batch]))
                 yield table, _cells(table[text_column]) if text_column else []
     else:
         for block in read_blocks(file, columns):
             arrays = {name: _array(cells, name == text_column) for name, cells in block.items()}
-            yield pa.table(arrays), block.get(text_column, [])
+            yield _storable(pa.table(arrays)), block.get(text_column, [])
+
+
+def _storable(table: pa.Table) -> pa.Table:
+    """A table of types that all formats have, for which some newer ones of Arrow are exchanged; else cells are text."""
+    for position, field in enumerate(table.schema):
+        column, kind = table[field.name], _common_type(field.type)
+        if kind == field.type:
+            continue
+        if field.type in _VIEWS:
+            cells = column.cast(kind)
+        else:  # some casts of nested types are missing, and one gives invalid arrays
+            cells = _as_text(column.to_pylist()) if kind is None else pa.array(column.to_pylist(), kind)
+        table = table.set_column(position, field.name, cells)
+    return table
+
+
+def _common_type(kind: pa.DataType) -> pa.DataType | None:
+    """The type itself, an older one for the same values, or None where there is none for all of them."""
+    types = pa.types
+    if kind in _VIEWS:
+        return _VIEWS[kind]
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        value = _common_type(kind.value_type)
+        return kind if types.is_dictionary(kind) and value == kind.value_type else value
+    if types.is_interval(kind) or types.is_union(kind) or (types.is_struct(kind) and not kind.num_fields):
+        return None
+    inner = [kind.field(number) for number in range(kind.num_fields)] if types.is_nested(kind) else []
+    common = [_common_type(field.type) for field in inner]
+    if common == [field.type for field in inner]:
+        return kind
+    if None in common or types.is_map(kind):
+        return None
+    fields = [field.with_type(each) for field, each in zip(inner, common, strict=True)]
+    return pa.struct(fields) if types.is_struct(kind) else pa.large_list(fields[0])
 
 
 def _cells(column: pa.ChunkedArray) -> Cells:

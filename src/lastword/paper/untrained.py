@@ -81,7 +81,7 @@ class Untrained:
             way: np.lib.format.open_memmap(unfinished / _file(way), mode="w+", dtype=np.float32, shape=shape)
             for way in ways
         }
-        with progress(f"embedding for {len(ways)} cells", len(texts)) as advance:
+        with progress(f"embedding for {len(ways)} cells", len(texts), step=size) as advance:
             for start in range(0, len(texts), size):
                 rows = by_length[start : start + size]
                 grid = self.embedder.encode_grid([texts[row] for row in rows], templates, poolings, numbers)

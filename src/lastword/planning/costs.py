@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
 
 from lastword.embedding import Embedder
-from lastword.embedding.tokens import Sequences
+from lastword.embedding.pipeline import Pipeline
+from lastword.embedding.tokens import Sequences, tokenize
 
 _ROUNDS_S = 1.5
 _MOST_ROUNDS = 7
@@ -82,14 +83,24 @@ def seconds_of_embedding(
     return Linear.through({layers: value / tokens for layers, value in seconds.items()})
 
 
-def truncated_shares(lengths: Sequence[int], longest: int) -> dict[int, float]:
-    """Longest sequence in tokens → share of the texts that it would truncate, as far as any are.
+def whole_lengths(pipeline: Pipeline, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text, template included, none truncated: counted up to one more than any length of interest."""
+    compiled = pipeline.compile(pipeline.spec.pooling.needs_eos)
+    most = max(pipeline.backbone.positions, LENGTHS[-1]) + 1
+    endless = replace(compiled, max_tokens=most)
+    return [len(ids) for ids in tokenize(texts, endless, pipeline.tokenizer).ids]
+
+
+def truncated_shares(lengths: Sequence[int], max_tokens: int, longest: int) -> dict[int, float]:
+    """Longest sequence in tokens → share of the texts that it would truncate: the run's, and all that truncate any.
 
     Args:
         lengths: tokens of each text, template included, none truncated.
+        max_tokens: the longest sequence of the run.
         longest: the longest sequence that the model takes.
     """
-    shares = {
-        most: sum(length > most for length in lengths) / len(lengths) for most in LENGTHS if most <= longest
+    others = {most for most in LENGTHS if most <= min(longest, max(lengths) - 1)}
+    return {
+        most: sum(length > most for length in lengths) / len(lengths)
+        for most in sorted(others | {max_tokens})
     }
-    return {most: share for most, share in shares.items() if share} or dict(list(shares.items())[:1])

@@ -18,7 +18,7 @@ from lastword.embedding.device import torch_dtype
 from lastword.embedding.pipeline import BATCH_TOKENS
 from lastword.embedding.windows import LongTexts
 from lastword.files.sources import Source
-from lastword.planning.costs import Linear, seconds_of_embedding, truncated_shares
+from lastword.planning.costs import Linear, seconds_of_embedding, truncated_shares, whole_lengths
 from lastword.planning.memory import LATER_BYTES, Machine, Memory, require_fit, smaller_batches
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
@@ -97,9 +97,8 @@ class Encoding:
         embedders = {depth: shape.shallow(depth, dtype) for depth in DEPTHS}
         pipeline = embedders[DEPTHS[0]].pipeline
         started = time.perf_counter()
-        whole = pipeline.variant(max_tokens=pipeline.backbone.positions - 1).tokenize(sample)
+        lengths = whole_lengths(pipeline, sample)
         tokenizing = (time.perf_counter() - started) / len(sample)
-        lengths = [len(ids) for ids in whole.ids]
         each = None
         if machine.here:
             few = pipeline.tokenize(_few(sample, [min(n, pipeline.max_tokens) for n in lengths], shape))
@@ -112,8 +111,9 @@ class Encoding:
     def like(self, sample: Sequence[str]) -> Encoding:
         """The same for texts like those of another sample; their speed in tokens is the same."""
         pipeline = self.shape.shallow(DEPTHS[0], None).pipeline
-        lengths = [len(ids) for ids in pipeline.tokenize(sample).ids]
-        return replace(self, lengths=lengths, characters=sum(map(len, sample)) / len(sample))
+        return replace(
+            self, lengths=whole_lengths(pipeline, sample), characters=sum(map(len, sample)) / len(sample)
+        )
 
     def tokens(self, texts: float) -> int:
         """Tokens of so many texts."""
@@ -155,7 +155,7 @@ class Encoding:
             dtype=str(self.precision).removeprefix("torch."),
             texts=texts,
             tokens=self.tokens(texts),
-            truncated=truncated_shares(self.lengths, self.positions),
+            truncated=truncated_shares(self.lengths, self.max_tokens, self.positions),
             max_tokens=self.max_tokens,
             memory=memory,
             machine=self.machine,
@@ -219,7 +219,7 @@ def plan_embedding(
         facts["long texts"] = f"{count:,} texts in {passes:,} passes of the model"
     disk, stages = rows * dim * _BYTES[vector_dtype], {"embedding": encoding.seconds(passes)}
     plan = encoding.plan(passes, encoding.memory(data, passes), stages, disk, **facts)
-    return replace(plan, texts=count)
+    return replace(plan, texts=count, remedy="--long-texts windows reads them whole")
 
 
 def _passes(

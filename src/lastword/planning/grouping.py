@@ -15,6 +15,7 @@ from lastword.corpus.clustering.choosing import TEXTS as TRIED_TEXTS
 from lastword.corpus.clustering.partition import FIT_TEXTS, k_means
 from lastword.corpus.clustering.stability import REPEATS
 from lastword.corpus.clustering.stability import TEXTS as STABILITY_TEXTS
+from lastword.corpus.map.plane import way_here
 from lastword.corpus.texts import Corpus
 from lastword.evaluation.clustering import MOST_HALVED
 from lastword.files.sources import Source
@@ -103,7 +104,7 @@ def plan_clustering(
     *,
     text_column: str = "text",
     groups: int | None = None,
-    map: str = "umap",
+    map: str = "auto",
     map_texts: int = 100_000,
     template: str | None = None,
     pooling: str | None = None,
@@ -127,7 +128,7 @@ def plan_clustering(
     corpus = Corpus.find(inputs, text_column)
     load_libraries("torch", "transformers.modeling_utils", "sklearn.cluster")
     sample, count = first_texts(corpus), corpus.count()
-    points = min(count, map_texts)
+    points, map = min(count, map_texts), way_here(map)
     encoding = Encoding.of(
         "clustering", model, sample, Machine.of(device, gpu_memory), data=chunk_bytes(sample, count),
         batch_tokens=batch_tokens, dtype=dtype, template=template, pooling=pooling,

@@ -30,6 +30,7 @@ class Plan:
         disk: bytes that are written.
         facts: further lines, title → text.
         stages: parts of the run → their seconds; None for another machine.
+        remedy: what to do about truncated texts.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Plan:
     disk: float
     facts: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, float | None] = field(default_factory=dict)
+    remedy: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible values; sizes are bytes."""
@@ -75,7 +77,6 @@ class Plan:
             "activations": memory.activations, "data": memory.data,
         }  # fmt: skip
         detail = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size >= 2**20)
-        shares = ", ".join(f"{share:.1%} at {most}" for most, share in self.truncated.items())
         where = "on this machine" if self.machine.here else f"on a GPU of {gib(self.machine.available)}"
         time = (
             "unknown: it is measured on the machine that will run it"
@@ -90,10 +91,20 @@ class Plan:
         lines = {
             "model": f"{self.model}: {self.layers} layers, {self.parameters / 1e6:,.1f} M weights, {self.dtype}",
             "texts": f"{self.texts:,} with {self.tokens:,} tokens, {self.tokens / max(1, self.texts):.0f} each",
-            "truncated": f"{shares} tokens; this run has {self.max_tokens}",
+            "truncated": self._truncated(),
             **self.facts,
             "memory": f"{gib(memory.peak)} of {gib(self.machine.available)} {where}: {detail}",
             "time": time,
             "disk": gib(self.disk),
         }
         return aligned(list(lines.items()))
+
+    def _truncated(self) -> str:
+        """The share of the texts that lose their end, and of those that would with sequences of other lengths."""
+        share, most = self.truncated[self.max_tokens], self.max_tokens
+        others = [f"{other:.1%} with {length}" for length, other in self.truncated.items() if length != most]
+        elsewhere = f"; it would be {', '.join(others)}" if others else ""
+        if not share:
+            return f"none: each text fits into the {most} tokens of this run{elsewhere}"
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{share:.1%} of the texts lose their end, beyond the {most} tokens of this run{elsewhere}{remedy}"

@@ -14,7 +14,7 @@ from lastword.config import TrainConfig, train_config
 from lastword.console import load_libraries, silenced
 from lastword.embedding.device import torch_dtype
 from lastword.files.sources import TableFile
-from lastword.planning.costs import Linear, truncated_shares
+from lastword.planning.costs import Linear, truncated_shares, whole_lengths
 from lastword.planning.memory import GIB, Machine, Memory, require_fit, smaller_batches
 from lastword.planning.result import Plan
 from lastword.planning.shape import DEPTHS, Shape
@@ -108,7 +108,7 @@ def plan_run(config: TrainConfig, objective: Objective, machine: Machine, exampl
     with tempfile.TemporaryDirectory() as folder, silenced("peft"):
         loops = {depth: _loop(shape, depth, shallow, objective, Path(folder)) for depth in DEPTHS}
         work, costs = _measured(loops, shape.layer_weights, timing=machine.here)
-        lengths = _whole_lengths(loops[DEPTHS[0]])
+        lengths = whole_lengths(loops[DEPTHS[0]].pipeline, loops[DEPTHS[0]].objective.step(0).texts)
     plan = _Run(config, shape, machine, work, costs)
     require_fit(
         f"training {config.model}", machine, plan.least,
@@ -177,8 +177,9 @@ class _Run:
             dtype=str(self.precision).removeprefix("torch."),
             texts=round(work.texts * config.steps),
             tokens=round(work.tokens * config.steps),
-            truncated=truncated_shares(lengths, max(lengths)),
+            truncated=truncated_shares(lengths, config.max_tokens, max(lengths)),
             max_tokens=config.max_tokens,
+            remedy="--max-tokens sets the length",
             memory=dataclasses.replace(fixed, activations=tokens * (memory.bytes_per_token or 0)),
             machine=self.machine,
             seconds=steps * step + scored * scoring if self.machine.here else None,
@@ -236,9 +237,3 @@ def _seconds_of(loops: Mapping[int, Loop], layer_weights: int) -> tuple[Linear, 
             forward[depth] = min(seconds.forward, forward.get(depth, seconds.forward))
             both[depth] = min(seconds.both, both.get(depth, seconds.both))
     return Linear.through(forward), Linear.through(both)
-
-
-def _whole_lengths(loop: Loop) -> list[int]:
-    """Tokens of the texts of the first step if none were truncated."""
-    pipeline = loop.pipeline.variant(max_tokens=loop.pipeline.backbone.positions - 1)
-    return [len(ids) for ids in pipeline.tokenize(loop.objective.step(0).texts).ids]

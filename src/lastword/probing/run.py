@@ -108,7 +108,7 @@ def probe(
     """
     folder = (
         RunFolder(as_path("output", output), "probe", resume, overwrite, evidence="part-*.json")
-        if output
+        if output is not None
         else None
     )
     if folder:

@@ -7,6 +7,7 @@ from lastword.config import TrainConfig
 from lastword.console import warn
 from lastword.embedding.template import Template
 from lastword.errors import RequestError, TableError
+from lastword.files.pairs import has_scores
 from lastword.files.run_folder import fingerprint, hash_of
 from lastword.files.sources import TableFile
 from lastword.training.objectives import Objective, Variant
@@ -23,6 +24,12 @@ def read_data(
     """The pairs to train on, and the score of the checkpoints."""
     files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
     pairs = variant.read(files, drop_empty=drop_empty, graded=config.graded)
+    for file in files:
+        if not config.graded and has_scores(PATHS.get(str(file), file)):
+            warn(
+                f"{file} has scores, which loss={config.loss} does not use: each of its pairs counts as two texts that "
+                "mean the same; loss=cosent or loss=angle learns from scores"
+            )
     if scorer is None:
         training_pairs, held_out = hold_out(pairs, HELD_OUT_SHARE, HELD_OUT_MOST, config.seed)
         scorer = LastStep("last step (too few pairs to hold any out)")

@@ -19,7 +19,7 @@ import pytest
 from lastword import cluster_corpus
 from lastword.corpus.map.data import colourable, map_data
 from lastword.corpus.map.page import map_page
-from lastword.corpus.map.plane import plane
+from lastword.corpus.map.plane import plane, way_here
 from lastword.errors import MissingExtraError, RequestError
 from tests.browser import Page, browser_page
 from tests.corpus.topical import TOPICS, TopicEncoder, topical_texts
@@ -87,11 +87,24 @@ def test_without_umap_the_error_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("lastword.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'lastword\[map\]'; or give map='pca'"):
-        cluster_corpus(folder / "shop.parquet", tmp_path / "out", TopicEncoder())
+        cluster_corpus(folder / "shop.parquet", tmp_path / "out", TopicEncoder(), map="umap")
     with pytest.raises(RequestError, match="unknown map 'tsne'"):
         cluster_corpus(folder / "shop.parquet", tmp_path / "out", TopicEncoder(), map="tsne")
     cluster_corpus(folder / "shop.parquet", tmp_path / "out", TopicEncoder(), groups=2, map="none")
     assert not (tmp_path / "out" / "map.html").exists()
+
+
+def test_by_default_a_map_needs_no_library_of_an_extra(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lastword.extras.find_spec", lambda name: None)
+    caplog.set_level("INFO")
+    cluster_corpus(folder / "shop.parquet", tmp_path / "out", TopicEncoder(), groups=4)
+    assert "map: by PCA, since umap is not installed; pip install 'lastword[map]' for UMAP" in caplog.text
+    by_pca = data_of(folder / "out" / "map.html")["points"]
+    assert data_of(tmp_path / "out" / "map.html")["points"] == by_pca
+    monkeypatch.setattr("lastword.extras.find_spec", lambda name: object())
+    assert way_here("auto") == "umap"
 
 
 def test_the_data_are_those_of_the_table(folder: Path) -> None:

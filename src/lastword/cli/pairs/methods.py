@@ -115,7 +115,7 @@ def crop(
 
 
 @command(
-    "lastword pairs labels tickets.csv --label-column topic --output pairs.parquet",
+    "lastword pairs labels tickets.csv --text-column message --label-column topic --output pairs.parquet",
     "lastword pairs labels topics --no-negatives --output pairs.parquet",
 )
 @shared("--text-column", "--label-column")

@@ -120,7 +120,7 @@ def mine(file: TableFile, output: Path, **settings: Any) -> None:
 
 @command(
     "lastword pairs compare noise.parquet crops.parquet --output compared",
-    "lastword pairs compare noise.parquet noise.parquet+crops.parquet --dev tickets.csv:dev --output compared",
+    "lastword pairs compare noise.parquet noise.parquet+crops.parquet --dev labelled.csv:dev --output compared",
 )
 @click.argument(
     "sources", nargs=-1, required=True, metavar="SOURCE...",

@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from lastword.corpus.clustering.partition import one_thread, reduced
+from lastword.extras import is_installed
 
-WAYS = ("umap", "pca", "none")
-"""How a map is made; "none" makes none."""
+WAYS = ("auto", "umap", "pca", "none")
+"""How a map is made; "auto" is "umap" where its library is installed, else "pca"; "none" makes none."""
 _LEAST_POINTS = 16  # of UMAP
+
+
+def way_here(way: str) -> str:
+    """The way that a map is made on this machine: "umap", "pca" or "none"."""
+    if way != "auto":
+        return way
+    return "umap" if is_installed("umap") else "pca"
 
 
 def plane(points: np.ndarray, way: str, seed: int) -> np.ndarray:
