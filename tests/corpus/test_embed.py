@@ -452,7 +452,7 @@ def test_inputs_that_cannot_be_embedded(tmp_path: Path, csv: Path, refused: Refu
         f"{csv} has a column 'number': name that of the vectors otherwise, vector_column=…"
     )
     assert message(RequestError, csv, vector_dtype="int4").startswith("unknown vector_dtype 'int4'")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.txt", "texts.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.txt", "link.csv", "texts.csv"]
 
 
 def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

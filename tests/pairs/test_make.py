@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lastword
-from lastword.errors import ExistingOutputError, MissingFileError, RequestError, TableError
+from lastword.errors import ExistingOutputError, MissingFileError, NoRowsError, RequestError, TableError
 from lastword.files.tables import Chunk
 from lastword.pairs import Noise, Pair, make_pairs
 from tests.processes import after, after_calls, command, limit_files, run, run_killed, start
@@ -202,7 +202,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> No
         f"{lines} is not a readable .jsonl file: "
     )
     (tmp_path / "empty.csv").write_text("text\n")
-    assert "has columns but no rows" in refused(TableError, make_pairs, Noise(), tmp_path / "empty.csv", out)
+    assert "has columns but no rows" in refused(NoRowsError, make_pairs, Noise(), tmp_path / "empty.csv", out)
     assert refused(RequestError, make_pairs, Noise(), file, tmp_path / "out.xlsx") == (
         f"output='{tmp_path / 'out.xlsx'}': write .parquet, .jsonl, .csv, not .xlsx"
     )
