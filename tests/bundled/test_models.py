@@ -75,6 +75,8 @@ def test_smollm2_that_is_nowhere_is_one_line_at_once(tmp_path: Path, monkeypatch
     ):
         check_model("smollm2")
     with pytest.raises(MissingFileError, match="'smollm2' is not installed"):
+        check_model("smollm2-adapted")  # its adapter is there, its base model is not
+    with pytest.raises(MissingFileError, match="'smollm2' is not installed"):
         reproduce("table3", tmp_path / "out", scale="small")
     (tmp_path / "models--HuggingFaceTB--SmolLM2-135M-Instruct").mkdir()
     check_model("smollm2")

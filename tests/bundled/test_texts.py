@@ -37,13 +37,14 @@ def findings(shipped: dict[str, pa.Table]) -> checks.Findings:
 
 
 def test_names_and_paths() -> None:
-    assert NAMES == ("topics", "products", "pairs", "subjects", "mini")
+    assert NAMES == ("topics", "products", "pairs", "subjects", "mini", "smollm2-adapted")
     assert [path_of(name).name for name in NAMES] == [
         "topics.parquet",
         "products.parquet",
         "pairs.parquet",
         "subjects.parquet",
         "mini",
+        "smollm2-adapted",
     ]
 
 
@@ -51,7 +52,8 @@ def test_unknown_name_names_the_nearest() -> None:
     with pytest.raises(RequestError) as caught:
         path_of("topic")
     assert str(caught.value) == (
-        "unknown bundled name 'topic': did you mean 'topics'? Known: topics, products, pairs, subjects, mini"
+        "unknown bundled name 'topic': did you mean 'topics'? Known: topics, products, pairs, subjects, mini, "
+        "smollm2-adapted"
     )
 
 

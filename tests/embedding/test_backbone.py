@@ -172,8 +172,8 @@ def test_folder_without_configuration(tmp_path: Path, refused: Refused) -> None:
 @pytest.mark.parametrize("name", ["./none", "~/none", "none", "a/b/c", "/none/at/all"])
 def test_missing_path(refused: Refused, name: str) -> None:
     assert refused(MissingFileError, _load, name) == (
-        f"no model {name!r}: give 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
-        "Qwen/Qwen3-0.6B"
+        f"no model {name!r}: give 'mini', 'smollm2', 'smollm2-adapted', a folder or GGUF file that exists, or a "
+        "Hub name like Qwen/Qwen3-0.6B"
     )
 
 

@@ -391,7 +391,7 @@ def test_invalid_requests_are_refused(
     )
     message = refused(MissingFileError, explain, texts_file, "nowhere")
     assert message.startswith(
-        "no model 'nowhere': give 'mini', 'smollm2', a folder or GGUF file that exists, or"
+        "no model 'nowhere': give 'mini', 'smollm2', 'smollm2-adapted', a folder or GGUF file that exists, or"
     )
 
 

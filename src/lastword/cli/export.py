@@ -17,7 +17,11 @@ from lastword.exporting.formats import DTYPES, FORMATS, QUANTIZED
     "lastword export adapted --to folder --dtype bfloat16 --output small",
     "lastword export smollm2 --template ccw --pooling lasttoken --to onnx --output smollm2-onnx",
 )
-@click.argument("model", type=options.TYPES["model"], help="mini, smollm2, or name or folder of a decoder")
+@click.argument(
+    "model",
+    type=options.TYPES["model"],
+    help="mini, smollm2, smollm2-adapted; or a decoder's name or folder",
+)
 @option(
     options.OUTPUT, "--to", "folder: sentence-transformers, adapter: peft, gguf: llama.cpp, the others are graphs",
     default="folder", type=Choice("format", FORMATS),

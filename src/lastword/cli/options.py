@@ -73,7 +73,11 @@ SHARED: dict[str, dict[str, Any]] = {
         "group": SCORING, "type": click.IntRange(1, 10_000), "default": 8,
         "help": "training texts of each label in a classification",
     },
-    "--model": {"group": MODEL, "type": TYPES["model"], "help": "name or folder of a decoder"},
+    "--model": {
+        "group": MODEL,
+        "type": TYPES["model"],
+        "help": "mini, smollm2, smollm2-adapted; or a decoder's name or folder",
+    },
     "--template": {"group": MODEL, "type": TYPES["template"], "help": f"template of a base model: {NAMES['template']}"},
     "--pooling": {"group": MODEL, "type": TYPES["pooling"], "help": f"pooling of a base model: {NAMES['pooling']}"},
     "--long-texts": {

@@ -20,7 +20,11 @@ _LAYER = "Layer"
     "lastword whiten smollm2 --texts tickets.csv --text-column message --output whitened",
     "lastword whiten mini --template ccw --pooling lasttoken --texts notes.txt --truncate-dim 64 --output whitened",
 )
-@click.argument("model", type=options.TYPES["model"], help="mini, smollm2, or name or folder of a decoder")
+@click.argument(
+    "model",
+    type=options.TYPES["model"],
+    help="mini, smollm2, smollm2-adapted; or a decoder's name or folder",
+)
 @option(
     options.TEXTS, "--texts", "that the layer is fitted to, like those that it will embed", type=TABLE, metavar="FILE",
     required=True,

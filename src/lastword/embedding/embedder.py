@@ -82,7 +82,8 @@ class Embedder:
         model gets template "none" and mean pooling over its last layer.
 
         Args:
-            name_or_folder: "mini" (the bundled model), "smollm2", a folder, a GGUF file, or a Hub name.
+            name_or_folder: "mini" (the bundled model), "smollm2", "smollm2-adapted" (with the bundled adapter), a
+                folder, a GGUF file, or a Hub name.
             template: a name in `TEMPLATES` or a string with `{text}`; see `Template.parse` for examples before the
                 text, averages and echoes.
             pooling: a name in `POOLINGS`, or such as "mean:text", "mean:4layers" or "mean+lasttoken"; see

@@ -95,7 +95,10 @@ def read(name_or_folder: str | Path, revision: str | None = None) -> Stored | No
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         provenance = Provenance(**{name: values[name] for name in Provenance.__dataclass_fields__})
-        return Stored(EmbedderSpec.from_dict(values), provenance)
+        spec = EmbedderSpec.from_dict(values)
+        if (path.parent / "adapter_config.json").is_file() and not (path.parent / "config.json").is_file():
+            spec = spec.changed(layer=values["layer"])  # an adapter alone: its base model has all its layers
+        return Stored(spec, provenance)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged or from another version: {error!r}") from error
 
