@@ -408,7 +408,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file, content in {"config": {}, "lastword": {"base": "mini", "recipe": {"steps": 1}}}.items():
         (folder / "adapted" / f"{file}.json").write_text(json.dumps(content))
     (folder / "interrupted.partial").mkdir()
-    (folder / "interrupted.partial" / "settings.json").write_text("{}")
+    for name in ("settings.json", "step.json"):
+        (folder / "interrupted.partial" / name).write_text("{}")
     return folder
 
 
