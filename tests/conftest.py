@@ -36,7 +36,7 @@ from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from lastword.embedding import Embedder, device
-from tests.samples import WORDS
+from tests.samples import FEW_REPETITIONS, WORDS
 
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
@@ -150,6 +150,15 @@ def refused() -> Callable[..., str]:
         return str(caught.value)
 
     return refused
+
+
+@pytest.fixture(scope="module")
+def few_repetitions() -> Iterator[None]:
+    """Fewer bootstraps, starts and halves in each score: k-means takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for path, value in FEW_REPETITIONS.items():
+            patch.setattr(path, value)
+        yield
 
 
 @pytest.fixture(scope="session")

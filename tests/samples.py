@@ -61,3 +61,11 @@ class WordEncoder:
 
     def _of(self, word):
         return np.random.default_rng(list(f"{self.identity} {word}".encode())).standard_normal(self.dim)
+
+
+FEW_REPETITIONS = {
+    "lastword.evaluation.clustering._BOOTSTRAPS": 2,
+    "lastword.evaluation.clustering.STARTS": 2,
+    "lastword.uncertainty.HALVES": 4,
+}
+"""Fewer bootstraps, starts and halves in each score; see the fixture `few_repetitions`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import lastword
 from lastword.cli.main import COMMANDS
+from tests.cli.test_help import ALL
 
 HEAVY = ("torch", "transformers", "sentence_transformers", "mteb", "sklearn", "pyarrow", "rich")
 
@@ -64,13 +66,22 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_after("import lastword, pyarrow") == ["pyarrow"]  # the check sees what there is to see
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    code = f"from lastword.cli import main\ntry: main({arguments})\nexcept SystemExit as stop: assert not stop.code"
-    printed = run(f"import sys\n{code}\nprint('loaded', [n for n in {HEAVY} if n in sys.modules])")
-
-    assert printed.startswith("Usage: ")
-    assert printed.endswith("loaded []\n")
+def test_help_loads_nothing_heavy() -> None:
+    """Of every command, in one process."""
+    asked = [["--version"], *([*path.split()[1:], "--help"] for path in ALL)]
+    code = f"""
+import contextlib, io, json, sys
+from lastword.cli import main
+for arguments in {asked}:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try: main(arguments, prog_name="lastword")
+        except SystemExit as stop: assert not stop.code, arguments
+    loaded = [name for name in {HEAVY} if name in sys.modules]
+    print(json.dumps([arguments, printed.getvalue()[:6], loaded]))
+"""
+    assert [json.loads(line) for line in run(code).splitlines()] == [
+        [arguments, "Usage:" if "--help" in arguments else "lastwo", []] for arguments in asked
+    ]
 
 
 def test_the_installed_command_prints_its_help() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from lastword.console import logger
 from lastword.errors import ExistingOutputError, RequestError, WorkError
 from tests.adaptation import killed
 from tests.browser import browser_page
+from tests.processes import run, run_killed
 
 MODEL = path_of("mini") / "model.safetensors"
 pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f"the bundled model does not exist: {MODEL}")
@@ -39,6 +39,7 @@ rank = 4
 alpha = 8.0
 """
 GROUPS = 4
+TEXTS = 240
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +55,7 @@ def few_repetitions() -> Iterator[None]:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled products with a column of prices, and a few rows without a text."""
     file = tmp_path_factory.mktemp("corpus") / "products.parquet"
-    table = pq.read_table(path_of("products"), columns=["text", "label"]).slice(0, 400)
+    table = pq.read_table(path_of("products"), columns=["text", "label"]).slice(0, TEXTS)
     prices = np.arange(len(table))
     pq.write_table(table.append_column("price", [prices]), file)
     return file
@@ -90,7 +91,7 @@ def test_the_folder_has_everything(labelled: AdaptResult) -> None:
     store = Store.open(folder / "groups" / "vectors")
     embedder = lastword.Embedder.from_pretrained(folder / "model", device="cpu")
     store.require_model(embedder)
-    assert len(store) == 400
+    assert len(store) == TEXTS
     found = lastword.search(store, "a lamp", top=3)  # the model is where the store says
     assert len(found.queries[0].matches) == 3
     table = pq.read_table(folder / "groups" / "texts.parquet")
@@ -113,7 +114,7 @@ def test_training_sees_training_texts_only(labelled: AdaptResult) -> None:
         | set(pairs["negative"].to_pylist())
     )
     assert len(sides) <= labelled.training
-    assert labelled.training + labelled.development + labelled.test == 400
+    assert labelled.training + labelled.development + labelled.test == TEXTS
     noise = pq.read_table(labelled.output / "pairs" / "noise.parquet")["anchor"].to_pylist()
     assert sides <= set(noise)
     assert len(noise) == labelled.training
@@ -180,9 +181,10 @@ def test_a_run_that_is_killed_ends_the_same(
     """It goes on where it was killed, does no finished stage again, and names no folder of unfinished work."""
     output, calls = tmp_path / "out", tmp_path / "calls.txt"
     request = {"inputs": str(corpus), "output": str(output), "label_column": "label", **settings}
-    (tmp_path / "request.json").write_text(json.dumps(request, default=str))
-    command = [sys.executable, killed.__file__, tmp_path / "request.json", calls, ",".join(map(str, kills))]
-    subprocess.run(command, check=True)
+    prepare = [partial(killed.prepare, calls)]
+    for kill in kills:
+        run_killed(killed.KILLS[kill], adapt_corpus, **request, resume=True, prepare=prepare)
+    run(adapt_corpus, **request, resume=True, prepare=prepare)
     ended, expected = (
         json.loads((folder / "adapted.json").read_text()) for folder in (output, labelled.output)
     )

@@ -231,9 +231,11 @@ def test_every_text_of_a_subject_is_in_two_pairs(shipped: dict[str, pa.Table]) -
 
 def test_likeness_is_the_jaccard_index_of_words_and_runs() -> None:
     one, other = "Bees dance on the comb at noon", "Bees dance on the comb by night"
-    (couple,) = likeness.shared_couples([Item(one, "bees", "dev")], [Item(other, "bees", "test")])
-    assert couple.words == pytest.approx(3 / 5)  # bees, dance, comb of these, noon and night
-    assert couple.runs == pytest.approx(2 / 6)  # bees dance on the, dance on the comb
+    left, right = Item(one, "bees", "dev"), Item(other, "bees", "test")
+    words, runs, near_duplicates = likeness.likest([Item("Hives hum", "bees", "dev"), left], [right])
+    assert words == 3 / 5  # bees, dance, comb of these, noon and night
+    assert runs == 2 / 6  # bees dance on the, dance on the comb
+    assert near_duplicates == [likeness.Couple(words, runs, left, right)] == [likeness.compare(left, right)]
 
 
 def test_texts_of_one_origin_are_not_compared() -> None:
@@ -241,7 +243,10 @@ def test_texts_of_one_origin_are_not_compared() -> None:
         Item("Bees dance", "bees", "sentence", "Bees dance"),
         Item("Dance of bees", "bees", "simple", "Bees dance"),
     ]
-    assert list(likeness.shared_couples(same, same)) == []
+    assert likeness.likest(same, same) == (0, 0, [])
+    without = [Item(item.text, "bees", item.part) for item in same]
+    (couple,) = likeness.likest(without, without)[2]
+    assert (couple.left, couple.right) == tuple(without), "each couple counts once"
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_commands import run
 from tests.evaluation.benchmark.conftest import AMAZON, MASAKHA, SIB, write
+
+pytestmark = pytest.mark.usefixtures("few_repetitions")
 
 TWO = "SIB200ClusteringS2S,MasakhaNEWSClusteringS2S"
 
@@ -118,7 +119,7 @@ def test_requests_that_cannot_be_met(arguments: list[str], message: str) -> None
     assert done.stderr == f"lastword: {message}\n"
 
 
-def test_no_network_is_told_within_seconds(tmp_path: Path) -> None:
+def test_no_network_is_told_for_each_task(tmp_path: Path) -> None:
     """Without HF_HUB_OFFLINE: the address refuses every connection."""
     environment = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
     environment |= {
@@ -126,13 +127,11 @@ def test_no_network_is_told_within_seconds(tmp_path: Path) -> None:
         "HF_HUB_OFFLINE": "0",
         "LASTWORD_CACHE": str(tmp_path),
     }
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "lastword", "benchmark", "paper-eight", "--model", "tfidf", "--json"],
-        capture_output=True, text=True, timeout=120, env=environment, check=False,
+        capture_output=True, text=True, timeout=600, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert time.monotonic() - began < 60  # importing mteb takes most of it
     result = json.loads(done.stdout)
     assert (len(result["missing"]), result["tasks"], result["average"]) == (8, [], None)
     assert done.stderr.count("\n") == 8

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pyarrow as pa
@@ -358,19 +359,25 @@ FURTHER = {
         ["--teacher", "http://localhost:1", "--teacher-template", "eol", "--output", "x"],
     ],
 }
-SCRIPT = """
+SCRIPT = f"""
 import json, sys
 from click.testing import CliRunner
 from lastword.cli import main
 
-for arguments in json.loads(sys.argv[1]):
-    result = CliRunner().invoke(main, arguments, prog_name="lastword")
-    lines = result.stderr.splitlines()
-    loaded = [name for name in {heavy} if name in sys.modules]
-    if result.exit_code != 2 or len(lines) != 1 or not lines[0].startswith("lastword: ") or loaded:
-        print(arguments, result.exit_code, result.output[-400:], repr(result.exception), loaded)
-        break
+asked, code, message = json.load(sys.stdin)
+faults, loaded = {{}}, set()
+for path, requests in asked.items():
+    for request in requests:
+        result = CliRunner().invoke(main, [*path.split(), *request], prog_name="lastword")
+        lines = result.stderr.splitlines()
+        heavy = {{name for name in {HEAVY} if name in sys.modules}} - loaded
+        loaded |= heavy
+        if result.exit_code != code or len(lines) != 1 or not lines[0].startswith(message) or heavy:
+            fault = [request, result.exit_code, result.output[-400:], repr(result.exception), sorted(heavy)]
+            faults.setdefault(path, fault)
+print(json.dumps(faults))
 """
+"""Runs all requests in one process, since importing `lastword.cli` costs more than refusing one."""
 
 
 @pytest.fixture(scope="module")
@@ -401,7 +408,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file, content in {"config": {}, "lastword": {"base": "mini", "recipe": {"steps": 1}}}.items():
         (folder / "adapted" / f"{file}.json").write_text(json.dumps(content))
     (folder / "interrupted.partial").mkdir()
-    (folder / "interrupted.partial" / "settings.json").write_text("{}")
+    for name in ("settings.json", "step.json"):
+        (folder / "interrupted.partial" / name).write_text("{}")
     return folder
 
 
@@ -457,17 +465,29 @@ def requests(path: str) -> list[list[str]]:
             assert values, f"{path} --{parameter.name}: no wrong value is known"
             empty = [] if isinstance(parameter.type, Several) else [""]  # none of several
             found += [[*valid, parameter.opts[0], value] for value in [*values, *empty]]
-    return [[*path.split(), *request] for request in found]
+    return found
+
+
+def faults(folder: Path, asked: dict[str, list[list[str]]], code: int, message: str) -> dict[str, list[Any]]:
+    """Command → the first request that did not end with the code and one line that begins with the message."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], input=json.dumps([asked, code, message]),
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return dict(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def wrong_requests(folder: Path) -> dict[str, list[Any]]:
+    return faults(folder, {path: requests(path) for path in VALID}, 2, "lastword: ")
 
 
 @pytest.mark.parametrize("path", VALID)
-def test_wrong_requests_are_refused_before_heavy_imports(path: str, folder: Path) -> None:
-    code = SCRIPT.format(heavy=HEAVY)
-    done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(requests(path))],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.stdout + done.stderr == ""
+def test_wrong_requests_are_refused_before_heavy_imports(
+    path: str, folder: Path, wrong_requests: dict[str, list[Any]]
+) -> None:
+    assert wrong_requests.get(path) is None
     assert not list(folder.glob("x*")), "something was written"
 
 
@@ -481,20 +501,15 @@ def test_a_finished_output_has_nothing_to_resume(folder: Path) -> None:
     }
     (folder / "done").mkdir()
     (folder / "done.csv").write_text("")
-    commands = []
+    asked = {}
     for name in RESUMABLE:
         valid = VALID[name]
         if "--output" in valid:
             at = valid.index("--output")
             valid = [*valid[:at], *valid[at + 2 :]]
         output = "done.csv" if "x.csv" in VALID[name] else "done"
-        commands.append([*name.split(), *valid, "--output", output, "--resume"])
-    code = SCRIPT.replace("exit_code != 2", "exit_code != 0 or 'nothing to resume: done' not in lines[0]")
-    done = subprocess.run(
-        [sys.executable, "-c", code.format(heavy=HEAVY), json.dumps(commands)],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.stdout + done.stderr == ""
+        asked[name] = [[*valid, "--output", output, "--resume"]]
+    assert faults(folder, asked, 0, "lastword: nothing to resume: done") == {}
 
 
 def test_every_command_is_tested() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +17,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lastword.cli import main
+from tests.processes import after, command, limit_files
+from tests.processes import run as run_process
 from tests.training.conftest import pair_columns
+
+pytestmark = pytest.mark.usefixtures("few_repetitions")
 
 TINY = ["--steps", "3", "--batch-pairs", "8", "--rank", "4", "--max-tokens", "64", "--dtype", "float32",
         "--device", "cpu", "--trackers", "none"]  # fmt: skip
@@ -25,11 +29,6 @@ TINY = ["--steps", "3", "--batch-pairs", "8", "--rank", "4", "--max-tokens", "64
 
 def run(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
-
-
-def lastword(*args: object, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lastword", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.fixture
@@ -132,44 +131,20 @@ def test_a_wrong_request_is_one_line_and_code_2(
     assert not list(tmp_path.glob("x*")), "something was written"
 
 
-def test_help_is_quick_and_needs_no_torch() -> None:
-    code = "import sys, lastword.cli; sys.argv[1:] = {args}; \ntry: lastword.cli.main()\nexcept SystemExit: pass\n"
-    for args in (
-        ["--help"],
-        ["train", "--help"],
-        ["evaluate", "--help"],
-        ["demo", "--help"],
-        ["sweep", "--help"],
-        ["pairs", "noise", "--help"],
-        ["--version"],
-    ):
-        check = code.format(args=args) + "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, args
-
-
 def test_a_full_disk_is_one_line_and_leaves_no_output(
     tmp_path: Path, llama_folder: Path, pairs_file: Path
 ) -> None:
     """A file size limit stands in for the full disk: the write fails in the middle of the weights."""
-    out = tmp_path / "adapted"
-    done = lastword(
-        "train", "--model", llama_folder, "--pairs", pairs_file, "--output", out, *TINY,
-        preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-                            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))),
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("lastword: "), done.stderr
+    out, stderr = tmp_path / "adapted", tmp_path / "stderr.txt"
+    arguments = ["train", "--model", llama_folder, "--pairs", pairs_file, "--output", out, *TINY]
+    run_process(command, arguments, stderr, prepare=[partial(limit_files, 20_000)], code=1)
+    assert stderr.read_text().splitlines()[-1].startswith("lastword: the disk is full (or a file ")
     assert not out.exists()
 
 
 def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pairs_file: Path) -> None:
-    out = tmp_path / "adapted"
-    settings = [*TINY[2:], "--steps", "5000"]
-    command = [
-        sys.executable,
-        "-m",
-        "lastword",
+    out, stderr = tmp_path / "adapted", tmp_path / "stderr.txt"
+    arguments = [
         "train",
         "--model",
         llama_folder,
@@ -177,16 +152,14 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pair
         pairs_file,
         "--output",
         out,
+        *TINY[2:],
+        "--steps",
+        "12",
     ]
-    process = subprocess.Popen([*map(str, command), *settings], stderr=subprocess.PIPE, text=True)
+    moment = after("lastword.training.checkpoints.Checkpoints.save", 1, signal.SIGINT)
+    run_process(command, arguments, stderr, prepare=[moment], code=130)
+    assert stderr.read_text().splitlines()[-1] == "lastword: interrupted; finished work is kept"
     checkpoint = tmp_path / "adapted.partial" / "checkpoints" / "step-000010"
-    deadline = time.monotonic() + 90
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, talk = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert talk.strip().splitlines()[-1] == "lastword: interrupted; finished work is kept"
     assert (checkpoint / "adapter_model.safetensors").exists()
     assert not out.exists()
 

@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from lastword.cli import main
 
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 SMALL = ["--templates", "none,ccw", "--poolings", "mean,lasttoken", "--layers", "1,2"]
 
 

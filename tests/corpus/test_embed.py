@@ -9,8 +9,8 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from lastword.errors import (
     WorkError,
 )
 from tests.corpus.hashing import HashEncoder
+from tests.processes import after_calls, run, run_killed, set_all
 
 Refused = Callable[..., str]
 ROOT = Path(__file__).parents[2]
@@ -451,7 +452,7 @@ def test_inputs_that_cannot_be_embedded(tmp_path: Path, csv: Path, refused: Refu
         f"{csv} has a column 'number': name that of the vectors otherwise, vector_column=…"
     )
     assert message(RequestError, csv, vector_dtype="int4").startswith("unknown vector_dtype 'int4'")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.txt", "texts.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.txt", "link.csv", "texts.csv"]
 
 
 def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,51 +466,28 @@ def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert_complete(tmp_path / "out", ["one", "two"])
 
 
-RUN = """
-import sys, time
-sys.path.insert(0, sys.argv[3])
-from lastword.corpus import pieces, texts
-from lastword.corpus.embed import embed_corpus
-from tests.corpus.hashing import HashEncoder
-texts.CHUNK_ROWS = 40
-pieces.CHARACTERS, pieces.WORTH_S = 1200, 0
-class Slow(HashEncoder):
-    def encode(self, texts):
-        time.sleep(0.003)
-        return super().encode(texts)
-print("started", flush=True)
-result = embed_corpus(sys.argv[1], sys.argv[2], Slow(), resume=True, update=True, vector_dtype="int8")
-print(result.rows, next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
-"""
+SMALL = {
+    "lastword.corpus.texts.CHUNK_ROWS": 40,
+    "lastword.corpus.pieces.CHARACTERS": 1200,
+    "lastword.corpus.pieces.WORTH_S": 0,
+}
 
 
 def test_ten_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None:
-    rng, folder = random.Random(5), tmp_path / "out.partial"
-    cells = [f"text {n}" if n % 37 else "" for n in range(8000)]
+    rng, rows = random.Random(5), 3000
+    cells = [f"text {n}" if n % 37 else "" for n in range(rows)]
     path = tmp_path / "in.csv"
     path.write_text("text,n\n" + "".join(f"{cell},{n}\n" for n, cell in enumerate(cells)))
-    kills, parts = 0, 0
+    how: dict[str, Any] = {"update": True, "vector_dtype": "int8", "prepare": [partial(set_all, SMALL)]}
     for _ in range(10):
-        child = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(path), str(tmp_path / "out"), str(ROOT)], stdout=subprocess.PIPE
-        )
-        assert child.stdout is not None
-        child.stdout.readline()
-        wanted = parts + rng.randint(0, 9)
-        while len(list(folder.glob("part-*.parquet"))) < wanted and child.poll() is None:
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.02))
-        child.send_signal(signal.SIGKILL)
-        kills += child.wait() == -signal.SIGKILL
-        child.stdout.close()
-        parts = len(list(folder.glob("part-*.parquet")))
-    assert kills == 10
-    assert parts < 200, "all were killed while they worked"
-    subprocess.run([sys.executable, "-c", RUN, str(path), str(tmp_path / "out"), str(ROOT)], check=True)
-    subprocess.run([sys.executable, "-c", RUN, str(path), str(tmp_path / "whole"), str(ROOT)], check=True)
+        moment = after_calls(rng.randrange(12_000), "tests.corpus.hashing.HashEncoder.encode")
+        run_killed(moment, embed_corpus, path, tmp_path / "out", HashEncoder(), **how, resume=True)
+    assert len(list((tmp_path / "out.partial").glob("part-*.parquet"))) > 5
+    run(embed_corpus, path, tmp_path / "out", HashEncoder(), **how, resume=True)
+    run(embed_corpus, path, tmp_path / "whole", HashEncoder(), **how)
     killed, whole = Store.open(tmp_path / "out"), Store.open(tmp_path / "whole")
     assert killed.table().equals(whole.table())
-    assert killed.table(["n"])["n"].to_pylist() == [str(n) for n in range(8000) if n % 37]
+    assert killed.table(["n"])["n"].to_pylist() == [str(n) for n in range(rows) if n % 37]
     assert np.array_equal(killed.matrix(), whole.matrix())
     assert (tmp_path / "out" / "_rejected.jsonl").read_bytes() == (
         tmp_path / "whole" / "_rejected.jsonl"
@@ -577,15 +555,20 @@ def test_what_a_killed_run_loses_at_most(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     """Ten times the rows take about the same memory, in processes of their own."""
     peaks = []
-    settings = "texts.CHUNK_ROWS = 40\npieces.CHARACTERS, pieces.WORTH_S = 1200, 0\n"
-    code = RUN.replace(settings, "").replace("time.sleep(0.003)", "")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[3]);"
+        "from lastword import embed_corpus; from tests.corpus.hashing import HashEncoder;"
+        "result = embed_corpus(sys.argv[1], sys.argv[2], HashEncoder(), vector_dtype='int8');"
+        "peak = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'));"
+        "print(result.rows, peak)"
+    )
     for count in (20_000, 200_000):
         path = write_rows(tmp_path / f"{count}.csv", range(count))
-        run = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", code, str(path), str(tmp_path / f"out{count}"), str(ROOT)],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
-        rows, peak = run.stdout.split()[1:]
+        rows, peak = done.stdout.split()
         assert int(rows) == count
         peaks.append(int(peak) / 1024)
     assert peaks[1] < peaks[0] + 60, peaks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,10 @@ from lastword.files.tables import read_texts
 from lastword.uncertainty import compare
 
 MODEL = path_of("mini") / "model.safetensors"
-pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f"the bundled model does not exist: {MODEL}")
+pytestmark = [
+    pytest.mark.skipif(not MODEL.is_file(), reason=f"the bundled model does not exist: {MODEL}"),
+    pytest.mark.usefixtures("few_repetitions"),
+]
 RECIPE = """\
 model = "mini"
 pairs = ["pairs"]
@@ -44,16 +46,6 @@ TEXTS = 24
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "small"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_repetitions() -> Iterator[None]:
-    """Fewer bootstraps and halves in each score: k-means takes most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lastword.evaluation.clustering._BOOTSTRAPS", 2)
-        patch.setattr("lastword.evaluation.clustering.STARTS", 2)
-        patch.setattr("lastword.uncertainty.HALVES", 4)
-        yield
 
 
 @pytest.fixture(scope="module")

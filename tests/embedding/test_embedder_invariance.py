@@ -60,7 +60,7 @@ def pair(request: pytest.FixtureRequest, load: Load) -> Pair:
     order=st.randoms(use_true_random=False),
     batch_tokens=st.none() | st.integers(1, 400),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_batch_mates_order_batch_size_and_duplicates_change_nothing(
     pair: Pair, many: list[str], template: str, order: random.Random, batch_tokens: int | None
 ) -> None:

@@ -38,7 +38,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("model_type", SUPPORTED)
+LIKE_ANOTHER = ("gemma2", "gpt_neox", "granite")  # slow: gemma3_text, phi3 and qwen3 are of their kinds
+
+
+@pytest.mark.parametrize(
+    "model_type",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LIKE_ANOTHER)) for name in SUPPORTED],
+)
 def test_a_dozen_architectures(model_type: str, tmp_path: Path) -> None:
     row = zoo.row(model_type, tmp_path)
     assert {step: row[step] for step in STEPS if step in row} == {

@@ -34,6 +34,8 @@ from lastword.experiments.table import comparison_table
 from lastword.uncertainty import Score
 from tests.training.conftest import pair_columns
 
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 Refused = Callable[..., str]
 
 

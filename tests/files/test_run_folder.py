@@ -50,7 +50,7 @@ def test_a_finished_run_leaves_only_the_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RequestError, RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("evidence", ["", "*.json"])
+@pytest.mark.parametrize("evidence", ["", "*.json", "part-*.json"])
 def test_a_failed_run_leaves_only_what_can_be_resumed(
     tmp_path: Path, error: type[BaseException], evidence: str
 ) -> None:
@@ -63,7 +63,23 @@ def test_a_failed_run_leaves_only_what_can_be_resumed(
 
     with pytest.raises(error):
         fail()
-    assert [path.name for path in tmp_path.iterdir()] == (["out.partial"] if evidence else [])
+    assert [path.name for path in tmp_path.iterdir()] == (["out.partial"] if evidence == "*.json" else [])
+
+
+def test_a_run_that_fails_before_any_work_leaves_nothing(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "out", "survey")
+
+    def fail() -> None:
+        with run.open({"seed": 1}, {"a.csv": "1:a"}):
+            raise RequestError("no such model")
+
+    with pytest.raises(RequestError, match="no such model"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    run.partial.mkdir()
+    for name in ("settings.json", "inputs.json"):  # of a run that was killed there
+        (run.partial / name).write_text("{}")
+    opened(run, {"seed": 2})
 
 
 def test_a_step_runs_once_and_is_read_afterwards(tmp_path: Path) -> None:
@@ -88,7 +104,7 @@ def test_an_interrupted_run_is_neither_lost_nor_mixed(tmp_path: Path, refused: R
 def test_a_changed_input_is_named(tmp_path: Path, refused: Refused) -> None:
     run = RunFolder(tmp_path / "out", "survey", resume=True)
     with run.open({"seed": 1}, {"a.csv": "1:a", "b.csv": "1:b"}):
-        pass
+        run.once("step", lambda: 0)
     with run.open({"seed": 1}, {"b.csv": "1:b"}):
         pass
     advice = "restore its inputs, or pass overwrite=True to start over"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import lastword
-from lastword.errors import ExistingOutputError, MissingFileError, RequestError, TableError
+from lastword.errors import ExistingOutputError, MissingFileError, NoRowsError, RequestError, TableError
 from lastword.files.tables import Chunk
 from lastword.pairs import Noise, Pair, make_pairs
+from tests.processes import after, after_calls, command, limit_files, run, run_killed, start
 
 Refused = Callable[..., str]
 
@@ -45,8 +46,8 @@ def write(path: Path, content: list[str]) -> Path:
     return path
 
 
-def command(file: Path, output: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "lastword", "pairs", "noise", str(file), "--output", str(output), *options]
+def noise_command(file: Path, output: Path, *options: str) -> list[object]:
+    return ["pairs", "noise", file, "--output", output, *options]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
@@ -121,47 +122,37 @@ def test_other_settings_are_not_resumed(tmp_path: Path, refused: Refused) -> Non
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path: Path, seed: int) -> None:
-    """Real processes and kill -9, again and again, until a run gets through."""
-    code = (
-        "import sys; from lastword.pairs import Noise, make_pairs; print('ready', flush=True);"
-        "make_pairs(Noise(chunk=400), sys.argv[1], sys.argv[2], seed=5, resume=True)"
-    )
+    """Real processes and kill -9, five times."""
     rng = random.Random(seed)
-    file, out = write(tmp_path / "texts.jsonl", texts(8_000)), tmp_path / "out.jsonl"
-    kills = 0
-    while not out.exists():
-        process = subprocess.Popen([sys.executable, "-c", code, file, out], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            process.wait(timeout=rng.uniform(0.0, 0.3) if kills < 5 else None)
-            assert process.returncode == 0
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-        process.stdout.close()
-    assert kills >= 2, "nothing was interrupted"
-    whole = make_pairs(Noise(chunk=400), file, tmp_path / "whole.jsonl", seed=5)
+    file, out = write(tmp_path / "texts.jsonl", texts(2000)), tmp_path / "out.jsonl"
+    settings = {"seed": 5, "resume": True}
+    for _ in range(5):
+        moment = after_calls(rng.randrange(100_000), "lastword.pairs.noising.Noise.pairs")
+        run_killed(moment, make_pairs, Noise(chunk=100), file, out, **settings)
+    assert list((tmp_path / "out.jsonl.partial").glob("part-*"))
+    run(make_pairs, Noise(chunk=100), file, out, **settings)
+    whole = make_pairs(Noise(chunk=100), file, tmp_path / "whole.jsonl", seed=5)
     assert out.read_bytes() == whole.output.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "texts.jsonl", "whole.jsonl"]
 
 
 def test_a_second_run_of_one_output_is_refused(tmp_path: Path, refused: Refused) -> None:
-    file, out = write(tmp_path / "texts.txt", texts(400_000)), tmp_path / "out.jsonl"
-    first = subprocess.Popen(command(file, out), stderr=subprocess.DEVNULL)
-    while not list((tmp_path / "out.jsonl.partial").glob("part-*.parquet")):
-        assert first.poll() is None, "the run ended before the second could start"
+    """The first one stops itself in the middle of its work."""
+    file, out = write(tmp_path / "texts.txt", texts(300)), tmp_path / "out.jsonl"
+    stop = after("lastword.files.chunk_run.write_part", 2, signal.SIGSTOP)
+    first = start(make_pairs, Noise(chunk=100), file, out, prepare=[stop])
+    while len(list((tmp_path / "out.jsonl.partial").glob("part-*.parquet"))) < 2:
+        assert first.is_alive()
         time.sleep(0.01)
     holder = f"process {first.pid} on {socket.gethostname()}"
     message = f"{out} is being written by {holder}: wait until it ends or choose another path"
     for options in ({}, {"resume": True}, {"overwrite": True}):
         assert refused(ExistingOutputError, make_pairs, Noise(), file, out, **options) == message
-    second = subprocess.run(command(file, out, "--resume"), capture_output=True, text=True)
-    assert (second.returncode, second.stderr) == (2, f"lastword: {message}\n")
-    assert first.poll() is None, "the first run ended before the second"
+    stderr = tmp_path / "stderr.txt"
+    run(command, noise_command(file, out, "--resume"), stderr, code=2)
+    assert stderr.read_text() == f"lastword: {message}\n"
     first.kill()
-    first.wait()
+    first.join()
     file.write_text("another, shorter text\n")
     assert make_pairs(Noise(), file, out, overwrite=True).pairs == 1
 
@@ -169,17 +160,13 @@ def test_a_second_run_of_one_output_is_refused(tmp_path: Path, refused: Refused)
 def test_a_full_disk_keeps_what_was_done(tmp_path: Path) -> None:
     """A file size limit in place of the full disk: the parts fit, the joined file does not."""
     file, out = write(tmp_path / "texts.txt", texts(20_000)), tmp_path / "out.jsonl"
-    run = subprocess.run(
-        command(file, out), capture_output=True, text=True,
-        preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-                            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))),
-    )  # fmt: skip
-    assert run.returncode == 1
-    assert run.stderr.strip().splitlines()[-1].startswith("lastword: the disk is full (or a file ")
+    stderr = tmp_path / "stderr.txt"
+    run(command, noise_command(file, out), stderr, prepare=[partial(limit_files, 1 << 20)], code=1)
+    assert stderr.read_text().splitlines()[-1].startswith("lastword: the disk is full (or a file ")
     assert not out.exists()
     assert list((tmp_path / "out.jsonl.partial").glob("part-*"))
-    resumed = subprocess.run(command(file, out, "--resume"), capture_output=True, text=True, check=True)
-    assert "resuming after" in resumed.stderr
+    run(command, noise_command(file, out, "--resume"), stderr)
+    assert "resuming after" in stderr.read_text()
     assert len(out.read_text().splitlines()) == 20_000
 
 
@@ -215,7 +202,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> No
         f"{lines} is not a readable .jsonl file: "
     )
     (tmp_path / "empty.csv").write_text("text\n")
-    assert "has columns but no rows" in refused(TableError, make_pairs, Noise(), tmp_path / "empty.csv", out)
+    assert "has columns but no rows" in refused(NoRowsError, make_pairs, Noise(), tmp_path / "empty.csv", out)
     assert refused(RequestError, make_pairs, Noise(), file, tmp_path / "out.xlsx") == (
         f"output='{tmp_path / 'out.xlsx'}': write .parquet, .jsonl, .csv, not .xlsx"
     )
@@ -239,10 +226,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     peaks = []
     for count in (4_000, 120_000):
         file, out = write(tmp_path / f"{count}.txt", texts(count)), tmp_path / f"{count}.jsonl"
-        run = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", code, str(file), str(out)], check=True, capture_output=True, text=True
         )
-        peaks.append(int(run.stdout) / 1024)
+        peaks.append(int(done.stdout) / 1024)
     assert peaks[1] < peaks[0] + 40, peaks
 
 

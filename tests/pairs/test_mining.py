@@ -21,7 +21,7 @@ Refused = Callable[..., str]
 def test_negatives_are_near_and_no_positives(
     mini: Embedder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = pq.read_table(path_of("pairs")).slice(0, 300)
+    table = pq.read_table(path_of("pairs")).slice(0, 200)
     pq.write_table(table, tmp_path / "pairs.parquet")
     count = mine_negatives(
         tmp_path / "pairs.parquet", tmp_path / "out.parquet", mini, rank_from=0, margin=0.02

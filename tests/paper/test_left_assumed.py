@@ -14,6 +14,8 @@ from lastword.evaluation import cluster_score, evaluate
 from lastword.paper.as_published import scored_as_published
 from tests.embedding.reference import hidden
 
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 Load = Callable[..., Embedder]
 SWITCH = ["padding=left-assumed"]
 TEXTS = [f"the {'river of ' * (i % 5)}house {i}" for i in range(40)]

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,18 @@ from lastword.paper.run import reproduce
 from lastword.paper.scales import SCALES
 from lastword.paper.suites import suite_of
 from lastword.uncertainty import Score, combine, compare
+from tests.samples import FEW_REPETITIONS
 from tests.training.conftest import pair_columns
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_halves() -> Iterator[None]:
+    """Fewer halves and starts of k-means. The bootstraps are as many as those of mteb's own code."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("lastword.evaluation.clustering.STARTS", "lastword.uncertainty.HALVES"):
+            patch.setattr(name, FEW_REPETITIONS[name])
+        yield
+
 
 TINY = {"steps": 2, "batch_pairs": 8, "rank": 4, "max_tokens": 64, "dtype": "float32"}
 

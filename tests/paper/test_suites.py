@@ -14,6 +14,8 @@ from lastword.evaluation.benchmark.names import PAPER_CLASSIFICATION, PAPER_CLUS
 from lastword.paper.scales import SCALES
 from lastword.paper.suites import TASKS, suite_of
 
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 
 class RandomVectors:
     identity = "random-vectors"

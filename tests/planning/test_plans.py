@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,6 @@ Refused = Callable[..., str]
 MODEL = path_of("mini") / "model.safetensors"
 pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f"the bundled model does not exist: {MODEL}")
 GPU = {"gpu_memory": 24 * GIB}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def little_timing() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lastword.planning.costs._MOST_ROUNDS", 1)
-        patch.setattr("lastword.planning.embedding._FLOPS", 1e9)
-        patch.setattr("lastword.planning.training._ROUNDS", 1)
-        patch.setattr("lastword.planning.training._FLOPS", 1e9)
-        yield
 
 
 def adaptation(tmp_path: Path, texts: int, **settings: Any) -> Plan:

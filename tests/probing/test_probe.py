@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lastword import probe
+from lastword import probe, uncertainty
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError, TableError
 from lastword.evaluation import vectors_classification_score, vectors_cluster_score
@@ -22,7 +22,7 @@ from lastword.probing.labelfree import neighbour_stability, noise_tolerance, spl
 from lastword.probing.measures import MEASURES
 from lastword.probing.scoring import BOOTSTRAP_SIZE, OptionScorer
 from lastword.probing.texts import few_shot_rows, sampled
-from lastword.uncertainty import HALVES, Score
+from lastword.uncertainty import Score
 
 Load = Callable[..., Embedder]
 Refused = Callable[..., str]
@@ -59,8 +59,9 @@ def values(option: Option) -> dict[str, float]:
 
 @pytest.fixture(scope="module", autouse=True)
 def compared() -> Iterator[int]:
-    """Few options are compared with the best: clustering halves of the texts takes a second for each."""
+    """Few options are compared with the best, on few halves of the texts: clustering them takes most of the time."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uncertainty, "HALVES", 6)
         patch.setattr(scoring_module, "COMPARED", 3)
         yield 3
 
@@ -112,7 +113,7 @@ def test_parts_do_not_change_the_result(most_options: int, found: ProbeResult, l
     for one, other in zip(in_parts.options, found.options, strict=True):
         assert_same(one, values(other))
     compared = [len(option.scores["v_measure"].resamples) for option in in_parts.ranked]
-    assert compared == [HALVES] * 3 + [0] * 9
+    assert compared == [uncertainty.HALVES] * 3 + [0] * 9
 
 
 def test_ranked_by_v_measure_with_labels_and_without_them_by_a_score_that_needs_none(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +21,31 @@ from click.testing import CliRunner
 from lastword.cli import main
 from lastword.errors import RequestError
 from lastword.serving.settings import Keys, ServerSettings, bound_socket, listen, served_models
+from tests.processes import command, start
 
 
 @contextmanager
-def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command, and the address that it answers at."""
-    command = [sys.executable, "-m", "lastword", "serve", *arguments, "--port", "0", "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
-        assert started.stderr is not None
-        try:
-            lines = []
-            while not (
-                found := re.search(r"serving .* on (http://\S+)\n", line := started.stderr.readline())
-            ):
-                lines.append(line)
-                assert line, f"it stopped: {lines}"
-            yield started, found[1]
-        finally:
-            started.kill()
+def serving(model: str, stderr: Path) -> Iterator[tuple[BaseProcess, str]]:
+    """The command as a process, and the address that it answers at."""
+    process = start(command, ["serve", model, "--port", "0", "--device", "cpu"], stderr)
+    try:
+        while not stderr.exists() or not (
+            found := re.search(r"serving .* on (http://\S+)\n", stderr.read_text())
+        ):
+            assert process.is_alive()
+            time.sleep(0.01)
+        yield process, found[1]
+    finally:
+        process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_under_load_loses_nothing(embedder_folder: Path, number: signal.Signals) -> None:
+def test_a_signal_under_load_loses_nothing(
+    embedder_folder: Path, number: signal.Signals, tmp_path: Path
+) -> None:
     statuses: list[int] = []
-    with process(f"mine={embedder_folder}") as (server, url):
+    stderr = tmp_path / "stderr.txt"
+    with serving(f"mine={embedder_folder}", stderr) as (server, url):
         stopping = threading.Event()
 
         def work() -> None:
@@ -64,17 +65,17 @@ def test_a_signal_under_load_loses_nothing(embedder_folder: Path, number: signal
         threads = [threading.Thread(target=work) for _ in range(8)]
         for thread in threads:
             thread.start()
-        until = time.monotonic() + 60
         while len(statuses) < 20:
-            assert time.monotonic() < until
+            assert server.is_alive()
             time.sleep(0.01)
         stopping.set()
-        server.send_signal(number)
+        assert server.pid
+        os.kill(server.pid, number)
         for thread in threads:
             thread.join(60)
-        assert server.wait(60) == 0
-        assert server.stderr is not None
-        assert server.stderr.read() == "stopped\n"
+        server.join()
+    assert server.exitcode == 0
+    assert stderr.read_text().splitlines()[-1] == "stopped"
     assert set(statuses) == {200}
 
 

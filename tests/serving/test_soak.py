@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serving.test_command import process
+from tests.serving.test_command import serving
 
 STATM = Path("/proc/self/statm")
 
@@ -47,9 +47,9 @@ def misbehave(url: str, draw: random.Random) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="reads /proc")
-def test_nothing_grows(embedder_folder: Path) -> None:
+def test_nothing_grows(embedder_folder: Path, tmp_path: Path) -> None:
     seconds = float(os.environ.get("LASTWORD_SOAK_S", "60"))
-    with process(f"mine={embedder_folder}") as (server, url):
+    with serving(f"mine={embedder_folder}", tmp_path / "stderr.txt") as (server, url):
         until, faults = time.monotonic() + 0.4 * seconds, []
 
         def work(seed: int) -> None:
@@ -75,6 +75,7 @@ def test_nothing_grows(embedder_folder: Path) -> None:
             time.sleep(3)
 
         run()  # memory reaches what it needs
+        assert server.pid
         before = resources(server.pid)
         until = time.monotonic() + 0.6 * seconds
         run()

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +23,7 @@ from lastword.training import HeldOutPairs, LastStep, train
 from lastword.training.pairs import Pairs
 from lastword.training.selection import CheckpointScores, Selection, checkpoints_since_better
 from lastword.uncertainty import Score, compare, halves
+from tests.processes import before, run_killed
 from tests.training.conftest import made_score, pair_columns
 
 Settings = dict[str, Any]
@@ -216,17 +212,9 @@ def test_a_killed_run_stops_where_it_would_have(tmp_path: Path, settings: Settin
     whole = train(tmp_path / "whole", **settings)
     assert whole.selection.criterion == "mean reciprocal rank on 10 held-out pairs"
     assert whole.selection.stopped == 40
-    out, code = tmp_path / "killed", "from lastword.training import train; train({!r}, **{!r})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code.format(str(out), settings)], stderr=subprocess.DEVNULL
-    )
-    log = tmp_path / "killed.partial" / "checkpoints" / "log.jsonl"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < 23):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not out.exists(), "the run ended before it was killed"
+    out = tmp_path / "killed"
+    run_killed(before("lastword.training.loop.Loop.step", 24), train, out, **settings)
+    assert not out.exists()
     resumed = train(out, resume=True, **settings)
     assert resumed.selection == whole.selection
     assert resumed.losses == whole.losses

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +35,7 @@ from lastword.errors import (
 from lastword.training import LastStep, TrainResult, train
 from lastword.training.adapter import add_adapter, save_adapter
 from lastword.uncertainty import Score
+from tests.processes import before, run_killed
 from tests.training.conftest import made_score, pair_columns
 
 Settings = dict[str, Any]
@@ -142,15 +138,8 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path: Path, settings: Setti
     settings = {**settings, "steps": 45, "dropout": 0.1, "noise": "delete"}
     train(tmp_path / "whole", **settings)
     out = tmp_path / "killed"
-    code = f"from lastword.training import train; train({str(out)!r}, **{settings!r})"
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    log = tmp_path / "killed.partial" / "checkpoints" / "log.jsonl"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < 25):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not out.exists(), "the run ended before it was killed"
+    run_killed(before("lastword.training.loop.Loop.step", 26), train, out, **settings)
+    assert not out.exists()
 
     with pytest.raises(ExistingOutputError, match="has an interrupted run: pass resume=True"):
         train(out, **settings)

@@ -6,8 +6,6 @@ import csv
 import ctypes
 import os
 import struct
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from click.testing import CliRunner
 
 from lastword.cli import main
 from lastword.embedding.pipeline import Pipeline
+from tests.processes import command, run
 
 IN_OPEN = 0x20
 NOUNS = ("river", "price")
@@ -62,7 +61,7 @@ def write_labelled(path: Path, splits: Sequence[str]) -> dict[str, set[str]]:
     return texts
 
 
-def command(model: Path, pairs: Path, dev: str, out: Path) -> list[str]:
+def arguments_of(model: Path, pairs: Path, dev: str, out: Path) -> list[str]:
     return [
         "train", "--model", str(model), "--pairs", str(pairs), "--dev", dev, "--output", str(out), "--steps", "12",
         "--batch-pairs", "8", "--rank", "4", "--max-tokens", "64", "--patience", "5", "--dtype", "float32",
@@ -76,10 +75,8 @@ def test_files_of_reported_texts_are_never_opened(
     for name in ("dev", "test"):
         write_labelled(tmp_path / f"{name}.csv", [name])
     opened = Opened(tmp_path)
-    arguments = command(llama_folder, pairs_file, str(tmp_path / "dev.csv"), tmp_path / "out")
-    subprocess.run(
-        [sys.executable, "-m", "lastword", *arguments], check=True, capture_output=True, timeout=240
-    )
+    arguments = arguments_of(llama_folder, pairs_file, str(tmp_path / "dev.csv"), tmp_path / "out")
+    run(command, arguments, tmp_path / "stderr.txt")
     names = opened.names()
     assert {"dev.csv", pairs_file.name} <= names, "whoever is watched must be seen"
     assert "test.csv" not in names
@@ -99,7 +96,7 @@ def test_rows_of_other_splits_never_reach_the_model(
         return tokenize(self, given, *rest, **more)
 
     monkeypatch.setattr(Pipeline, "tokenize", recorded)
-    arguments = command(llama_folder, pairs_file, f"{tmp_path / 'all.csv'}:dev", tmp_path / "out")
+    arguments = arguments_of(llama_folder, pairs_file, f"{tmp_path / 'all.csv'}:dev", tmp_path / "out")
     done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert texts["dev"] <= seen, "whatever is embedded is recorded"

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from likeness import Couple, Item, compare, shared_couples
+from likeness import Couple, Item, compare, likest
 
 STYLES = ("detail", "simple", "teacher", "metaphor", "question")
 
@@ -167,13 +167,10 @@ def check(sets: Mapping[str, list[Item]]) -> Findings:
 
     compared, highest = {}, {}
     for name, (left, right) in comparisons(sets).items():
-        couples = sorted(shared_couples(left, right), key=Couple.rank)
+        words, runs, near_duplicates = likest(left, right)
         compared[name] = _count_couples(left, right)
-        highest[name] = (
-            max((c.words for c in couples), default=0.0),
-            max((c.runs for c in couples), default=0.0),
-        )
-        faults += [f"{name}: near-duplicates {_quote(c)}" for c in couples if c.is_near_duplicate]
+        highest[name] = (words, runs)
+        faults += [f"{name}: near-duplicates {_quote(c)}" for c in near_duplicates]
 
     rewritten = rewritings(sets["pairs"])
     copied = [

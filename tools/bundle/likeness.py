@@ -1,15 +1,17 @@
 """How alike two texts are: the exact Jaccard index of their content words and of their four-word runs.
 
-Every couple is compared through an index of words and runs; nothing is sampled or hashed.
+Every couple is compared, through products of sparse matrices; nothing is sampled or hashed.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
+from scipy import sparse
 
 LIKE_WORDS = 0.5  # two texts with this share of content words in common are near-duplicates
 LIKE_RUNS = 0.3  # and so are two with this share of four-word runs in common
@@ -74,11 +76,6 @@ class Couple:
         """Sorts the likest couples first, and equally like ones always the same way."""
         return (-self.words, -self.runs, self.left.text, self.right.text)
 
-    @property
-    def is_near_duplicate(self) -> bool:
-        """Whether either likeness reaches its threshold."""
-        return self.words >= LIKE_WORDS or self.runs >= LIKE_RUNS
-
 
 def items_of_labelled(table: Mapping[str, Sequence[str]]) -> list[Item]:
     """Rows of `text, label, split` as items."""
@@ -98,31 +95,52 @@ def items_of_subjects(table: Mapping[str, Sequence[str]]) -> list[Item]:
     return [Item(anchor, domain, "text", f"{domain}: {subject}") for anchor, domain, subject in rows]
 
 
-def shared_couples(left: Sequence[Item], right: Sequence[Item]) -> Iterator[Couple]:
-    """Every couple with a content word or a run in common; within one list, each couple once."""
-    within = left is right
-    by_word, by_run = _index(item.content for item in right), _index(set(item.runs) for item in right)
-    for i, item in enumerate(left):
-        words = Counter(j for word in item.content for j in by_word[word])
-        runs = Counter(j for run in set(item.runs) for j in by_run[run])
-        for j in words.keys() | runs.keys():
-            other = right[j]
-            if (within and j <= i) or (item.origin and item.origin == other.origin):
-                continue
-            yield Couple(
-                _jaccard(words[j], len(item.content), len(other.content)),
-                _jaccard(runs[j], len(set(item.runs)), len(set(other.runs))),
-                item,
-                other,
-            )
+def likest(left: Sequence[Item], right: Sequence[Item]) -> tuple[float, float, list[Couple]]:
+    """The highest likeness in words and in runs of any couple, and the near-duplicates, the likest first.
+
+    Within one list, each couple counts once. Texts of one origin are not compared.
+    """
+    near, highest = set(), []
+    for least, members in (
+        (LIKE_WORDS, lambda item: item.content),
+        (LIKE_RUNS, lambda item: frozenset(item.runs)),
+    ):
+        rows, columns, likenesses = _likenesses([*map(members, left)], [*map(members, right)])
+        allowed = columns > rows if left is right else np.ones(len(rows), bool)
+        allowed &= _differ([item.origin for item in left], [item.origin for item in right], rows, columns)
+        highest.append(float(likenesses[allowed].max(initial=0)))
+        reach = allowed & (likenesses >= least)
+        near |= set(zip(rows[reach].tolist(), columns[reach].tolist(), strict=True))
+    couples = sorted((compare(left[row], right[column]) for row, column in near), key=Couple.rank)
+    return highest[0], highest[1], couples
 
 
-def _index(sets: Iterable[Iterable[Hashable]]) -> defaultdict[Hashable, list[int]]:
-    index: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for number, members in enumerate(sets):
-        for member in members:
-            index[member].append(number)
-    return index
+def _likenesses(
+    left: Sequence[frozenset[Hashable]], right: Sequence[frozenset[Hashable]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The couples with a member in common: place on the left, place on the right, Jaccard index."""
+    numbers = {member: number for number, member in enumerate(set().union(*left, *right))}
+    shared = (_members(left, numbers) @ _members(right, numbers).T).tocoo()
+    rows, columns = shared.coords
+    either = np.array(list(map(len, left)))[rows] + np.array(list(map(len, right)))[columns] - shared.data
+    return rows, columns, shared.data / either
+
+
+def _members(sets: Sequence[frozenset[Hashable]], numbers: Mapping[Hashable, int]) -> sparse.csr_array:
+    """One row per set, with a 1 in the column of each member."""
+    columns = [numbers[member] for members in sets for member in members]
+    starts = np.cumsum([0, *map(len, sets)])
+    return sparse.csr_array(
+        (np.ones(len(columns), np.int32), columns, starts), shape=(len(sets), len(numbers))
+    )
+
+
+def _differ(left: list[str], right: list[str], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Whether the two texts of each couple are of different origins. A text without an origin differs from all."""
+    numbers = {origin: number for number, origin in enumerate({*left, *right, ""})}
+    left_numbers = np.array([numbers[origin] for origin in left])[rows]
+    right_numbers = np.array([numbers[origin] for origin in right])[columns]
+    return (left_numbers != right_numbers) | (left_numbers == numbers[""])
 
 
 def _jaccard(shared: int, left: int, right: int) -> float:

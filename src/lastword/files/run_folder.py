@@ -60,8 +60,10 @@ class RunFolder:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the folder has the work of an interrupted run."""
-        return bool(self.evidence) and any(self.partial.glob(self.evidence))
+        """Whether the folder has the work of an interrupted run, which is more than the records of its beginning."""
+        if not (self.evidence and any(self.partial.glob(self.evidence))):
+            return False
+        return any(path.name not in (self.record, INPUTS) for path in self.partial.iterdir())
 
     def check(self) -> None:
         """Refuse what cannot be started, before anything is loaded.
@@ -161,7 +163,7 @@ class RunFolder:
     ) -> Iterator[Path]:
         """Lock the folder, and make it empty unless a run is resumed; use it in a `with`.
 
-        A run that fails leaves nothing if it cannot be resumed.
+        A run that fails leaves nothing if it cannot be resumed, or has done nothing.
 
         Args:
             settings, inputs: as for `require`; a resumed run must have the same.
@@ -177,7 +179,7 @@ class RunFolder:
             try:
                 yield self.partial
             except BaseException:
-                if not self.evidence:
+                if not self.interrupted:
                     self.discard()
                 raise
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -18,11 +13,13 @@ from lastword.evaluation import benchmark
 from lastword.evaluation.benchmark.scoring import make_task
 from lastword.paper.as_published import published_average
 from lastword.uncertainty import compare
-from tests.samples import WordEncoder
+from tests.processes import before, run_killed, set_all
+from tests.samples import FEW_REPETITIONS, WordEncoder
 
 from .conftest import EMOTION, SIB, write
 
-ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("few_repetitions")
+
 SIX = (
     "SIB200ClusteringS2S,MasakhaNEWSClusteringS2S,EmotionClassification,"
     "AmazonCounterfactualClassification,Banking77Classification"
@@ -55,9 +52,7 @@ def test_a_benchmark_has_a_row_for_each_subset_and_an_average(settings):
 
 
 def test_missing_tasks_are_listed_and_there_is_no_average(settings, said):
-    began = time.monotonic()
     result = benchmark(WordEncoder(), SIX, **settings)
-    assert time.monotonic() - began < 60
     assert [(missing.task, missing.subset) for missing in result.missing] == [
         ("AmazonCounterfactualClassification", "en-ext"),
         ("Banking77Classification", None),
@@ -168,15 +163,16 @@ def test_mtebs_own_texts_need_no_copy_once_they_are_scored(settings, data_folder
     assert without.tasks == with_copy.tasks
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"subsets": 3}', None])
-def test_a_damaged_result_is_computed_again(settings, said, damage):
+def test_a_damaged_result_is_computed_again(settings, said):
     first = benchmark(WordEncoder(), TWO, **settings)
     (path,) = (settings["output"] / "lastword").rglob("SIB200ClusteringS2S-42.json")
-    path.write_bytes(path.read_bytes().replace(b'"n": 105', b'"n": 106') if damage is None else damage)
-    said.clear()
-    again = benchmark(WordEncoder(), TWO, **settings)
-    assert again.tasks == first.tasks
-    assert said[0] == f"{path} is damaged: the task is scored again"
+    content = path.read_bytes()
+    for damaged in (b"", b"{", b"[]", b'{"subsets": 3}', content.replace(b'"n": 105', b'"n": 106')):
+        path.write_bytes(damaged)
+        said.clear()
+        again = benchmark(WordEncoder(), TWO, **settings)
+        assert again.tasks == first.tasks
+        assert said[0] == f"{path} is damaged: the task is scored again"
 
 
 def test_seeds_repeat_a_task_with_other_draws(settings):
@@ -191,29 +187,12 @@ def test_seeds_repeat_a_task_with_other_draws(settings):
     assert sorted(names)[:3] == [f"MasakhaNEWSClusteringS2S-{seed}.json" for seed in (42, 43, 44)]
 
 
-CHILD = """
-import sys, time, logging
-from lastword.evaluation import benchmark
-from tests.samples import WordEncoder
-class Slow(WordEncoder):
-    def encode(self, texts):
-        time.sleep(0.0 if len(self.asked) < 300 else 60)
-        return super().encode(texts)
-benchmark(Slow(), sys.argv[1], data_dir=sys.argv[2], output=sys.argv[3], cache=sys.argv[4])
-"""
-
-
 def test_a_killed_benchmark_resumes(settings):
-    """The child scores two tasks, embeds the training texts of the third and hangs in its test texts."""
-    names = f"{TWO},EmotionClassification"
-    arguments = [names, *(str(settings[name]) for name in ("data_dir", "output", "cache"))]
-    process = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not _holds(settings["cache"], 300):
-        assert process.poll() is None
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    """The process scores two tasks, embeds the training texts of the third and is killed before its test texts."""
+    names, moment = f"{TWO},EmotionClassification", before("tests.samples.WordEncoder.encode", 8)
+    run_killed(
+        moment, benchmark, WordEncoder(), names, **settings, prepare=[partial(set_all, FEW_REPETITIONS)]
+    )
     done = {path.name for path in (settings["output"] / "lastword").rglob("*.json")}
     assert done == {"SIB200ClusteringS2S-42.json", "MasakhaNEWSClusteringS2S-42.json"}
     encoder = WordEncoder()
@@ -221,12 +200,6 @@ def test_a_killed_benchmark_resumes(settings):
     assert len(encoder.asked) == sum(split == "test" for _, _, split in EMOTION)
     whole = benchmark(WordEncoder(), names, **settings | {"output": settings["output"] / "whole"})
     assert resumed.tasks == whole.tasks
-
-
-def _holds(folder, vectors):
-    from lastword.cache import VectorCache
-
-    return any(cached.vectors >= vectors for cached in VectorCache(folder).info())
 
 
 def test_a_task_object_is_fresh_for_every_model(settings):

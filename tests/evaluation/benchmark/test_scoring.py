@@ -12,12 +12,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import v_measure_score
 from threadpoolctl import threadpool_limits
 
+from lastword import uncertainty
 from lastword.evaluation.benchmark.mteb_model import MtebModel, undisturbed
 from lastword.evaluation.benchmark.scoring import Texts, make_task, score
-from lastword.uncertainty import HALVES
 from tests.samples import WordEncoder
 
 from .conftest import AMAZON, EMOTION, MASAKHA, SIB
+
+
+@pytest.fixture(autouse=True)
+def few_halves(monkeypatch):
+    monkeypatch.setattr(uncertainty, "HALVES", 16)
+
 
 NAMES = ("SIB200ClusteringS2S", "MasakhaNEWSClusteringS2S", "EmotionClassification")
 
@@ -88,7 +94,7 @@ def test_a_score_is_that_of_the_slow_computation(copies, name, seed):
     if "Masakha" not in name:  # whose values are sets of other texts, not draws
         assert row.score.draws == pytest.approx(values, abs=1e-9)
     assert len(row.score.draws) == 10
-    assert len(row.score.resamples) == HALVES
+    assert len(row.score.resamples) == uncertainty.HALVES
     assert 0.1 < row.score.value < 1
     assert 0 < row.score.text_se < 0.2
 
@@ -161,7 +167,7 @@ def test_levels_of_labels_have_equal_weight(kind):
     both, levels = task_of(deep)
     assert list(levels) == ["Level 0", "Level 1"]
     assert both.draws == pytest.approx(np.mean([levels["Level 0"], levels["Level 1"]], axis=0), abs=1e-12)
-    assert (both.n, len(both.resamples)) == (60, HALVES)
+    assert (both.n, len(both.resamples)) == (60, uncertainty.HALVES)
     alone, _ = task_of([labels[:1] for labels in deep])
     assert alone.draws == pytest.approx(levels["Level 0"], abs=1e-12)
     assert both.text_se != alone.text_se
