@@ -18,7 +18,15 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from lastword.bundled import INSTALL_SMOLLM2, SMOLLM2, SMOLLM2_ON_HUB, check_model, model_source
+from lastword.bundled import (
+    ADAPTED,
+    INSTALL_SMOLLM2,
+    SMOLLM2,
+    SMOLLM2_ON_HUB,
+    check_model,
+    model_source,
+    path_of,
+)
 from lastword.console import info
 from lastword.embedding.gguf import (
     model_arguments,
@@ -69,7 +77,7 @@ def load_decoder(
             merge_adapter(model, adapter, revision)
     finally:
         transformers_logging.set_verbosity(verbosity)
-    if adapter:
+    if adapter and Path(adapter) != path_of(ADAPTED):  # which is known to be an adapter
         info(f"merged the adapter of {adapter} into {'its weights' if base == name else base}")
     decoder: PreTrainedModel = _text_model(model)
     return decoder

@@ -99,6 +99,7 @@ def _seconds_to_score(dim: int, n: int) -> float:
     }
     seconds = 0.0
     with one_thread():
+        k_means(vectors[: 2 * _GROUPS], _GROUPS, 0, 512)  # the first call also loads scikit-learn
         for times, rows in parts.items():
             started = time.perf_counter()
             k_means(rows, _GROUPS, 0, 512)
