@@ -101,8 +101,9 @@ def test_by_default_a_map_needs_no_library_of_an_extra(
     caplog.set_level("INFO")
     cluster_corpus(folder / "shop.parquet", tmp_path / "out", TopicEncoder(), groups=4)
     assert "map: by PCA, since umap is not installed; pip install 'lastword[map]' for UMAP" in caplog.text
-    by_pca = data_of(folder / "out" / "map.html")["points"]
-    assert data_of(tmp_path / "out" / "map.html")["points"] == by_pca
+    by_pca, by_default = (data_of(parent / "out" / "map.html") for parent in (folder, tmp_path))
+    assert by_default["points"] == by_pca["points"]
+    assert by_default["way"] == by_pca["way"] == "PCA"
     monkeypatch.setattr("lastword.extras.find_spec", lambda name: object())
     assert way_here("auto") == "umap"
 
@@ -133,6 +134,7 @@ def test_rare_values_of_a_column_are_others() -> None:
     cells: list[object] = [f"v{min(n, 199) // 2}" for n in range(400)]
     data = map_data(
         "t",
+        "pca",
         np.zeros((400, 2), np.float32),
         ["x"] * 400,
         np.full(400, -1),
@@ -207,6 +209,7 @@ def test_the_page_asks_for_nothing_and_runs_no_text(page: Page, folder: Path) ->
     assert set(page.requests) == {(folder / "out" / "map.html").resolve().as_uri()}
     assert page.errors == []
     assert page.evaluate("window.evil") is None
+    assert page.evaluate("document.querySelector('h1 span').innerText") == f"{4 * EACH} texts, by PCA"
     names = page.evaluate("[...document.querySelectorAll('#names .group')].map((label) => label.innerText)")
     assert len(names) == len(TOPICS)
 

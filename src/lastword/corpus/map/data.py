@@ -27,6 +27,7 @@ NONE = "none"
 
 def map_data(
     title: str,
+    way: str,
     flat: np.ndarray,
     texts: Sequence[str],
     numbers: np.ndarray,
@@ -39,6 +40,7 @@ def map_data(
 
     Args:
         title: of the page.
+        way: "umap" or "pca", by which the places were made.
         flat: (n, 2), -1 … 1.
         texts: n texts.
         numbers: (n,) the group of each.
@@ -56,7 +58,7 @@ def map_data(
     family_of = np.array([_family(groups, int(number)) for number in numbers])
     clustered = [names[group.group] for group in groups if group.group >= 0]
     return {
-        "title": title, "total": total,
+        "title": title, "way": way.upper(), "total": total,
         "points": _encoded(np.round((flat + 1) / 2 * 65535).astype("<u2")),
         "texts": [_short(text) for text in texts],
         "columns": [

@@ -83,7 +83,7 @@ function start(data) {
   for (const column of data.columns) colour.append(element("option", {}, `Colour: ${column.name}`));
   const shown = data.total > data.count ? `${number.format(data.count)} of ${number.format(data.total)}` : number.format(data.count);
   root.append(
-    element("div", { id: "bar" }, element("h1", {}, data.title, element("span", {}, `${shown} texts`)), search, colour, lasso, whole),
+    element("div", { id: "bar" }, element("h1", {}, data.title, element("span", {}, `${shown} texts, by ${data.way}`)), search, colour, lasso, whole),
     plot, element("div", { id: "side" }, legend, texts),
   );
   plot.append(canvas, names, tip);
