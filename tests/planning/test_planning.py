@@ -12,7 +12,6 @@ import torch
 from lastword import Embedder
 from lastword.bundled import path_of
 from lastword.config import read_recipe, train_config
-from lastword.corpus.embed import embed_corpus
 from lastword.embedding.forward.fused.forward import FusedForward
 from lastword.errors import RequestError
 from lastword.files.tables import read_texts
@@ -121,13 +120,12 @@ def test_fewer_layers_and_adapters_cost_less() -> None:
     assert upper.memory.activations < cut.memory.activations < whole.memory.activations
 
 
-def test_a_plan_of_embedding_counts_the_rows_and_tokens(mini: Embedder, tmp_path: Path) -> None:
+def test_a_plan_of_embedding_counts_the_rows_and_tokens(mini: Embedder) -> None:
     texts = read_texts(path_of("topics"), ["text"])["text"]
     plan = plan_embedding("topics", "mini", template="ccw", pooling="lasttoken", vector_dtype="float16")
     assert plan.texts == len(texts)
     assert plan.tokens == sum(map(len, mini.pipeline.tokenize(texts).ids))
     assert plan.seconds
-    embed_corpus("topics", tmp_path / "store", "mini", vector_dtype="float16")
     assert plan.disk == len(texts) * mini.dim * 2
 
 
