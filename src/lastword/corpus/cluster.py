@@ -388,8 +388,8 @@ def _write_map(
     store = points.store
     others = colourable(store.shard(0, store.columns).schema, [store.text_column])
     data = map_data(
-        title, here, flat, [str(text) for text in points.cells(store.text_column, rows)], found.groups[rows], result.groups,
-        result.families, {name: points.cells(name, rows) for name in others}, len(store),
+        title, here, flat, [str(text) for text in points.cells(store.text_column, rows)], found.groups[rows],
+        result.groups, result.families, {name: points.cells(name, rows) for name in others}, len(store),
     )  # fmt: skip
     write_page(path, map_page(data))
 
