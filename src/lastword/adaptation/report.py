@@ -154,7 +154,7 @@ def _groups(content: Mapping[str, Any], map_written: bool) -> Markup:
     text = tag(
         "p",
         *links,
-        f"{content['rows']:,} texts in {len(groups)} groups. {content['reason']}.{more}",
+        f"{content['rows']:,} texts. {content['reason']}.{more}",
         class_="note",
     )
     return section(

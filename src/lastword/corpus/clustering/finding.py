@@ -84,7 +84,7 @@ def find_groups(points: Points, method: str, groups: int | None, least_size: int
             raise RequestError(
                 f"groups={groups}: there are {different:,} different texts; give 2 … {different:,}"
             )
-        reason = "the number that was given"
+        reason = f"{groups} groups, as given"
         if groups is None:
             candidates = choosing.try_numbers(sample, seed)
             groups, reason = choosing.best_number(candidates), choosing.reason(candidates)
