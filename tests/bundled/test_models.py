@@ -31,6 +31,12 @@ def test_a_model_of_several_parts_has_the_layers_of_its_text_part(tmp_path: Path
     assert model_layers(tmp_path) == 12
 
 
+def test_an_adapter_has_the_layers_of_its_base_model(tmp_path: Path) -> None:
+    for base, layers in (("mini", 8), (str(tmp_path), None), (5, None)):
+        (tmp_path / "lastword.json").write_text(json.dumps({"base": base}))
+        assert model_layers(tmp_path) == layers
+
+
 def test_a_layer_beyond_the_depth_is_refused(llama_folder: Path, tmp_path: Path) -> None:
     for model in ("mini", llama_folder, write_gguf(llama_folder, tmp_path / "model.gguf")):
         layers = model_layers(model)

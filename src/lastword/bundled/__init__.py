@@ -218,8 +218,10 @@ def check_truncation(
 
 def _number(name_or_folder: str | Path, gguf_field: str, names: Sequence[str]) -> int | None:
     source = Path(model_source(name_or_folder))
-    if not (source / "config.json").exists() and (base := _read_json(source / "lastword.json").get("base")):
-        return _number(base, gguf_field, names)  # an adapter has the shape of its base model
+    if not (source / "config.json").exists():
+        base = _read_json(source / "lastword.json").get("base")
+        if isinstance(base, str) and base != str(name_or_folder):
+            return _number(base, gguf_field, names)  # an adapter has the shape of its base model
     if file := find_gguf(source):
         fields = gguf_fields(file)
         count = fields.get(f"{fields.get('general.architecture')}.{gguf_field}")
