@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
-from lastword import Store, embed_corpus
+from lastword import Store, console, embed_corpus
 from lastword.corpus import pieces
 from lastword.corpus import texts as texts_module
 from lastword.embedding import Embedder
@@ -550,6 +550,25 @@ def test_what_a_killed_run_loses_at_most(monkeypatch: pytest.MonkeyPatch) -> Non
         assert max(sizes) <= most
     of_text = [{windows[row].text for row in part} for part in pieces.pieces(windows)]
     assert sum(map(len, of_text)) == len(long)
+
+
+def test_progress_of_a_shard_counts_all_its_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished piece is not the whole of the shard."""
+    monkeypatch.setattr(pieces, "CHARACTERS", 2000)
+    monkeypatch.setattr(console, "_BAR_AFTER_S", -1)
+    monkeypatch.setattr(console, "_progress_shown", True)
+    shares = []
+
+    class Watched(HashEncoder):
+        def encode(self, texts: Any, /) -> np.ndarray:
+            assert console._running
+            shares.append(console._running.completed / console._running.total)
+            return super().encode(texts)
+
+    path = tmp_path / "in.txt"
+    path.write_text("".join(f"text {n:03}\n" for n in range(8 * 27)))
+    embed_corpus(path, tmp_path / "out", Watched())
+    assert shares == pytest.approx([piece / 8 for piece in range(8)])
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
