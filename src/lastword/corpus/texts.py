@@ -15,7 +15,7 @@ import pyarrow as pa
 from lastword.arguments import require_list, require_name
 from lastword.bundled import PATHS
 from lastword.console import warn_once
-from lastword.errors import MissingFileError, NoRowsError, RequestError, TableError, WorkError
+from lastword.errors import MissingFileError, NoRowsError, RequestError, TableError, WorkError, listed
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
 from lastword.files.sources import (
@@ -387,7 +387,7 @@ def _expanded(file: TableFile) -> list[TableFile]:
 def _compare_columns(first: Sequence[str], names: Sequence[str], file: TableFile, other: TableFile) -> None:
     if differing := sorted(set(first) ^ set(names)):
         warn_once(
-            f"{file} and {other} do not have the same columns ({', '.join(differing)}): missing cells are null"
+            f"{file} and {other} do not have the same columns ({listed(differing)}): missing cells are null"
         )
 
 

@@ -20,7 +20,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from lastword.console import info_once
-from lastword.errors import LastwordError, NoRowsError, TableError, first_line
+from lastword.errors import LastwordError, NoRowsError, TableError, first_line, listed
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
@@ -87,7 +87,7 @@ class Columns:
             chosen[self.numbered] = self.numbered
         for column in chosen.values():
             if column not in header:
-                raise TableError(f"{source} has no column {column!r}; its columns are: {', '.join(header)}")
+                raise TableError(f"{source} has no column {column!r}; its columns are: {listed(header)}")
             if list(header).count(column) > 1:
                 raise TableError(f"{source} has several columns {column!r}: rename all but one")
         return chosen
