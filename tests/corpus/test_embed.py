@@ -225,6 +225,15 @@ def test_bytes_that_are_no_text_are_found_before_the_model_is_asked(tmp_path: Pa
     assert not encoder.encoded
 
 
+def test_rows_of_unknown_number_are_read_for_a_forecast(
+    tmp_path: Path, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = texts_module.Corpus.find(csv, "text")
+    rows = corpus.count()
+    monkeypatch.setattr(texts_module, "count_rows", lambda file: 0)  # as of a data set on the Hub
+    assert (corpus.count(), corpus.count_read()) == (0, rows)
+
+
 def test_equal_texts_are_embedded_once(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("same\nother\n" * 20_000)
     encoder = HashEncoder()

@@ -199,8 +199,12 @@ class Corpus:
 
     def count(self) -> int:
         """Rows of all files, for progress; 0 where it is unknown."""
-        counts = [0 if file.hub else count_rows(file) for file in self.files]
+        counts = list(map(count_rows, self.files))
         return sum(counts) if all(counts) else 0
+
+    def count_read(self) -> int:
+        """Rows of all files, which are read where their number is unknown."""
+        return self.count() or sum(rows.read for rows in self.chunks())
 
     def chunks(self) -> Iterator[Rows]:
         """Yield the rows; where a chunk ends depends on the rows alone.
