@@ -142,6 +142,28 @@ def test_vectors_are_read_back_in_every_format(
         np.testing.assert_allclose(store.matrix(), expected, atol=tolerance)
 
 
+def test_rows_and_columns_that_a_store_has_not(tmp_path: Path, csv: Path, refused: Refused) -> None:
+    embed_corpus(csv, tmp_path / "out", HashEncoder())
+    store = Store.open(tmp_path / "out")
+    assert len(store.take([])) == 0
+    assert store.take([34, 0], ["text"])["text"].to_pylist() == [
+        store.table()["text"][row].as_py() for row in (34, 0)
+    ]
+    for rows in ([-1], [3, 35]):
+        assert refused(RequestError, store.take, rows) == (
+            f"rows has {rows[-1]}: {store.folder} has 35 rows, from 0 on"
+        )
+    for rows in ([True] * 35, [1.5], "a", [[1]]):
+        assert "give a list of whole numbers" in refused(RequestError, store.take, rows)
+    for read in (partial(store.take, [0]), store.table, partial(store.shard, 0)):
+        assert refused(RequestError, read, ["texts"]).startswith(
+            "unknown column 'texts': did you mean 'text'?"
+        )
+        assert refused(RequestError, read, "text") == "columns is str: give a list"
+    assert refused(RequestError, store.shard, 1) == f"number=1: {store.folder} has 1 shards, from 0 on"
+    assert "give a loaded model" in refused(RequestError, Store.open, store.folder, "mini")
+
+
 def test_int8_is_that_of_sentence_transformers(tmp_path: Path, csv: Path) -> None:
     from sentence_transformers.util.quantization import quantize_embeddings
 
