@@ -136,7 +136,7 @@ def test_models_are_compared_on_the_same_texts(labelled: AdaptResult) -> None:
 def test_a_trained_model_is_trained_again_in_its_own_setting(
     labelled: AdaptResult, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With half its learning rate, on pairs of the corpus alone."""
+    """With half its learning rate, on neighbours in the corpus and bundled pairs, without crops and noise."""
     monkeypatch.setattr("lastword.adaptation.request._LEAST_STEPS", 2)
     first = json.loads((labelled.output / "model" / "lastword.json").read_text())
     result = adapt_corpus(
@@ -146,7 +146,7 @@ def test_a_trained_model_is_trained_again_in_its_own_setting(
     names = ("template", "pooling", "max_tokens", "batch_pairs", "rank", "alpha")
     assert {name: second["recipe"][name] for name in names} == {name: first["recipe"][name] for name in names}
     assert second["recipe"]["learning_rate"] == first["recipe"]["learning_rate"] / 2
-    assert "recipe" not in [source.name for source in result.sources]
+    assert {source.name: source.weight for source in result.sources} == {"recipe": 1.0, "neighbours": 1.0}
     assert result.choice.again
 
 

@@ -43,14 +43,14 @@ BASE: dict[str, Any] = {
 OWN = {"crop": 1.0, "noise": 1.0, "neighbours": 2.0}
 ROWS: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
     "base": ({}, OWN),
-    "neighbours alone": ({}, {"neighbours": 1.0}),
-    "with pairs of the recipe": ({}, {"recipe": 1.0} | OWN),
-    "neighbours and pairs of the recipe": ({}, {"recipe": 1.0, "neighbours": 1.0}),
-    "60 steps": ({"steps": 60}, OWN),
-    "15 steps": ({"steps": 15}, OWN),
-    "learning rate 1e-4": ({"learning_rate": 1e-4}, OWN),
-    "learning rate 6e-4": ({"learning_rate": 6e-4}, OWN),
-    "guided by itself": ({"guide": "self"}, OWN),
+    "neighbours and recipe": ({}, {"recipe": 1.0, "neighbours": 1.0}),
+    "neighbours": ({}, {"neighbours": 1.0}),
+    "neighbours and recipe, learning rate 1e-4": (
+        {"learning_rate": 1e-4},
+        {"recipe": 1.0, "neighbours": 1.0},
+    ),
+    "all, learning rate 1e-4": ({"learning_rate": 1e-4}, {"recipe": 1.0} | OWN),
+    "neighbours, guided by itself": ({"guide": "self"}, {"neighbours": 1.0}),
 }
 """Name → settings that differ from the base, and the weights of the sources of pairs."""
 Corpus = tuple[list[str], list[str]]
@@ -59,12 +59,10 @@ Corpus = tuple[list[str], list[str]]
 def corpora() -> dict[str, Corpus]:
     """Name → texts and labels."""
     sets = {name: unreported(name, TEXTS, SEED) for name in ("twentynewsgroups_subject", "masakhanews_eng")}
-    for file in ("classification/clinc150", "clustering/amazon_products_1000"):
-        columns = read_texts(data_folder() / f"{file}.parquet", ["text"], labels=["label"])
-        rows = list(dict(zip(columns["text"], columns["label"], strict=True)).items())
-        rows = random.Random(SEED).sample(rows, min(TEXTS, len(rows)))
-        sets[Path(file).name] = ([text for text, _ in rows], [label for _, label in rows])
-    return sets
+    columns = read_texts(data_folder() / "classification" / "clinc150.parquet", ["text"], labels=["label"])
+    rows = list(dict(zip(columns["text"], columns["label"], strict=True)).items())
+    rows = random.Random(SEED).sample(rows, min(TEXTS, len(rows)))
+    return sets | {"clinc150": ([text for text, _ in rows], [label for _, label in rows])}
 
 
 def parts(corpus: Corpus) -> tuple[list[str], Corpus]:

@@ -80,8 +80,8 @@ def adapt_corpus(
         text_column: column of the texts.
         label_column: column of labels, which then choose and score; texts may lack one. None is without labels.
         sources: sources of pairs, of `SOURCES`, perhaps with the weight of each in the mixture; None is all that the
-            request allows, with twice as many neighbours as of the others, and without those of the recipe for a model
-            that was trained before.
+            request allows, with twice as many neighbours as of the others, and without "crop" and "noise" for a model
+            that was trained before, with equal weights.
         baselines: further models to compare with, as for `load_encoder`.
         max_texts: distinct texts of the sample.
         rewriter: a chat model that rewrites texts, such as `Endpoint`.

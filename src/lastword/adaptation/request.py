@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lastword.bundled import check_layer, check_model, trained_settings
+from lastword.bundled import BUNDLED_PAIRS, check_layer, check_model, trained_settings
 from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
 from lastword.corpus import cluster
 from lastword.corpus.texts import Corpus, read_until
@@ -20,13 +20,15 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 model and their words find near; texts of a label; rewritings by a chat model."""
 _WEIGHTS = {"neighbours": 2.0}
 """Source → its weight if none is given; 1 for the others."""
+_AGAIN = ("recipe", "neighbours", "labels", "generate")
+"""Sources of a model that was trained before, if none is given: crops and noise make it forget (adapt_recipe.json)."""
 LEAST_TEXTS, LEAST_LABELLED = 200, 100
 _OTHER_MODELS = "small"  # the recipe of models without one of their own
 _KEPT = (
     "template", "pooling", "layer", "attention", "max_tokens", "batch_pairs", "widths", "temperature", "warmup_steps",
     "schedule", "weight_decay", "clip_norm", "rank", "alpha", "dropout", "adapt_layers", "projections", "batch_tokens",
 )  # fmt: skip
-"""Settings that a trained model is trained with again; pairs, objective and teacher were of its first texts."""
+"""Settings that a trained model is trained with again; its objective and teacher were for its first texts."""
 _STEPS_AGAIN, _LEAST_STEPS, _RATE_AGAIN = 1 / 3, 30, 1 / 2  # of its steps and its learning rate
 
 
@@ -156,13 +158,14 @@ def training_settings(model: str | Path | None, recipe: str | Path | None) -> di
 def settings_again(model: str | Path) -> dict[str, Any] | None:
     """Settings that train a model again, on other texts: its own, with fewer steps and a lower learning rate.
 
-    None for a model that was not trained to embed.
+    Of its pairs those that are bundled, which are sure to be there. None for a model that was not trained to embed.
     """
     if not (stored := trained_settings(model)):
         return None
     first = train_config(stored, f"the training of {model}")
     return {name: getattr(first, name) for name in _KEPT} | {
         "model": str(model),
+        "pairs": [name for name in first.pairs if name in BUNDLED_PAIRS] or list(BUNDLED_PAIRS),
         "steps": max(_LEAST_STEPS, round(_STEPS_AGAIN * first.steps)),
         "learning_rate": _RATE_AGAIN * first.learning_rate,
     }
@@ -181,7 +184,8 @@ def pair_sources(
         sources: source → weight, or names.
         labelled: whether there are labels.
         rewriting: whether there is a chat model.
-        again: whether the model was trained to embed before; None then leaves out the pairs of the recipe.
+        again: whether the model was trained to embed before; None then is neighbours and the pairs of the recipe, and
+            labels and rewritings where the request allows them, with equal weights.
 
     Raises:
         RequestError: an unknown source, one that lacks what it needs, a weight that is not above 0, or none.
@@ -189,8 +193,8 @@ def pair_sources(
     allowed = {"labels": labelled, "generate": rewriting}
     needed = {"labels": "label_column=…", "generate": "a chat model"}
     if sources is None:
-        allowed |= {"recipe": not again}
-        return {name: _WEIGHTS.get(name, 1.0) for name in SOURCES if allowed.get(name, True)}
+        usual, given = (_AGAIN, {}) if again else (SOURCES, _WEIGHTS)
+        return {name: given.get(name, 1.0) for name in usual if allowed.get(name, True)}
     weights = dict(sources) if isinstance(sources, Mapping) else dict.fromkeys(sources, 1.0)
     if not weights:
         raise RequestError(f"sources=[]: give at least one of {', '.join(SOURCES)}")

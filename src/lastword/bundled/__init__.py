@@ -33,6 +33,7 @@ PATHS: dict[str, Path] = {
     ADAPTED: _FOLDER / ADAPTED,
 }
 NAMES: tuple[str, ...] = tuple(PATHS)
+BUNDLED_PAIRS = ("pairs", "subjects")
 SELF = "self"
 """The guide that is the model before training."""
 SMOLLM2 = "smollm2"

@@ -46,7 +46,7 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 @option(
     _PAIRS, "--sources",
     f"of pairs: {', '.join(SOURCES)}; NAME=2 is twice the weight  [default: all, neighbours=2; for a trained model "
-    "without recipe]",
+    "recipe, neighbours]",
     metavar="A,B,…",
 )  # fmt: skip
 @chat_model_option(_PAIRS, "name of a chat model that rewrites texts, for pairs")
