@@ -68,7 +68,7 @@ def test_on_another_machine_no_stage_has_a_time(tmp_path: Path) -> None:
 
 
 def test_work_on_vectors_grows_with_them() -> None:
-    costs = VectorCosts(0.01)
+    costs = VectorCosts(0.01, 0.004)
     assert costs.groups(1000, None) < costs.groups(4000, None) < costs.groups(100_000, None)
     assert costs.groups(4000, 10) < costs.groups(4000, 40) < costs.groups(4000, None)
     assert costs.groups(10**6, 10) == costs.groups(10**7, 10)  # of more, a sample

@@ -24,6 +24,7 @@ from sklearn.metrics import adjusted_mutual_info_score, calinski_harabasz_score,
 from lastword.bundled import PATHS
 from lastword.corpus.clustering.choosing import Candidate, best_number, try_numbers
 from lastword.corpus.clustering.partition import Centroids, k_means
+from lastword.corpus.clustering.rows import principal_components, project
 from lastword.encoders.by_name import load_encoder
 from lastword.files.run_folder import write_json
 from lastword.files.tables import read_texts
@@ -142,7 +143,7 @@ def figures(points: np.ndarray, labels: Sequence[str]) -> Tried:
 def measured(vectors: np.ndarray, labels: list[str]) -> dict[str, Any]:
     """The figures of a set, and the number that each rule chooses."""
     points = unit(vectors)
-    tried = figures(unit(points - points.mean(0)), labels)
+    tried = figures(project(points, *principal_components(points, seed=0)), labels)
     return {
         "labels": len(set(labels)),
         "chosen": {name: rule(tried) for name, rule in RULES.items()} | {BLIND: blind(tried, len(labels))},

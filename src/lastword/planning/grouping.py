@@ -13,6 +13,7 @@ from lastword.console import load_libraries
 from lastword.corpus.clustering.choosing import LEAST_TEXTS, NUMBERS
 from lastword.corpus.clustering.choosing import TEXTS as TRIED_TEXTS
 from lastword.corpus.clustering.partition import FIT_TEXTS, k_means
+from lastword.corpus.clustering.rows import COMPONENTS
 from lastword.corpus.clustering.stability import REPEATS
 from lastword.corpus.clustering.stability import TEXTS as STABILITY_TEXTS
 from lastword.corpus.map.plane import way_here
@@ -47,24 +48,16 @@ class VectorCosts:
 
     Attributes:
         each: seconds of k-means of 1,000 points in 20 groups from one start.
+        reduced: the same in the principal components that groups are found in.
     """
 
     each: float
+    reduced: float
 
     @classmethod
     def of(cls, dim: int) -> VectorCosts:
         """Time k-means of random points with this many dimensions."""
-        random = np.random.default_rng(0)
-        centres = random.normal(size=(_GROUPS, dim))
-        points = unit(centres[np.arange(_POINTS) % _GROUPS] + 2 * random.normal(size=(_POINTS, dim)))
-        points = points.astype(np.float32)
-        k_means(points[:100], 2, 0, starts=1)  # loads scikit-learn
-        seconds = []
-        for number in range(_ROUNDS):
-            started = time.perf_counter()
-            k_means(points, _GROUPS, number, starts=1)
-            seconds.append(time.perf_counter() - started)
-        return cls(float(np.median(seconds)))
+        return cls(_k_means_seconds(dim), _k_means_seconds(min(dim, COMPONENTS)))
 
     def groups(self, rows: int, groups: int | None) -> float:
         """Choosing the number of groups if it is not given, finding them, and their stability."""
@@ -75,7 +68,7 @@ class VectorCosts:
         work = 0.0 if groups else work
         work += _STARTS * _CONVERGING * min(rows, _FULL) / _POINTS * chosen / _GROUPS
         work += REPEATS * min(rows, STABILITY_TEXTS) / _POINTS * chosen / _GROUPS
-        return work * self.each
+        return work * self.reduced
 
     def map(self, points: int, way: str) -> float:
         """Putting points on a map."""
@@ -96,6 +89,21 @@ class VectorCosts:
     def option(self, texts: int, labels: bool) -> float:
         """The score of a setting that is tried, and its comparison with the best."""
         return _OPTION * (self.cluster_score(texts) if labels else self.label_free(texts))
+
+
+def _k_means_seconds(dim: int) -> float:
+    """Median time of k-means of 1,000 random points with this many dimensions."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(_GROUPS, dim))
+    points = unit(centres[np.arange(_POINTS) % _GROUPS] + 2 * random.normal(size=(_POINTS, dim)))
+    points = points.astype(np.float32)
+    k_means(points[:100], 2, 0, starts=1)  # loads scikit-learn
+    seconds = []
+    for number in range(_ROUNDS):
+        started = time.perf_counter()
+        k_means(points, _GROUPS, number, starts=1)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
 
 
 def plan_clustering(
