@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lastword.arguments import require_bool
 from lastword.console import warn
 from lastword.errors import ExistingOutputError, NothingToResumeError, RequestError
 from lastword.files.locks import FileLock
@@ -86,8 +87,10 @@ class RunFolder:
         Raises:
             ExistingOutputError: `output` exists, another process writes it, or there is an interrupted run.
             NothingToResumeError: `output` exists, was to be resumed, and is not unfinished.
-            RequestError: `output` cannot be written.
+            RequestError: `output` cannot be written, or a flag is neither True nor False.
         """
+        for name in ("resume", "overwrite", "update"):
+            require_bool(name, getattr(self, name))
         require_writable(self.output)
         if holder := FileLock(self.partial).holder():
             raise self._busy(holder)
@@ -256,8 +259,9 @@ def require_absent(output: Path, overwrite: bool) -> None:
 
     Raises:
         ExistingOutputError: it exists.
-        RequestError: it cannot be written.
+        RequestError: it cannot be written, or `overwrite` is neither True nor False.
     """
+    require_bool("overwrite", overwrite)
     require_writable(output)
     if output.exists() and not overwrite:
         raise ExistingOutputError(f"{output} exists: choose another path or pass overwrite=True")

@@ -399,7 +399,8 @@ def _log(selection: Selection, config: TrainConfig) -> None:
     )
     if selection.indistinguishable:
         steps = ", ".join(map(str, selection.indistinguishable))
-        info(f"not distinguishable from step {selection.step} on these texts: steps {steps}")
+        several = "steps" if len(selection.indistinguishable) > 1 else "step"
+        info(f"not distinguishable from step {selection.step} on these texts: {several} {steps}")
     if gain.verdict != "better":
         found = "training made the model worse" if gain.verdict == "worse" else "no gain by training is shown"
         warn(
