@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lastword
 from lastword.cache.folder import VectorCache
+from lastword.embedding.spec import checked_layer
 from lastword.errors import RequestError
 from lastword.pairs import Noise, make_pairs
+from lastword.serving.settings import served_models
 from lastword.whitening import whiten
 
 CALLS: dict[str, Callable[[Any], Any]] = {
@@ -43,6 +46,28 @@ def test_only_none_is_no_output(name: str, value: Any, refused: Callable[..., st
 @pytest.mark.parametrize("value", [None, 7, ""])
 def test_a_store_that_is_no_path_is_refused(value: Any, refused: Callable[..., str]) -> None:
     assert refused(RequestError, lastword.Store.open, value) == f"folder={value!r}: give a path"
+
+
+@pytest.mark.parametrize("value", ["no", 1, []])
+def test_a_flag_that_is_no_truth_value_is_refused(
+    value: Any, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    """A string such as "no" would replace the output."""
+    (tmp_path / "out").mkdir()
+    for name in ("overwrite", "resume"):
+        message = refused(RequestError, lastword.embed_corpus, "topics", tmp_path / "out", **{name: value})
+        assert message == f"{name}={value!r}: give True or False"
+
+
+def test_numbers_that_are_no_numbers_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    message = refused(RequestError, lastword.embed_corpus, "topics", tmp_path / "out", truncate_dim="5")
+    assert message == "truncate_dim='5': give a whole number"
+    assert refused(RequestError, checked_layer, "2", 8) == "layer='2': give a whole number"
+
+
+@pytest.mark.parametrize("value", ["mini", 3])
+def test_models_to_serve_are_a_list(value: Any, refused: Callable[..., str]) -> None:
+    assert refused(RequestError, served_models, value) == f"models is {type(value).__name__}: give a list"
 
 
 def test_a_cache_that_is_no_path_is_refused(refused: Callable[..., str]) -> None:

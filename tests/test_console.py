@@ -8,8 +8,10 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -149,6 +151,19 @@ def test_what_an_interrupted_run_has_done_does_not_shorten_the_time_left(
     work.advance(1)
     clock[0] += 60
     assert (work.completed, work.time_left) == (8, "about 2 min 00 s left")
+
+
+def test_work_of_unknown_size_has_no_time_left() -> None:
+    """Not "500 of 0, about 0 s left"."""
+    work = console._Work("embedding", 0, 1000, done=0)
+    work.advance(500)
+    assert (work.completed, work.time_left) == (500, "time left not known yet")
+    finished = threading.Event()
+    with mock.patch.multiple(
+        console, _LINE_EVERY_S=0, info=mock.Mock(side_effect=lambda line: finished.set())
+    ):
+        console._log_lines(work, finished)
+        console.info.assert_called_once_with("embedding: 500, time left not known yet")  # type: ignore[attr-defined]
 
 
 def test_paths_are_renamed_from_the_inside_out(caplog: pytest.LogCaptureFixture) -> None:

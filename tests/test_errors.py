@@ -73,7 +73,7 @@ def test_unknown_name_with_nothing_near_gives_all() -> None:
 
 def test_docstring_example() -> None:
     results = doctest.testmod(errors)
-    assert results.attempted == 1
+    assert results.attempted == 2
     assert results.failed == 0
 
 

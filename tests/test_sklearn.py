@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas
+import pyarrow
 import pytest
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -92,6 +93,7 @@ def test_prompts_go_inside_the_template(load: Callable[..., Embedder], tmp_path:
         lambda t: pandas.Series(t, dtype="string", index=range(9, 9 + len(t))),
         lambda t: pandas.Series(t, dtype="category"),
         lambda t: pandas.DataFrame({"text": t}), lambda t: np.array(t)[:, None],
+        lambda t: pyarrow.chunked_array([t]),
     ],
 )  # fmt: skip
 def test_columns_of_every_kind(llama_folder: Path, column: Callable[[list[str]], Any]) -> None:

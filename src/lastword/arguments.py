@@ -52,6 +52,11 @@ def require_iterable(name: str, values: object) -> None:
         )
 
 
+def python_values(values: Any) -> Any:
+    """A list of the values of a column of pyarrow, which has kinds of its own for them; others pass unchanged."""
+    return values.to_pylist() if hasattr(values, "to_pylist") else values
+
+
 def whole_number(name: str, value: Any, least: int | None = None) -> int:
     """A number as an int, also one of numpy.
 

@@ -130,7 +130,7 @@ def progress(description: str, total: int, step: int = 0, done: int = 0) -> Iter
 
     Args:
         description: what is done.
-        total: units of work.
+        total: units of work; 0 if it is not known how many.
         step: units that are done together; progress inside the step counts as a share of it.
         done: units that an interrupted run has done; the time left is estimated without them.
 
@@ -206,7 +206,8 @@ class _Work:
         inner = self.inner
         if inner and inner.total and inner.is_shown:
             self.share = max(self.share, inner.completed / inner.total)
-        return self.done + self.share * max(0, min(self.step, self.total - self.done))
+        rest = max(0, self.total - self.done) if self.total else self.step
+        return self.done + self.share * min(self.step, rest)
 
     @property
     def is_shown(self) -> bool:
@@ -226,7 +227,7 @@ class _Work:
     def time_left(self) -> str:
         """Estimated from the mean time of a unit so far."""
         completed = self.completed
-        if completed == self.before:
+        if completed == self.before or not self.total:
             return "time left not known yet"
         seconds = (time.monotonic() - self.started) * (self.total - completed) / (completed - self.before)
         return f"about {duration(max(seconds, 0))} left"
@@ -235,7 +236,7 @@ class _Work:
 def _log_lines(work: _Work, finished: threading.Event) -> None:
     """Log one line every 30 seconds, for log files and pipes."""
     while not finished.wait(_LINE_EVERY_S):
-        count = f"{work.completed:,.0f} of {work.total:,}"
+        count = f"{work.completed:,.0f}" + (f" of {work.total:,}" if work.total else "")
         info(f"{work.description}: {count}, {work.time_left}{work.detail}")
 
 
@@ -250,7 +251,7 @@ def _draw_bar(work: _Work, finished: threading.Event) -> None:
     rest = TextColumn("{task.fields[left]}{task.fields[detail]}", markup=False)
     columns = (description, BarColumn(), MofNCompleteColumn(), rest)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(work.description, total=work.total, left="", detail="")
+        task = bar.add_task(work.description, total=work.total or None, left="", detail="")
         while True:
             bar.update(task, completed=work.completed, left=work.time_left, detail=work.detail)
             if finished.wait(0.1):

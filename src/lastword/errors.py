@@ -87,12 +87,20 @@ def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
 
     >>> unknown_name("pooling", "maen", ["mean", "max"])
     "unknown pooling 'maen': did you mean 'mean'? Known: mean, max"
+    >>> unknown_name("column", "cost", ["price, net", "price, gross"])
+    "unknown column 'cost': Known: price, net; price, gross"
     """
     names = list(allowed)
     similar = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
-    known = f"Known: {', '.join(names)}" if names else f"there are no {kind}s"
+    known = f"Known: {listed(names)}" if names else f"there are no {kind}s"
     return f"unknown {kind} {name!r}: {hint}{known}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a row, between semicolons if a name has a comma."""
+    names = [*names]
+    return ("; " if any("," in name for name in names) else ", ").join(names)
 
 
 def first_line(error: BaseException) -> str:

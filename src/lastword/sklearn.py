@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from lastword.arguments import python_values
 from lastword.bundled import check_layer, check_model
 from lastword.cache import CachedEncoder, VectorCache
 from lastword.embedding.spec import EmbedderSpec
@@ -219,6 +220,7 @@ def _texts(X: Any) -> list[str]:  # noqa: N803
     Raises:
         RequestError: something else, or a value that is not a string.
     """
+    X = python_values(X)  # noqa: N806
     array = np.asarray(X if hasattr(X, "__len__") else list(X) if hasattr(X, "__iter__") else X, dtype=object)
     if array.ndim == 0:
         raise RequestError(f"X is {type(X).__name__}: give a list, an array or a column of texts")

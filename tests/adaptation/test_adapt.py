@@ -179,6 +179,7 @@ def test_without_labels_and_without_success(
     assert "http" not in page.replace("http-equiv", "")
     assert [source.name for source in result.sources] == ["noise", "neighbours"]
     assert "The model before training was kept." in page
+    assert "It scored lower than the model before training, which was kept." in page
     kept = lastword.Embedder.from_pretrained(tmp_path / "out" / "model", device="cpu")
     base = lastword.Embedder.from_pretrained("mini", device="cpu", **vars(result.choice.best))
     texts = ["a lamp", "a table"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from lastword import Store, cluster_corpus, embed_corpus, search
 from lastword.corpus import cluster as module
 from lastword.corpus import texts as texts_module
 from lastword.corpus.clustering import partition
+from lastword.corpus.clustering.result import as_text
 from lastword.embedding import Embedder
 from lastword.encoders.stored import check_stored, is_stored
 from lastword.errors import (
@@ -70,6 +73,8 @@ def test_texts_become_named_groups(file: Path, tmp_path: Path) -> None:
         assert group.stability == pytest.approx(1)
         assert len({text.text for text in group.typical}) == len(group.typical) == len(group.outliers) == 3
         assert group.family in range(len(result.families))
+        assert re.search(rf"\b{group.name} +{result.families[group.family]}$", as_text(result), re.MULTILINE)
+    assert " family" not in as_text(replace(result, families=[]))
     table = group_of(tmp_path / "out")
     original = pq.read_table(file).to_pydict()
     assert {name: table[name] for name in original} == original

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
-from lastword import Store, embed_corpus
+from lastword import Store, console, embed_corpus
 from lastword.corpus import pieces
 from lastword.corpus import texts as texts_module
 from lastword.embedding import Embedder
@@ -142,6 +142,28 @@ def test_vectors_are_read_back_in_every_format(
         np.testing.assert_allclose(store.matrix(), expected, atol=tolerance)
 
 
+def test_rows_and_columns_that_a_store_has_not(tmp_path: Path, csv: Path, refused: Refused) -> None:
+    embed_corpus(csv, tmp_path / "out", HashEncoder())
+    store = Store.open(tmp_path / "out")
+    assert len(store.take([])) == 0
+    assert store.take([34, 0], ["text"])["text"].to_pylist() == [
+        store.table()["text"][row].as_py() for row in (34, 0)
+    ]
+    for rows in ([-1], [3, 35]):
+        assert refused(RequestError, store.take, rows) == (
+            f"rows has {rows[-1]}: {store.folder} has 35 rows, from 0 on"
+        )
+    for rows in ([True] * 35, [1.5], "a", [[1]]):
+        assert "give a list of whole numbers" in refused(RequestError, store.take, rows)
+    for read in (partial(store.take, [0]), store.table, partial(store.shard, 0)):
+        assert refused(RequestError, read, ["texts"]).startswith(
+            "unknown column 'texts': did you mean 'text'?"
+        )
+        assert refused(RequestError, read, "text") == "columns is str: give a list"
+    assert refused(RequestError, store.shard, 1) == f"number=1: {store.folder} has 1 shards, from 0 on"
+    assert "give a loaded model" in refused(RequestError, Store.open, store.folder, "mini")
+
+
 def test_int8_is_that_of_sentence_transformers(tmp_path: Path, csv: Path) -> None:
     from sentence_transformers.util.quantization import quantize_embeddings
 
@@ -223,6 +245,15 @@ def test_bytes_that_are_no_text_are_found_before_the_model_is_asked(tmp_path: Pa
     message = refused(TableError, embed_corpus, path, tmp_path / "out", encoder)
     assert message.startswith(f"{path}, line 500001: byte 0xf6 is not utf-8; pass encoding=")
     assert not encoder.encoded
+
+
+def test_rows_of_unknown_number_are_read_for_a_forecast(
+    tmp_path: Path, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = texts_module.Corpus.find(csv, "text")
+    rows = corpus.count()
+    monkeypatch.setattr(texts_module, "count_rows", lambda file: 0)  # as of a data set on the Hub
+    assert (corpus.count(), corpus.count_read()) == (0, rows)
 
 
 def test_equal_texts_are_embedded_once(tmp_path: Path) -> None:
@@ -550,6 +581,25 @@ def test_what_a_killed_run_loses_at_most(monkeypatch: pytest.MonkeyPatch) -> Non
         assert max(sizes) <= most
     of_text = [{windows[row].text for row in part} for part in pieces.pieces(windows)]
     assert sum(map(len, of_text)) == len(long)
+
+
+def test_progress_of_a_shard_counts_all_its_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished piece is not the whole of the shard."""
+    monkeypatch.setattr(pieces, "CHARACTERS", 2000)
+    monkeypatch.setattr(console, "_BAR_AFTER_S", -1)
+    monkeypatch.setattr(console, "_progress_shown", True)
+    shares = []
+
+    class Watched(HashEncoder):
+        def encode(self, texts: Any, /) -> np.ndarray:
+            assert console._running
+            shares.append(console._running.completed / console._running.total)
+            return super().encode(texts)
+
+    path = tmp_path / "in.txt"
+    path.write_text("".join(f"text {n:03}\n" for n in range(8 * 27)))
+    embed_corpus(path, tmp_path / "out", Watched())
+    assert shares == pytest.approx([piece / 8 for piece in range(8)])
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:

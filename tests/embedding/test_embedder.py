@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas
+import pyarrow
 import pytest
 import torch
 from torch import Tensor
@@ -178,6 +179,19 @@ def test_columns_and_iterators_of_texts(load: Load) -> None:
     for column in (np.array(texts), pandas.Series(texts, index=[7, 3]), pandas.Index(texts), tuple(texts)):
         np.testing.assert_array_equal(embedder.encode(column), expected)
     np.testing.assert_array_equal(np.concatenate([*embedder.encode_stream(iter(texts))]), expected)
+
+
+def test_columns_of_arrow_are_texts(load: Load) -> None:
+    """Such as `Store.table()["text"]`: its cells are no strings of Python."""
+    embedder, texts = load(prompts={"query": "query: "}), ["a man", "a cat"]
+    for column in (pyarrow.array(texts), pyarrow.chunked_array([texts[:1], texts[1:]])):
+        np.testing.assert_array_equal(embedder.encode(column), embedder.encode(texts))
+        np.testing.assert_array_equal(embedder.encode_query(column), embedder.encode_query(texts))
+        np.testing.assert_array_equal(
+            np.concatenate([*embedder.encode_stream(column)]), embedder.encode(texts)
+        )
+        assert [*embedder.encode_poolings(column, ["mean"])] == ["mean"]
+        assert len([*embedder.encode_grid(column, ["ccw", "none"])]) == 2
 
 
 @pytest.mark.parametrize(

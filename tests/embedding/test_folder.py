@@ -281,6 +281,17 @@ def test_existing_output_is_refused_unless_told(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("target", [".", ".."])
+def test_the_folder_that_one_works_in_is_not_replaced(
+    embedder: Embedder, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "mine.txt").touch()
+    monkeypatch.chdir(tmp_path / "work")
+    assert "the current folder is inside it" in refused(RequestError, embedder.save, target, overwrite=True)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["mine.txt"]
+
+
 def test_a_file_in_the_way_is_replaced_only_when_told(
     embedder: Embedder, refused: Refused, tmp_path: Path
 ) -> None:

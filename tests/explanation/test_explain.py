@@ -35,6 +35,7 @@ from lastword.explanation.picture import render_picture
 from lastword.explanation.shares import KINDS, attention_shares
 from lastword.explanation.table import explanation_table
 from lastword.explanation.words import english_stop_words
+from lastword.report.table import shortened_name
 
 Load = Callable[..., Embedder]
 EVIL = '<script>alert("x")</script> & a car'
@@ -226,7 +227,11 @@ def test_the_picture_is_xml_with_a_bar_for_each_model(explanation: Explanation, 
     assert len(bars) == len(explanation.models) * len(KINDS)
     assert sum(bars) == pytest.approx(len(explanation.models) * 430, abs=0.5)
     texts = {text.text for text in root.iter(f"{space}text")}
-    assert {"adapted", "step 10", "step 12", "content words"} <= texts
+    names = {shortened_name(model.name, 22) for model in explanation.models}
+    assert {"step 10", "step 12", "content words"} < names | {"content words"} <= texts
+    assert {model.name for model in explanation.models} <= {
+        title.text for title in root.iter(f"{space}title")
+    }
 
 
 def test_the_table_names_models_kinds_and_words(explanation: Explanation) -> None:

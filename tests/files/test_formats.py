@@ -455,6 +455,8 @@ def test_no_column_is_taken_in_place_of_another(tmp_path: Path, refused: Refused
         == f"{path} has no column 'text'; its columns are: title, body"
     )
     assert read_texts(path, ["text"], labels=["title"]) == {"text": ["b", "d"], "title": ["a", "c"]}
+    path.write_text('title,"price, net",body\na,1,b\n')
+    assert "its columns are: title; price, net; body" in refused(TableError, read, path, "text")
     path.write_text("title,n\na,1\n")
     assert "has no column 'anchor'" in refused(TableError, read, path, "anchor")
 

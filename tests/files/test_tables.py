@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -429,14 +430,37 @@ def test_memory_does_not_grow_with_the_file(write: Write, suffix: str) -> None:
     assert peaks[1] < peaks[0] + 30, peaks
 
 
+@pytest.mark.parametrize("packed", ["", ".gz"])
 @pytest.mark.parametrize("suffix", [name for name in FORMATS if name != ".xlsx"])
-def test_rows_are_counted_for_the_progress_bar(write: Write, suffix: str) -> None:
+def test_rows_are_counted(write: Write, suffix: str, packed: str) -> None:
+    """Also of compressed files, and of JSON on other lines than its objects."""
     texts = [f"text {row}" for row in range(10)]
     content: Any = {"text": texts} if suffix in STORED else "\n".join(texts)
     if suffix in (".csv", ".tsv"):
         content = "text\n" + content
-    assert count_rows(write(f"a{suffix}", content)) == 10
-    assert count_rows(f"none{suffix}") == 0
+    elif suffix.startswith(".json"):
+        rows = [{"text": text} for text in texts]
+        content = "\n".join(map(json.dumps, rows)) if suffix == ".jsonl" else json.dumps(rows, indent=1)
+    path = write(f"a{suffix}", content)
+    if packed:
+        path = path.parent / f"{path.name}{packed}"
+        path.write_bytes(gzip.compress((path.parent / f"a{suffix}").read_bytes()))
+    expected = 0 if packed and suffix in STORED else 10  # which are compressed inside, and refused
+    assert count_rows(path) == expected
+    assert count_rows(f"none{suffix}{packed}") == 0
+
+
+def test_rows_of_workbooks_and_of_unreadable_files_are_counted(tmp_path: Path, write: Write) -> None:
+    openpyxl = pytest.importorskip(
+        "openpyxl", reason="openpyxl is not installed: pip install 'lastword[excel]'"
+    )
+    book = openpyxl.Workbook()
+    for row in ("text", *range(10)):
+        book.active.append([row])
+    book.save(tmp_path / "a.xlsx")
+    assert count_rows(tmp_path / "a.xlsx") == 10
+    for name in ("b.xlsx", "b.json", "b.parquet", "b.csv.gz"):
+        assert count_rows(write(name, "no such format")) == 0, name
 
 
 def test_real_file(data_folder: Path) -> None:

@@ -7,11 +7,11 @@ import doctest
 import pytest
 
 from lastword.report import table
-from lastword.report.table import aligned
+from lastword.report.table import aligned, shortened_name
 
 
 def test_docstring_example() -> None:
-    assert doctest.testmod(table) == (0, 1)
+    assert doctest.testmod(table) == (0, 2)
 
 
 def test_columns_named_right_and_an_indent() -> None:
@@ -44,3 +44,18 @@ def test_wide_characters_take_two_columns() -> None:
 def test_rows_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         aligned([("a", "b"), ("c",)])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("mini", "mini"),
+        ("HuggingFaceTB/SmolLM2-360M", "…ngFaceTB/SmolLM2-360M"),
+        ("runs/first/adapted/model", "…/first/adapted/model"),
+        ("a-folder-with-a-long-name/model", "…ith-a-long-name/model"),
+        ("a/" + "m" * 30, "…" + "m" * 21),
+    ],
+)
+def test_a_long_name_keeps_its_end(name: str, shown: str) -> None:
+    assert shortened_name(name, 22) == shown
+    assert len(shown) <= 22

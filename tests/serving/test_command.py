@@ -166,6 +166,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_limits_that_are_refused(refused: Callable[..., str]) -> None:
     for name in ("batch_tokens", "queue_tokens", "timeout_s", "max_inputs", "max_body"):
+        assert refused(RequestError, ServerSettings, **{name: "9"}) == f"{name}='9': give a number above 0"
         assert refused(RequestError, ServerSettings, **{name: 0}) == f"{name}=0: give a number above 0"
     assert refused(RequestError, ServerSettings, timeout_s=float("nan")).startswith("timeout_s=nan: ")
     assert ServerSettings(max_wait_ms=0).max_wait_ms == 0

@@ -54,7 +54,7 @@ def plan_adaptation(
     """
     load_libraries("torch", "transformers.modeling_utils", "peft", "accelerate", "sklearn.cluster")
     config, corpus, map = request.config, request.corpus, way_here(map)
-    sample, count = first_texts(corpus), corpus.count()
+    sample, count = first_texts(corpus), corpus.count_read()
     machine, data = Machine.of(device, gpu_memory), chunk_bytes(sample, count)
     encoding = Encoding.of(
         "adapting", config.model, sample, machine, data=data, batch_tokens=batch_tokens, dtype=dtype,

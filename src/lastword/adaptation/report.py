@@ -52,7 +52,7 @@ def render(result: AdaptResult, map_written: bool = True) -> str:
         _groups(result.groups, map_written),
         _pairs(result.sources),
         _choice(result.choice),
-        _training(result.losses, result.selection),
+        _training(result.losses, result.selection, result.kept),
     ]
     title = f"{result.corpus}: adapted {result.model}"
     return page(title, tag("main", *parts), style=_STYLE)
@@ -188,7 +188,7 @@ def _choice(choice: Choice) -> Markup:
     return section("choice", "Template, pooling and layer", *parts)
 
 
-def _training(losses: Sequence[float], selection: Selection) -> Markup:
+def _training(losses: Sequence[float], selection: Selection, kept: str) -> Markup:
     pictures = []
     if losses:
         line = svg.Line("loss", list(enumerate(losses, 1)), 0)
@@ -199,7 +199,9 @@ def _training(losses: Sequence[float], selection: Selection) -> Markup:
         pictures.append(
             panel("Development score", svg.line_chart([line], "Score of each checkpoint", "step"))
         )
-    text = f"The kept checkpoint is step {selection.step}: {selection.criterion}."
+    text = f"The best checkpoint is step {selection.step}: {selection.criterion}."
+    if kept == "unadapted":
+        text += " It scored lower than the model before training, which was kept."
     figure = tag("figure", tag("div", *pictures, class_="pair"), tag("figcaption", text))
     return section("training", "Training", figure)
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lastword.arguments import whole_number
 from lastword.errors import MissingFileError, ModelError, RequestError, require_width, unknown_name
 from lastword.files.gguf import check_gguf, find_gguf, gguf_fields
 
@@ -214,7 +215,11 @@ def check_truncation(
     if truncate_dim is None or dim is None:
         return
     parts = str(pooling or stored.get("pooling")).split("+")
-    require_width(truncate_dim, len(parts) * dim, (stored.get("recipe") or {}).get("widths") or ())
+    require_width(
+        whole_number("truncate_dim", truncate_dim),
+        len(parts) * dim,
+        (stored.get("recipe") or {}).get("widths") or (),
+    )
 
 
 def _number(name_or_folder: str | Path, gguf_field: str, names: Sequence[str]) -> int | None:

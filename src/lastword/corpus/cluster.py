@@ -30,7 +30,7 @@ from lastword.corpus.texts import Corpus, read_until
 from lastword.encoder import TextEncoder
 from lastword.encoders.by_name import load_encoder, with_batches
 from lastword.encoders.stored import GROUPED, store_in
-from lastword.errors import RequestError, TableError, unknown_name
+from lastword.errors import RequestError, TableError, listed, unknown_name
 from lastword.extras import require_installed
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source
@@ -286,7 +286,7 @@ def _check_store(
         raise TableError(f"{store.folder} has no vectors: there is nothing to group")
     if label_column and label_column not in store.columns:
         raise TableError(
-            f"{store.folder} has no column {label_column!r}; its columns are: {', '.join(store.columns)}"
+            f"{store.folder} has no column {label_column!r}; its columns are: {listed(store.columns)}"
         )
     require_new_columns(store.columns, group_column, store.folder)
     if naming in ("joined", "head") and model is None:

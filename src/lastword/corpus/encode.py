@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lastword.console import progress
-from lastword.corpus.pieces import kept, pieces
+from lastword.corpus.pieces import kept, pieces, size_of
 from lastword.corpus.reuse import Earlier
 from lastword.corpus.texts import Corpus, Rejected, Rows, no_text, require_new
 from lastword.corpus.vectors import VectorFormat
@@ -158,14 +158,17 @@ def encode_window(
     refused: dict[Any, str] = {}
     rows: list[int] = []
     parts = []
-    for piece in pieces(texts):
-        vectors, others = kept(
-            unfinished, [texts[row] for row in piece], lambda part: _encoded(encoder, part, role)
-        )
-        refused |= others
-        rows += [row for row in piece if texts[row] not in others]
-        if len(vectors):
-            parts.append(vectors)
+    cut = [(piece, sum(size_of(texts[row]) for row in piece)) for piece in pieces(texts)]
+    sizes = [size for _, size in cut]
+    with progress("embedding", sum(sizes), max(sizes)) as advance:
+        for piece, size in cut:
+            part = [texts[row] for row in piece]
+            vectors, others = kept(unfinished, part, lambda part: _encoded(encoder, part, role))
+            refused |= others
+            rows += [row for row in piece if texts[row] not in others]
+            if len(vectors):
+                parts.append(vectors)
+            advance(size)
     ordered = np.concatenate(parts)[np.argsort(rows)] if parts else np.empty((0, 0), np.float32)
     return Encoded(texts, ordered, refused)
 
@@ -226,7 +229,10 @@ def calibrate(
             _, texts = per_window.split(encoder, rows)
         window = list(dict.fromkeys(texts))[:WINDOW]
         role = per_window.role if per_window else ROLE
-        encoded = encode_window(encoder, window, role, unfinished) if window else None
+        with progress(
+            "embedding", len(window), WINDOW
+        ):  # counts texts; the progress inside counts characters
+            encoded = encode_window(encoder, window, role, unfinished) if window else None
         if encoded and len(encoded.vectors):
             dim = encoded.vectors.shape[1]
             vectors = shortened(encoded.vectors, checked_dim(encoder, truncate_dim, dim))

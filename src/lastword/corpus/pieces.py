@@ -36,7 +36,7 @@ def pieces(texts: Sequence[Any]) -> Iterator[list[int]]:
     Args:
         texts: n texts, or `Window`s of texts; those of one text stay together.
     """
-    sizes = [_TEMPLATE + len(getattr(text, "part", text)) for text in texts]
+    sizes = [size_of(text) for text in texts]
     rows: list[int] = []
     if sum(sizes) > CHARACTERS:
         wholes = [getattr(text, "text", text) for text in texts]
@@ -49,6 +49,11 @@ def pieces(texts: Sequence[Any]) -> Iterator[list[int]]:
             rows.append(row)
             size += sizes[row]
     yield rows or list(range(len(texts)))
+
+
+def size_of(text: Any) -> int:
+    """Characters that a text, or a `Window` of one, counts for."""
+    return _TEMPLATE + len(getattr(text, "part", text))
 
 
 def kept(folder: Path | None, texts: Sequence[Any], encode: Callable[[Sequence[Any]], Piece]) -> Piece:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lastword.arguments import require_list, whole_number
+from lastword.arguments import python_values, require_list, whole_number
 from lastword.bundled import check_model, require_pretrained
 from lastword.corpus.encode import ROLE, shortened
 from lastword.corpus.filters import Condition
@@ -205,7 +205,7 @@ def check_search(
     if index not in INDEX_CHOICES:
         raise RequestError(unknown_name("index", index, INDEX_CHOICES))
     opened = store if isinstance(store, Store) else Store.open(store)
-    texts = [queries] if isinstance(queries, str) else queries
+    texts = [queries] if isinstance(queries, str) else python_values(queries)
     for name, values in {"queries": texts, "where": where, "columns": columns or []}.items():
         require_list(name, values, strings=True)
     texts = list(texts)

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastword.arguments import as_path
+from lastword.arguments import as_path, require_list, whole_number
 from lastword.corpus.layouts import LAYOUTS, VECTORS
 from lastword.corpus.texts import LabelledTexts
 from lastword.corpus.vectors import VectorFormat
 from lastword.encoder import TextEncoder
 from lastword.encoders.stored import MANIFEST, store_in
-from lastword.errors import MissingFileError, ModelError, RequestError
+from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
 from lastword.files.run_folder import write_json
 
 # Readers of folders of Parquet files leave out names that begin with "_".
@@ -74,7 +74,10 @@ class Store:
 
         Raises:
             ModelError: see the message.
+            RequestError: it is no model, but a name perhaps.
         """
+        if not hasattr(model, "identity"):
+            raise RequestError(f"model={model!r}: give a loaded model, such as Embedder.from_pretrained(…)")
         if self.identity != model.identity:
             name = getattr(model, "name", None) or model.identity
             settings = "the same model with other settings" if name == self.model else f"not {name}"
@@ -129,7 +132,15 @@ class Store:
             yield self.shard(number, columns)
 
     def shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one shard."""
+        """The rows of one shard.
+
+        Raises:
+            RequestError: no such shard or column.
+        """
+        count = len(self.manifest["shards"])
+        if whole_number("number", number, 0) >= count:
+            raise RequestError(f"number={number}: {self.folder} has {count} shards, from 0 on")
+        self._require_columns(columns)
         layout = LAYOUTS[self.manifest["layout"]]
         return layout.read(self.folder, self.manifest["shards"][number], columns, self.vector_column)
 
@@ -163,14 +174,24 @@ class Store:
         """The vectors of a table of rows as they are stored, (n, width)."""
         return self.vector_format.from_column(table[self.vector_column])
 
-    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+    def take(self, rows: Sequence[int] | np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows by their numbers, from 0; fast for those of few shards.
 
         Args:
             rows: n numbers, in any order.
             columns: which; None is all.
+
+        Raises:
+            RequestError: no such row or column.
         """
-        rows = np.asarray(rows, np.int64)
+        self._require_columns(columns)
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or (len(rows) and not np.issubdtype(rows.dtype, np.integer)):
+            raise RequestError(
+                f"rows is an array of {rows.dtype}, {rows.ndim} dimensions: give a list of whole numbers"
+            )
+        if len(wrong := rows[(rows < 0) | (rows >= len(self))]):
+            raise RequestError(f"rows has {wrong[0]}: {self.folder} has {len(self):,} rows, from 0 on")
         if not len(rows):
             return self.shard(0, columns).slice(0, 0)
         shard_of = np.searchsorted(self._ends, rows, side="right")
@@ -186,6 +207,14 @@ class Store:
         back = np.empty(len(rows), np.int64)
         back[np.concatenate(order)] = np.arange(len(rows))
         return pa.concat_tables(tables).take(back)
+
+    def _require_columns(self, columns: Sequence[str] | None) -> None:
+        if columns is None or "columns" not in self.manifest:  # the parts of an interrupted run
+            return
+        require_list("columns", columns, strings=True)
+        known = [*self.columns, self.vector_column]
+        if unknown := next((name for name in columns if name not in known), None):
+            raise RequestError(unknown_name("column", unknown, known))
 
     @cached_property
     def _ends(self) -> np.ndarray:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from lastword.arguments import require_list, require_name
 from lastword.bundled import PATHS
 from lastword.console import warn_once
-from lastword.errors import MissingFileError, NoRowsError, RequestError, TableError, WorkError
+from lastword.errors import MissingFileError, NoRowsError, RequestError, TableError, WorkError, listed
 from lastword.files.formats import STORED, count_rows, find_column
 from lastword.files.run_folder import fingerprint
 from lastword.files.sources import (
@@ -199,8 +199,12 @@ class Corpus:
 
     def count(self) -> int:
         """Rows of all files, for progress; 0 where it is unknown."""
-        counts = [0 if file.hub else count_rows(file) for file in self.files]
+        counts = list(map(count_rows, self.files))
         return sum(counts) if all(counts) else 0
+
+    def count_read(self) -> int:
+        """Rows of all files, which are read where their number is unknown."""
+        return self.count() or sum(rows.read for rows in self.chunks())
 
     def chunks(self) -> Iterator[Rows]:
         """Yield the rows; where a chunk ends depends on the rows alone.
@@ -387,7 +391,7 @@ def _expanded(file: TableFile) -> list[TableFile]:
 def _compare_columns(first: Sequence[str], names: Sequence[str], file: TableFile, other: TableFile) -> None:
     if differing := sorted(set(first) ^ set(names)):
         warn_once(
-            f"{file} and {other} do not have the same columns ({', '.join(differing)}): missing cells are null"
+            f"{file} and {other} do not have the same columns ({listed(differing)}): missing cells are null"
         )
 
 

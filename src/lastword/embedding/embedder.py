@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from lastword.arguments import as_path, require_bool, require_iterable, require_list, require_string
+from lastword.arguments import (
+    as_path,
+    python_values,
+    require_bool,
+    require_iterable,
+    require_list,
+    require_string,
+)
 from lastword.bundled import check_model, model_source, require_known_weights
 from lastword.console import warn
 from lastword.embedding import folder as folders
@@ -319,7 +326,7 @@ class Embedder:
         require_iterable("texts", texts)
         prompt, dim = self._prompt(prompt_name), checked_dim(self, truncate_dim, self.dim)
         point = (self.pipeline.layer, self.spec.pooling.spec)
-        numbered = enumerate(_prompted(text, prompt) for text in texts)
+        numbered = enumerate(_prompted(text, prompt) for text in python_values(texts))
         for window in stream_texts(self.pipeline, numbered, [self.spec.pooling], [point[0]], batch_tokens):
             yield self._scaled(window[point][:, :dim], normalize)
 
@@ -338,7 +345,7 @@ class Embedder:
         """
         require_list("poolings", poolings, empty=False)
         parsed, layer = [Pooling.parse(pooling) for pooling in poolings], self.pipeline.layer
-        vectors = encode_texts(self.pipeline, texts, parsed, [layer], batch_tokens)
+        vectors = encode_texts(self.pipeline, python_values(texts), parsed, [layer], batch_tokens)
         return {pooling.spec: self._scaled(vectors[layer, pooling.spec], normalize) for pooling in parsed}
 
     def encode_grid(
@@ -379,7 +386,7 @@ class Embedder:
             [Pooling.parse(pooling) for pooling in poolings or [self.spec.pooling]],
             [checked_layer(layer, self.backbone.layers) for layer in layers or [self.pipeline.layer]],
         )
-        grid = encode_grid(self.pipeline, texts, axes, batch_tokens)
+        grid = encode_grid(self.pipeline, python_values(texts), axes, batch_tokens)
         return {point: self._scaled(vectors, normalize) for point, vectors in grid.items()}
 
     def save(self, folder: str | Path, *, overwrite: bool = False, dtype: str = "float32") -> Path:
@@ -388,7 +395,8 @@ class Embedder:
         Args:
             folder: path of the new folder.
             overwrite: replace it if it exists.
-            dtype: precision of the stored weights; an adapter is merged in float32 first.
+            dtype: precision of the stored weights; an adapter is merged in float32 first. A model that was loaded in
+                bfloat16 has rounded weights: load it with dtype="float32" to store those of its file.
 
         Raises:
             ExistingOutputError: the folder exists.
@@ -421,6 +429,7 @@ class Embedder:
         if isinstance(texts, str):
             vector: np.ndarray = self._encode([texts], prompt, batch_tokens, normalize, truncate_dim)[0]
             return vector
+        texts = python_values(texts)
         require_list("texts", texts)
         require_bool("normalize", normalize)
         dim, point = checked_dim(self, truncate_dim, self.dim), (self.pipeline.layer, self.spec.pooling.spec)

@@ -34,9 +34,9 @@ from lastword.embedding.standard import read_standard, stored_file
 from lastword.embedding.template import CompiledTemplate
 from lastword.embedding.tokenizer import SAVED_CLASS
 from lastword.embedding.weights import write_weights
-from lastword.errors import ExistingOutputError, ModelError, RequestError, unknown_name
+from lastword.errors import ModelError, RequestError, unknown_name
 from lastword.files.plain_json import json_text
-from lastword.files.run_folder import replace
+from lastword.files.run_folder import replace, require_absent
 
 LATENT, LATENT_CLASS = "1_LatentPooling", "latent_pooling.LatentPooling"
 RECIPE_JSON = "recipe.json"
@@ -153,8 +153,7 @@ def write(
     _require_expressible(pipeline)
     if dtype not in STORED_DTYPES:
         raise RequestError(unknown_name("dtype", dtype, STORED_DTYPES))
-    if folder.exists() and not overwrite:
-        raise ExistingOutputError(f"{folder} exists: choose another path or pass overwrite=True")
+    require_absent(folder, overwrite)
     folder = folder.absolute()  # "." has no name to put a partial folder beside
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)

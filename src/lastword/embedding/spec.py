@@ -189,7 +189,7 @@ def checked_layer(layer: int | None, layers: int) -> int:
     """
     if layer is None:
         return layers
-    if not 0 <= layer <= layers:
+    if not 0 <= (layer := whole_number("layer", layer)) <= layers:
         raise RequestError(f"layer={layer}: this model has hidden states 0 … {layers}")
     return layer
 

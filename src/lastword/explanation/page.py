@@ -21,7 +21,7 @@ from lastword.explanation.words import Token
 from lastword.report import svg
 from lastword.report.markup import Markup, join, tag
 from lastword.report.page import page, panel, section
-from lastword.report.table import percent, shortened
+from lastword.report.table import percent, shortened, shortened_name
 from lastword.uncertainty import mean_intervals
 
 _STYLE = Path(__file__).with_name("page.css")
@@ -50,7 +50,7 @@ def render_page(explanation: Explanation) -> str:
     ]
     main = tag("main", *(part for part in parts if part))
     foot = tag("footer", f"Made with lastword {importlib.metadata.version('lastword')}.")
-    names = ", ".join(shortened(model.name, 30) for model in explanation.models[:3])
+    names = ", ".join(shortened_name(model.name, 30) for model in explanation.models[:3])
     return page(f"{names}: explained", main, foot, style=_STYLE.read_text(encoding="utf-8"))
 
 

@@ -11,7 +11,7 @@ from lastword.explanation.shares import KINDS
 from lastword.explanation.table import KIND_NAMES
 from lastword.report.markup import Markup, tag
 from lastword.report.svg import standalone, ticks
-from lastword.report.table import percent, shortened
+from lastword.report.table import percent, shortened_name
 
 WIDTH, ROW_HEIGHT, BAR_HEIGHT, TOP, BOTTOM = 960.0, 30.0, 20.0, 84.0, 52.0
 BARS = (170.0, 600.0)  # x from 0 to 100 %
@@ -26,8 +26,8 @@ def render_picture(explanation: Explanation) -> Markup:
     parts = [*_legend(), *_titles(), *axis.grid()]
     for row, model in enumerate(explanation.models):
         y = TOP + ROW_HEIGHT * row
-        name = shortened(model.name.rstrip("/").rpartition("/")[2], 22)
-        parts.append(tag("text", name, x=BARS[0] - 12, y=y + BAR_HEIGHT - 5, text_anchor="end"))
+        name = (shortened_name(model.name, 22), tag("title", model.name))
+        parts.append(tag("text", *name, x=BARS[0] - 12, y=y + BAR_HEIGHT - 5, text_anchor="end"))
         parts += [*_stacked_bar(model, y), *axis.interval(model, y)]
     label = "Attention of the last token by kind of token, and its share on content words, for each model"
     style = _STYLE.read_text(encoding="utf-8")

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
 
 from lastword.console import info_once
-from lastword.errors import LastwordError, NoRowsError, TableError, first_line
+from lastword.errors import LastwordError, NoRowsError, TableError, first_line, listed
 from lastword.extras import needed
 from lastword.files.delimited import DEFAULTS, MalformedError, delimited
 from lastword.files.json_values import Row, json_lines, json_objects
@@ -87,7 +87,7 @@ class Columns:
             chosen[self.numbered] = self.numbered
         for column in chosen.values():
             if column not in header:
-                raise TableError(f"{source} has no column {column!r}; its columns are: {', '.join(header)}")
+                raise TableError(f"{source} has no column {column!r}; its columns are: {listed(header)}")
             if list(header).count(column) > 1:
                 raise TableError(f"{source} has several columns {column!r}: rename all but one")
         return chosen
@@ -152,23 +152,34 @@ def find_column(source: Source, name: str) -> str:
 
 
 def count_rows(source: Source) -> int:
-    """Rows of a file, for progress: exact for Parquet, lines of other formats, 0 where it is unknown."""
+    """Rows of a file: those that it says it has (Parquet, Arrow, Excel), objects of JSON, lines of other formats.
+
+    0 where it is not known without reading over the network, and where the reader will report why it cannot read.
+    """
     file = table_file(source)
-    path = Path(file)
-    if file.compression or file.format == ".xlsx":
+    if file.hub or not (file.format in STORED or Path(file).is_file()):
         return 0
-    if file.format in STORED:
-        try:
-            return stored_table(file)[2]
-        except (pa.ArrowException, LastwordError, OSError):
-            return 0  # the reader reports it
-    if not path.is_file():
+    try:
+        with readable(file):
+            if file.format in STORED:
+                return stored_table(file)[2]
+            if file.format == ".xlsx":
+                with _first_sheet(file) as sheet:
+                    return max(0, (sheet.max_row or 0) - 1)
+            if file.format == ".json":
+                with file.open_text() as text:
+                    return sum(1 for _ in json_objects(text))
+            return _count_lines(file) - (file.format in DEFAULTS)
+    except LastwordError:
         return 0
-    lines, last = 0, b""
-    with path.open("rb") as opened:
+
+
+def _count_lines(file: TableFile) -> int:
+    lines, last = 0, b"\n"
+    with file.open_binary() as opened:
         for part in iter(lambda: opened.read(1 << 20), b""):
             lines, last = lines + part.count(b"\n"), part
-    return lines + (not last.endswith(b"\n")) - (file.format in DEFAULTS)
+    return lines + (not last.endswith(b"\n"))
 
 
 def _parts(file: TableFile, columns: Columns) -> Iterator[Part]:
@@ -286,8 +297,9 @@ def _object_parts(rows: Iterable[Row]) -> Iterator[Part]:
         yield header, partial(_of_objects, part)
 
 
-def _sheet_rows(file: TableFile) -> Iterator[Sequence[object]]:
-    """The rows of the first sheet; every cell that is not empty is text, as in a CSV file."""
+@contextmanager
+def _first_sheet(file: TableFile) -> Iterator[Any]:
+    """The first sheet of a workbook."""
     openpyxl = needed("openpyxl", "excel", "reading .xlsx files")
     try:
         with warnings.catch_warnings(action="ignore"):  # about styles
@@ -297,16 +309,22 @@ def _sheet_rows(file: TableFile) -> Iterator[Sequence[object]]:
                 info_once(
                     f"{file}: the first of {len(book.sheetnames)} sheets is read, {book.sheetnames[0]!r}"
                 )
-            rows = book.worksheets[0].iter_rows(values_only=True)
-            header: tuple[object, ...] = next(rows, ())
-            width = max((number for number, cell in enumerate(header, 1) if cell is not None), default=0)
-            yield ["" if cell is None else plain(cell) for cell in header[:width]]
-            for row in rows:
-                cells = [None if cell is None else plain(cell) for cell in row[:width]]
-                if any(cell is not None for cell in cells):
-                    yield cells + [None] * (width - len(cells))
+            yield book.worksheets[0]
     except Exception as error:  # of many kinds, for archives that are no or damaged workbooks
         raise MalformedError(f"it is no workbook of Excel, or damaged ({error})") from error
+
+
+def _sheet_rows(file: TableFile) -> Iterator[Sequence[object]]:
+    """The rows of the first sheet; every cell that is not empty is text, as in a CSV file."""
+    with _first_sheet(file) as sheet:
+        rows = sheet.iter_rows(values_only=True)
+        header: tuple[object, ...] = next(rows, ())
+        width = max((number for number, cell in enumerate(header, 1) if cell is not None), default=0)
+        yield ["" if cell is None else plain(cell) for cell in header[:width]]
+        for row in rows:
+            cells = [None if cell is None else plain(cell) for cell in row[:width]]
+            if any(cell is not None for cell in cells):
+                yield cells + [None] * (width - len(cells))
 
 
 def plain(cell: object) -> str:

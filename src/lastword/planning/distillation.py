@@ -66,7 +66,7 @@ def plan_distillation(
     check_distillation(model, student, own, template, pooling)
     corpus = Corpus.find([texts], text_column)
     load_libraries("torch", "transformers.modeling_utils")
-    sample, count = first_texts(corpus), min(corpus.count(), max_texts or 10**12)
+    sample, count = first_texts(corpus), min(corpus.count_read(), max_texts or 10**12)
     encoding = Encoding.of(
         "distilling", model, sample, Machine.of(device, gpu_memory), batch_tokens=batch_tokens, dtype=dtype,
         template=template, pooling=pooling,

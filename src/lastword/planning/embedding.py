@@ -201,7 +201,7 @@ def plan_embedding(
     check_request(model, vector_dtype, "parquet", False, False, truncate_dim, pooling, long_texts, per_window)
     corpus = Corpus.find(inputs, text_column)
     load_libraries("torch", "transformers.modeling_utils")
-    sample, count = first_texts(corpus), corpus.count()
+    sample, count = first_texts(corpus), corpus.count_read()
     data, kind = chunk_bytes(sample, count), LongTexts.parse(long_texts or "truncate")
     spec: dict[str, Any] = {"template": template, "pooling": pooling}
     read, windows = sample, sample

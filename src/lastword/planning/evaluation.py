@@ -42,7 +42,7 @@ def plan_evaluation(
     """
     corpus = Corpus.find([data], text_column)
     load_libraries("torch", "transformers.modeling_utils", "sklearn.cluster")
-    sample, count = first_texts(corpus), min(corpus.count(), max_texts or 10**12)
+    sample, count = first_texts(corpus), min(corpus.count_read(), max_texts or 10**12)
     encoding = Encoding.of(
         "scoring", model, sample, Machine.of(device, gpu_memory), batch_tokens=batch_tokens, dtype=dtype,
         template=template, pooling=pooling,

@@ -127,7 +127,7 @@ def plan_clustering(
     """
     corpus = Corpus.find(inputs, text_column)
     load_libraries("torch", "transformers.modeling_utils", "sklearn.cluster")
-    sample, count = first_texts(corpus), corpus.count()
+    sample, count = first_texts(corpus), corpus.count_read()
     points, map = min(count, map_texts), way_here(map)
     encoding = Encoding.of(
         "clustering", model, sample, Machine.of(device, gpu_memory), data=chunk_bytes(sample, count),

@@ -72,3 +72,17 @@ def shortened(text: str, length: int = 60) -> str:
     """The beginning of a text on one line."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def shortened_name(name: str, length: int) -> str:
+    """A model's name on a narrow label: the end of a long one, since the paths of a run differ there.
+
+    >>> shortened_name("adapted/model", 22), shortened_name("/data/tickets/2026/adapted/model", 22)
+    ('adapted/model', '…/2026/adapted/model')
+    """
+    line = " ".join(name.split())
+    if len(line) <= length:
+        return line
+    end = line[1 - length :]
+    folders = end.partition("/")[2]
+    return f"…/{folders}" if "/" in folders else f"…{end}"

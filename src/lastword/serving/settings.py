@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lastword.arguments import require_list
 from lastword.errors import MissingFileError, RequestError
 
 _NAME = r"[A-Za-z0-9][\w.:/-]*"
@@ -52,8 +53,9 @@ class ServerSettings:
         """
         for name, value in vars(self).items():
             least = 0 if name == "max_wait_ms" else 1e-3
-            if value is not None and not value >= least:
-                raise RequestError(f"{name}={value}: give a number above 0")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and value >= least):
+                raise RequestError(f"{name}={value!r}: give a number above 0")
 
 
 def served_models(models: Sequence[str]) -> dict[str, str]:
@@ -68,6 +70,7 @@ def served_models(models: Sequence[str]) -> dict[str, str]:
     Raises:
         RequestError: no model, a name that is no name, or two models of one name.
     """
+    require_list("models", models or [], strings=True)
     if not models:
         raise RequestError("no model to serve: give the name or folder of at least one")
     served: dict[str, str] = {}

@@ -118,13 +118,15 @@ class ClusterResult:
 
 def as_text(result: ClusterResult) -> str:
     """The groups as a table for a terminal."""
-    labelled = result.labels is not None
-    rows = [("group", "texts", "share", "stability", *(("label", "purity") if labelled else ()), "name")]
+    labelled, families = result.labels is not None, result.families
+    titles = ("group", "texts", "share", "stability", *(("label", "purity") if labelled else ()), "name")
+    rows = [(*titles, "family") if families else titles]
     for group in result.groups:
         label = (group.label or "–", _shown(group.purity)) if labelled else ()
+        family = ("–" if group.family is None else families[group.family],) if families else ()
         rows.append((
             "–" if group.group < 0 else str(group.group), f"{group.size:,}", f"{group.size / result.rows:.1%}",
-            _shown(group.stability), *label, group.name,
+            _shown(group.stability), *label, group.name, *family,
         ))  # fmt: skip
     lines = [aligned(rows), "", result.reason]
     if result.labels:
