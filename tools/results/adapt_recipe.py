@@ -1,7 +1,7 @@
 """What each choice of adapting a model that embeds already is worth: `smollm2-adapted` trained on pairs of a corpus.
 
     python tools/results/adapt_recipe.py                # writes results/adapt_recipe.json; ten minutes a row on a core
-    python tools/results/adapt_recipe.py --only base    # only these; the others keep their results
+    python tools/results/adapt_recipe.py --only neighbours  # only these; the others keep their results
 
 Corpora are development texts: none is in `adapt.json`. Pairs are made of one part of a corpus without its labels, and
 another part is scored by V-measure. One run each; a row that has a result is not measured again.
@@ -40,17 +40,12 @@ BASE: dict[str, Any] = {
     "temperature": 0.05, "learning_rate": 3e-4, "warmup_steps": 5, "schedule": "linear", "rank": 32, "alpha": 32.0,
     "dropout": 0.0, "adapt_layers": 14,
 }  # fmt: skip
-OWN = {"crop": 1.0, "noise": 1.0, "neighbours": 2.0}
+OWN = ("crop", "noise", "neighbours")
+"""Sources of pairs that are made of the corpus."""
 ROWS: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
-    "base": ({}, OWN),
-    "neighbours and recipe": ({}, {"recipe": 1.0, "neighbours": 1.0}),
+    "recipe, neighbours (`lastword adapt`)": ({}, {"recipe": 1.0, "neighbours": 1.0}),
     "neighbours": ({}, {"neighbours": 1.0}),
-    "neighbours and recipe, learning rate 1e-4": (
-        {"learning_rate": 1e-4},
-        {"recipe": 1.0, "neighbours": 1.0},
-    ),
-    "all, learning rate 1e-4": ({"learning_rate": 1e-4}, {"recipe": 1.0} | OWN),
-    "neighbours, guided by itself": ({"guide": "self"}, {"neighbours": 1.0}),
+    "crop, noise, neighbours=2": ({}, {"crop": 1.0, "noise": 1.0, "neighbours": 2.0}),
 }
 """Name → settings that differ from the base, and the weights of the sources of pairs."""
 Corpus = tuple[list[str], list[str]]
@@ -124,12 +119,12 @@ def row_of(
             train(output, scorer=LastStep(), trackers="none", pairs=[str(mixture)], **settings)
             found[corpus] = score(Embedder.from_pretrained(output), scored)
     return {
-        "name": name, "changes": changes, "sources": weights, "scores": found,
+        "name": name, "seed": 0, "changes": changes, "sources": weights, "scores": found, "after": {},
         "seconds": round(time.perf_counter() - started),
     }  # fmt: skip
 
 
-def without_training(sets: dict[str, Corpus]) -> dict[str, dict[str, float]]:
+def baselines(sets: dict[str, Corpus]) -> dict[str, dict[str, float]]:
     encoders: dict[str, TextEncoder] = {
         MODEL: Embedder.from_pretrained(MODEL),
         "TF-IDF": TfidfEncoder().fit([text for texts, _ in sets.values() for text in texts]),
@@ -151,8 +146,8 @@ def main() -> None:
     sets = corpora()
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": []}
     content |= {"about": __doc__.splitlines()[0], "base": BASE}
-    if "without_training" not in content:
-        content["without_training"] = without_training(sets)
+    if "baselines" not in content:
+        content["baselines"] = baselines(sets)
     known = {row["name"] for row in content["rows"]}
     with tempfile.TemporaryDirectory() as folder:
         for name, (changes, weights) in ROWS.items():

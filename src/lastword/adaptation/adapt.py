@@ -305,7 +305,9 @@ class _Adaptation:
             replace(partly, folder)
         else:
             warn("training lowered the development score: the model before training is kept")
-            self.base.variant(**vars(result.choice.best)).cut().save(folder)
+            # In float32, as its file may be: in bfloat16 the weights were rounded.
+            base = Embedder.from_pretrained(self.request.config.model, dtype="float32", device="cpu")
+            base.variant(**vars(result.choice.best)).cut().save(folder)
 
     def _groups(self, **grouping: Any) -> dict[str, Any]:
         """Vectors, groups and map of the whole corpus; the content of clusters.json."""
