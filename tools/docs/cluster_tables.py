@@ -34,6 +34,28 @@ def rule_table(path: Path) -> str:
     return "\n".join([head, "", heads, "| --- | ---: | ---: | ---: |", *(line for _, line in sorted(lines))])
 
 
+def components_table(path: Path) -> str:
+    """A line for each number of components, a column for each model: AMI × 100, mean over the sets."""
+    if not path.exists():
+        return NONE
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    models, counts = (list(dict.fromkeys(row[name] for row in rows)) for name in ("model", "components"))
+    cells = {(row["model"], row["components"]): _component_cell(row) for row in rows}
+    lines = [f"| components | {' | '.join(models)} |", f"| ---: |{' ---: |' * len(models)}"]
+    lines += [
+        f"| {count or 'all'} | {' | '.join(cells[model, count] for model in models)} |" for count in counts
+    ]
+    return "\n".join(lines)
+
+
+def _component_cell(row: dict[str, Any]) -> str:
+    """The mean, and how far that is above whole vectors."""
+    mean, difference = f"{fmean(row['ami'].values()):.1f}", row["difference"]
+    if not difference:
+        return mean
+    return f"{mean} ({difference['value']:+.1f} [{difference['low']:+.1f}, {difference['high']:+.1f}])"
+
+
 def _lost(row: dict[str, Any], number: int) -> float:
     ami = {each["groups"]: each["ami"] for each in row["tried"]}
     lost: float = max(ami.values()) - ami[number]

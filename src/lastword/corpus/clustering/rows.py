@@ -11,8 +11,8 @@ from lastword.corpus.clustering.partition import one_thread
 from lastword.corpus.store import Store
 from lastword.geometry import unit
 
-COMPONENTS = 32
-"""Principal components in which groups are found. 16 and 48 are not better (results/cluster_components.json)."""
+COMPONENTS = 64
+"""Principal components in which groups are found: with 16 some groups are lost (results/cluster_components.json)."""
 
 
 @dataclass(frozen=True)
