@@ -28,13 +28,13 @@ Refused = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, llama_folder: Path) -> tuple[Path, Path]:
-    """Two models adapted from one base model."""
+    """Two models adapted from one base model; the second while it was in bfloat16."""
     folder = tmp_path_factory.mktemp("runs")
     pq.write_table(pa.table(pair_columns()), folder / "pairs.parquet")
-    for seed, name in enumerate(("first", "second")):
+    for seed, (name, dtype) in enumerate({"first": "float32", "second": "bfloat16"}.items()):
         train(
             folder / name, model=str(llama_folder), pairs=[str(folder / "pairs.parquet")], seed=seed, steps=12,
-            batch_pairs=8, learning_rate=1e-2, warmup_steps=0, rank=4, alpha=8.0, dtype="float32", max_tokens=64,
+            batch_pairs=8, learning_rate=1e-2, warmup_steps=0, rank=4, alpha=8.0, dtype=dtype, max_tokens=64,
             device="cpu", trackers="none", scorer=LastStep(), widths=(8,),
         )  # fmt: skip
     return folder / "first", folder / "second"

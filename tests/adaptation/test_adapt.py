@@ -133,6 +133,23 @@ def test_models_are_compared_on_the_same_texts(labelled: AdaptResult) -> None:
     assert any("labels of training texts" in sentence for sentence in certainty(labelled))
 
 
+def test_a_trained_model_is_trained_again_in_its_own_setting(
+    labelled: AdaptResult, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With half its learning rate, on neighbours in the corpus and bundled pairs, without crops and noise."""
+    monkeypatch.setattr("lastword.adaptation.request._LEAST_STEPS", 2)
+    first = json.loads((labelled.output / "model" / "lastword.json").read_text())
+    result = adapt_corpus(
+        corpus, tmp_path / "again", labelled.output / "model", map="none", groups=GROUPS, device="cpu"
+    )
+    second = json.loads((result.output / "model" / "lastword.json").read_text())
+    names = ("template", "pooling", "max_tokens", "batch_pairs", "rank", "alpha")
+    assert {name: second["recipe"][name] for name in names} == {name: first["recipe"][name] for name in names}
+    assert second["recipe"]["learning_rate"] == first["recipe"]["learning_rate"] / 2
+    assert {source.name: source.weight for source in result.sources} == {"recipe": 1.0, "neighbours": 1.0}
+    assert result.choice.again
+
+
 def test_the_report_is_one_page_that_fits_any_window(labelled: AdaptResult, tmp_path: Path) -> None:
     """Light and dark, it loads nothing else, and the link to the map is one to a file that exists."""
     report = labelled.output / "report.html"
@@ -201,7 +218,7 @@ def test_a_run_that_is_killed_ends_the_same(
 def test_an_interrupted_run_is_resumed_with_the_same_settings_only(
     corpus: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*args: Any) -> Any:
+    def stopped(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "choose", stopped)

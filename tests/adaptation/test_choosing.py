@@ -52,9 +52,9 @@ class Probe:
         return ProbeResult(tuple(options), "v_measure", FACTS)
 
 
-def chosen(probe: Probe, texts: int, monkeypatch: pytest.MonkeyPatch) -> Choice:
+def chosen(probe: Probe, texts: int, monkeypatch: pytest.MonkeyPatch, *, again: bool = False) -> Choice:
     monkeypatch.setattr(choosing, "probe", probe)
-    choice = choose(EMBEDDER, CONFIG, part(texts), 0, None, Path("nowhere"))
+    choice = choose(EMBEDDER, CONFIG, part(texts), 0, None, Path("nowhere"), again=again)
     assert Choice.from_dict(choice.to_dict()) == choice
     return choice
 
@@ -70,6 +70,16 @@ def test_few_texts_leave_the_setting_of_the_recipe(monkeypatch: pytest.MonkeyPat
     assert not choice.enough
     assert not probe.calls
     assert "99 development texts are too few to choose by, 100 are needed" in choice.reason
+
+
+def test_a_model_that_was_trained_before_keeps_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much better another one would score; there are enough texts for labels to choose the checkpoint."""
+    probe = Probe(BETTER, 0.001)
+    choice = chosen(probe, LEAST_TEXTS, monkeypatch, again=True)
+    assert choice.chosen == Setting("ccw", "lasttoken", None)
+    assert choice.enough
+    assert not probe.calls
+    assert choice.reason == "It is the one that the model was trained with before."
 
 
 def test_a_setting_that_is_seen_to_be_better_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,5 +79,3 @@ def test_a_cell_is_the_mean_over_tasks_and_seeds() -> None:
         {"a": 0.25, "b": 0.45}
     )
     assert found.only(["b", "c"]).summary.value == pytest.approx(0.45)
-    again = Cell(tuple({name: Score.from_dict(row) for name, row in run.items()} for run in found.to_list()))
-    assert again == found

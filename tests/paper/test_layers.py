@@ -18,16 +18,13 @@ from lastword.files.run_folder import write_json
 from lastword.paper import cells as cells_module
 from lastword.paper import figure as figure_module
 from lastword.paper import measure as measure_module
-from lastword.paper import suites as suites_module
 from lastword.paper import untrained as untrained_module
 from lastword.paper.cells import POOLING
-from lastword.paper.layers import TEMPLATES, upper_third
+from lastword.paper.layers import TEMPLATES
 from lastword.paper.run import reproduce
-from lastword.paper.scales import SCALES
+from lastword.paper.scales import SCALES, upper_third
 from lastword.paper.untrained import Untrained, Way
-from lastword.uncertainty import HALVES, Score
-
-TEXTS = ["a red apple", "a green pear on the table", "rain", "the price of a house in the city rose again"]
+from tests.paper.conftest import TEXTS
 
 
 @pytest.fixture
@@ -42,20 +39,6 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Embedder, "encode_grid", counted)
     return seen
-
-
-@pytest.fixture
-def scored(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """Identity → vectors; scoring is replaced by a number that follows from them."""
-    vectors: dict[str, np.ndarray] = {}
-
-    def score(self: Any, model: Any, results: Path) -> dict[str, Score]:
-        vectors[model.identity] = found = model.encode(TEXTS)
-        value = float(abs(found[:, 0]).mean())
-        return {"texts": Score("v_measure", value, (value,) * 2, ((value,),) * HALVES, len(TEXTS), "same")}
-
-    monkeypatch.setattr(suites_module.Suite, "score", score)
-    return vectors
 
 
 def test_the_page_has_every_template_pooling_and_layer_from_one_pass(

@@ -76,16 +76,16 @@ def test_a_zero_shot_table(data: Path, tmp_path: Path, llama_folder: Path) -> No
     assert [(cell["row"], cell["column"]) for cell in page.records] == [
         ("none", "mean"), ("none", "last"), ("none", "eos"),
     ]  # fmt: skip
-    scores = result.scores["clustering"][llama_folder.name]
     for cell, pooling in zip(page.records, ("mean", "lasttoken", "eos"), strict=True):
         embedder = Embedder.from_pretrained(llama_folder, template="none", pooling=pooling, device="cpu")
-        (run,) = scores[f"none, {cell['column']}"]
+        (name,) = (name for name in result.measured if name.endswith(f"-none-{pooling}"))
+        run = result.measured[name]
         assert list(run) == ["SIB200ClusteringS2S", "Stack Overflow titles"]
         own = benchmark(embedder, ["SIB200ClusteringS2S"], data_dir=data, output=tmp_path / "r", cache=False)
         assert run["SIB200ClusteringS2S"]["value"] == own.tasks[0].score.value, "MTEB's own task, whole"
         assert run["SIB200ClusteringS2S"]["n"] == 60
         local = evaluate(embedder, data / "clustering" / "stackoverflow_titles.parquet", max_texts=30)
-        assert run["Stack Overflow titles"] == local.models[0].score.to_dict()
+        assert Score.from_dict(run["Stack Overflow titles"]) == local.models[0].score
         mean = combine([Score.from_dict(row) for row in run.values()])
         assert cell["score"] == pytest.approx(100 * mean.value, abs=0.006)
         assert cell["draw_se"] == pytest.approx(100 * mean.draw_se, abs=0.006)
@@ -225,13 +225,15 @@ def test_the_adapted_model_beside_another(data: Path, tmp_path: Path, llama_fold
     )  # fmt: skip
     (page,) = result.pages
     ours = [f"{llama_folder.name}, {column}" for column in ("mean", "last")]
-    assert list(page.facts["scores"]) == [*ours, "tfidf"]
+    assert list(page.facts["averages"]) == [*ours, "tfidf"]
     assert {row["row"] for row in page.records} == {"SIB200ClusteringS2S", "Stack Overflow titles"}
-    means = {
-        name: combine([Score.from_dict(score) for score in runs[0].values()])
-        for name, runs in page.facts["scores"].items()
-    }
-    difference = compare(means[ours[1]], means["tfidf"])
+    steps = {name.partition("-")[2]: step for name, step in result.measured.items()}
+    means = [
+        combine([Score.from_dict(score) for score in step.values()])
+        for name, step in steps.items()
+        if name == "tfidf" or name.endswith("-lasttoken-wiki-prompt-0")
+    ]
+    difference = compare(*means)
     assert f"| {ours[1]} − tfidf | {100 * difference.value:+.1f} [" in page.body
     assert page.body.count(difference.verdict)
 

@@ -238,12 +238,12 @@ def test_weights_decay(tmp_path: Path, load: Load) -> None:
         assert torch.allclose(weight.detach(), before[name] * (1 - 0.5 * 1e-2), atol=1e-7), name
 
 
-@pytest.mark.parametrize("quantize", [None, "nf4"])
+@pytest.mark.parametrize("how", [{}, {"quantize": "nf4"}, {"dtype": "bfloat16"}])
 def test_the_product_of_the_adapter_is_multiplied_by_alpha_over_rank(
-    tmp_path: Path, settings: Settings, llama_folder: Path, quantize: str | None
+    tmp_path: Path, settings: Settings, llama_folder: Path, how: Settings
 ) -> None:
-    """It is added to the full weights, also where it was trained over quantised ones."""
-    train(tmp_path / "out", **{**settings, "rank": 4, "alpha": 10.0, "quantize": quantize})
+    """It is added to the full weights, also where it was trained over quantised or rounded ones."""
+    train(tmp_path / "out", **{**settings, "rank": 4, "alpha": 10.0, **how})
     before, after = (load_file(folder / "model.safetensors") for folder in (llama_folder, tmp_path / "out"))
     adapter = load_file(tmp_path / "out" / ADAPTER.format(1))
     for name in ("layers.0.self_attn.q_proj", "layers.1.mlp.down_proj"):
@@ -251,6 +251,9 @@ def test_the_product_of_the_adapter_is_multiplied_by_alpha_over_rank(
         difference = after[f"{name}.weight"] - before[f"model.{name}.weight"]
         assert float((b @ a).abs().max()) > 4e-4
         assert torch.allclose(difference, 10.0 / 4 * b @ a, atol=1e-6), name
+    unchanged = [name for name in after if "norm" in name or "embed" in name]
+    assert unchanged
+    assert all(torch.equal(after[name], before[f"model.{name}"]) for name in unchanged)
 
 
 def test_dropout_drops_inputs_of_the_adapter(tmp_path: Path, settings: Settings) -> None:

@@ -74,6 +74,7 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
         ROOT / "results" / "cluster_numbers.json"
     ),
     ("docs/how-to/adapt-a-corpus.md", "adapted"): lambda: adapt_table(ROOT / "results" / "adapt.json"),
+    ("docs/how-to/adapt-a-corpus.md", "again"): lambda: recipe_table(ROOT / "results" / "adapt_recipe.json"),
     ("docs/how-to/embed-a-corpus.md", "scaling"): lambda: scaling_tables(
         ROOT / "results" / "embed_scaling.json", ROOT / "results" / "distill.json"
     ),

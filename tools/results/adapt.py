@@ -2,6 +2,7 @@
 
     python tools/results/adapt.py                                       # writes results/adapt.json; hours on a CPU
     python tools/results/adapt.py --models mini --corpora products      # measured again, the others are kept
+    python tools/results/adapt.py --models smollm2-adapted --texts 4000  # as committed: an hour on one core
     python tools/results/adapt.py --ways texts --sources crop,words=2 --recipe longer.toml
 
 Corpora are public (LASTWORD_DATA or ../shared/data) and the bundled products; of each a fixed sample. In the way
@@ -25,7 +26,7 @@ from real_texts import ROOT, data_folder, minilm_folder
 import lastword
 from lastword import console
 from lastword.adaptation.request import pair_sources
-from lastword.bundled import path_of
+from lastword.bundled import path_of, trained_settings
 from lastword.cli.adapt import read_weights
 
 RESULTS = ROOT / "results" / "adapt.json"
@@ -36,7 +37,7 @@ CORPORA = {
     "stackoverflow_titles": ("clustering/stackoverflow_titles.parquet", "label"),
     "agnews": ("clustering/agnews.parquet", "label"),
 }  # fmt: skip
-MODELS, WAYS = ("mini", "smollm2"), ("texts", "labels")
+MODELS, WAYS = ("mini", "smollm2-adapted"), ("texts", "labels")
 PEER = "all-MiniLM-L6-v2"
 
 
@@ -72,7 +73,8 @@ def main() -> None:
 
 def measured(corpus: str, model: str, way: str, given: argparse.Namespace) -> dict[str, Any]:
     """One run of `lastword adapt`, without what takes much space."""
-    sources = pair_sources(read_weights(given.sources), labelled=False, rewriting=False)
+    again = bool(trained_settings(model)) and given.recipe is None
+    sources = pair_sources(read_weights(given.sources), labelled=False, rewriting=False, again=again)
     if way == "labels":
         sources |= {"labels": 1.0}
     baselines = [peer] if (peer := minilm()) else []

@@ -75,11 +75,13 @@ def adapt_corpus(
         output: folder to write: model, groups (with the vectors of the corpus and its map), pairs, report.html and
             adapted.json.
         model: name or folder of a decoder; None is the recipe's, or "mini".
-        recipe: settings of training, by name or file; None is the one for the model.
+        recipe: settings of training, by name or file; None is the one for the model. A model that was trained to embed
+            before goes on in its own setting, with a third of its steps (at least 30) and half its learning rate.
         text_column: column of the texts.
         label_column: column of labels, which then choose and score; texts may lack one. None is without labels.
         sources: sources of pairs, of `SOURCES`, perhaps with the weight of each in the mixture; None is all that the
-            request allows, with twice as many neighbours as of the others.
+            request allows, with twice as many neighbours as of the others, and without "crop" and "noise" for a model
+            that was trained before, with equal weights.
         baselines: further models to compare with, as for `load_encoder`.
         max_texts: distinct texts of the sample.
         rewriter: a chat model that rewrites texts, such as `Endpoint`.
@@ -223,7 +225,8 @@ class _Adaptation:
         def work() -> dict[str, Any]:
             self._stage(2, "choosing template, pooling and layer")
             found = choose(
-                self.base, self.request.config, sample.development, self.seed, self.batch_tokens, self.run.partial
+                self.base, self.request.config, sample.development, self.seed, self.batch_tokens, self.run.partial,
+                again=self.request.again,
             )  # fmt: skip
             return found.to_dict()
 
@@ -302,7 +305,9 @@ class _Adaptation:
             replace(partly, folder)
         else:
             warn("training lowered the development score: the model before training is kept")
-            self.base.variant(**vars(result.choice.best)).cut().save(folder)
+            # In float32, as its file may be: in bfloat16 the weights were rounded.
+            base = Embedder.from_pretrained(self.request.config.model, dtype="float32", device="cpu")
+            base.variant(**vars(result.choice.best)).cut().save(folder)
 
     def _groups(self, **grouping: Any) -> dict[str, Any]:
         """Vectors, groups and map of the whole corpus; the content of clusters.json."""

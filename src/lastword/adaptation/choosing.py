@@ -1,4 +1,7 @@
-"""Template, pooling and layer: those of the recipe, unless the development texts show others to be better."""
+"""Template, pooling and layer: those of the recipe, unless the development texts show others to be better.
+
+A model that was trained to embed before keeps the setting that it was trained in.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +58,9 @@ class Choice:
         texts: development texts.
         recipe: the setting of the recipe.
         best: the setting with the highest score before training; the recipe's where there are too few texts.
-        scores: setting → score before training, the best first; empty where there are too few texts.
+        scores: setting → score before training, the best first; empty where nothing was tried.
         gain: score of the best minus that of the recipe, paired; None if they are the same.
+        again: whether the setting is the one that the model was trained with before; no other is tried then.
     """
 
     measure: str
@@ -65,11 +69,12 @@ class Choice:
     best: Setting
     scores: dict[str, float]
     gain: Difference | None
+    again: bool = False
 
     @property
     def enough(self) -> bool:
         """Whether there are enough development texts to choose by."""
-        return bool(self.scores)
+        return self.texts >= LEAST_TEXTS
 
     @property
     def chosen(self) -> Setting:
@@ -79,6 +84,8 @@ class Choice:
     @property
     def reason(self) -> str:
         """Why this setting, in a sentence."""
+        if self.again:
+            return "It is the one that the model was trained with before."
         if not self.enough:
             return (
                 f"It is the recipe's: {self.texts} development texts are too few to choose by, {LEAST_TEXTS} are "
@@ -100,7 +107,7 @@ class Choice:
         gain = self.gain and self.gain.to_dict()
         return {
             "measure": self.measure, "texts": self.texts, **settings, "scores": self.scores, "gain": gain,
-            "reason": self.reason,
+            "again": self.again, "reason": self.reason,
         }  # fmt: skip
 
     @classmethod
@@ -108,7 +115,15 @@ class Choice:
         """Read what `to_dict` wrote."""
         gain = content["gain"] and Difference(*(content["gain"][name] for name in ("value", "low", "high")))
         recipe, best = (Setting(**content[name]) for name in ("recipe", "best"))
-        return cls(content["measure"], content["texts"], recipe, best, content["scores"], gain)
+        return cls(
+            content["measure"],
+            content["texts"],
+            recipe,
+            best,
+            content["scores"],
+            gain,
+            content.get("again", False),
+        )
 
 
 def choose(
@@ -118,6 +133,8 @@ def choose(
     seed: int,
     batch_tokens: int | None,
     folder: Path,
+    *,
+    again: bool = False,
 ) -> Choice:
     """Score settings of the model before training on the development texts.
 
@@ -131,14 +148,16 @@ def choose(
         seed: of noise in the texts.
         batch_tokens: padded tokens in one pass.
         folder: for the scores of an unfinished choice, which a resumed run reads.
+        again: whether the model was trained in the setting of the recipe before, which is then kept.
     """
     labels = development.known_labels or None
     last = embedder.backbone.layers
     trained = config.layer or last
     measure = ranking(None, labels is not None)
     recipe: Key = (label(Template.parse(config.template)), Pooling.parse(config.pooling).spec, trained)
-    if len(development) < LEAST_TEXTS:
-        return Choice(measure, len(development), _setting(recipe, last), _setting(recipe, last), {}, None)
+    if again or len(development) < LEAST_TEXTS:
+        kept = _setting(recipe, last)
+        return Choice(measure, len(development), kept, kept, {}, None, again)
 
     def probed(
         name: str, templates: Sequence[str], poolings: Sequence[str], layers: Sequence[int]

@@ -89,6 +89,8 @@ def _chosen_by(result: AdaptResult) -> str:
             f"{result.development} other labelled texts are too few to choose by, so the setting is the recipe's and "
             "pairs that were held out chose the checkpoint"
         )
+    if result.choice.again:
+        return f"{result.development:,} other labelled texts chose the checkpoint"
     return f"{result.development:,} other labelled texts chose the setting and the checkpoint"
 
 

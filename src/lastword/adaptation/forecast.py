@@ -103,10 +103,11 @@ def _stages(
     used, labels = min(count, request.max_texts), request.label_column is not None
     test, development = part_sizes(used)
     tried = 0
-    if development >= choosing.LEAST_TEXTS:
+    enough = development >= choosing.LEAST_TEXTS
+    if enough and not request.again:
         layers = encoding.shape.depth // 4 if labels else 1
         tried = (len(choosing.TEMPLATES) + 1) * len(choosing.POOLINGS) * layers
-    checkpoints = len(checkpoint_steps(request.config.steps)) + 1 if labels and tried else 0
+    checkpoints = len(checkpoint_steps(request.config.steps)) + 1 if labels and enough else 0
     score = vectors.label_free(test) + (vectors.cluster_score(test) if labels else 0.0)
     return {
         "choosing": bool(tried) * _BEGINNINGS * embedding(_NOISY * development)

@@ -180,7 +180,7 @@ def _pairs(sources: Sequence[SourceReport]) -> Markup:
 def _choice(choice: Choice) -> Markup:
     text = tag("p", f"Chosen: {choice.chosen}. {choice.reason}", class_="note")
     parts = [text]
-    if choice.enough:
+    if choice.scores:
         rows = [(name, percent(value)) for name, value in list(choice.scores.items())[:_SHOWN_SETTINGS]]
         titles = ("Template, pooling and layer, before training", MEASURES[choice.measure].title)
         summary = tag("summary", f"The best {len(rows)} of {len(choice.scores)} settings")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lastword.bundled import check_layer, check_model
+from lastword.bundled import BUNDLED_PAIRS, check_layer, check_model, trained_settings
 from lastword.config import TrainConfig, read_recipe, recipe_for, train_config
 from lastword.corpus import cluster
 from lastword.corpus.texts import Corpus, read_until
@@ -20,8 +20,16 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 model and their words find near; texts of a label; rewritings by a chat model."""
 _WEIGHTS = {"neighbours": 2.0}
 """Source → its weight if none is given; 1 for the others."""
+_AGAIN = ("recipe", "neighbours", "labels", "generate")
+"""Sources of a model that was trained before, if none is given: crops and noise make it forget (adapt_recipe.json)."""
 LEAST_TEXTS, LEAST_LABELLED = 200, 100
 _OTHER_MODELS = "small"  # the recipe of models without one of their own
+_KEPT = (
+    "template", "pooling", "layer", "attention", "max_tokens", "batch_pairs", "widths", "temperature", "warmup_steps",
+    "schedule", "weight_decay", "clip_norm", "rank", "alpha", "dropout", "adapt_layers", "projections", "batch_tokens",
+)  # fmt: skip
+"""Settings that a trained model is trained with again; its objective and teacher were for its first texts."""
+_STEPS_AGAIN, _LEAST_STEPS, _RATE_AGAIN = 1 / 3, 30, 1 / 2  # of its steps and its learning rate
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class Request:
         sources: source of pairs → its weight in the mixture.
         max_texts: distinct texts of the sample.
         groups: number of groups that is asked for; None chooses it.
+        again: whether the model was trained to embed before, and is trained in its own setting.
     """
 
     corpus: Corpus
@@ -43,6 +52,7 @@ class Request:
     sources: dict[str, float]
     max_texts: int
     groups: int | None
+    again: bool
 
     @property
     def config(self) -> TrainConfig:
@@ -74,14 +84,15 @@ def check_request(
     Raises:
         RequestError, MissingFileError, TableError, ModelError: see the message.
     """
-    settings = training_settings(model, recipe)
+    again = settings_again(model) if model is not None and recipe is None else None
+    settings = again or training_settings(model, recipe)
     config = train_config(settings)
     check_model(config.model)
     check_layer(config.model, config.layer)
     check_savable(config.model, config.template, config.pooling)
     if label_column is not None and label_column == text_column:
         raise RequestError(f"texts and labels are both in column {text_column!r}: give two columns")
-    weights = pair_sources(sources, labelled=label_column is not None, rewriting=rewriting)
+    weights = pair_sources(sources, labelled=label_column is not None, rewriting=rewriting, again=bool(again))
     if "tfidf" in baselines:
         raise RequestError("baselines: TF-IDF is always compared with: leave 'tfidf' out")
     if max_texts < LEAST_TEXTS:
@@ -93,7 +104,7 @@ def check_request(
     if not isinstance(corpus, Corpus):
         raise RequestError(f"{corpus.folder} is a store of vectors: give the files with its texts")
     _require_content(corpus, label_column)
-    return Request(corpus, settings, label_column, weights, max_texts, groups)
+    return Request(corpus, settings, label_column, weights, max_texts, groups, bool(again))
 
 
 def _require_content(corpus: Corpus, label_column: str | None) -> None:
@@ -144,10 +155,37 @@ def training_settings(model: str | Path | None, recipe: str | Path | None) -> di
     return {name: value for name, value in settings.items() if name != "seed"}
 
 
+def settings_again(model: str | Path) -> dict[str, Any] | None:
+    """Settings that train a model again, on other texts: its own, with fewer steps and a lower learning rate.
+
+    Of its pairs those that are bundled, which are sure to be there. None for a model that was not trained to embed.
+    """
+    if not (stored := trained_settings(model)):
+        return None
+    first = train_config(stored, f"the training of {model}")
+    return {name: getattr(first, name) for name in _KEPT} | {
+        "model": str(model),
+        "pairs": [name for name in first.pairs if name in BUNDLED_PAIRS] or list(BUNDLED_PAIRS),
+        "steps": max(_LEAST_STEPS, round(_STEPS_AGAIN * first.steps)),
+        "learning_rate": _RATE_AGAIN * first.learning_rate,
+    }
+
+
 def pair_sources(
-    sources: Mapping[str, float] | Sequence[str] | None, *, labelled: bool, rewriting: bool
+    sources: Mapping[str, float] | Sequence[str] | None,
+    *,
+    labelled: bool,
+    rewriting: bool,
+    again: bool = False,
 ) -> dict[str, float]:
     """Source of pairs → weight; None is all that the request allows, neighbours twice as many as of the others.
+
+    Args:
+        sources: source → weight, or names.
+        labelled: whether there are labels.
+        rewriting: whether there is a chat model.
+        again: whether the model was trained to embed before; None then is neighbours and the pairs of the recipe, and
+            labels and rewritings where the request allows them, with equal weights.
 
     Raises:
         RequestError: an unknown source, one that lacks what it needs, a weight that is not above 0, or none.
@@ -155,7 +193,8 @@ def pair_sources(
     allowed = {"labels": labelled, "generate": rewriting}
     needed = {"labels": "label_column=…", "generate": "a chat model"}
     if sources is None:
-        return {name: _WEIGHTS.get(name, 1.0) for name in SOURCES if allowed.get(name, True)}
+        usual, given = (_AGAIN, {}) if again else (SOURCES, _WEIGHTS)
+        return {name: given.get(name, 1.0) for name in usual if allowed.get(name, True)}
     weights = dict(sources) if isinstance(sources, Mapping) else dict.fromkeys(sources, 1.0)
     if not weights:
         raise RequestError(f"sources=[]: give at least one of {', '.join(SOURCES)}")

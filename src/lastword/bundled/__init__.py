@@ -34,6 +34,7 @@ PATHS: dict[str, Path] = {
     ADAPTED: _FOLDER / ADAPTED,
 }
 NAMES: tuple[str, ...] = tuple(PATHS)
+BUNDLED_PAIRS = ("pairs", "subjects")
 SELF = "self"
 """The guide that is the model before training."""
 SMOLLM2 = "smollm2"
@@ -275,11 +276,17 @@ def require_pretrained(name_or_folder: str | Path) -> None:
         ModelError: see the message.
     """
     stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")
-    if stored.get("recipe") or stored.get("adapter"):
+    if trained_settings(name_or_folder) or stored.get("adapter"):
         raise ModelError(
             f"{name_or_folder} was adapted to embed and does not answer any more: give a model as it was pretrained, "
             f"such as {stored.get('base')}"
         )
+
+
+def trained_settings(name_or_folder: str | Path) -> dict[str, Any]:
+    """The settings that a model was trained to embed with; empty for a model as it was pretrained."""
+    settings = _read_json(Path(model_source(name_or_folder)) / "lastword.json").get("recipe")
+    return settings if isinstance(settings, dict) else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

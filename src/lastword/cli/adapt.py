@@ -37,11 +37,16 @@ SOURCES = ("recipe", "crop", "noise", "neighbours", "labels", "generate")
 @shared("--encoding", "--delimiter")
 @shared("--model", default=None, help="name or folder of a decoder  [default: that of the recipe, or mini]")
 @option(
-    "Model", "--recipe", "mini, small, paper, or a TOML file of settings  [default: the one for the model]"
+    "Model",
+    "--recipe",
+    "mini, small, paper, or a TOML file of settings  [default: the one for the model; a trained model goes on with its "
+    "own, with fewer steps and a lower learning rate]",
 )
 @shared("--batch-tokens", "--dtype", "--device")
 @option(
-    _PAIRS, "--sources", f"of pairs: {', '.join(SOURCES)}; NAME=2 is twice the weight  [default: all, neighbours=2]",
+    _PAIRS, "--sources",
+    f"of pairs: {', '.join(SOURCES)}; NAME=2 is twice the weight  [default: all, neighbours=2; for a trained model "
+    "recipe, neighbours]",
     metavar="A,B,…",
 )  # fmt: skip
 @chat_model_option(_PAIRS, "name of a chat model that rewrites texts, for pairs")

@@ -179,6 +179,7 @@ def check_output(params: Mapping[str, Any]) -> None:
         ExistingOutputError, RequestError: see the message.
     """
     from lastword.files.run_folder import SETTINGS, RunFolder, require_writable
+    from lastword.paper.folder import REPORT
 
     output: Path | None = params.get("output")
     if output is None:
@@ -195,6 +196,7 @@ def check_output(params: Mapping[str, Any]) -> None:
             params["overwrite"],
             evidence,
             update=params.get("update", False),
+            extends=REPORT,  # no other finished output has it
         ).check()
     else:
         require_writable(output / "file")

@@ -59,7 +59,8 @@ TABLES = (
 @shared("--encoding", "--delimiter", needs="pairs")
 @shared("--dtype", "--device")
 @shared("--output", help="folder for the report", default=Path("lastword-reproduction"))
-@shared("--resume", "--overwrite", "--json")
+@shared("--resume", help="continue an interrupted run, or add tables or layers to a finished report")
+@shared("--overwrite", "--json")
 def reproduce(
     tables: tuple[str, ...], pairs: tuple[str, ...], output: Path, as_json: bool, **settings: Any
 ) -> None:

@@ -139,7 +139,7 @@ def _result(
 
 def zero_shot_rows(config: TrainConfig, test: dict[str, LabelledTexts]) -> list[ScoreRow]:
     """Score the base model with every template, pooling and layer: the last, and the one that is trained."""
-    rows, base = [], Embedder.from_pretrained(config.model)
+    rows, base = [], Embedder.from_pretrained(config.model, dtype=config.dtype)
     layers = {layer or base.backbone.layers: layer for layer in (None, config.layer)}
     for name, data in test.items():
         grid = base.encode_grid(data.texts, ZERO_SHOT_TEMPLATES, ZERO_SHOT_POOLINGS, list(layers))
@@ -163,7 +163,7 @@ def adapted_rows(
     """Score the model of every seed; a row has the scores of all seeds."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for model in models:
-        embedder = Embedder.from_pretrained(model)
+        embedder = Embedder.from_pretrained(model, dtype=config.dtype)
         for name, data in test.items():
             for pooling, vectors in embedder.encode_poolings(data.texts, ADAPTED_POOLINGS).items():
                 scores.setdefault((name, pooling), []).append(vectors_cluster_score(vectors, data.labels))
@@ -201,9 +201,9 @@ def _before_and_after(
     """Maps of the texts, and attention in one sentence, of the base model and the adapted model."""
     template, pooling = config.template, config.pooling
     before = Embedder.from_pretrained(
-        config.model, template=template, pooling=pooling, layer=config.layer
+        config.model, template=template, pooling=pooling, layer=config.layer, dtype=config.dtype
     ).cut()
-    after = Embedder.from_pretrained(adapted)
+    after = Embedder.from_pretrained(adapted, dtype=config.dtype)
     text_map = TextMap(
         name=f"{dataset}, test split",
         texts=data.texts,

@@ -395,7 +395,8 @@ class Embedder:
         Args:
             folder: path of the new folder.
             overwrite: replace it if it exists.
-            dtype: precision of the stored weights; an adapter is merged in float32 first.
+            dtype: precision of the stored weights; an adapter is merged in float32 first. A model that was loaded in
+                bfloat16 has rounded weights: load it with dtype="float32" to store those of its file.
 
         Raises:
             ExistingOutputError: the folder exists.

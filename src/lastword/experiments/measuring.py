@@ -73,7 +73,7 @@ def measured(request: Mapping[str, Any], model: Path) -> list[TrainingRun]:
                 for name in request["vectors"]
             ]
         step = config.steps
-        embedder = Embedder.from_pretrained(model, device=request["device"])
+        embedder = Embedder.from_pretrained(model, dtype=config.dtype, device=request["device"])
     else:
         embedder = load_base(config, request["device"])
     cost: dict[str, float | None] = {

@@ -160,7 +160,7 @@ def _train_and_score(
             facts = {**run.facts, "diverged": str(error)}
             return [TrainingRun(run.name, run.seed, None, {}, facts).to_dict()]
     step = Selection.read(model / "training").step
-    embedder = Embedder.from_pretrained(model, device=device)
+    embedder = Embedder.from_pretrained(model, dtype=run.settings.get("dtype"), device=device)
     encoders: dict[str, TextEncoder] = {run.name: embedder}
     encoders |= {name: encoder_of(embedder) for name, encoder_of in run.encoders.items()}
     results = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import hashlib
 import json
 import os
@@ -43,6 +44,8 @@ class RunFolder:
             resumed and simply starts over.
         record: name of the file with the settings.
         update: `output` may exist: the run begins with it, and replaces it when complete.
+        extends: name of a file of a finished `output` with which a resumed run begins, to extend it: the run copies
+            it, and replaces `output` when complete. "" for runs that cannot be extended.
     """
 
     output: Path
@@ -52,6 +55,7 @@ class RunFolder:
     evidence: str = SETTINGS
     record: str = SETTINGS
     update: bool = False
+    extends: str = ""
 
     @property
     def partial(self) -> Path:
@@ -64,7 +68,18 @@ class RunFolder:
         """Whether the folder has the work of an interrupted run, which is more than the records of its beginning."""
         if not (self.evidence and any(self.partial.glob(self.evidence))):
             return False
-        return any(path.name not in (self.record, INPUTS) for path in self.partial.iterdir())
+        beginning = (self.record, INPUTS, self.extends)
+        return any(path.name not in beginning for path in self.partial.iterdir())
+
+    @property
+    def extending(self) -> bool:
+        """Whether `output` is finished and this run extends it; not if unfinished work did not begin with it."""
+        if not self.resume or self.overwrite or not self.extends:
+            return False
+        file, copy = self.output / self.extends, self.partial / self.extends
+        if not file.is_file():
+            return False
+        return not self.interrupted or (copy.is_file() and filecmp.cmp(file, copy, shallow=False))
 
     def check(self) -> None:
         """Refuse what cannot be started, before anything is loaded.
@@ -87,7 +102,8 @@ class RunFolder:
         )
 
     def _check_existing(self) -> None:
-        if self.resume and self.output.exists() and not (self.overwrite or self.update):
+        may_exist = self.overwrite or self.update or self.extending
+        if self.resume and self.output.exists() and not may_exist:
             if self.partial.exists():
                 raise ExistingOutputError(
                     f"{self.output} exists, and {self.partial} has unfinished work: add overwrite=True to finish it "
@@ -97,7 +113,7 @@ class RunFolder:
                 f"nothing to resume: {self.output} exists, and no {self.kind} of it was interrupted; pass "
                 "overwrite=True to start over"
             )
-        require_absent(self.output, self.overwrite or self.update)
+        require_absent(self.output, may_exist)
         if self.interrupted and not (self.resume or self.overwrite):
             raise ExistingOutputError(
                 f"{self.partial} has an interrupted {self.kind}: pass resume=True to continue it "
@@ -114,27 +130,31 @@ class RunFolder:
         Raises:
             RequestError: a setting or an input differs.
         """
-        if not (self.resume and self.interrupted):
+        before = self.before()
+        if before is None:
             return
-        before = self._read(self.record)
+        run = f"{'interrupted' if self.interrupted else 'finished'} {self.kind}"
+        earlier, earlier_inputs = before
         for key, value in settings.items():
-            if before.get(key) != value:
+            if earlier.get(key) != value:
                 raise RequestError(
-                    f"resume=True: {key} was {before.get(key)!r} and is now {value!r}; use the settings of the "
-                    f"interrupted {self.kind}, or pass overwrite=True to start over"
-                )
-        before = self._read(INPUTS)
-        for name, value in inputs.items():
-            if before.get(name) != value:
-                change = "has changed since the" if name in before else "is no input of the"
-                raise RequestError(
-                    f"resume=True: {name} {change} interrupted {self.kind}; restore its inputs, or pass "
+                    f"resume=True: {_difference(key, earlier.get(key), value)}; use the settings of the {run}, or pass "
                     "overwrite=True to start over"
                 )
+        for name, value in inputs.items():
+            if earlier_inputs.get(name) != value:
+                change = "has changed since the" if name in earlier_inputs else "is no input of the"
+                raise RequestError(
+                    f"resume=True: {name} {change} {run}; restore its inputs, or pass overwrite=True to start over"
+                )
 
-    def _read(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.partial / name).read_text(encoding="utf-8"))
-        return content
+    def before(self) -> tuple[dict[str, Any], dict[str, str]] | None:
+        """Settings and inputs of the interrupted run that is resumed; None for a new run."""
+        if not (self.resume and self.interrupted):
+            return None
+        paths = (self.partial / self.record, self.partial / INPUTS)
+        settings, inputs = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
+        return settings, inputs
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -187,7 +207,7 @@ class RunFolder:
                 raise
 
     def prepare(self, settings: Mapping[str, Any], inputs: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Make the locked folder, empty unless a run is resumed.
+        """Make the locked folder, empty unless a run is resumed or extends a finished one.
 
         Raises:
             RequestError: as for `require`.
@@ -199,6 +219,8 @@ class RunFolder:
             self.partial.unlink()
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir()
+        if self.extending:
+            shutil.copyfile(self.output / self.extends, self.partial / self.extends)
         write_json(self.partial / INPUTS, dict(inputs))
         write_json(self.partial / self.record, dict(settings))
 
@@ -221,6 +243,15 @@ class RunFolder:
     def discard(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.partial, ignore_errors=True)
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """What differs between two values of a setting; of tables the first entry that does."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            if before.get(key) != now.get(key):
+                return _difference(f"{name}, {key}", before.get(key), now.get(key))
+    return f"{name} was {before!r} and is now {now!r}"
 
 
 def require_absent(output: Path, overwrite: bool) -> None:

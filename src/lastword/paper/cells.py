@@ -13,10 +13,11 @@ from typing import Any
 from lastword.config import read_recipe
 from lastword.console import info
 from lastword.embedding import Embedder
+from lastword.encoders.by_name import load_encoder, settings_of
 from lastword.errors import RequestError
 from lastword.evaluation import ClusterScorer
 from lastword.evaluation.development import BUNDLED_DEVELOPMENT, read_development
-from lastword.files.run_folder import RunFolder
+from lastword.paper.folder import ReportFolder
 from lastword.paper.pairs import PairSources
 from lastword.paper.scales import Scale
 from lastword.paper.suites import Suite
@@ -81,10 +82,6 @@ class Cell:
         """The same cell with the scores of these tasks, as far as it has them."""
         return Cell(tuple({name: run[name] for name in tasks if name in run} for run in self.runs))
 
-    def to_list(self) -> list[dict[str, Any]]:
-        """Plain values, as JSON has them: for each seed the score of each task with all its replicates."""
-        return [{name: score.to_dict() for name, score in run.items()} for run in self.runs]
-
 
 @dataclass(frozen=True)
 class CellRunner:
@@ -101,7 +98,7 @@ class CellRunner:
         loaded: the model of the latest of these cells.
     """
 
-    folder: RunFolder
+    folder: ReportFolder
     scale: Scale
     pairs: PairSources
     device: str | None = None
@@ -146,7 +143,7 @@ class CellRunner:
 
     def finished(self, name: str) -> bool:
         """Whether a cell or training run was measured already."""
-        return (self.folder.partial / f"{name}.json").exists()
+        return self.folder.has(name)
 
     def announce(
         self, model: str, row: Row, column: str, kind: str, template: str = "", layer: int | None = None
@@ -166,8 +163,13 @@ class CellRunner:
         return self.loaded[model]
 
     def peer(self, name: str, suite: Suite) -> Cell:
-        """Score a model to compare with, such as "tfidf"."""
-        work = partial(suite.score, name, self._results)
+        """Score a model to compare with, such as "tfidf", in the precision of the others if it has one."""
+
+        def work() -> dict[str, Score]:
+            own = {"dtype": self.scale.settings.get("dtype"), "device": self.device}
+            how = {key: value for key, value in own.items() if key in settings_of(name)}
+            return suite.score(load_encoder(name, **how), self._results)
+
         return Cell((self._once(f"{suite.kind}-{_file_name(name)}", work),))
 
     def _once(self, name: str, work: Callable[[], dict[str, Score]]) -> dict[str, Score]:

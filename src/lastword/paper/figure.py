@@ -89,7 +89,10 @@ def _explained(runner: CellRunner, model: str, suite: Suite) -> list[dict[str, A
     folder = _trained(runner, model, max(runner.scale.figure_steps or ()))
     texts = _sample(suite, runner.folder.partial / "figure1-texts.parquet")
     sentence = published()["figure1"]["sentence"]
-    explanation = explain(texts, checkpoints=folder, texts=[sentence], max_texts=TEXTS, device=runner.device)
+    explanation = explain(
+        texts, checkpoints=folder, texts=[sentence], max_texts=TEXTS, device=runner.device,
+        dtype=runner.scale.settings.get("dtype"),
+    )  # fmt: skip
     rows = [
         {
             "step": row.step,
@@ -131,11 +134,13 @@ def _trained(runner: CellRunner, model: str, steps: int) -> Path:
 
 def _attention(runner: CellRunner, model: str, steps: int, sentence: str) -> Panel:
     """Attention of the last token over the sentence after this many steps, see `_weights`."""
+    dtype = runner.scale.settings.get("dtype")
     if not steps:
-        embedder = Embedder.from_pretrained(model, template="ccw", pooling="lasttoken", device=runner.device)
+        how: dict[str, Any] = {"template": "ccw", "pooling": "lasttoken", "dtype": dtype}
+        embedder = Embedder.from_pretrained(model, device=runner.device, **how)
         return _weights(embedder, sentence)
     folder = _trained(runner, model, steps)
-    weights = _weights(Embedder.from_pretrained(folder, device=runner.device), sentence)
+    weights = _weights(Embedder.from_pretrained(folder, device=runner.device, dtype=dtype), sentence)
     shutil.rmtree(folder)
     return weights
 

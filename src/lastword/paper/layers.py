@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lastword.paper.cells import POOLING, Cell, CellRunner, Row
 from lastword.paper.report import Page, bullet_list, markdown_table, summary_record
@@ -17,20 +16,10 @@ Point = tuple[int, str, str]
 """Layer, template and pooling."""
 
 
-def upper_third(depth: int) -> list[int]:
-    """The layers of the upper third, the last first, then every second, then those between.
-
-    >>> upper_third(8)
-    [8, 6, 7, 5]
-    """
-    layers = list(range(depth, round(2 * depth / 3) - 1, -1))
-    return [*layers[::2], *layers[1::2]]
-
-
 def announce_layers(runner: CellRunner, suite: Suite, layers: Sequence[int]) -> None:
     """Tell the runner of all cells, in the order in which they are measured."""
     model = next(iter(runner.scale.models.values()))
-    for layer, template, column in _points(runner, model, layers):
+    for layer, template, column in _points(layers):
         runner.announce(model, Row.parse(template), column, suite.kind, layer=_layer(runner, model, layer))
 
 
@@ -40,11 +29,11 @@ def layers_page(runner: CellRunner, suite: Suite, layers: Sequence[int]) -> Page
     Args:
         runner: measures the cells.
         suite: what they are scored on.
-        layers: hidden states; none are those of `upper_third`.
+        layers: hidden states.
     """
     model = next(iter(runner.scale.models.values()))
     cells = dict[Point, Cell]()
-    for point in _points(runner, model, layers):
+    for point in _points(layers):
         layer, template, column = point
         number = _layer(runner, model, layer)
         cell = runner.cell(model, Row.parse(template), column, suite, layer=number)
@@ -64,13 +53,11 @@ def layers_page(runner: CellRunner, suite: Suite, layers: Sequence[int]) -> Page
         "confirmed on other texts.",
     ]
     body = "\n\n".join([_means(cells, depth), _every_cell(cells), bullet_list(notes)])
-    facts = {"notes": notes, "scores": _scores(cells)}
-    return Page("layers", "which hidden state to pool, before training", body, records, facts)
+    return Page("layers", "which hidden state to pool, before training", body, records, {"notes": notes})
 
 
-def _points(runner: CellRunner, model: str, layers: Sequence[int]) -> list[Point]:
-    chosen = layers or upper_third(runner.base(model).depth)
-    return [(layer, template, column) for layer in chosen for template in TEMPLATES for column in POOLING]
+def _points(layers: Sequence[int]) -> list[Point]:
+    return [(layer, template, column) for layer in layers for template in TEMPLATES for column in POOLING]
 
 
 def _layer(runner: CellRunner, model: str, layer: int) -> int | None:
@@ -108,14 +95,3 @@ def _every_cell(cells: Mapping[Point, Cell]) -> str:
             shown = [f"**{percent(value)}**" if value == max(values) else percent(value) for value in values]
             rows.append([f"{template}, {column}", *shown])
     return markdown_table(rows)
-
-
-def _scores(cells: Mapping[Point, Cell]) -> dict[str, Any]:
-    """Template, pooling and layer → the mean over the sets with its replicates, and the value of each set."""
-    return {
-        f"{template}, {column}, {layer}": {
-            "mean": cell.scores[0].to_dict(),
-            "sets": {name: score.value for name, score in cell.runs[0].items()},
-        }
-        for (layer, template, column), cell in cells.items()
-    }

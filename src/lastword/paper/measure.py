@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -14,21 +13,21 @@ from typing import Any
 
 from lastword.console import info
 from lastword.embedding import Embedder
-from lastword.files.run_folder import RunFolder, write_json
+from lastword.embedding.device import torch_device, torch_dtype
 from lastword.paper.cells import CellRunner, Row
 from lastword.paper.claims import Cells, judge
 from lastword.paper.defects import defects_page
 from lastword.paper.figure import figure_page
+from lastword.paper.folder import ReportFolder, layers_of, tables_of
 from lastword.paper.forecast import log_forecast
 from lastword.paper.layers import announce_layers, layers_page
-from lastword.paper.pages import recipe_page, settings_page, tasks_page
+from lastword.paper.pages import ADAPTED, recipe_page, settings_page, tasks_page
 from lastword.paper.pairs import PairSources
 from lastword.paper.report import Page, as_csv, report, score_page
-from lastword.paper.scales import Scale
+from lastword.paper.scales import Scale, upper_third
 from lastword.paper.suites import TASKS, Suite, suite_of
-from lastword.paper.tables import PAGES, SCORE_TABLES, Table, read_table
+from lastword.paper.tables import PAGES, SCORE_TABLES, Table, published, read_table
 
-RESULT_FILES = ("report.md", "cells.csv", "reproduction.json")
 KINDS = {"table8": "eight", "table9": "classification", "table10": "emotion"}
 """Table → kind of suite; the others are clusterings."""
 _PACKAGES = (
@@ -43,26 +42,26 @@ class Reproduction:
     Attributes:
         output: the folder with `report.md`, `cells.csv` and `reproduction.json`.
         pages: one for each table.
-        scores: kind of suite → our model → row and column → for each training seed the score of each task, with
-            all draws and resamples: every error and verdict can be computed again from them.
+        measured: every step by name → its result. A cell has a step for each training seed: the score of each task
+            with all draws and resamples, from which every error and verdict can be computed again.
         not_measured: tables whose texts are missing.
-        manifest: versions, machine, models, texts.
+        manifest: settings, models, texts, and the machine and versions of each run that added tables.
     """
 
     output: Path
     pages: tuple[Page, ...]
-    scores: dict[str, dict[str, dict[str, Any]]]
+    measured: dict[str, Any]
     not_measured: tuple[str, ...]
     manifest: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `reproduction.json` has them."""
         pages, missing = [page.to_dict() for page in self.pages], list(self.not_measured)
-        return {"pages": pages, "scores": self.scores, "not_measured": missing, "manifest": self.manifest}
+        return {"pages": pages, "measured": self.measured, "not_measured": missing, "manifest": self.manifest}
 
 
 def measure(
-    folder: RunFolder,
+    folder: ReportFolder,
     record: dict[str, Any],
     inputs: Mapping[str, str],
     tables: Sequence[str],
@@ -75,36 +74,42 @@ def measure(
 ) -> Reproduction:
     """Measure tables and write `report.md`, `cells.csv` and `reproduction.json`; arguments as for `reproduce`.
 
-    A resumed run must have the same `record` and `inputs`, but may be asked for other tables.
+    A run that continues another must have the same `record` and `inputs`, but may be asked for other tables and
+    layers. A new one records the precision, so that it is that of all tables, wherever they are measured.
     """
+    if folder.before() is None and not scale.settings.get("dtype"):
+        precision = {"dtype": str(torch_dtype(None, torch_device(device))).removeprefix("torch.")}
+        scale = replace(scale, settings={**scale.settings, **precision})
+        record = {**record, "settings": scale.settings}
     with folder.open(record, inputs):
         runner = CellRunner(folder, scale, PairSources(folder.partial, data, pair_files), device)
-        result = _Tables(runner, data, peers, layers).measure(tables, record)
-        (folder.partial / "report.md").write_text(report(scale.description, result.pages), encoding="utf-8")
+        result = _Tables(runner, data, peers, folder.earlier()).measure(tables, layers, record, inputs)
         rows = [row for page in result.pages for row in page.records]
-        (folder.partial / "cells.csv").write_text(as_csv(rows), encoding="utf-8")
-        write_json(folder.partial / "reproduction.json", result.to_dict())
-        _remove_intermediate(folder.partial)
-        folder.finish(folder.partial)
+        folder.finish_report(report(scale.description, result.pages), as_csv(rows), result.to_dict())
     return result
 
 
 class _Tables:
-    """Measures the chosen tables one after another."""
+    """Measures the chosen tables one after another, after those of the report that is extended."""
 
     def __init__(
-        self, runner: CellRunner, data: Path | None, peers: list[str], layers: Sequence[int]
+        self, runner: CellRunner, data: Path | None, peers: list[str], earlier: Mapping[str, Any]
     ) -> None:
-        self.runner, self.data, self.peers, self.layers = runner, data, peers, layers
-        self.scores: dict[str, dict[str, dict[str, Any]]] = {}
+        self.runner, self.data, self.peers, self.earlier = runner, data, peers, earlier
+        self.layers: list[int] = []
         self.counted: dict[tuple[object, ...], str] = {}
 
-    def measure(self, names: Sequence[str], record: dict[str, Any]) -> Reproduction:
+    def measure(
+        self, asked: Sequence[str], layers: Sequence[int], record: dict[str, Any], inputs: Mapping[str, str]
+    ) -> Reproduction:
         plan = self.runner.scale
-        given = self.runner.pairs.files
+        names = list(dict.fromkeys([*tables_of(self.earlier), *asked]))
+        if "layers" in asked and not layers:
+            layers = upper_third(self.runner.base(next(iter(plan.models.values()))).depth)
+        self.layers = list(dict.fromkeys([*layers, *layers_of(self.earlier)]))
         suites = self._suites(names)
         log_forecast(self.runner, suites, self._announce(suites))
-        pages, files, tasks = [], list(given.values()), dict[str, str]()
+        pages, files, tasks = [], list(self.runner.pairs.files.values()), dict[str, str]()
         for name, suite in suites.items():
             page = self._page(name, suite)
             pages.append(page.with_note(plan.note) if plan.note else page)
@@ -112,28 +117,52 @@ class _Tables:
             tasks |= suite.revisions()
         pages.sort(key=lambda page: PAGES.index(page.name))
         missing = [name for name in names if name not in suites]
-        paths = {
-            "data_dir": self.data and self.data.name,
-            "pairs": {key: path.name for key, path in given.items()},
+        manifest = {
+            "settings": {"tables": names, **record},
+            "inputs": dict(inputs),
+            "runs": [*self.earlier.get("manifest", {}).get("runs", []), {"tables": list(asked), **_circumstances()}],
+            "weights": self._weights(),
+            "files": {
+                path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()
+            },
+            "tasks": tasks,
+        }  # fmt: skip
+        folder = self.runner.folder
+        return Reproduction(folder.output, tuple(pages), folder.measured(), tuple(missing), manifest)
+
+    def _weights(self) -> dict[str, str]:
+        """Base model → hash of its weights in the precision of the report."""
+        scale = self.runner.scale
+        self.runner.loaded.clear()
+        return {
+            name: Embedder.from_pretrained(name, dtype=scale.settings.get("dtype")).backbone.weights_hash
+            for name in (*scale.models.values(), *(scale.sizes or {}).values())
         }
-        settings = {"tables": list(names), **record, **paths}
-        models = [*plan.models.values(), *(plan.sizes or {}).values()]
-        facts = _manifest(settings, models, files, tasks)
-        return Reproduction(self.runner.folder.output, tuple(pages), self.scores, tuple(missing), facts)
 
     def _suites(self, names: Sequence[str]) -> dict[str, Suite]:
         """What each table is measured on, in the order of measuring, without tables whose texts are missing."""
         suites = {}
         for name in names:
-            # With Tables 3 to 6, whose suite has the eight tasks, Table 8 takes their scores from there.
-            whole = name == "table8" and set(names) & (set(SCORE_TABLES) - set(KINDS))
-            kind = "clustering" if whole else KINDS.get(name, "clustering")
-            suite = suite_of(kind, self.data, self.runner.scale)
+            suite = suite_of(self._kind(name, names), self.data, self.runner.scale)
             if suite is None:
                 info(f"{name}: its texts are missing; pass data_dir=…")
             else:
                 suites[name] = suite
         return suites
+
+    def _kind(self, name: str, names: Sequence[str]) -> str:
+        """The kind of suite of a table.
+
+        With Tables 3 to 6, whose suite has the eight tasks, Table 8 takes their scores from there, unless it was
+        measured before them.
+        """
+        if name != "table8":
+            return KINDS.get(name, "clustering")
+        model, column = next(iter(self.runner.scale.models.values())), published()["table8"]["columns"][0]
+        for kind in (KINDS[name], "clustering"):
+            if self.runner.finished(self.runner.run_names(model, ADAPTED, column, kind)[0]):
+                return kind
+        return "clustering" if set(names) & (set(SCORE_TABLES) - set(KINDS)) else KINDS[name]
 
     def _announce(self, suites: Mapping[str, Suite]) -> int:
         """Tell the runner of all cells without training, so that passes of the models serve all of them.
@@ -218,9 +247,7 @@ class _Tables:
                 (row, column): self.runner.cell(model, Row.parse(row), column, suite, table.template)
                 for row, column in sorted(places, key=lambda place: place not in in_claims)
             }
-            cells[name] = own = {place: measured[place] for place in places}
-            scores = self.scores.setdefault(suite.kind, {}).setdefault(name, {})
-            scores |= {", ".join(place): cell.to_list() for place, cell in own.items() if cell}
+            cells[name] = {place: measured[place] for place in places}
         return cells
 
 
@@ -238,23 +265,11 @@ def _missing_tasks(suite: Suite, cells: Mapping[str, Cells]) -> list[str]:
     return [f"Missing, and in no average: {', '.join(missing)}."] if missing else []
 
 
-def _remove_intermediate(folder: Path) -> None:
-    """Keep the results; remove cells and pairs that were stored in case of an interruption."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in RESULT_FILES:
-            path.unlink()
-
-
-def _manifest(
-    settings: dict[str, Any], models: list[str], files: list[Path], tasks: dict[str, str]
-) -> dict[str, Any]:
-    """What the reproduction was made with: versions, machine, the weights of each base model, and texts."""
+def _circumstances() -> dict[str, Any]:
+    """Versions and machine."""
     import torch
 
     return {
-        "settings": settings,
         "versions": {name: metadata.version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "machine": {
@@ -262,11 +277,6 @@ def _manifest(
             "cores": os.cpu_count(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
-        "weights": {name: Embedder.from_pretrained(name).backbone.weights_hash for name in models},
-        "files": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()
-        },
-        "tasks": tasks,
     }
 
 

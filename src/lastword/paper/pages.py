@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
@@ -58,7 +59,7 @@ def settings_page(runner: CellRunner) -> Page:
         paper["note"],
     ]
     body = "\n\n".join([*parts, bullet_list(notes)])
-    return Page("table7", paper["title"], body, records, {"notes": notes, "runs": comparison.to_dict()})
+    return Page("table7", paper["title"], body, records, {"notes": notes})
 
 
 def _sweep(runner: CellRunner, model: str) -> Comparison:
@@ -67,10 +68,14 @@ def _sweep(runner: CellRunner, model: str) -> Comparison:
     fixed = {"model": [model], **{key: [value] for key, value in scale.settings.items()}}
 
     def work() -> dict[str, Any]:
-        return sweep(
-            scale.recipe, folder.partial / "sweep", values={**scale.sweep, **fixed}, one_at_a_time=True,
-            seeds=scale.seeds, resume=True, device=runner.device,
-        ).to_dict()  # fmt: skip
+        output = folder.partial / "sweep"
+        if not output.exists():  # otherwise it was interrupted after its last training run
+            sweep(
+                scale.recipe, output, values={**scale.sweep, **fixed}, one_at_a_time=True, seeds=scale.seeds,
+                resume=True, device=runner.device,
+            )  # fmt: skip
+        content: dict[str, Any] = json.loads((output / "sweep.json").read_text(encoding="utf-8"))
+        return content
 
     return Comparison.from_dict(folder.once("table7", work))
 
@@ -123,7 +128,6 @@ def tasks_page(runner: CellRunner, suite: Suite, tasks: list[str], peers: list[s
     facts = {
         "notes": notes,
         "averages": {name: summary_record(cell.summary) for name, cell in cells.items()},
-        "scores": {name: cell.to_list() for name, cell in cells.items()},
     }
     body = "\n\n".join([*parts, bullet_list(notes)])
     records = [
@@ -193,9 +197,8 @@ def recipe_page(runner: CellRunner, suite: Suite) -> Page:
         {"table": "recipe", "model": model, "row": title, "column": "last", **summary_record(cell.summary)}
         for title, cell in cells.items()
     ]
-    facts = {"notes": notes, "scores": {title: cell.to_list() for title, cell in cells.items()}}
     body = "\n\n".join([markdown_table(table), bullet_list(notes)])
-    return Page("recipe", "the paper's own, measured", body, records, facts)
+    return Page("recipe", "the paper's own, measured", body, records, {"notes": notes})
 
 
 def _settings(recipe: Mapping[str, Any]) -> str:

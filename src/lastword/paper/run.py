@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastword.arguments import as_path
-from lastword.bundled import PATHS, check_layer, check_model
+from lastword.bundled import PATHS, check_layer, check_model, model_layers
 from lastword.config import read_recipe, train_config
 from lastword.console import load_libraries
-from lastword.errors import MissingFileError, RequestError, unknown_name
-from lastword.files.run_folder import RunFolder, fingerprint
-from lastword.paper.scales import PAIR_SOURCES, SCALES, Scale
+from lastword.errors import MissingFileError, NothingToResumeError, RequestError, unknown_name
+from lastword.files.run_folder import fingerprint
+from lastword.paper.folder import ReportFolder
+from lastword.paper.scales import PAIR_SOURCES, SCALES, Scale, upper_third
 from lastword.paper.tables import PAGES
 from lastword.probing.choices import layer_words
 
@@ -58,24 +59,26 @@ def reproduce(
         seeds: training runs of each row; None is the scale's number.
         max_texts: most texts of each local set that is not an MTEB task, at scale "small" of every set; None is
             the scale's number.
-        resume: continue an interrupted reproduction with the same settings.
+        resume: continue an interrupted reproduction, or extend a finished one by further tables or layers. The other
+            settings must be the same; what is measured is not measured again.
         overwrite: replace `output`.
         device: None is the best available one.
         **settings: fields of `TrainConfig` that replace those of the scale's recipe; None replaces nothing, and
-            `dtype` is the precision of models before training, too.
+            `dtype` is the precision of models before training, too; a reproduction that is continued has that which
+            it began with.
 
     Raises:
+        NothingToResumeError: the report has all of it.
         RequestError, MissingFileError, ExistingOutputError: see the message.
     """
+    folder = ReportFolder(as_path("output", output), resume=resume, overwrite=overwrite)
+    if settings.get("dtype") is None and (before := folder.before()):
+        settings["dtype"] = before[0]["settings"].get("dtype")
     plan = _scale(scale, models, sizes, seeds, max_texts, settings)
     chosen = _chosen(tables, plan)
     for model in (*plan.models.values(), *(plan.sizes or {}).values()):
         check_model(model)
-    numbers = [int(word) if word.isdecimal() else -1 for word in layer_words(layers or ())]
-    for number in numbers:
-        if number < 0:
-            raise RequestError(f"layers={layers!r}: give numbers separated by commas, such as 28,30")
-        check_layer(next(iter(plan.models.values())), number)
+    numbers = _layers(layers, next(iter(plan.models.values())), "layers" in chosen)
     data = Path(data_dir) if data_dir else None
     if data and not data.is_dir():
         raise MissingFileError(f"no folder {data}: pass data_dir= a folder of texts, or leave it out")
@@ -86,20 +89,40 @@ def reproduce(
         if not file.is_file():
             raise MissingFileError(f"no file {file}: pass pairs={{{name!r}: …}} a file of pairs")
     record = json.loads(json.dumps({
-        **asdict(replace(plan, tables=None, rows=None)), "data_dir": str(data) if data else None,
-        "pairs": {name: str(file) for name, file in files.items()}, "peers": list(peers),
+        **asdict(plan), "data_dir": data.name if data else None,
+        "pairs": {name: file.name for name, file in files.items()}, "peers": list(peers),
     }))  # fmt: skip
-    folder = RunFolder(as_path("output", output), "reproduction", resume, overwrite)
+    del record["tables"], record["rows"]  # of the scale
     folder.check()
-    models = [*plan.models.values(), *(plan.sizes or {}).values()]
-    sources: list[str | Path] = [*models, *peers, *files.values(), *([data] if data else [])]
-    inputs = {str(source): fingerprint(PATHS.get(str(source), source)) for source in sources}
+    sources: dict[str, str | Path] = {
+        name: name for name in (*plan.models.values(), *(plan.sizes or {}).values())
+    }
+    sources |= {name: name for name in peers} | {f"{name}={file.name}": file for name, file in files.items()}
+    sources |= {data.name: data} if data else {}
+    inputs = {name: fingerprint(PATHS.get(str(source), source)) for name, source in sources.items()}
     folder.require(record, inputs)
+    if folder.extending and not folder.lacks(chosen, numbers):
+        raise NothingToResumeError(
+            f"nothing to resume: {folder.output} has {', '.join(chosen)}; name tables or layers that it lacks"
+        )
 
     load_libraries("lastword.paper.measure")  # imports torch: a wrong request is refused without it
     from lastword.paper.measure import measure
 
     return measure(folder, record, inputs, chosen, plan, data, files, list(peers), numbers, device)
+
+
+def _layers(layers: str | Sequence[int], model: str, asked: bool) -> list[int]:
+    """The layers that are asked for; none where the default depends on a model that must be loaded for it."""
+    numbers = [int(word) if word.isdecimal() else -1 for word in layer_words(layers or ())]
+    for number in numbers:
+        if number < 0:
+            raise RequestError(f"layers={layers!r}: give numbers separated by commas, such as 28,30")
+        check_layer(model, number)
+    if not asked:
+        return []
+    depth = model_layers(model)
+    return numbers or (upper_third(depth) if depth else [])
 
 
 def _chosen(tables: str | Sequence[str], scale: Scale) -> list[str]:

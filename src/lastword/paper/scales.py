@@ -53,6 +53,16 @@ class Scale:
     note: str | None = None
 
 
+def upper_third(depth: int) -> list[int]:
+    """The layers of the upper third, the last first, then every second, then those between.
+
+    >>> upper_third(8)
+    [8, 6, 7, 5]
+    """
+    layers = list(range(depth, round(2 * depth / 3) - 1, -1))
+    return [*layers[::2], *layers[1::2]]
+
+
 PAIR_SOURCES = ("nli", "wiki-translate", "wiki-prompt", "labels")
 """The paper's names of the pairs it trains on."""
 _SIX = ["q", "v", "o", "gate", "up", "down"]

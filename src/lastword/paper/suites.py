@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lastword.encoder import TextEncoder
-from lastword.encoders.by_name import load_encoder
 from lastword.evaluation import benchmark
 from lastword.evaluation.benchmark.copies import TABLES
 from lastword.evaluation.benchmark.names import PAPER_CLASSIFICATION, PAPER_CLUSTERING, PAPER_EIGHT
@@ -142,14 +141,13 @@ class Suite:
         texts = Texts(self.data)
         return {name: texts.origin_of(make_task(name, SEED)) for name in self.tasks}
 
-    def score(self, model: TextEncoder | str, results: Path) -> dict[str, Score]:
+    def score(self, encoder: TextEncoder, results: Path) -> dict[str, Score]:
         """Task or file → score of a model.
 
         Args:
-            model: an encoder, or a name that `evaluate` knows.
+            encoder: the model.
             results: folder for finished tasks: after an interruption they are not repeated.
         """
-        encoder = load_encoder(model)
         scores = self._score_tasks(encoder, results) if self.tasks else {}
         for path, file in self.files.items():
             scores[file.name] = file.read(path, self.max_texts).score(encoder)

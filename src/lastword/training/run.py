@@ -192,9 +192,10 @@ def train(
         accelerator.wait_for_everyone()  # all have read what writing the model deletes
         if first:
             checkpoint = dict(loop.checkpoints.all())[selection.step]
-            finished = _finished(embedder, variant, config, checkpoint)
-            widths = scores_of_widths(scorer, finished, config.widths)
-            folder.write(finished, recipe, selection)
+            load_adapter(embedder.backbone.model, checkpoint)
+            _require_vectors(embedder, checkpoint)
+            widths = scores_of_widths(scorer, embedder, config.widths)
+            folder.write(_finished(embedder, variant, config, checkpoint), recipe, selection)
             _log(selection, config)
             for width, score in widths.items():
                 info(f"{width} dimensions: {selection.criterion} {score.value:.3f}")
@@ -366,21 +367,32 @@ def _train_masked(masked: MaskedTexts, loop: Loop, texts: Sequence[str], embedde
 
 
 def _finished(embedder: Embedder, variant: Variant, config: TrainConfig, checkpoint: Path) -> Embedder:
-    """The embedder with the adapter of a checkpoint, over the full weights if it was trained over quantized ones."""
-    if config.quantize:
-        base = load_base(dataclasses.replace(config, quantize=None), str(embedder.backbone.device))
+    """The embedder that is written: the adapter of a checkpoint over the base's weights in float32.
+
+    They are merged and stored in float32, whatever the precision of the base's file: the sum of a weight and a small
+    change fits no narrower type, and `lastword export --dtype bfloat16` rounds it once. A base that was trained over
+    in bfloat16, 8 or 4 bits was rounded when it was loaded, so its file is read again, on the CPU, where the weights
+    are merged anyway; those of training are given up for it.
+    """
+    if config.quantize or embedder.backbone.dtype != torch.float32:
+        for tensor in (*embedder.backbone.model.parameters(), *embedder.backbone.model.buffers()):
+            tensor.data = tensor.data.new_empty(0)
+        base = load_base(dataclasses.replace(config, quantize=None, dtype="float32"), "cpu")
         embedder, _ = variant.views(base, config.max_tokens)
         adapter.add_adapter(embedder.backbone.model, config)
         embedder.backbone.model.eval()
-    load_adapter(embedder.backbone.model, checkpoint)
+        load_adapter(embedder.backbone.model, checkpoint)
+    facts = adapter.describe(config, embedder.backbone.model)
+    embedder.provenance = dataclasses.replace(embedder.provenance, adapter=facts)
+    return embedder
+
+
+def _require_vectors(embedder: Embedder, checkpoint: Path) -> None:
     if not embedder.encode(_SOME_TEXT, normalize=False).any():  # the norm of huge states overflows to zero
         raise DivergenceError(
             f"the model gives zero vectors after {checkpoint.name}: lower learning_rate or alpha; the checkpoints so "
             "far are kept"
         )
-    facts = adapter.describe(config, embedder.backbone.model)
-    embedder.provenance = dataclasses.replace(embedder.provenance, adapter=facts)
-    return embedder
 
 
 def _log(selection: Selection, config: TrainConfig) -> None:
