@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lastword.adaptation.report import _STYLE as ADAPTED
+from lastword.experiments.strategy_page import _STYLE as STRATEGIES
+from lastword.pairs.checking.report import _STYLE as PAIRS
 from lastword.report.markup import tag
 from lastword.report.page import page, panel, section, write_page
+from tests.browser import browser_page
 
 POLICY = "default-src &#x27;none&#x27;; style-src &#x27;unsafe-inline&#x27;"
 
@@ -43,3 +47,17 @@ def test_a_written_page_replaces_an_older_one_and_leaves_no_other_file(tmp_path:
     write_page(path, "new \ud800")
     assert path.read_text() == "new ?"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_long_word_does_not_make_a_page_wider_than_a_small_window(tmp_path: Path) -> None:
+    word = "http://www.example.org/" + "a" * 70
+    row = tag("tr", tag("td", word), tag("td", "88", class_="figure"), tag("td", word))
+    parts = [tag("table", row, class_="plain"), tag("blockquote", word), tag("p", word), tag("h2", word)]
+    with browser_page(tmp_path / "profile") as window:
+        for style in ("", ADAPTED, PAIRS, STRATEGIES):
+            write_page(tmp_path / "page.html", page("t", tag("main", *parts), style=style))
+            window.open(tmp_path / "page.html", width=420)
+            window.wait("document.querySelector('h2')")
+            assert window.evaluate(
+                "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+            ), style

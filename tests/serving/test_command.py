@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from lastword.cli import main
 from lastword.errors import RequestError
 from lastword.serving.settings import Keys, ServerSettings, bound_socket, listen, served_models
-from tests.processes import command, start
+from tests.processes import before, command, run, start
 
 
 @contextmanager
@@ -77,6 +77,15 @@ def test_a_signal_under_load_loses_nothing(
     assert server.exitcode == 0
     assert stderr.read_text().splitlines()[-1] == "stopped"
     assert set(statuses) == {200}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_models_are_loaded_is_no_failure(
+    embedder_folder: Path, number: signal.Signals, tmp_path: Path
+) -> None:
+    stderr, asked = tmp_path / "stderr.txt", ["serve", f"mine={embedder_folder}", "--port", "0"]
+    run(command, asked, stderr, prepare=[before("lastword.serving.models.load_encoder", 1, number)], code=0)
+    assert stderr.read_text().splitlines()[-1] == "stopped before the models were loaded"
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:

@@ -402,7 +402,7 @@ def _report(result: ClusterResult, found: Found, labels: Agreement | None) -> No
     unstable = [number for number, value in enumerate(found.stability) if value < DISSOLVED]
     if unstable:
         warn(
-            f"{len(unstable)} of {found.count} groups do not come back when other texts are drawn (stability below "
+            f"{len(unstable)} of {found.count} groups were dissolved when other texts were drawn (stability below "
             f"{DISSOLVED}): {', '.join(map(str, unstable[:12]))}{', …' if len(unstable) > 12 else ''}; fewer groups "
             "are more stable"
         )

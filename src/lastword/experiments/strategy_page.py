@@ -20,6 +20,7 @@ _STYLE = """
 .intervals .group { font-weight: 600; } td.figure, th.figure { text-align: right; white-space: nowrap; }
 .wide { overflow-x: auto; } .wide table { width: 100%; }
 .wide td, .wide th { padding-right: 14px; white-space: nowrap; }
+.wide td:nth-child(4) { white-space: normal; min-width: 11em; }
 """
 
 

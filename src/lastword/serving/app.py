@@ -216,14 +216,17 @@ class Service:
         return request, model, rows, truncated
 
     async def _watch(self) -> None:
-        """Say once that the folder of a model has changed."""
+        """Say once that the folder of a model has changed.
+
+        The first look, which finds nothing, starts the thread: the server has all its threads from the beginning.
+        """
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
             changed = await asyncio.to_thread(self.changed)
             for name in changed:
                 if name not in self.changed_models:
                     warn(f"the files of {name} have changed; what was loaded is served: restart to load them")
             self.changed_models = changed
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 def create_app(service: Service) -> FastAPI:

@@ -47,6 +47,8 @@ def serve(
 ) -> None:
     """Serve models by OpenAI's API for embeddings, until SIGTERM or SIGINT; what was taken is finished first.
 
+    Being stopped is no failure, so it returns also if that happens while the models are loaded.
+
     Args:
         models: names or folders of models; NAME=MODEL gives one another name.
         host: address to listen on.
@@ -66,31 +68,41 @@ def serve(
     settings = settings or ServerSettings()
     named = served_models(models)
     with bound_socket(host, port, settings.timeout_s) as bound:
-        from lastword.embedding.loading import file_states
-        from lastword.serving.app import Service, create_app
-        from lastword.serving.models import load_models
-        from lastword.serving.pages import add_page
-
-        loaded = load_models(named, template=template, pooling=pooling, dtype=dtype, device=device)
-        before = {name: file_states(model) for name, model in named.items()}
-
-        def changed() -> list[str]:
-            return [name for name, model in named.items() if file_states(model) != before[name]]
-
-        devices = [str(model.device) for model in loaded.values()]
-        service = Service(loaded, settings, keys, changed, devices[0].partition(":")[0])
+        try:
+            app = _load(named, settings, keys, template=template, pooling=pooling, dtype=dtype, device=device)
+        except KeyboardInterrupt:
+            info("stopped before the models were loaded")
+            return
         if keys is None and not is_loopback(host):
             warn(f"everyone who reaches {host} can use the server: give api_key_file=… to require a key")
         listen(bound)
         address = bound.getsockname()
         where = f"[{address[0]}]" if ":" in address[0] else address[0]
-        info(f"serving {', '.join(loaded)} on http://{where}:{address[1]}")
+        info(f"serving {', '.join(named)} on http://{where}:{address[1]}")
         if ready:
             ready(address[1])
-        app = create_app(service)
-        add_page(app, service, named)
         _run(app, bound, settings)
     info("stopped")
+
+
+def _load(named: dict[str, str], settings: ServerSettings, keys: Keys | None, **loading: str | None) -> Any:
+    """The application with its models."""
+    from lastword.embedding.loading import file_states
+    from lastword.serving.app import Service, create_app
+    from lastword.serving.models import load_models
+    from lastword.serving.pages import add_page
+
+    loaded = load_models(named, **loading)
+    before = {name: file_states(model) for name, model in named.items()}
+
+    def changed() -> list[str]:
+        return [name for name, model in named.items() if file_states(model) != before[name]]
+
+    devices = [str(model.device) for model in loaded.values()]
+    service = Service(loaded, settings, keys, changed, devices[0].partition(":")[0])
+    app = create_app(service)
+    add_page(app, service, named)
+    return app
 
 
 def _run(app: Any, bound: Any, settings: ServerSettings) -> None:

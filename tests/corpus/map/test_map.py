@@ -284,6 +284,14 @@ def test_the_legend_shows_one_group_alone(page: Page) -> None:
     page.wait("document.querySelectorAll('#texts li').length == 0")
 
 
+def test_a_long_name_leaves_room_for_the_count(page: Page) -> None:
+    """A name without spaces, as of Japanese words, may break anywhere; the number of texts beside it may not."""
+    height = page.evaluate("document.querySelector('#legend li small').offsetHeight")
+    page.evaluate("document.querySelector('#legend li small').previousSibling.textContent = '方'.repeat(80)")
+    assert page.evaluate("document.querySelector('#legend li small').offsetHeight") == height
+    assert page.evaluate("document.querySelector('#legend li button').offsetHeight") > 2 * height
+
+
 def test_points_are_coloured_by_any_column(page: Page) -> None:
     select = "document.querySelector('#bar select')"
     for index, (name, shown) in enumerate(

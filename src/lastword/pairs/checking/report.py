@@ -21,6 +21,7 @@ blockquote { margin: .3rem 0; padding-left: .7rem; border-left: 3px solid var(--
 i.p { background: var(--c0); } i.u { background: var(--c1); }
 .ticks { display: flex; gap: 2px; font-size: .8rem; } .ticks span { flex: 1; } i.key { display: inline-block;
   width: .7em; height: .7em; margin-right: .3em; }
+@media (max-width: 640px) { body { padding: 1rem 14px; } td, th { padding: .3rem .25rem; font-size: 14px; } }
 """
 
 
