@@ -175,6 +175,14 @@ def test_missing_labels_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "4 texts have no label in 'topic'" in caplog.text
 
 
+def test_rows_of_several_lines_are_counted_once(tmp_path: Path, refused: Callable[..., str]) -> None:
+    (tmp_path / "in.csv").write_text('text\n"two\nlines"\n"three\nmore\nlines"\n')
+    message = refused(
+        RequestError, clustered, tmp_path / "in.csv", tmp_path / "out", TopicEncoder(), groups=6
+    )
+    assert message == "groups=6: there are 2 texts; give 2 … 2"
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

@@ -202,7 +202,9 @@ def check_request(
             require_new_columns(next(read_tables(file, column))[0].column_names, group_column, file)
             if label_column:
                 require_columns(file, [label_column])
-        rows = corpus.count()
+        rows = corpus.count()  # lines, of which a row may have several
+        if groups is not None and 0 < rows < groups:
+            rows = sum(chunk.read for chunk in corpus.chunks())
     if groups is not None and 0 < rows < groups:
         raise RequestError(f"groups={groups}: there are {rows:,} texts; give 2 … {rows:,}")
     source = corpus if store is None else store
