@@ -79,12 +79,15 @@ def test_a_signal_under_load_loses_nothing(
     assert set(statuses) == {200}
 
 
+@pytest.mark.parametrize(
+    "step", ["lastword.serving.server.check_server", "lastword.serving.models.load_encoder"]
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_models_are_loaded_is_no_failure(
-    embedder_folder: Path, number: signal.Signals, tmp_path: Path
+def test_a_signal_before_models_are_loaded_is_no_failure(
+    embedder_folder: Path, number: signal.Signals, step: str, tmp_path: Path
 ) -> None:
     stderr, asked = tmp_path / "stderr.txt", ["serve", f"mine={embedder_folder}", "--port", "0"]
-    run(command, asked, stderr, prepare=[before("lastword.serving.models.load_encoder", 1, number)], code=0)
+    run(command, asked, stderr, prepare=[before(step, 1, number)], code=0)
     assert stderr.read_text().splitlines()[-1] == "stopped before the models were loaded"
 
 

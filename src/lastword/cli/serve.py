@@ -12,6 +12,7 @@ from lastword.cli import checks
 from lastword.cli.checks import Checked, Finite
 from lastword.cli.command import command, option
 from lastword.cli.options import shared
+from lastword.console import info
 from lastword.serving.settings import ServerSettings, served_models
 
 _SERVER, _LIMITS = "Server", "Limits"
@@ -74,5 +75,8 @@ def serve(models: tuple[str, ...], max_body: float, **options: Any) -> None:
         name: options.pop(name)
         for name in ("batch_tokens", "max_wait_ms", "queue_tokens", "timeout_s", "max_inputs")
     }
-    check_server(models, options["api_key_file"], options["template"])
-    run(models, settings=ServerSettings(**limits, max_body=int(max_body)), **options)
+    try:
+        check_server(models, options["api_key_file"], options["template"])
+        run(models, settings=ServerSettings(**limits, max_body=int(max_body)), **options)
+    except KeyboardInterrupt:  # a signal while it checks the request is no failure either
+        info("stopped before the models were loaded")
