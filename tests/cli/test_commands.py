@@ -49,6 +49,31 @@ def labelled_file(tmp_path: Path) -> Path:
     return tmp_path / "labelled.parquet"
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ["embed", "work/texts.csv"], ["embed", "work/*.csv"], ["cluster", "work/texts.csv"],
+        ["adapt", "texts.csv", "--baseline", "sentence-transformers:work/deep"],
+        ["train", "--pairs", "pairs.csv,work/deep/pairs.csv"], ["train", "--model", "work/deep"],
+        ["distill", "mini", "--texts", "work/texts.csv"], ["export", "work/deep", "--to", "onnx"],
+        ["probe", "work/../work/texts.csv"], ["whiten", "work/deep", "--texts", "topics"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_output_that_holds_an_input_is_refused(
+    request_: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replacing the output would delete the input."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work" / "deep").mkdir(parents=True)
+    for file in ("texts.csv", "deep/pairs.csv", "deep/config.json"):
+        (tmp_path / "work" / file).write_text("text,label\na,b\n")
+    result = run(*request_, "--output", "work", "--overwrite")
+    assert result.exit_code == 2
+    assert "is inside the output work, which it would replace: choose another output" in result.output
+    assert (tmp_path / "work" / "texts.csv").exists()
+
+
 def test_train_then_evaluate(
     tmp_path: Path, llama_folder: Path, pairs_file: Path, labelled_file: Path
 ) -> None:

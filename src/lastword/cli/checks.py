@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import click
 
-from lastword.bundled import PATHS
+from lastword.bundled import PATHS, SENTENCE_TRANSFORMERS
 from lastword.config import train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
 from lastword.files.sources import Source, TableFile, check_delimiter
@@ -170,10 +171,10 @@ def check_value(parameter: click.Parameter, value: Any) -> None:
 
 
 def check_output(params: Mapping[str, Any]) -> None:
-    """Refuse an output that exists, that was interrupted, or that cannot be written.
+    """Refuse an output that exists, that was interrupted, that cannot be written, or that has an input inside.
 
     Args:
-        params: of a command: `output`, and if it has them `overwrite` and `resume`.
+        params: of a command: `output`, and if it has them `overwrite` and `resume`; the others may be inputs.
 
     Raises:
         ExistingOutputError, RequestError: see the message.
@@ -185,6 +186,11 @@ def check_output(params: Mapping[str, Any]) -> None:
     if output is None:
         return
 
+    for path in _paths({name: value for name, value in params.items() if name != "output"}.values()):
+        if output.resolve() in path.resolve().parents:
+            raise RequestError(
+                f"{path} is inside the output {output}, which it would replace: choose another output"
+            )
     if "overwrite" in params:
         evidence = (
             SETTINGS if "resume" in params else ""
@@ -200,6 +206,19 @@ def check_output(params: Mapping[str, Any]) -> None:
         ).check()
     else:
         require_writable(output / "file")
+
+
+def _paths(values: Iterable[Any]) -> Iterator[Path]:
+    """The files and folders that exist among arguments of a command, and patterns of such."""
+    for value in values:
+        if isinstance(value, tuple | list):
+            yield from _paths(value)
+        elif isinstance(value, str | Path | TableFile):
+            for name in dict.fromkeys([str(value), *str(value).split(",")]):
+                path = Path(name.removeprefix(SENTENCE_TRANSFORMERS))
+                with suppress(OSError, ValueError):  # a name that is too long, or no name of a file
+                    if path.exists() or set("*?[") & set(name):
+                        yield path
 
 
 def check_pairs_output(output: Path) -> None:
