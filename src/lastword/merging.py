@@ -80,7 +80,7 @@ def merge(
     """
     names = [str(model) for model in models]
     shares = check_merging(names, method, weights)
-    require_absent(as_path("output", output), overwrite)
+    require_absent(as_path("output", output), overwrite, names)
     load_libraries("torch", "transformers.modeling_utils", "peft")
     from lastword.embedding import Embedder
     from lastword.embedding.backbone import Backbone

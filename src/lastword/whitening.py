@@ -99,7 +99,7 @@ def whiten(
     """
     check_whitening(model, method, truncate_dim, template, pooling)
     run = RunFolder(as_path("output", output), "run", overwrite=overwrite, evidence="")
-    run.check()
+    run.check(model, None if isinstance(texts, list | tuple) else texts)
     if isinstance(texts, str | Path | TableFile):
         texts = read_texts(PATHS.get(str(texts), texts), [text_column], drop_empty=drop_empty)[text_column]
     distinct = list(dict.fromkeys(texts))

@@ -288,3 +288,37 @@ def test_the_old_output_stays_where_a_rename_fails(tmp_path: Path) -> None:
 def test_every_verb_respects_the_lock(verb: Callable[[Path], Any], tmp_path: Path, refused: Refused) -> None:
     with RunFolder(tmp_path / "out").open({}), RunFolder(tmp_path / "out.csv").open({}):
         assert "is being written by process" in refused(ExistingOutputError, verb, tmp_path / "out")
+
+
+IN, OUT = Path("work/texts.csv"), Path("work")
+WRITERS: dict[str, Callable[[], object]] = {
+    "embed": lambda: lastword.embed_corpus(IN, OUT, "mini", overwrite=True),
+    "embed of a pattern": lambda: lastword.embed_corpus(["work/*.csv"], OUT, "mini", update=True),
+    "cluster": lambda: lastword.cluster_corpus(IN, OUT, "mini", overwrite=True),
+    "adapt": lambda: lastword.adapt_corpus(IN, OUT, "mini", overwrite=True),
+    "train": lambda: lastword.train(OUT, pairs=["pairs", str(IN)], trackers="none", overwrite=True),
+    "distill": lambda: lastword.distill("mini", IN, OUT, overwrite=True),
+    "whiten": lambda: lastword.whiten("mini", IN, OUT, overwrite=True),
+    "export": lambda: lastword.export("work/model", OUT, to="folder", overwrite=True),
+    "merge": lambda: lastword.merge(["work/model", "work/model"], OUT, overwrite=True),
+    "probe": lambda: lastword.probe("mini", IN, output=OUT, overwrite=True),
+    "explain": lambda: lastword.explain(IN, "mini", output=OUT, overwrite=True),
+    "sweep": lambda: lastword.sweep("work/recipe.toml", OUT, values={"rank": [4, 8]}, overwrite=True),
+    "reproduce": lambda: lastword.reproduce(["table4"], OUT, data_dir="work/model", overwrite=True),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_an_output_with_an_input_inside_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    """Replacing the output would delete the input; before anything is loaded or written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work" / "model").mkdir(parents=True)
+    IN.write_text("text,anchor,positive\n" + "".join(f"text {row},a,b\n" for row in range(400)))
+    Path("work/recipe.toml").write_text('model = "mini"\n')
+    for file in ("config.json", "lastword.json"):
+        Path("work/model", file).write_text('{"base": "mini", "recipe": {"steps": 1}}')
+    before = sorted(tmp_path.rglob("*"))
+    assert "is inside the output work, which it would replace" in refused(RequestError, WRITERS[name])
+    assert sorted(tmp_path.rglob("*")) == before

@@ -108,7 +108,7 @@ def adapt_corpus(
         map=map, group_column=group_column,
     )  # fmt: skip
     run = RunFolder(output, "adaptation", resume, overwrite, evidence="sample/*")
-    run.check()
+    run.check(inputs, request.config.model, recipe, baselines)
     loading = {"dtype": dtype, "device": device}
     for name in baselines:  # a missing one is noticed before the work begins
         load_encoder(name, device=device)

@@ -276,7 +276,7 @@ def require_pretrained(name_or_folder: str | Path) -> None:
         ModelError: see the message.
     """
     stored = _read_json(Path(model_source(name_or_folder)) / "lastword.json")
-    if trained_settings(name_or_folder) or stored.get("adapter"):
+    if stored.get("recipe") or stored.get("adapter"):
         raise ModelError(
             f"{name_or_folder} was adapted to embed and does not answer any more: give a model as it was pretrained, "
             f"such as {stored.get('base')}"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import click
 
-from lastword.bundled import PATHS, SENTENCE_TRANSFORMERS
+from lastword.bundled import PATHS
 from lastword.config import train_config
 from lastword.errors import MissingFileError, RequestError, unknown_name
 from lastword.files.sources import Source, TableFile, check_delimiter
@@ -179,18 +178,14 @@ def check_output(params: Mapping[str, Any]) -> None:
     Raises:
         ExistingOutputError, RequestError: see the message.
     """
-    from lastword.files.run_folder import SETTINGS, RunFolder, require_writable
+    from lastword.files.run_folder import SETTINGS, RunFolder, require_outside, require_writable
     from lastword.paper.folder import REPORT
 
     output: Path | None = params.get("output")
     if output is None:
         return
 
-    for path in _paths({name: value for name, value in params.items() if name != "output"}.values()):
-        if output.resolve() in path.resolve().parents:
-            raise RequestError(
-                f"{path} is inside the output {output}, which it would replace: choose another output"
-            )
+    inputs = [value for name, value in params.items() if name != "output"]
     if "overwrite" in params:
         evidence = (
             SETTINGS if "resume" in params else ""
@@ -203,22 +198,10 @@ def check_output(params: Mapping[str, Any]) -> None:
             evidence,
             update=params.get("update", False),
             extends=REPORT,  # no other finished output has it
-        ).check()
+        ).check(*inputs)
     else:
+        require_outside(output, *inputs)
         require_writable(output / "file")
-
-
-def _paths(values: Iterable[Any]) -> Iterator[Path]:
-    """The files and folders that exist among arguments of a command, and patterns of such."""
-    for value in values:
-        if isinstance(value, tuple | list):
-            yield from _paths(value)
-        elif isinstance(value, str | Path | TableFile):
-            for name in dict.fromkeys([str(value), *str(value).split(",")]):
-                path = Path(name.removeprefix(SENTENCE_TRANSFORMERS))
-                with suppress(OSError, ValueError):  # a name that is too long, or no name of a file
-                    if path.exists() or set("*?[") & set(name):
-                        yield path
 
 
 def check_pairs_output(output: Path) -> None:

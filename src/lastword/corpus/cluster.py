@@ -112,6 +112,7 @@ def cluster_corpus(
     )  # fmt: skip
     seed, map_texts = whole_number("seed", seed, least=0), whole_number("map_texts", map_texts, least=1)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"{_FINISHED}/{VECTORS}*/*")
+    run.check(inputs, model)
     settings = {"template": template, "pooling": pooling, "dtype": dtype, "device": device}
     with run.open({}) as partial:
         try:

@@ -145,7 +145,7 @@ def embed_corpus(
     )  # fmt: skip
     check_machines(engine, workers, ray_address)
     run = RunFolder(output, "run", resume, overwrite, evidence=f"**/{PARTS}", update=update)
-    run.check()
+    run.check(inputs, model)
     corpus = Corpus.find(inputs, text_column, vector_column)
     stored = {
         "text_column": corpus.text_column, "vector_column": vector_column, "vector_dtype": vector_dtype,

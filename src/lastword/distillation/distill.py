@@ -136,7 +136,7 @@ def distill(
     own = {"vocabulary": vocabulary, "truncate_dim": truncate_dim, "layer": layer, "steps": steps}
     check_distillation(model, student, own, template, pooling)
     run = RunFolder(target, "distillation", resume, overwrite, evidence=PARTS)
-    run.check()
+    run.check(model, None if isinstance(texts, list | tuple) else texts)
     distinct = read_distinct(texts, text_column, drop_empty, max_texts, seed)
     settings = {"student": student, "seed": seed, "template": template, "pooling": pooling, **own}
     with run.lock():

@@ -27,7 +27,7 @@ from lastword.embedding.card import Provenance
 from lastword.embedding.gguf import parsed_once
 from lastword.embedding.grid import Grid, GridAxes, encode_grid
 from lastword.embedding.latent_pooling import LatentPooling
-from lastword.embedding.loading import tokenizer_source
+from lastword.embedding.loading import tokenizer_source, warn_of_special_tokens
 from lastword.embedding.pipeline import Pipeline, no_weights
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import DOCUMENT, QUERY, Attention, EmbedderSpec, Norm, checked_layer
@@ -180,7 +180,7 @@ class Embedder:
         strip = not stored_with_it and keeps_normalizer(backbone.model.config)
         tokenizer = TextTokenizer.load(*origin, strip=strip)
         if stored is None:
-            _warn_of_special_tokens(tokenizer, spec, name)
+            warn_of_special_tokens(tokenizer, spec, name)
             return cls(backbone, tokenizer, spec, Provenance(base=name, revision=revision))
         before = stored.spec.shortened(backbone.positions)
         embedder = cls(backbone, tokenizer, before.changed(**changes), stored.provenance)
@@ -447,17 +447,6 @@ class Embedder:
     def _scaled(self, vectors: np.ndarray, normalize: bool | None) -> np.ndarray:
         require_bool("normalize", normalize)
         return unit(vectors) if (self.spec.normalize if normalize is None else normalize) else vectors
-
-
-def _warn_of_special_tokens(tokenizer: TextTokenizer, spec: EmbedderSpec, name: str) -> None:
-    """Templates decide which special tokens a sequence has; tell if the tokenizer itself would add others."""
-    before, after = tokenizer.added_ids
-    wanted = [tokenizer.eos_id] if spec.pooling.needs_eos or spec.template.eos else []
-    if after not in ([], wanted) or before not in ([], [tokenizer.bos_id]):
-        tokens = [token for ids in (before, after) for token in tokenizer.hf.convert_ids_to_tokens(ids)]
-        warn(
-            f"{name}: its tokenizer puts {' … '.join(tokens)} around a text; template {spec.template.name!r} does not"
-        )
 
 
 def _prompted(text: str, prompt: str) -> str:

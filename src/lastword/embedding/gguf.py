@@ -83,7 +83,7 @@ def convert(
     output = as_path("output", output)
     if dtype not in DTYPES:
         raise RequestError(unknown_name("dtype", dtype, DTYPES))
-    require_absent(output, overwrite)
+    require_absent(output, overwrite, source)
     file = require_gguf(source)
     folder, arguments = model_arguments(file)
     try:

@@ -27,7 +27,7 @@ from lastword.bundled import (
     model_source,
     path_of,
 )
-from lastword.console import info
+from lastword.console import info, warn
 from lastword.embedding.gguf import (
     model_arguments,
     parsed_once,
@@ -37,7 +37,8 @@ from lastword.embedding.gguf import (
 )
 from lastword.embedding.memory import bound_primitive_cache
 from lastword.embedding.quantization import keep_unpacked, quantization_config
-from lastword.embedding.spec import LASTWORD_JSON
+from lastword.embedding.spec import LASTWORD_JSON, EmbedderSpec
+from lastword.embedding.tokenizer import TextTokenizer
 from lastword.errors import ModelError, first_line
 from lastword.files.gguf import find_gguf
 
@@ -213,3 +214,14 @@ def file_states(model: str) -> list[tuple[str, int, int]]:
     with suppress(ModelError, OSError):
         base, _ = split_adapter(base, None) if source.is_dir() else (base, None)
     return sorted(facts) + (file_states(base) if base != str(source) else [])
+
+
+def warn_of_special_tokens(tokenizer: TextTokenizer, spec: EmbedderSpec, name: str) -> None:
+    """Templates decide which special tokens a sequence has; tell if the tokenizer itself would add others."""
+    before, after = tokenizer.added_ids
+    wanted = [tokenizer.eos_id] if spec.pooling.needs_eos or spec.template.eos else []
+    if after not in ([], wanted) or before not in ([], [tokenizer.bos_id]):
+        tokens = [token for ids in (before, after) for token in tokenizer.hf.convert_ids_to_tokens(ids)]
+        warn(
+            f"{name}: its tokenizer puts {' … '.join(tokens)} around a text; template {spec.template.name!r} does not"
+        )

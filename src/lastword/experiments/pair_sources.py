@@ -117,7 +117,7 @@ def compare_pairs(
         raise RequestError(f"seeds={seeds}, pairs={pairs}: at least 1 and at least 2")
     resolved = train_config(settings).to_dict()
     folder = RunFolder(as_path("output", output), "comparison", resume, overwrite)
-    folder.check()
+    folder.check(list(resolved.values()))
     samples = {source.name: draw_samples(source, pairs, seeds) for source in sources}
 
     from lastword.experiments.series import PlannedRun, run_series, safe_name  # imports torch

@@ -93,7 +93,7 @@ def compare_strategies(
         check = check_settings if strategy.trained else check_base
         check(train_config({**base, **strategy.changes(resolved["model"])}))
     folder = RunFolder(as_path("output", output), "strategies", resume, overwrite)
-    folder.check()
+    folder.check(recipe, catalogue, list(resolved.values()))
     sets = development if isinstance(development, Mapping) else read_development(development)
     record = {
         **resolved,

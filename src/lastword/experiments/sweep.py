@@ -71,7 +71,7 @@ def sweep(
     for combination in tried:
         check_settings(train_config({**settings, **combination}))  # before the first run
     folder = RunFolder(as_path("output", output), "sweep", resume, overwrite)
-    folder.check()
+    folder.check(recipe, list(resolved.values()))
     sets = development if isinstance(development, Mapping) else read_development(development)
 
     # Importing these imports torch: a wrong request is refused without it.

@@ -118,7 +118,7 @@ def explain(
         else None
     )
     if folder:
-        folder.check()
+        folder.check(data, models, checkpoints)
     if template is not None and Template.parse(template).averaged:
         raise RequestError(f"template={template!r} is an average: explain one template")
     if words < 1:

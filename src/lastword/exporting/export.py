@@ -71,7 +71,7 @@ def export(
     started, target = time.monotonic(), as_path("output", output)
     check_export(model, to, dtype, quantize, template, pooling)
     run = RunFolder(target, "export", overwrite=overwrite, evidence="")
-    run.check()
+    run.check(model)
     load_libraries("torch", "transformers.modeling_utils", "sentence_transformers")
     from lastword.embedding import Embedder
     from lastword.exporting.adapter import write_adapter

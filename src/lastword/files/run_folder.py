@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from lastword.console import warn
 from lastword.errors import ExistingOutputError, NothingToResumeError, RequestError
 from lastword.files.locks import FileLock
 from lastword.files.plain_json import json_text
+from lastword.files.sources import TableFile
 
 SETTINGS, INPUTS = "settings.json", "inputs.json"
 _ADDED_TO_NAMES = len(
@@ -81,14 +82,18 @@ class RunFolder:
             return False
         return not self.interrupted or (copy.is_file() and filecmp.cmp(file, copy, shallow=False))
 
-    def check(self) -> None:
+    def check(self, *inputs: object) -> None:
         """Refuse what cannot be started, before anything is loaded.
+
+        Args:
+            inputs: files and folders that will be read, as for `require_outside`.
 
         Raises:
             ExistingOutputError: `output` exists, another process writes it, or there is an interrupted run.
             NothingToResumeError: `output` exists, was to be resumed, and is not unfinished.
-            RequestError: `output` cannot be written, or a flag is neither True nor False.
+            RequestError: `output` cannot be written or has an input inside, or a flag is neither True nor False.
         """
+        require_outside(self.output, *inputs)
         for name in ("resume", "overwrite", "update"):
             require_bool(name, getattr(self, name))
         require_writable(self.output)
@@ -254,13 +259,50 @@ def _difference(name: str, before: Any, now: Any) -> str:
     return f"{name} was {before!r} and is now {now!r}"
 
 
-def require_absent(output: Path, overwrite: bool) -> None:
-    """Refuse to replace an output unless asked to, and one that cannot be written.
+def require_outside(output: Path, *inputs: object) -> None:
+    """Refuse an output with an input inside: replacing the output would delete the input.
+
+    Args:
+        output: file or folder that will be replaced.
+        inputs: paths, patterns of paths, names of models, and lists of these; what is no path here is left out.
+
+    Raises:
+        RequestError: see the message.
+    """
+    for path in _existing(inputs):
+        if output.resolve() in path.resolve().parents:
+            raise RequestError(
+                f"{path} is inside the output {output}, which it would replace: choose another output"
+            )
+
+
+def _existing(values: Iterable[object]) -> Iterator[Path]:
+    """The files and folders that exist, and patterns of such."""
+    for value in values:
+        if isinstance(value, tuple | list):
+            yield from _existing(value)
+        elif isinstance(value, str | Path | TableFile):
+            names = [str(value), *str(value).split(",")]
+            for name in dict.fromkeys([*names, *(name.partition(":")[2] for name in names)]):  # as KIND:MODEL
+                path = Path(name)
+                with suppress(OSError, ValueError):  # a name that is too long, or no name of a file
+                    if (name and path.exists()) or set("*?[") & set(name):
+                        yield path
+
+
+def require_absent(output: Path, overwrite: bool, *inputs: object) -> None:
+    """Refuse to replace an output unless asked to, and one that cannot be written or has an input inside.
+
+    Args:
+        output: file or folder to write.
+        overwrite: whether it may be replaced.
+        inputs: as for `require_outside`.
 
     Raises:
         ExistingOutputError: it exists.
-        RequestError: it cannot be written, or `overwrite` is neither True nor False.
+        RequestError: it cannot be written, an input is inside, or `overwrite` is neither True nor False.
     """
+    require_outside(output, *inputs)
     require_bool("overwrite", overwrite)
     require_writable(output)
     if output.exists() and not overwrite:

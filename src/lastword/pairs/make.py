@@ -88,6 +88,7 @@ def make_pairs(
     started, source, output = time.monotonic(), table_file(file), as_path("output", output)
     require_suffix(output)
     run = RunFolder(output, resume=resume, overwrite=overwrite, evidence=PARTS)
+    run.check(source, method.inputs)
     settings = {
         "method": method.name, "settings": method.settings(), "columns": list(method.columns), "seed": seed,
         "encoding": source.encoding, "delimiter": source.delimiter, "chunk": method.chunk,

@@ -59,7 +59,7 @@ def mine_negatives(
     output = as_path("output", output)
     require_suffix(output)
     run = RunFolder(output, overwrite=overwrite, evidence="")
-    run.check()
+    run.check(file, model)
     if not 0 <= rank_from < rank_to:
         raise RequestError(f"ranks {rank_from} … {rank_to}: the first must be 0 or more and below the second")
     if isinstance(model, str | Path):

@@ -159,14 +159,14 @@ class CellRunner:
         if model not in self.loaded:
             self.loaded.clear()
             folder = self.folder.partial / "vectors" / _file_name(model)
-            self.loaded[model] = Untrained(model, folder, self.device, self.scale.settings.get("dtype"))
+            self.loaded[model] = Untrained(model, folder, self.device, self.scale.dtype)
         return self.loaded[model]
 
     def peer(self, name: str, suite: Suite) -> Cell:
         """Score a model to compare with, such as "tfidf", in the precision of the others if it has one."""
 
         def work() -> dict[str, Score]:
-            own = {"dtype": self.scale.settings.get("dtype"), "device": self.device}
+            own = {"dtype": self.scale.dtype, "device": self.device}
             how = {key: value for key, value in own.items() if key in settings_of(name)}
             return suite.score(load_encoder(name, **how), self._results)
 
@@ -204,7 +204,7 @@ class CellRunner:
                 **settings,
             )  # fmt: skip
         scores = suite.score(
-            Embedder.from_pretrained(folder, device=self.device, dtype=self.scale.settings.get("dtype")),
+            Embedder.from_pretrained(folder, device=self.device, dtype=self.scale.dtype),
             self._results,
         )
         shutil.rmtree(folder)

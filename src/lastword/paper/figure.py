@@ -91,7 +91,7 @@ def _explained(runner: CellRunner, model: str, suite: Suite) -> list[dict[str, A
     sentence = published()["figure1"]["sentence"]
     explanation = explain(
         texts, checkpoints=folder, texts=[sentence], max_texts=TEXTS, device=runner.device,
-        dtype=runner.scale.settings.get("dtype"),
+        dtype=runner.scale.dtype,
     )  # fmt: skip
     rows = [
         {
@@ -134,7 +134,7 @@ def _trained(runner: CellRunner, model: str, steps: int) -> Path:
 
 def _attention(runner: CellRunner, model: str, steps: int, sentence: str) -> Panel:
     """Attention of the last token over the sentence after this many steps, see `_weights`."""
-    dtype = runner.scale.settings.get("dtype")
+    dtype = runner.scale.dtype
     if not steps:
         how: dict[str, Any] = {"template": "ccw", "pooling": "lasttoken", "dtype": dtype}
         embedder = Embedder.from_pretrained(model, device=runner.device, **how)

@@ -77,7 +77,7 @@ def measure(
     A run that continues another must have the same `record` and `inputs`, but may be asked for other tables and
     layers. A new one records the precision, so that it is that of all tables, wherever they are measured.
     """
-    if folder.before() is None and not scale.settings.get("dtype"):
+    if folder.before() is None and not scale.dtype:
         precision = {"dtype": str(torch_dtype(None, torch_device(device))).removeprefix("torch.")}
         scale = replace(scale, settings={**scale.settings, **precision})
         record = {**record, "settings": scale.settings}
@@ -135,7 +135,7 @@ class _Tables:
         scale = self.runner.scale
         self.runner.loaded.clear()
         return {
-            name: Embedder.from_pretrained(name, dtype=scale.settings.get("dtype")).backbone.weights_hash
+            name: Embedder.from_pretrained(name, dtype=scale.dtype).backbone.weights_hash
             for name in (*scale.models.values(), *(scale.sizes or {}).values())
         }
 

@@ -93,7 +93,7 @@ def reproduce(
         "pairs": {name: file.name for name, file in files.items()}, "peers": list(peers),
     }))  # fmt: skip
     del record["tables"], record["rows"]  # of the scale
-    folder.check()
+    folder.check(data, list(files.values()), list(plan.models.values()), list(peers))
     sources: dict[str, str | Path] = {
         name: name for name in (*plan.models.values(), *(plan.sizes or {}).values())
     }

@@ -52,6 +52,11 @@ class Scale:
     figure_steps: tuple[int, ...] | None = None
     note: str | None = None
 
+    @property
+    def dtype(self) -> str | None:
+        """Precision of all models; None is the best that the device supports."""
+        return self.settings.get("dtype")
+
 
 def upper_third(depth: int) -> list[int]:
     """The layers of the upper third, the last first, then every second, then those between.

@@ -112,7 +112,7 @@ def probe(
         else None
     )
     if folder:
-        folder.check()
+        folder.check(model, None if isinstance(data, list | tuple) else data)
     if not memory_gib > 0:
         raise RequestError(f"memory_gib={memory_gib}: give more than 0")
     texts = load_texts(data, labels, text_column, label_column, split, drop_empty, max_texts, seed)

@@ -34,7 +34,7 @@ from lastword.embedding.pooling import Pooling
 from lastword.embedding.spec import Attention
 from lastword.encoder import checked_dim
 from lastword.errors import DivergenceError, RequestError
-from lastword.files.run_folder import RunFolder, hash_of, write_json
+from lastword.files.run_folder import RunFolder, hash_of, require_outside, write_json
 from lastword.training import adapter
 from lastword.training.checkpoints import OPTIMIZER
 from lastword.training.data import inputs_of, read_data, require_negatives
@@ -148,6 +148,7 @@ def train(
         )
     recipe, widths = config.to_dict() | variant.record, dict[int, Score]()
     folder = _RunFolder(as_path("output", output), resume=resume, overwrite=overwrite)
+    require_outside(folder.output, list(recipe.values()))
     first = os.environ.get("RANK", "0") == "0"  # of several processes, the first locks and writes the folder
     with folder.lock() if first else nullcontext():
         folder.require(recipe)
