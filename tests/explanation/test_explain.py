@@ -402,7 +402,8 @@ def test_invalid_requests_are_refused(
 
 def test_overwrite_replaces_the_folder(texts_file: Path, llama_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old").write_text("old")
+    for name in ("explain.json", "old"):
+        (tmp_path / "out" / name).write_text("old")
     explain(texts_file, llama_folder, max_texts=2, output=tmp_path / "out", overwrite=True, **TINY)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "attention.svg", "explain.html", "explain.json",

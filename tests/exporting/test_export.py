@@ -244,13 +244,13 @@ def test_an_adapter_without_its_base(
 
 
 def test_existing_output_stays(llama_folder: Path, tmp_path: Path, refused: Refused) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").write_text("")
+    lastword.export(llama_folder, tmp_path / "out")
+    (tmp_path / "out" / "old").write_text("")
     assert refused(ExistingOutputError, lastword.export, llama_folder, tmp_path / "out") == (
         f"{tmp_path / 'out'} exists: choose another path or pass overwrite=True"
     )
     lastword.export(llama_folder, tmp_path / "out", overwrite=True)
-    assert not (tmp_path / "out" / "mine").exists()
+    assert not (tmp_path / "out" / "old").exists()
 
 
 def test_nothing_is_written_below_the_bar(

@@ -16,13 +16,20 @@ from typing import Any
 import pytest
 
 import lastword
+from lastword.adaptation.result import RESULT as ADAPTED
 from lastword.bundled import path_of
+from lastword.corpus.cluster import CLUSTERS
+from lastword.embedding.spec import LASTWORD_JSON
+from lastword.encoders.stored import MANIFEST
 from lastword.errors import ExistingOutputError, NothingToResumeError, RequestError
 from lastword.experiments import compare_pairs
 from lastword.files.locks import FileLock
 from lastword.files.run_folder import RunFolder, fingerprint, replace
 from lastword.pairs import Noise
 from lastword.pairs.mining import mine_negatives
+from lastword.paper.folder import REPORT
+from lastword.parity.requests import PARITY
+from lastword.probing.result import FILE as PROBE
 
 Refused = Callable[..., str]
 
@@ -133,6 +140,25 @@ def test_an_output_is_replaced_only_with_overwrite(tmp_path: Path, refused: Refu
     with run.open({}) as folder:
         run.finish(folder)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["inputs.json", "settings.json"]
+
+
+def test_a_folder_of_other_files_is_never_replaced(tmp_path: Path, refused: Refused) -> None:
+    out = tmp_path / "out"
+    (out / "photos").mkdir(parents=True)
+    run = RunFolder(out, overwrite=True)
+    advice = "choose another path, or delete it first"
+    message = f"{out} has files that lastword did not write, and is not replaced: {advice}"
+    assert refused(ExistingOutputError, run.check) == message
+    assert refused(ExistingOutputError, opened, run, {}) == message
+    embedder = lastword.Embedder.from_pretrained("mini")
+    assert refused(ExistingOutputError, embedder.save, out, overwrite=True) == message
+    assert [path.name for path in out.iterdir()] == ["photos"]
+    (out / "clusters.json").mkdir()  # no file
+    assert refused(ExistingOutputError, run.check) == message
+    for name in (CLUSTERS, MANIFEST, ADAPTED, REPORT, PARITY, PROBE, LASTWORD_JSON):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("{}")
+        RunFolder(tmp_path / name, overwrite=True).check()
 
 
 def test_a_finished_output_has_nothing_to_resume(tmp_path: Path, refused: Refused) -> None:

@@ -290,7 +290,8 @@ def test_the_plan_is_said_before_the_first_step(
 
 def test_existing_output_is_refused_before_any_work(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").write_text("keep")
+    for name in ("lastword.json", "mine"):
+        (tmp_path / "out" / name).write_text("keep")
     with pytest.raises(ExistingOutputError, match=r"out exists: choose another path or pass overwrite=True"):
         train(tmp_path / "out", **settings)
     assert (tmp_path / "out" / "mine").read_text() == "keep"

@@ -34,6 +34,7 @@ from scenario_tables import scenario_tables
 from score_tables import calibration_table, difference_table, known_table, score_table
 from speed_tables import load_table, speed_tables
 from strategy_tables import strategy_tables
+from survey_tables import long_text_tables, one_template_tables, size_tables, sparse_tables
 
 from lastword.console import duration
 from lastword.demonstration.result import ScoreRow
@@ -118,6 +119,21 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ),
     ("docs/reference/scenarios.md", "scenarios"): lambda: scenario_tables(
         ROOT / "results" / "scenarios.json"
+    ),
+    ("docs/reference/scenarios.md", "long-texts"): lambda: long_text_tables(
+        ROOT / "results" / "long_texts.json"
+    ),
+    ("docs/reference/scenarios.md", "sparse"): lambda: sparse_tables(
+        ROOT / "results" / "dense_and_sparse.json"
+    ),
+    ("docs/reference/scenarios.md", "one-template"): lambda: one_template_tables(
+        ROOT / "results" / "one_template.json"
+    ),
+    ("docs/reference/methods.md", "pairs"): lambda: size_tables(
+        ROOT / "results" / "size_and_pairs.json", "pairs"
+    ),
+    ("docs/reference/methods.md", "size"): lambda: size_tables(
+        ROOT / "results" / "size_and_pairs.json", "size"
     ),
     ("docs/reference/speed.md", "speed"): lambda: speed_tables(ROOT / "results" / "bench"),
 }

@@ -29,6 +29,12 @@ _ADDED_TO_NAMES = len(
     ".4194304.partial.lock"
 )  # the most that names of unfinished work have more than the output's
 _SHOWN_CHARACTERS = 120
+_WRITTEN = (
+    "lastword.json", "_manifest.json", "clusters.json", "adapted.json", "probe.json", "explain.json", "scores.json",
+    "strategies.json", "sweep.json", "comparison.json", "defects.json", "reproduction.json", "distilled.json",
+    "parity.json", "config.json", "modules.json", "adapter_config.json",
+)  # fmt: skip
+"""Every folder that lastword writes has one of these files; no other folder is replaced."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:[\\/]", re.IGNORECASE)  # as a path, which has one slash of two
 
 
@@ -299,7 +305,7 @@ def require_absent(output: Path, overwrite: bool, *inputs: object) -> None:
         inputs: as for `require_outside`.
 
     Raises:
-        ExistingOutputError: it exists.
+        ExistingOutputError: it exists, or is a folder that lastword has not written.
         RequestError: it cannot be written, an input is inside, or `overwrite` is neither True nor False.
     """
     require_outside(output, *inputs)
@@ -307,6 +313,11 @@ def require_absent(output: Path, overwrite: bool, *inputs: object) -> None:
     require_writable(output)
     if output.exists() and not overwrite:
         raise ExistingOutputError(f"{output} exists: choose another path or pass overwrite=True")
+    if output.is_dir() and any(output.iterdir()) and not any((output / name).is_file() for name in _WRITTEN):
+        raise ExistingOutputError(
+            f"{output} has files that lastword did not write, and is not replaced: choose another path, or delete it "
+            "first"
+        )
 
 
 def require_writable(output: Path) -> None:
