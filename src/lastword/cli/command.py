@@ -211,7 +211,8 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
     """Translate what a message says about arguments of a Python function to flags of a command.
 
     `overwrite=True` becomes `--overwrite`, `max_tokens=8` becomes `--max-tokens 8`; a name alone is translated
-    if it has an underscore, so that no ordinary word is.
+    if it has an underscore, so that no ordinary word is. What is said about the default column of texts gets the
+    flag that chooses another.
     """
     flags = {p.name: max(p.opts, key=len) for p in parameters if isinstance(p, click.Option) and p.name}
     flags |= {flag[2:].replace("-", "_"): flag for flag in flags.values() if flag.startswith("--")}
@@ -225,6 +226,8 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
             return flags[name]
         return f"{flags[name]} {'…' if '…' in text else text}"
 
+    if "has no column 'text'; " in message and "text_column" in flags:
+        message += "; choose one with text_column"
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
     return re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message) if flags else message
 
