@@ -2,8 +2,7 @@
 
     pip install gensim
     python tools/results/scenarios.py                           # writes results/scenarios.json; half an hour
-    python tools/results/scenarios.py --adapted folder          # SmolLM2 as `lastword demo --model smollm2` adapts it
-    python tools/results/scenarios.py --only mini               # models whose name begins so; the others are kept
+    python tools/results/scenarios.py --only "mini;LSA"         # these models alone; the others are kept
     python tools/results/scenarios.py --scenarios Wikipedia,code   # these tasks alone; the others are kept
 
 Languages: SIB-200, 204 test sentences each: V-measure of 7 topics, and the share of sentences whose nearest English
@@ -97,23 +96,22 @@ class WordVectors:
         return unit(np.array(rows, np.float32))
 
 
+ADAPTED = "smollm2-adapted"
 LEARNED = (TfidfEncoder, Lsa, WordVectors)
 
 
-def models(adapted: Path | None) -> dict[str, Callable[[], Any]]:
+def models() -> dict[str, Callable[[], Any]]:
     """Name → how to load it."""
-    small = partial(Embedder.from_pretrained, "smollm2", layer=28, dtype="float32")
+    small = partial(Embedder.from_pretrained, "smollm2", layer=28, dtype="bfloat16")
+    adapted = partial(Embedder.from_pretrained, "smollm2-adapted", dtype="bfloat16")
     found: dict[str, Callable[[], Any]] = {
         "TF-IDF": TfidfEncoder, "LSA": Lsa, "word vectors": WordVectors,
         "mini": partial(Embedder.from_pretrained, "mini", template="ccw", pooling="lasttoken", dtype="float32"),
         "SmolLM2": partial(small, template="none", pooling="mean"),
         "SmolLM2, ccw": partial(small, template="ccw", pooling="lasttoken"),
+        ADAPTED: adapted,
+        f"{ADAPTED}, query prompt": partial(adapted, prompts={"query": QUERY}),
     }  # fmt: skip
-    if adapted:
-        found["SmolLM2 adapted"] = partial(Embedder.from_pretrained, adapted, dtype="float32")
-        found["SmolLM2 adapted, query prompt"] = partial(
-            Embedder.from_pretrained, adapted, dtype="float32", prompts={"query": QUERY}
-        )
     if folder := minilm_folder():
         found["all-MiniLM-L6-v2"] = partial(SentenceTransformerEncoder, folder)
     return found
@@ -231,8 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--adapted", type=Path)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="models, A;B;…; all by default")
     parser.add_argument("--scenarios", default="", help="tasks, A,B,…, or languages; all by default")
     args = parser.parse_args()
     data, pairs = data_folder(), "pairs"
@@ -247,13 +244,13 @@ def main() -> None:
     chosen = [name for name in args.scenarios.split(",") if name] or [*tasks, "languages"]
     tasks = {name: task for name, task in tasks.items() if name in chosen}
     content = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    for name, load in models(args.adapted).items():
-        if name.startswith(args.only):
+    for name, load in models().items():
+        if not args.only or name in args.only.split(";"):
             print(name, flush=True)
             encoder = load()
             content[name] = content.get(name, {}) | measured(encoder, tasks, "languages" in chosen)
             write_json(RESULTS, content)
-            if name in ("SmolLM2 adapted", "all-MiniLM-L6-v2") and "Cranfield" in chosen:
+            if name in (ADAPTED, "all-MiniLM-L6-v2") and "Cranfield" in chosen:
                 content[name]["rerank"] = reranked(encoder, data / "retrieval" / "cranfield")
                 write_json(RESULTS, content)
 
