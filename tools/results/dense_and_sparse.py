@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from real_texts import ROOT, data_folder
+from real_texts import ROOT, UNTRAINED, data_folder
 from scenarios import functions, titles_and_leads
 
 from lastword.embedding import Embedder
@@ -32,7 +32,6 @@ from lastword.geometry import unit
 from lastword.uncertainty import Score, compare
 
 RESULTS = ROOT / "results" / "dense_and_sparse.json"
-LAYERS = {"mini": None, "smollm2": 28}
 WAYS = {
     "mean": {"template": "none", "pooling": "mean"},
     "weighted mean": {"template": "none", "pooling": "weightedmean"},
@@ -69,7 +68,7 @@ class Remembered:
 
 def scores(model: str, way: str, collection: Collection) -> dict[str, Score]:
     """Kind of vectors → nDCG@10."""
-    embedder = Embedder.from_pretrained(model, layer=LAYERS.get(model), dtype="float32", **WAYS[way])
+    embedder = Embedder.from_pretrained(model, **UNTRAINED[model], **WAYS[way])
     remembered: Any = Remembered(embedder)
     found = {"dense": retrieval_score(remembered, collection)}
     for kind, settings in KINDS.items():
@@ -81,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="mini")
+    parser.add_argument("--model", default="mini", choices=UNTRAINED)
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--fields", default=",".join(FIELDS))
     parser.add_argument("--output", type=Path, default=RESULTS)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from real_texts import ROOT, Known, data_folder
+from real_texts import ROOT, UNTRAINED, Known, data_folder
 
 from lastword.embedding import Embedder
 from lastword.encoders.baselines import TfidfEncoder
@@ -31,13 +31,12 @@ RESULTS = ROOT / "results" / "long_texts.json"
 LENGTHS = (128, 256, 512, 1024)
 READS = {"mini": 128, "smollm2": 128}
 """Tokens that the model reads of a truncated text, and that a window has."""
-LAYERS = {"smollm2": 28}
 
 
 def ways(model: str) -> dict[str, Any]:
     """What is compared."""
     window = READS[model]
-    settings: dict[str, Any] = {"layer": LAYERS.get(model), "dtype": "float32", "max_tokens": window + 40}
+    settings = UNTRAINED[model] | {"max_tokens": window + 40}
     mean = Embedder.from_pretrained(model, template="none", pooling="mean", **settings)
     last = Embedder.from_pretrained(model, template="ccw", pooling="lasttoken", **settings)
     longest = min(mean.backbone.positions, max(LENGTHS) + 40)

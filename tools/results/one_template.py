@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from real_texts import ROOT, data_folder, unreported
+from real_texts import ROOT, UNTRAINED, data_folder, unreported
 from scenarios import titles_and_leads
 
 from lastword.embedding import TEMPLATES, Embedder
@@ -31,7 +31,6 @@ from lastword.files.inputs import LabelledTexts, ScoredPairs
 from lastword.files.run_folder import write_json
 
 RESULTS = ROOT / "results" / "one_template.json"
-LAYERS = {"mini": None, "smollm2": 28}
 SETS, SEED = ("stackoverflow_titles", "agnews"), 4
 CANDIDATES = (
     *(name for name in TEMPLATES if name not in ("none", "echo")),
@@ -92,12 +91,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="mini", choices=LAYERS)
+    parser.add_argument("--model", default="mini", choices=UNTRAINED)
     parser.add_argument("--texts", type=int, default=300)
     parser.add_argument("--templates", default="", help="names, A,B,…; all candidates by default")
     parser.add_argument("--output", type=Path, default=RESULTS)
     args = parser.parse_args()
-    base = Embedder.from_pretrained(args.model, layer=LAYERS[args.model], dtype="float32")
+    base = Embedder.from_pretrained(args.model, **UNTRAINED[args.model])
     content = json.loads(args.output.read_text(encoding="utf-8")) if args.output.exists() else {}
     of_template: dict[str, dict[str, float]] = {}
     for name in [each for each in args.templates.split(",") if each] or CANDIDATES:

@@ -55,6 +55,11 @@ ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
 }
 """Recipe → settings without training."""
 PEER = "sentence-transformers/all-MiniLM-L6-v2"
+UNTRAINED: dict[str, dict[str, Any]] = {
+    "mini": {"dtype": "float32"},
+    "smollm2": {"layer": 28, "dtype": "bfloat16"},
+}
+"""How other results load the models whose templates and ways of reading they compare."""
 
 
 def data_folder() -> Path:
