@@ -250,6 +250,15 @@ def test_the_table_names_models_kinds_and_words(explanation: Explanation) -> Non
     assert sum(shares) == pytest.approx(100, abs=0.4)
 
 
+def test_one_model_has_no_gain(explanation: Explanation) -> None:
+    alone = dataclasses.replace(explanation, models=explanation.models[:1])
+    gain = f"gain over {alone.reference.name}"
+    for one, several in ((explanation_table(alone), explanation_table(explanation)),
+                         (render_page(alone).casefold(), render_page(explanation).casefold())):  # fmt: skip
+        assert gain.casefold() not in one.casefold()
+        assert gain.casefold() in several.casefold()
+
+
 def test_the_result_does_not_depend_on_the_batches(texts_file: Path, llama_folder: Path) -> None:
     small, large = (
         explain(texts_file, llama_folder, batch_tokens=size, label_column="label", **TINY)

@@ -83,17 +83,16 @@ def _attention(explanation: Explanation) -> Markup:
 
 
 def _content(explanation: Explanation) -> Markup:
-    reference = explanation.reference
+    reference, (titles, *rows) = explanation.reference, content_rows(explanation)
+    gain = "The gain is paired by text. " if len(rows) > 1 else ""
     note = (
         "The share on content words, which are words of the text that are not stop words, of the attention without "
         f"begin-of-text and the last token itself. With equal weights for all tokens it would be "
-        f"{percent(reference.uniform)} %. The gain is paired by text. Balance is 100 if all remaining tokens have "
-        "equal weights."
+        f"{percent(reference.uniform)} %. {gain}Balance is 100 if all remaining tokens have equal weights. All "
+        "figures are per cent."
     )
-    titles = ["Model", "Share, %", f"Gain over {reference.name}", "Balance, %"]
-    return section(
-        "content", "Content words", _numbers(titles, content_rows(explanation)), tag("p", note, class_="note")
-    )
+    heading = [title[:1].upper() + title[1:] for title in titles]
+    return section("content", "Content words", _numbers(heading, rows), tag("p", note, class_="note"))
 
 
 def _heads(models: Sequence[ModelExplanation]) -> Markup:

@@ -67,17 +67,17 @@ def words_line(words: Sequence[Word] | None) -> str:
 
 
 def content_rows(explanation: Explanation) -> list[tuple[str, ...]]:
-    """For each model its name, share on content words, gain over the reference, and balance."""
-    reference = explanation.reference
-    return [
-        (
-            model.name,
-            with_interval(model.content),
-            "" if model is reference else with_interval(model.gain(reference), signed=True),
-            with_interval(model.balance),
-        )
-        for model in explanation.models
-    ]
+    """The heading, then for each model its name, share on content words, gain over the first model, and balance.
+
+    One model has no gain.
+    """
+    reference, several = explanation.reference, len(explanation.models) > 1
+    rows = [("model", "share", *([f"gain over {reference.name}"] if several else []), "balance")]
+    for model in explanation.models:
+        gain = "" if model is reference else with_interval(model.gain(reference), signed=True)
+        shown = [gain] if several else []
+        rows.append((model.name, with_interval(model.content), *shown, with_interval(model.balance)))
+    return rows
 
 
 def _kinds(explanation: Explanation) -> str:
@@ -90,9 +90,9 @@ def _kinds(explanation: Explanation) -> str:
 
 def _content(explanation: Explanation) -> str:
     reference = explanation.reference
-    rows = [("model", "share", f"gain over {reference.name}", "balance"), *content_rows(explanation)]
     title = "content words: % of the attention without begin of text and the last token itself"
-    return f"{_block(title, rows)}\n  with equal weights for all tokens: {percent(reference.uniform)}"
+    equal = f"  with equal weights for all tokens: {percent(reference.uniform)}"
+    return f"{_block(title, content_rows(explanation))}\n{equal}"
 
 
 def _geometry(explanation: Explanation) -> str:
