@@ -79,7 +79,11 @@ def _attention(explanation: Explanation) -> Markup:
         for model in explanation.models
     ]
     table = tag("details", tag("summary", "Numbers with their intervals"), _numbers(titles, rows, words=2))
-    return section("attention", "By kind of token", tag("figure", render_picture(explanation), table))
+    return section(
+        "attention",
+        "By kind of token",
+        tag("figure", tag("div", render_picture(explanation), class_="wide"), table),
+    )
 
 
 def _content(explanation: Explanation) -> Markup:
