@@ -131,23 +131,21 @@ def test_the_data_are_those_of_the_table(folder: Path) -> None:
 
 
 def test_rare_values_of_a_column_are_others() -> None:
-    cells: list[object] = [f"v{min(n, 199) // 2}" for n in range(400)]
-    data = map_data(
-        "t",
-        "pca",
-        np.zeros((400, 2), np.float32),
-        ["x"] * 400,
-        np.full(400, -1),
-        [_unclustered()],
-        [],
-        {"c": cells},
-        400,
-    )
+    data = _data_of_many_values()
     (column,) = [column for column in data["columns"] if column["name"] == "c"]
     assert len(column["categories"]) == 61
     assert column["categories"][0] == "v99"
     assert column["categories"][-1] == "others"
     assert data["labels"] == []
+
+
+def _data_of_many_values() -> dict[str, Any]:
+    """400 texts without groups, and a column of more values than are coloured."""
+    cells: list[object] = [f"v{min(n, 199) // 2}" for n in range(400)]
+    no_groups = np.full(400, -1)
+    return map_data(
+        "t", "pca", np.zeros((400, 2), np.float32), ["x"] * 400, no_groups, [_unclustered()], [], {"c": cells}, 400
+    )  # fmt: skip
 
 
 def _unclustered() -> Any:
@@ -321,6 +319,22 @@ def test_both_colour_schemes_have_their_background(page: Page, folder: Path) -> 
         colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert colours == ["rgb(252, 252, 250)", "rgb(21, 24, 27)"]
     assert page.errors == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_sixty_values_have_sixty_colours(page: Page, folder: Path, dark: bool) -> None:
+    (folder / "many.html").write_text(map_page(_data_of_many_values()), encoding="utf-8")
+    page.open(folder / "many.html", dark=dark)
+    page.wait("document.querySelector('#map')?.dataset.ready")
+    page.evaluate("document.querySelector('#bar select').selectedIndex = 1")
+    page.evaluate("document.querySelector('#bar select').dispatchEvent(new Event('change'))")
+    page.wait("document.querySelector('#legend h2').innerText === 'c'")
+    colours = page.evaluate("lastwordMap.scatterplot.get('pointColor').map(([...c]) => c.slice(0, 3))")
+    assert len(colours) == 61
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    paper = [int(channel) / 255 for channel in re.findall(r"\d+", background)]
+    for one, other in itertools.combinations([*colours, paper], 2):
+        assert np.linalg.norm(np.subtract(one, other)) > 0.08
 
 
 def test_equal_data_give_equal_pages() -> None:

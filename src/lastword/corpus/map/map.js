@@ -53,11 +53,26 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function categoryColours(categories) {
-  return categories.map((category, i) => {
-    if (["unclustered", "none", "others"].includes(category)) return variable("--rest");
-    if (i < 10) return variable(`--c${i}`);
-    return hex((dark.matches ? 0.72 : 0.56) + 0.05 * ((i % 3) - 1), 0.13, 137.508 * i);
-  });
+  const colours = Array.from({ length: 10 }, (_, i) => variable(`--c${i}`));
+  if (categories.length > 10) colours.push(...furtherColours([...colours, variable("--paper"), variable("--rest")], categories.length - 10));
+  return categories.map((category, i) => ["unclustered", "none", "others"].includes(category) ? variable("--rest") : colours[i]);
+}
+
+function furtherColours(taken, count) { // each is as unlike all before it as can be
+  const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  const distance = (one, other) => [2, 4, 3].reduce((sum, weight, i) => sum + weight * (one[i] - other[i]) ** 2, 0);
+  const candidates = [];
+  for (const lightness of dark.matches ? [0.58, 0.68, 0.78, 0.88] : [0.38, 0.48, 0.58, 0.68])
+    for (const chroma of [0.06, 0.11, 0.16])
+      for (let hue = 0; hue < 360; hue += 12) candidates.push(hex(lightness, chroma, hue));
+  const points = candidates.map(channels), colours = [];
+  const nearest = points.map((point) => Math.min(...taken.map((colour) => distance(point, channels(colour)))));
+  for (let n = 0; n < count; n += 1) {
+    const best = nearest.indexOf(Math.max(...nearest));
+    colours.push(candidates[best]);
+    points.forEach((point, i) => { nearest[i] = Math.min(nearest[i], distance(point, points[best])); });
+  }
+  return colours;
 }
 
 function rampColours() {
