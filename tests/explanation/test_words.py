@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 
 from lastword.embedding import Embedder, Template
 from lastword.errors import MissingFileError, RequestError
-from lastword.explanation.words import (
-    content_tokens,
-    english_stop_words,
-    is_content,
-    read_stop_words,
-    words_of,
-)
+from lastword.explanation.words import content_tokens, words_of
+from lastword.stop_words import english_stop_words, is_content, read_stop_words
 
 Load = Callable[..., Embedder]
 

@@ -30,9 +30,10 @@ from lastword.explanation.picture import render_picture
 from lastword.explanation.result import Explanation, ModelExplanation, TextDetail
 from lastword.explanation.sample import Sample, read_sample
 from lastword.explanation.shares import attention_shares
-from lastword.explanation.words import english_stop_words, marked_tokens, read_stop_words
+from lastword.explanation.words import marked_tokens
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source
+from lastword.stop_words import english_stop_words, read_stop_words
 
 
 @dataclass(frozen=True)

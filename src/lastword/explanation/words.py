@@ -6,43 +6,16 @@ import itertools
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from lastword.embedding import Embedder
 from lastword.embedding.tokens import clean
-from lastword.errors import MissingFileError, RequestError
+from lastword.errors import RequestError
 from lastword.explanation.attention import TokenAttention, token_attention
+from lastword.stop_words import APOSTROPHES, is_content
 
-_APOSTROPHES = "'’ʼ"
 _JOINERS = "\u200c\u200d"  # inside words of Indic and Persian script
-_ENDINGS = ("n't", "'s", "'re", "'ve", "'ll", "'d", "'m", "'")
-# Forms of "do" that scikit-learn's list lacks, and contractions whose stem is not a word.
-_MORE_STOP_WORDS = {"does", "did", "doing", "wont", "shant", "aint"}
-
-
-def english_stop_words() -> frozenset[str]:
-    """Scikit-learn's list, with forms of "do" and contractions that it lacks."""
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    return frozenset(ENGLISH_STOP_WORDS | _MORE_STOP_WORDS)
-
-
-def read_stop_words(path: str | Path) -> frozenset[str]:
-    """Read a list with one stop word per line, for example for another language.
-
-    Raises:
-        MissingFileError, RequestError: the file does not exist or is not UTF-8 text.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no file {path}: give a file with one stop word per line")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path} is not UTF-8 text: give one stop word per line") from error
-    return frozenset(_plain(line.strip()) for line in lines if line.strip())
 
 
 def words_of(text: str) -> Iterator[tuple[int, int]]:
@@ -66,22 +39,9 @@ def words_of(text: str) -> Iterator[tuple[int, int]]:
 def _continues(text: str, i: int) -> bool:
     """Whether a word continues over a character that is not a letter: a combining mark, or an inner apostrophe."""
     character = text[i]
-    if character in _APOSTROPHES:
+    if character in APOSTROPHES:
         return text[i + 1 : i + 2].isalnum()
     return unicodedata.category(character).startswith("M") or character in _JOINERS
-
-
-def is_content(word: str, stop_words: frozenset[str]) -> bool:
-    """Whether a word is neither a stop word nor a contraction of one ("it's", "don't").
-
-    >>> stop_words = english_stop_words()
-    >>> [word for word in ("It's", "a", "dog's", "don't", "Café") if is_content(word, stop_words)]
-    ["dog's", 'Café']
-    """
-    plain = _plain(word)
-    forms = {plain, plain.replace("'", "")}
-    forms |= {plain.removesuffix(ending) for ending in _ENDINGS}
-    return not forms & stop_words
 
 
 def content_tokens(embedder: Embedder, texts: Sequence[str], stop_words: frozenset[str]) -> list[np.ndarray]:
@@ -131,9 +91,3 @@ def marked_tokens(embedder: Embedder, text: str, stop_words: frozenset[str]) -> 
         Token(**vars(token), content=token.part == "text" and next(flags))
         for token in token_attention(embedder, text)
     ]
-
-
-def _plain(word: str) -> str:
-    """Lower case, composed, with one kind of apostrophe."""
-    lowered = unicodedata.normalize("NFC", word).casefold()
-    return lowered.translate(dict.fromkeys(map(ord, _APOSTROPHES), "'"))

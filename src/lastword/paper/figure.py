@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from lastword.config import read_recipe
 from lastword.embedding import Embedder
 from lastword.explanation import explain
-from lastword.explanation.words import english_stop_words, marked_tokens
+from lastword.explanation.words import marked_tokens
 from lastword.paper.cells import CellRunner
 from lastword.paper.report import Page, Record, bullet_list, markdown_table
 from lastword.paper.suites import BUNDLED, Suite
 from lastword.paper.tables import published
+from lastword.stop_words import english_stop_words
 from lastword.training import LastStep, train
 
 FIGURE_WORDS = ("man", "driving", "car")

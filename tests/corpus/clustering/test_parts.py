@@ -138,6 +138,10 @@ def test_terms_are_frequent_here_and_rare_elsewhere() -> None:
     for each in terms:
         words = [word.rstrip("s") for term in each for word in term.split()]
         assert len(words) == len(set(words))
+    chatty = distinctive_terms(
+        ["Does it? I don't, they’re loud", "didn't we? it's birds"], np.array([0, 1]), 2, 5
+    )
+    assert chatty == [["loud"], ["birds"]]
     assert distinctive_terms(["?", "!"], np.array([0, 1]), 2, 5) == [[], []]
     assert distinctive_terms(["a b"], np.array([UNCLUSTERED]), 1, 5) == [[]]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 
-_WORD = r"(?u)\b[^\W\d_][\w'’-]*\w\b"
+from lastword.stop_words import english_stop_words, is_content
+
+_WORD = re.compile(r"\b[^\W\d_][\w'’-]*\w\b")
 _MOST_TERMS = 50_000
 MOST_TEXTS = 20_000
 """Terms are counted in at most this many texts."""
@@ -16,8 +20,8 @@ def distinctive_terms(texts: Sequence[str], groups: np.ndarray, count: int, term
     """Words and pairs of words that are frequent in a group and rare in the others, best first.
 
     The weight of term t in group c is tf(t, c) · log(1 + A / f(t)): tf is the share of t in all terms of the group, f
-    its count in all groups, A the mean number of terms of a group. English function words are left out. Of terms that
-    share a word, the best is listed.
+    its count in all groups, A the mean number of terms of a group. English stop words and their contractions are left
+    out. Of terms that share a word, the best is listed.
 
     Args:
         texts: n texts.
@@ -35,8 +39,17 @@ def distinctive_terms(texts: Sequence[str], groups: np.ndarray, count: int, term
     inside = np.flatnonzero((groups >= 0) & (groups < count))
     if not len(inside):
         return [[] for _ in range(count)]
+    stop_words = english_stop_words()
+
+    @cache
+    def kept(word: str) -> bool:
+        return is_content(word, stop_words)
+
+    def words_of(text: str) -> list[str]:
+        return [word for word in _WORD.findall(text) if kept(word)]
+
     counter = CountVectorizer(
-        ngram_range=(1, 2), stop_words="english", token_pattern=_WORD, max_features=_MOST_TERMS
+        ngram_range=(1, 2), tokenizer=words_of, token_pattern=None, max_features=_MOST_TERMS
     )
     try:
         counts = counter.fit_transform([texts[int(row)] for row in inside])
