@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from real_texts import ROOT, UNTRAINED, data_folder, unreported
+from real_texts import ABOUT, ROOT, UNTRAINED, data_folder, unreported
 from scenarios import titles_and_leads
 
 from lastword.embedding import TEMPLATES, Embedder
@@ -34,7 +34,7 @@ RESULTS = ROOT / "results" / "one_template.json"
 SETS, SEED = ("stackoverflow_titles", "agnews"), 4
 CANDIDATES = (
     *(name for name in TEMPLATES if name not in ("none", "echo")),
-    'This text: "{text}" is about',
+    ABOUT,
     'The topic and meaning of "{text}" in one word:',
     'Text: "{text}" Subject:',
     "eol+sum+classify",

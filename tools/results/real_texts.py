@@ -42,6 +42,8 @@ CLUSTERING = {
 }  # fmt: skip
 CLASSIFICATION = {"banking77": {}, "emotion": {"samples_per_label": 16}}
 TITLES = {"mini": ("zero-shot", "adapted"), "small": ("SmolLM2 zero-shot", "SmolLM2 adapted")}
+ABOUT = 'This text: "{text}" is about'
+"""The best template without training on development texts, see one_template.py."""
 ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
     "mini": [
         {"template": template, "pooling": pooling}
@@ -51,6 +53,7 @@ ZERO_SHOT: dict[str, list[dict[str, Any]]] = {
     "small": [
         {"template": "ccw", "pooling": "lasttoken", "layer": 28},
         {"template": "none", "pooling": "mean", "layer": 28},
+        {"template": ABOUT, "pooling": "lasttoken", "layer": 28},
     ],
 }
 """Recipe → settings without training."""

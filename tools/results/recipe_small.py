@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from passages import source_pairs, write_mixture
-from real_texts import ROOT, data_folder, minilm_folder, unreported
+from real_texts import ABOUT, ROOT, data_folder, minilm_folder, unreported
 
 from lastword import Embedder, console, train
 from lastword.bundled import path_of
@@ -98,7 +98,8 @@ class Run:
 def runs() -> list[Run]:
     changes: dict[str, dict[str, Any]] = {
         **{f"zero-shot, {template} {pooling}": {"steps": 0, "template": template, "pooling": pooling}
-           for template, pooling in (("ccw", "lasttoken"), ("none", "mean"), ("sum", "lasttoken"))},
+           for template, pooling in (("ccw", "lasttoken"), ("none", "mean"), ("sum", "lasttoken"),
+                                     (ABOUT, "lasttoken"))},
         **{f"learning rate {rate:g}": {"learning_rate": rate} for rate in (1e-4, 6e-4, 1e-3)},
         **{f"temperature {value}": {"temperature": value} for value in (0.02, 0.03, 0.1)},
         **{f"rank {rank}": {"rank": rank, "alpha": float(rank)} for rank in (8, 64)},
