@@ -60,3 +60,24 @@ def _lost(row: dict[str, Any], number: int) -> float:
     ami = {each["groups"]: each["ami"] for each in row["tried"]}
     lost: float = max(ami.values()) - ami[number]
     return lost
+
+
+def names_table(path: Path) -> str:
+    """Per cent of the names of each way that are nearer to their group's label than to all others."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    found = {(row["data"], row["model"], row["way"]): f"{100 * row['nearest_label']:.0f} %" for row in rows}
+    groups = {row["data"]: row["groups"] for row in rows}
+    models = list(dict.fromkeys(row["model"] for row in sorted(rows, key=lambda row: row["model"] == "mini")))
+    lines = [
+        _line(
+            "texts (labels)",
+            "terms",
+            *(cell for model in models for cell in (f"head of `{model}`", "joined")),
+        ),
+        _line("---", "---:", *["---:"] * (2 * len(models))),
+    ]
+    for data, count in groups.items():
+        terms = next(found[data, model, "terms"] for model in models if (data, model, "terms") in found)
+        others = [found.get((data, model, way), "") for model in models for way in ("head", "joined")]
+        lines.append(_line(f"{data} ({count})", terms, *others))
+    return "\n".join(lines)

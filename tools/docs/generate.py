@@ -18,7 +18,7 @@ from typing import Any
 
 from attention_tables import attention_table, published_table
 from benchmark_tables import benchmark_tables, copies_table, rates_table
-from cluster_tables import components_table, rule_table
+from cluster_tables import components_table, names_table, rule_table
 from defect_tables import switch_table
 from distill_tables import distill_tables
 from export_tables import fault_table, speed_table
@@ -76,6 +76,9 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
     ),
     ("docs/how-to/cluster-a-corpus.md", "components"): lambda: components_table(
         ROOT / "results" / "cluster_components.json"
+    ),
+    ("docs/how-to/cluster-a-corpus.md", "names"): lambda: names_table(
+        ROOT / "results" / "cluster_names.json"
     ),
     ("docs/how-to/adapt-a-corpus.md", "adapted"): lambda: adapt_table(ROOT / "results" / "adapt.json"),
     ("docs/how-to/adapt-a-corpus.md", "again"): lambda: recipe_table(ROOT / "results" / "adapt_recipe.json"),
