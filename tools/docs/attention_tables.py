@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from table_lines import line
+
 NONE = "Not measured in this version."
 
 
@@ -28,7 +30,7 @@ def attention_table(path: Path) -> str:
 
 def _kind(kind: str, runs: list[dict[str, Any]]) -> str:
     titles = ("step", "V-measure", "content words", "balance", "itself", "mean cosine", "effective rank")
-    lines = [_line(*titles), _line(*["---:"] * len(titles))]
+    lines = [line(*titles), line(*["---:"] * len(titles))]
     for models in zip(*(run["models"] for run in runs), strict=True):
         cells = [
             _spread([100 * model["score"] for model in models]),
@@ -38,7 +40,7 @@ def _kind(kind: str, runs: list[dict[str, Any]]) -> str:
             _spread([model["geometry"]["mean_cosine"] for model in models], 2),
             _spread([model["geometry"]["effective_rank"] for model in models], 0),
         ]
-        lines.append(_line(str(models[0]["step"]), *cells))
+        lines.append(line(str(models[0]["step"]), *cells))
     statistic = (
         f"mean ± standard deviation over {len(runs)} training runs" if len(runs) > 1 else "one training run"
     )
@@ -53,9 +55,9 @@ def published_table(path: Path) -> str:
     if not path.exists():
         return NONE
     published = json.loads(path.read_text(encoding="utf-8"))["published"]
-    lines = [_line("Llama-3.2-1B", "content words", "balance"), _line("---", "---:", "---:")]
+    lines = [line("Llama-3.2-1B", "content words", "balance"), line("---", "---:", "---:")]
     for name, shares in published.items():
-        lines.append(_line(name, f"{100 * shares['content']:.1f}", f"{100 * shares['balance']:.1f}"))
+        lines.append(line(name, f"{100 * shares['content']:.1f}", f"{100 * shares['balance']:.1f}"))
     return "\n".join(lines)
 
 
@@ -108,7 +110,3 @@ def _ranks(values: list[float]) -> list[float]:
 def _spread(values: list[float], digits: int = 1) -> str:
     spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{fmean(values):.{digits}f}{spread}".replace("-", "−")
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

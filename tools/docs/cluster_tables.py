@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from attention_tables import NONE
+from table_lines import line
 
 
 def rule_table(path: Path) -> str:
@@ -69,15 +70,15 @@ def names_table(path: Path) -> str:
     groups = {row["data"]: row["groups"] for row in rows}
     models = list(dict.fromkeys(row["model"] for row in sorted(rows, key=lambda row: row["model"] == "mini")))
     lines = [
-        _line(
+        line(
             "texts (labels)",
             "terms",
             *(cell for model in models for cell in (f"head of `{model}`", "joined")),
         ),
-        _line("---", "---:", *["---:"] * (2 * len(models))),
+        line("---", "---:", *["---:"] * (2 * len(models))),
     ]
     for data, count in groups.items():
         terms = next(found[data, model, "terms"] for model in models if (data, model, "terms") in found)
         others = [found.get((data, model, way), "") for model in models for way in ("head", "joined")]
-        lines.append(_line(f"{data} ({count})", terms, *others))
+        lines.append(line(f"{data} ({count})", terms, *others))
     return "\n".join(lines)

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from table_lines import line
+
 from lastword.experiments import Comparison
 
 NONE = "Not measured in this version."
@@ -18,29 +20,29 @@ def issue_table(path: Path) -> str:
         return NONE
     files: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     checks = files.values()
-    lines = [_line("", *files), _line("---", *["---:"] * len(files))]
-    lines.append(_line("positives in the file", *(f"{check['positives']:,}" for check in checks)))
-    lines.append(_line("checked", *(f"{check['pairs']:,}" for check in checks)))
+    lines = [line("", *files), line("---", *["---:"] * len(files))]
+    lines.append(line("positives in the file", *(f"{check['positives']:,}" for check in checks)))
+    lines.append(line("checked", *(f"{check['pairs']:,}" for check in checks)))
     names = [issue["name"] for issue in next(iter(checks))["issues"]]
-    lines += [_line(name, *(_share(check, name) for check in checks)) for name in names]
+    lines += [line(name, *(_share(check, name) for check in checks)) for name in names]
     lines.append(
-        _line("left after a fix", *(f"{1 - check['removed'] / check['pairs']:.1%}" for check in checks))
+        line("left after a fix", *(f"{1 - check['removed'] / check['pairs']:.1%}" for check in checks))
     )
     for key, title in (
         ("mean", "mean cosine of the sides"),
         ("unrelated_mean", "mean cosine of unrelated sides"),
         ("separation", "sides closer than unrelated ones"),
     ):
-        lines.append(_line(title, *(f"{check['similarity'][key]:.2f}" for check in checks)))
+        lines.append(line(title, *(f"{check['similarity'][key]:.2f}" for check in checks)))
     return "\n".join(lines)
 
 
 def language_table(path: Path) -> str:
     """How many pairs of each kind are reported as different languages."""
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    lines = [_line("pairs", "number", "reported", "mean confidence"), _line("---", "---:", "---:", "---:")]
+    lines = [line("pairs", "number", "reported", "mean confidence"), line("---", "---:", "---:", "---:")]
     lines += [
-        _line(row["kind"], f"{row['pairs']:,}", f"{row['flagged']:.1%}", f"{row['mean_confidence']:.3f}")
+        line(row["kind"], f"{row['pairs']:,}", f"{row['flagged']:.1%}", f"{row['mean_confidence']:.3f}")
         for row in rows
     ]
     return "\n".join(lines)
@@ -61,18 +63,18 @@ def comparison_table(path: Path) -> str:
     comparison = Comparison.from_dict(json.loads(path.read_text(encoding="utf-8")))
     sets = list(comparison.base)
     lines = [
-        _line(comparison.subject, "mean", "to the best", *sets),
-        _line("---", *["---:"] * (2 + len(sets))),
+        line(comparison.subject, "mean", "to the best", *sets),
+        line("---", *["---:"] * (2 + len(sets))),
     ]
     best = comparison.ranked[0]
     for name in comparison.ranked:
         values = [_mean_of_set(comparison, name, one) for one in sets]
         interval = "" if name == best else _interval(comparison, name, best)
-        lines.append(_line(name, f"**{_mean(comparison, name)}**", interval, *values))
+        lines.append(line(name, f"**{_mean(comparison, name)}**", interval, *values))
     base, chance = comparison.base.values(), [score.chance or 0.0 for score in comparison.base.values()]
     values = [100 * score.value for score in base]
-    lines.append(_line("before training", f"{fmean(values):.1f}", "", *(f"{x:.1f}" for x in values)))
-    lines.append(_line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance)))
+    lines.append(line("before training", f"{fmean(values):.1f}", "", *(f"{x:.1f}" for x in values)))
+    lines.append(line("chance", f"{100 * fmean(chance):.1f}", "", *(f"{100 * x:.1f}" for x in chance)))
     runs, pairs = len(comparison.runs_of(best)), comparison.settings["batch_pairs"]
     about = (
         f"V-measure × 100, {f'mean over {runs} training runs' if runs > 1 else 'one training run'} of "
@@ -103,7 +105,3 @@ def _interval(comparison: Comparison, name: str, best: str) -> str:
 
 def _mean_of_set(comparison: Comparison, name: str, one: str) -> str:
     return f"{100 * fmean(run.scores[one].value for run in comparison.runs_of(name) if run.scores):.1f}"
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

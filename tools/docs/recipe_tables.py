@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from attention_tables import NONE
+from table_lines import line
 
 
 def recipe_table(path: Path) -> str:
@@ -21,10 +22,10 @@ def recipe_table(path: Path) -> str:
             f"{name}, {after}": (fmean(scores.values()), scores) for after, scores in row["after"].items()
         }
     sets = list(next(iter(rows.values()))[1])
-    lines = [_line("run", "mean", *sets), _line("---", *["---:"] * (1 + len(sets)))]
+    lines = [line("run", "mean", *sets), line("---", *["---:"] * (1 + len(sets)))]
     for name, (mean, scores) in sorted(rows.items(), key=lambda item: -item[1][0]):
         shown = f"**{name}**" if name in content["baselines"] else name
-        lines.append(_line(shown, f"{mean:.1f}", *(f"{scores[data]:.1f}" for data in sets)))
+        lines.append(line(shown, f"{mean:.1f}", *(f"{scores[data]:.1f}" for data in sets)))
     return "\n".join(lines)
 
 
@@ -34,8 +35,8 @@ def adapt_table(path: Path) -> str:
         return NONE
     kinds = {"adapted": "adapted", "unadapted": "before", "tfidf": "TF-IDF", "other": "all-MiniLM-L6-v2"}
     lines = [
-        _line("corpus", "model", *kinds.values(), "adapted minus the best setting before"),
-        _line("---", "---", *["---:"] * len(kinds), "---:"),
+        line("corpus", "model", *kinds.values(), "adapted minus the best setting before"),
+        line("---", "---", *["---:"] * len(kinds), "---:"),
     ]
     for key, run in json.loads(path.read_text(encoding="utf-8"))["runs"].items():
         corpus, model, way = key.split()
@@ -43,9 +44,5 @@ def adapt_table(path: Path) -> str:
         gain = run["gain"]
         shown = f"{100 * gain['value']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
         name = corpus if way == "texts" else f"{corpus}, with labels"
-        lines.append(_line(name, model, *(scores.get(kind, "") for kind in kinds), shown))
+        lines.append(line(name, model, *(scores.get(kind, "") for kind in kinds), shown))
     return "\n".join(lines)
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from table_lines import line
+
 _LANGUAGES = {
     "eng_Latn": "English", "deu_Latn": "German", "fra_Latn": "French", "spa_Latn": "Spanish", "rus_Cyrl": "Russian",
     "zho_Hans": "Chinese", "jpn_Jpan": "Japanese", "arb_Arab": "Arabic", "hin_Deva": "Hindi", "isl_Latn": "Icelandic",
@@ -52,10 +54,10 @@ def _has_translations(row: dict[str, Any]) -> bool:
 def _tasks(content: dict[str, Any]) -> list[str]:
     tasks = [task for task in _TASKS if any(task in row for row in content.values())]
     lines = [
-        _line("model", *(f"{task}, {_TASKS[task]}" for task in tasks)),
-        _line("---", *["---:"] * len(tasks)),
+        line("model", *(f"{task}, {_TASKS[task]}" for task in tasks)),
+        line("---", *["---:"] * len(tasks)),
     ]
-    lines += [_line(name, *(_score(row.get(task)) for task in tasks)) for name, row in content.items()]
+    lines += [line(name, *(_score(row.get(task)) for task in tasks)) for name, row in content.items()]
     return [*lines, "", "± is the standard error of the texts."]
 
 
@@ -69,15 +71,15 @@ def _languages(content: dict[str, Any], figure: str) -> list[str]:
         for code in _LANGUAGES
         if any(figure in row["languages"].get(code, {}) for row in content.values())
     ]
-    lines = [_line("language", *content), _line("---", *["---:"] * len(content))]
+    lines = [line("language", *content), line("---", *["---:"] * len(content))]
     lines += [
-        _line(_LANGUAGES[code], *(_cell(row, code, figure) for row in content.values())) for code in shown
+        line(_LANGUAGES[code], *(_cell(row, code, figure) for row in content.values())) for code in shown
     ]
     means = [
         fmean(100 * row["languages"][code][figure] for code in shown if figure in row["languages"][code])
         for row in content.values()
     ]
-    return [*lines, _line("**mean**", *(f"**{mean:.1f}**" for mean in means))]
+    return [*lines, line("**mean**", *(f"**{mean:.1f}**" for mean in means))]
 
 
 def _cell(row: dict[str, Any], code: str, figure: str) -> str:
@@ -94,18 +96,14 @@ def _reranking(content: dict[str, Any]) -> list[str]:
         f"Cranfield, nDCG@10 × 100 of {some['queries']} queries: the first {some['documents']} documents by cosine,",
         "and the same in the order of SmolLM2's answers.",
         "",
-        _line("by cosine of", "by cosine", "reranked", "difference [95 %]", "seconds a query"),
-        _line("---", "---:", "---:", "---:", "---:"),
+        line("by cosine of", "by cosine", "reranked", "difference [95 %]", "seconds a query"),
+        line("---", "---:", "---:", "---:", "---:"),
     ]
     for name, row in rows.items():
         gain = row["difference"]
         interval = f"{100 * gain['mean']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
         lines.append(
-            _line(name, f"{100 * row['by cosine']:.1f}", f"{100 * row['reranked']:.1f}", interval,
+            line(name, f"{100 * row['by cosine']:.1f}", f"{100 * row['reranked']:.1f}", interval,
                   f"{row['seconds_per_query']:.1f}")
         )  # fmt: skip
     return lines
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table_lines import line
 
 Row = dict[str, Any]
 Content = dict[str, Any]
@@ -67,10 +68,10 @@ def _machine(facts: dict[str, Any]) -> str:
 def _gpu(content: Content) -> str:
     shapes = {"small": "SmolLM-135M shape", "llama": "Llama-3.2-1B shape"}
     first = content["encoding"][0]["tokens_per_s"]
-    lines = [_line("real tokens per second", *first), _line("---", *["---:"] * len(first))]
+    lines = [line("real tokens per second", *first), line("---", *["---:"] * len(first))]
     for row in content["encoding"]:
         name = f"{shapes[row['shape']]}, {row['count']:,} {row['texts']} texts"
-        lines.append(_line(name, *(f"{rate:,}" for rate in row["tokens_per_s"].values())))
+        lines.append(line(name, *(f"{rate:,}" for rate in row["tokens_per_s"].values())))
     parts = ["## On a GPU", "Bfloat16, random weights.", "\n".join(lines)]
     parts += [
         f"A training run of {row['steps']} steps of {row['pairs']} pairs, {shapes[row['shape']]}, recipe `paper`, "
@@ -92,7 +93,7 @@ def _encoding(content: Content) -> str:
         kinds = list(dict.fromkeys(row["texts"] for row in own))
         base = {row["texts"]: row["tokens_per_s"] for row in own if row["implementation"] == PEER}
         lines = [
-            _line(
+            line(
                 "",
                 *(f"{kind} texts" if kind != "ten" else "ten texts" for kind in kinds),
                 "peak memory",
@@ -100,7 +101,7 @@ def _encoding(content: Content) -> str:
                 "1,000 titles",
             )
         ]
-        lines.append(_line("---", *["---:"] * (len(kinds) + 3)))
+        lines.append(line("---", *["---:"] * (len(kinds) + 3)))
         for name in dict.fromkeys(row["implementation"] for row in own):
             mine = {row["texts"]: row for row in own if row["implementation"] == name}
             cells = [
@@ -110,20 +111,20 @@ def _encoding(content: Content) -> str:
             last, short = mine[kinds[-1]], mine["short"]
             memory, startup = f"{last['peak_mib']:,} MiB", f"{last['startup_s']:.1f} s"
             waited = short["startup_s"] + short["first_s"] * 1000 / short["count"]
-            lines.append(_line(name, *cells, memory, startup, "–" if name == LIMIT else f"{waited:.1f} s"))
+            lines.append(line(name, *cells, memory, startup, "–" if name == LIMIT else f"{waited:.1f} s"))
         parts += [f"### {shape}", "\n".join(lines)]
     return "\n\n".join(parts)
 
 
 def _compiled(content: Content) -> str:
     """What compilation gains, and after how much work it has paid for its warm-up."""
-    lines = [_line("", "tokens/s", "compiled", "gain", "warm-up", "with the kept cache", "pays after, cold")]
-    lines.append(_line("---", *["---:"] * 6))
+    lines = [line("", "tokens/s", "compiled", "gain", "warm-up", "with the kept cache", "pays after, cold")]
+    lines.append(line("---", *["---:"] * 6))
     for row in content["rows"]:
         usual, faster = row["tokens_per_s"], row["compiled_tokens_per_s"]
         saved = 1 / usual - 1 / faster
         pays = f"{row['cold_s'] / saved / 1e6:,.1f} M tokens" if saved > 0 else "never"
-        lines.append(_line(
+        lines.append(line(
             f"{row['shape']}, {row['texts']} texts", f"{usual:,.0f}", f"{faster:,.0f}", f"{faster / usual - 1:+.0%}",
             f"{max(row['cold_s'], 0):.1f} s", f"{max(row['warm_s'], 0):.1f} s", pays,
         ))  # fmt: skip
@@ -143,10 +144,10 @@ def _training(content: Content) -> str:
     for shape, pairs in dict.fromkeys((row["shape"], row["pairs"]) for row in rows):
         own = [row for row in rows if (row["shape"], row["pairs"]) == (shape, pairs)]
         base = next((row["tokens_per_s"] for row in own if row["implementation"] == CACHED), None)
-        lines = [_line("", "s per step", "tokens/s", "multiple", "peak memory"), _line("---", *["---:"] * 4)]
+        lines = [line("", "s per step", "tokens/s", "multiple", "peak memory"), line("---", *["---:"] * 4)]
         for row in own:
             multiple = f"{row['tokens_per_s'] / base:.1f}×" if base else "–"
-            lines.append(_line(
+            lines.append(line(
                 row["implementation"], f"{row['seconds']['median']:.2f}", f"{row['tokens_per_s']:,.0f}", multiple,
                 f"{row['peak_mib']:,} MiB",
             ))  # fmt: skip
@@ -157,10 +158,10 @@ def _training(content: Content) -> str:
 def _jobs(content: Content) -> str:
     rows = content["rows"]
     base = next(row["seconds"]["median"] for row in rows if row["implementation"] == PEER)
-    lines = [_line("", "seconds", "faster", "start-up", "peak memory"), _line("---", *["---:"] * 4)]
+    lines = [line("", "seconds", "faster", "start-up", "peak memory"), line("---", *["---:"] * 4)]
     for row in rows:
         seconds = row["seconds"]["median"]
-        lines.append(_line(
+        lines.append(line(
             row["implementation"], f"{seconds:.0f}", f"{base / seconds:.1f}×", f"{row['startup_s']:.1f} s",
             f"{row['peak_mib']:,} MiB",
         ))  # fmt: skip
@@ -176,19 +177,19 @@ def _jobs(content: Content) -> str:
 def _grids(content: Content) -> str:
     rows = content["rows"]
     kinds = list(dict.fromkeys((row["shape"], row["text_tokens"]) for row in rows))
-    lines = [_line("", *(f"{shape}, texts of {tokens} tokens" for shape, tokens in kinds))]
-    lines.append(_line("---", *["---:"] * len(kinds)))
+    lines = [line("", *(f"{shape}, texts of {tokens} tokens" for shape, tokens in kinds))]
+    lines.append(line("---", *["---:"] * len(kinds)))
     for what in dict.fromkeys(row["what"] for row in rows):
         cells = {(row["shape"], row["text_tokens"]): row for row in rows if row["what"] == what}
-        lines.append(_line(what, *(f"{cells[kind]['times_one_encoding']:.2f}" for kind in kinds)))
+        lines.append(line(what, *(f"{cells[kind]['times_one_encoding']:.2f}" for kind in kinds)))
     return "\n\n".join(
         ["## Grids", "Time as a multiple of one encoding of the same texts.", "\n".join(lines)]
     )
 
 
 def _quantized(content: Content) -> str:
-    lines = [_line("shape", "weights", "MiB of weights", "encoding", "training step", "peak in training")]
-    lines.append(_line("---", "---", *["---:"] * 4))
+    lines = [line("shape", "weights", "MiB of weights", "encoding", "training step", "peak in training")]
+    lines.append(line("---", "---", *["---:"] * 4))
     speed = {(row["shape"], row["work"], row["weights"]): row for row in content["rows"]}
     for shape, name in dict.fromkeys((row["shape"], row["weights"]) for row in content["rows"]):
         cells = [
@@ -196,14 +197,14 @@ def _quantized(content: Content) -> str:
             for work in ("encode", "train")
         ]
         one = speed[shape, "train", name]
-        lines.append(_line(shape, name, f"{one['weights_mib']:,.0f}", *cells, f"{one['peak_mib']:,} MiB"))
+        lines.append(line(shape, name, f"{one['weights_mib']:,.0f}", *cells, f"{one['peak_mib']:,} MiB"))
     quality = [
-        _line("weights", "same neighbour as float32", "zero-shot", "adapted"),
-        _line("---", *["---:"] * 3),
+        line("weights", "same neighbour as float32", "zero-shot", "adapted"),
+        line("---", *["---:"] * 3),
     ]
     for row in content["quality"]:
         adapted = np.array(row["adapted"]) * 100
-        quality.append(_line(
+        quality.append(line(
             row["weights"], f"{row['same_neighbour']:.1%}", f"{100 * row['zero_shot']:.1f}",
             f"{adapted.mean():.1f} ± {adapted.std(ddof=1):.1f}",
         ))  # fmt: skip
@@ -221,15 +222,9 @@ def _growth(content: Content) -> str:
     parts = ["## As the work grows", "![time and memory against size](../assets/growth.svg)"]
     for what in dict.fromkeys(row["what"] for row in rows):
         own = [row for row in rows if row["what"] == what]
-        lines = [_line(what, "seconds", "tokens/s", "peak memory"), _line(*["---:"] * 4)]
+        lines = [line(what, "seconds", "tokens/s", "peak memory"), line(*["---:"] * 4)]
         for row in own:
             speed = f"{row['tokens'] / row['seconds']:,.0f}"
-            lines.append(
-                _line(f"{row['size']:,}", f"{row['seconds']:.1f}", speed, f"{row['peak_mib']:,} MiB")
-            )
+            lines.append(line(f"{row['size']:,}", f"{row['seconds']:.1f}", speed, f"{row['peak_mib']:,} MiB"))
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

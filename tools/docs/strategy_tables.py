@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from table_lines import line
+
 from lastword.experiments.catalogue import GROUPS, Strategy, read_strategies
 from lastword.experiments.strategy_result import BASE, TRAINED_BASE
 
@@ -37,12 +39,12 @@ def _bases(rows: dict[str, dict[str, Any]]) -> str:
 
 def _table(strategies: list[Strategy], rows: dict[str, dict[str, Any]]) -> list[str]:
     heading = ["strategy", "settings", "source", "code", "when", *rows]
-    lines = [_line(*heading), _line(*["---"] * 5, *["---:"] * len(rows))]
+    lines = [line(*heading), line(*["---"] * 5, *["---:"] * len(rows))]
     for each in strategies:
         settings = ", ".join(f"{key}={_shown(value)}" for key, value in each.settings.items())
         gains = [_gain(found.get(each.name)) for found in rows.values()]
         lines.append(
-            _line(each.name, f"`{settings}`", each.source or "–", f"`{each.code}`", each.when, *gains)
+            line(each.name, f"`{settings}`", each.source or "–", f"`{each.code}`", each.when, *gains)
         )
     return lines
 
@@ -59,7 +61,3 @@ def _gain(row: dict[str, Any] | None) -> str:
         return str(row["verdict"])
     mark = "**" if gain["verdict"] != "not distinguishable" else ""
     return f"{mark}{100 * gain['value']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]{mark}"
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

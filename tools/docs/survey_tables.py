@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from attention_tables import NONE
+from table_lines import heading, line
 
 _KINDS = ("dense", "words", "all words", "both")
 
@@ -23,10 +24,10 @@ def long_text_tables(path: Path) -> str:
         lines += [
             f"`{model}`, {found['texts']} texts, windows of {found['window']} tokens:",
             "",
-            *_heading("way", *(f"{length} tokens" for length in scores)),
+            *heading("way", *(f"{length} tokens" for length in scores)),
         ]
         for way in next(iter(scores.values())):
-            lines.append(_line(way, *(_with_time(of_length.get(way)) for of_length in scores.values())))
+            lines.append(line(way, *(_with_time(of_length.get(way)) for of_length in scores.values())))
         lines.append("")
     return "\n".join(lines).strip() or NONE
 
@@ -43,11 +44,11 @@ def sparse_tables(path: Path) -> str:
     rows, lines = _read(path), list[str]()
     for field in dict.fromkeys(row["field"] for row in rows):
         of_field = [row for row in rows if row["field"] == field]
-        lines += [f"**{field}**", "", *_heading("model and way", *_KINDS)]
+        lines += [f"**{field}**", "", *heading("model and way", *_KINDS)]
         for (model, way), group in groupby(of_field, key=lambda row: (row["model"], row["way"])):
             kinds = {row["kind"]: row for row in group}
             name = "TF-IDF" if model == "tfidf" else f"`{model}`, {way}"
-            lines.append(_line(name, *(_found(kinds.get(kind)) for kind in _KINDS)))
+            lines.append(line(name, *(_found(kinds.get(kind)) for kind in _KINDS)))
         lines.append("")
     return "\n".join(lines).strip() or NONE
 
@@ -66,11 +67,11 @@ def one_template_tables(path: Path) -> str:
         tasks = list(found["cost"])
         best = {task: scores[name][task] for task, name in found["best of each"].items()}
         shares = {name: fmean(row[task] / best[task] for task in tasks) for name, row in scores.items()}
-        lines += [f"`{model}`, last token:", "", *_heading("template", *tasks, "share of the best")]
+        lines += [f"`{model}`, last token:", "", *heading("template", *tasks, "share of the best")]
         for name in sorted(scores, key=lambda name: -shares[name]):
             cells = [_bold(scores[name][task], scores[name][task] == best[task]) for task in tasks]
             shown = name.replace("|", "\\|")
-            lines.append(_line(f"`{shown}`", *cells, f"{100 * shares[name]:.1f} %"))
+            lines.append(line(f"`{shown}`", *cells, f"{100 * shares[name]:.1f} %"))
         lines.append("")
     return "\n".join(lines).strip() or NONE
 
@@ -90,11 +91,11 @@ def size_tables(path: Path, axis: str) -> str:
         lines += [
             f"Recipe `{recipe}`, {axes[axis]['settings']['seeds']} training runs each:",
             "",
-            *_heading("run", *extra, "trained", "difference to the last row [95 %]"),
+            *heading("run", *extra, "trained", "difference to the last row [95 %]"),
         ]
         for row in rows:
             facts = [f"{row['parameters'] / 1e6:.1f}", _with_error(row["before"])] if extra else []
-            lines.append(_line(row["name"], *facts, _with_error(row["mean"]), _change(row["difference"])))
+            lines.append(line(row["name"], *facts, _with_error(row["mean"]), _change(row["difference"])))
         lines.append("")
     return "\n".join(lines).strip() or NONE
 
@@ -117,11 +118,3 @@ def _change(difference: dict[str, Any] | None) -> str:
 
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _heading(first: str, *others: str) -> list[str]:
-    return [_line(first, *others), _line("---", *["---:"] * len(others))]
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
