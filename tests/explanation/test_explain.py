@@ -35,7 +35,7 @@ from lastword.explanation.picture import render_picture
 from lastword.explanation.shares import KINDS, attention_shares
 from lastword.explanation.table import explanation_table
 from lastword.report.table import shortened_name
-from lastword.stop_words import english_stop_words
+from lastword.stopwords import english_stop_words
 
 Load = Callable[..., Embedder]
 EVIL = '<script>alert("x")</script> & a car'

@@ -20,7 +20,7 @@ from lastword.explanation import token_attention
 from lastword.explanation.attention import last_attention
 from lastword.explanation.shares import KINDS, attention_shares
 from lastword.explanation.words import content_tokens
-from lastword.stop_words import english_stop_words
+from lastword.stopwords import english_stop_words
 
 Load = Callable[..., Embedder]
 TEXTS = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lastword.embedding import Embedder, Template
 from lastword.errors import MissingFileError, RequestError
 from lastword.explanation.words import content_tokens, words_of
-from lastword.stop_words import english_stop_words, is_content, read_stop_words
+from lastword.stopwords import english_stop_words, is_content, read_stop_words
 
 Load = Callable[..., Embedder]
 

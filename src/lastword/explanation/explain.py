@@ -33,7 +33,7 @@ from lastword.explanation.shares import attention_shares
 from lastword.explanation.words import marked_tokens
 from lastword.files.run_folder import RunFolder, write_json
 from lastword.files.sources import Source
-from lastword.stop_words import english_stop_words, read_stop_words
+from lastword.stopwords import english_stop_words, read_stop_words
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lastword.embedding import Embedder
 from lastword.embedding.tokens import clean
 from lastword.errors import RequestError
 from lastword.explanation.attention import TokenAttention, token_attention
-from lastword.stop_words import APOSTROPHES, is_content
+from lastword.stopwords import APOSTROPHES, is_content
 
 _JOINERS = "\u200c\u200d"  # inside words of Indic and Persian script
 

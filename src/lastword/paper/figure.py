@@ -20,7 +20,7 @@ from lastword.paper.cells import CellRunner
 from lastword.paper.report import Page, Record, bullet_list, markdown_table
 from lastword.paper.suites import BUNDLED, Suite
 from lastword.paper.tables import published
-from lastword.stop_words import english_stop_words
+from lastword.stopwords import english_stop_words
 from lastword.training import LastStep, train
 
 FIGURE_WORDS = ("man", "driving", "car")

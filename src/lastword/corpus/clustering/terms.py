@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from lastword.stop_words import english_stop_words, is_content
+from lastword.stopwords import english_stop_words, is_content
 
 _WORD = re.compile(r"\b[^\W\d_][\w'’-]*\w\b")
 _MOST_TERMS = 50_000
