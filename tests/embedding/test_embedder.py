@@ -20,8 +20,8 @@ from torch import Tensor
 from lastword.embedding import Embedder, EmbedderSpec, Template
 from lastword.embedding import folder as folders
 from lastword.embedding.card import Provenance
-from lastword.embedding.embedder import _warn_of_special_tokens
 from lastword.embedding.folder import write_description
+from lastword.embedding.loading import warn_of_special_tokens
 from lastword.embedding.pipeline import Pipeline
 from lastword.embedding.pooling import PLAIN
 from lastword.embedding.tokenizer import TextTokenizer
@@ -440,7 +440,7 @@ def test_special_tokens_that_the_tokenizer_alone_would_add_are_named(
 ) -> None:
     hf = SimpleNamespace(convert_ids_to_tokens=lambda ids: [f"<{i}>" for i in ids])
     tokenizer: Any = SimpleNamespace(added_ids=(before, after), bos_id=1, eos_id=2, hf=hf)
-    _warn_of_special_tokens(tokenizer, EmbedderSpec().changed(**spec), "model")
+    warn_of_special_tokens(tokenizer, EmbedderSpec().changed(**spec), "model")
     tokens = " … ".join(f"<{i}>" for i in before + after)
     expected = f"model: its tokenizer puts {tokens} around a text; template 'none' does not"
     assert said == ([expected] if warned else [])
