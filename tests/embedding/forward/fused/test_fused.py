@@ -129,9 +129,14 @@ def test_last_tokens_alone(make: Make, norm: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["qwen3", "gemma 3"])  # the latter has a scale of its own
+@pytest.mark.parametrize("block", [1, 2, 96])
 @pytest.mark.parametrize("most", [0, 5, 100])
-def test_both_ways_to_compute_attention(name: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "PLAIN_MOST", most)
+def test_both_ways_to_compute_attention(
+    name: str, most: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's kernel beyond `most` keys, and blocks of a query, of two, of all."""
+    monkeypatch.setattr(attention, "STORED_MOST", most)
+    monkeypatch.setattr(attention, "BLOCK", block)
     fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA[name])
     batch = _batch([8, 8, 7, 5, 3], 3)
     _close(hidden(fused, batch), hidden(stock, batch), batch.attention_mask)
@@ -153,12 +158,11 @@ def test_rows_of_many_lengths_together_or_one_by_one(
 @pytest.mark.parametrize("most", [0, 128])
 @pytest.mark.parametrize("limits", [None, [4, 3, 5]])
 @pytest.mark.parametrize("name", ["llama", "qwen3", "gemma 3"])
-@torch.no_grad()
 def test_suffixes_after_each_row_are_computed_as_if_alone(
     name: str, limits: list[int] | None, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Suffixes that begin alike share tokens; with limits, each follows where its own template truncates the row."""
-    monkeypatch.setattr(attention, "PLAIN_MOST", most)
+    monkeypatch.setattr(attention, "STORED_MOST", most)
     fused, stock = _fused_and_stock(BUILT_LIKE_LLAMA[name])
     suffixes, batch, path = [[5, 6, 7], [5, 8], [9]], _batch([5, 5, 4, 3, 2], 2), fused.fused
     assert path is not None

@@ -12,7 +12,8 @@ from lastword.embedding.forward.fused.layout import Layout, Parts, additive
 from lastword.embedding.forward.tree import Tree
 
 # On a CPU:
-PLAIN_MOST = 128  # largest number of keys for which the plain formula is faster
+BLOCK = 96  # about as many queries share a product: more would compute more scores that the mask hides
+STORED_MOST = 512  # largest number of keys whose weights are stored for a backward pass
 TOGETHER_MOST = (
     2048  # largest number of padded tokens for which one step for all lengths is faster than one each
 )
@@ -22,12 +23,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Ten
     """(tokens, heads, head_dim) queries, (tokens, kv_heads, head_dim) keys and values → (tokens, heads * head_dim)."""
     (queries, keys, values), parts = (layout.parts(states) for states in (q, k, v)), []
     if layout.shared:
-        parts.append(_causal(queries.shared, keys.shared, values.shared, layout, scale).flatten(0, 1))
+        parts.append(
+            _causal(queries.shared, _keys(keys.shared), _keys(values.shared), layout, scale).flatten(0, 1)
+        )
     if _one_step_pays(layout):
         return torch.cat([*parts, _together(q, k, v, layout, scale)])
     for number, segment in enumerate(layout.segments):
         if segment.length:
-            k, v = (_keys_of_row(states, number, segment.rows) for states in (keys, values))
+            k, v = (_keys(states.shared, states.rows[number]) for states in (keys, values))
             parts.append(_causal(queries.rows[number], k, v, layout, scale).flatten(0, 1))
     if layout.tree is not None and len(layout.tree):
         parts += _from_trees(queries, keys, values, layout, layout.tree, scale)
@@ -47,10 +50,7 @@ def _one_step_pays(layout: Layout) -> bool:
 
 def _together(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
     """All rows in one step, padded at the end, where no query attends."""
-    keys, values = (
-        torch.cat([states[: layout.shared].expand(len(layout.own), -1, -1, -1), layout.rows(states)], dim=1)
-        for states in (k, v)
-    )
+    keys, values = (_keys(states[None, : layout.shared], layout.rows(states)) for states in (k, v))
     mixed = _causal(layout.rows(q), keys, values, layout, scale).flatten(0, 1)
     return mixed.index_select(0, layout.places)
 
@@ -59,10 +59,7 @@ def _from_trees(q: Parts, k: Parts, v: Parts, layout: Layout, tree: Tree, scale:
     """Each node attends to its row, or the part of it that its limit leaves, and to its ancestors in the tree."""
     mixed = []
     for number, segment in enumerate(layout.segments):
-        keys, values = (
-            torch.cat([_keys_of_row(states, number, segment.rows), states.nodes[number]], dim=1)
-            for states in (k, v)
-        )
+        keys, values = (_keys(states.shared, states.rows[number], states.nodes[number]) for states in (k, v))
         mask = tree.sees(layout.shared + segment.length, q.shared.device)
         mixed.append(
             _attention(q.nodes[number], keys, values, scale, additive(mask, q.shared.dtype)).flatten(0, 1)
@@ -78,63 +75,81 @@ def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int
     (keys, values), mixed, tree = (layout.parts(states) for states in (k, v)), [], layout.tree
     queries = torch.split(q, [segment.rows for segment in layout.segments])
     for number, (segment, query) in enumerate(zip(layout.segments, queries, strict=True)):
-        k, v = (_keys_of_row(states, number, segment.rows) for states in (keys, values))
-        mask = None
+        mask, after = None, 0
         if tree is not None and nodes:
-            k = torch.cat([k, keys.nodes[number]], dim=1)
-            v = torch.cat([v, values.nodes[number]], dim=1)
-            length = layout.shared + segment.length
+            length, after = layout.shared + segment.length, len(tree)
             sees = tree.sees(length, q.device)[nodes]
             last = torch.arange(sees.shape[1], device=q.device)[None] < length
             mask = additive(torch.cat([last, sees]), q.dtype)
+        k, v = (
+            _keys(states.shared, states.rows[number], *(states.nodes[number : number + 1] if after else ()))
+            for states in (keys, values)
+        )
         mixed.append(_attention(query, k, v, scale, mask))
     return torch.cat(mixed)
 
 
-def _keys_of_row(states: Parts, number: int, rows: int) -> Tensor:
-    """Keys or values of a segment after the shared ones: (rows, shared + length, heads, head_dim)."""
-    return torch.cat([states.shared.expand(rows, -1, -1, -1), states.rows[number]], dim=1)
+def _keys(*parts: Tensor) -> Tensor:
+    """Keys or values one after another, (1 or rows, tokens, kv_heads, head_dim) → (rows, kv_heads, keys, head_dim)."""
+    rows = max(len(part) for part in parts)
+    return torch.cat([part.expand(rows, -1, -1, -1).transpose(1, 2) for part in parts], dim=2)
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> Tensor:
     """(rows, queries, heads, head_dim) → (rows, queries, heads * head_dim); the last query attends to every key."""
-    queries, keys = q.shape[1], k.shape[1]
-    square = queries == keys and not _plain_pays(k)  # the kernel then needs no mask
-    mask: Tensor | None = None
-    if q.is_cuda and q.dtype != torch.float32:
-        mask = None if square else causal_lower_right(queries, keys)  # the flash kernel takes no other mask
-    elif not square and queries > 1:
-        mask = layout.causal_mask(queries, keys, q.dtype)
-    return _attention(q, k, v, scale, mask, causal=square)
+    queries, keys = q.shape[1], k.shape[2]
+    if _products_pay(k):
+        blocks, seen = [], keys - queries
+        for block in q.chunk(max(1, round(queries / BLOCK)), dim=1):
+            seen += block.shape[1]
+            mask = layout.causal_mask(block.shape[1], seen, q.dtype, repeats=q.shape[2] // k.shape[1])
+            blocks.append(_products(block, k[:, :, :seen], v[:, :, :seen], scale, mask))
+        return torch.cat(blocks, dim=1).flatten(2)
+    if queries == keys:
+        return _kernel(q, k, v, scale, None, causal=True)
+    flash = q.is_cuda and q.dtype != torch.float32  # this kernel takes no other mask
+    lower_right = causal_lower_right(queries, keys) if flash else layout.causal_mask(queries, keys, q.dtype)
+    return _kernel(q, k, v, scale, lower_right)
 
 
-def _attention(
+def _attention(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+    """(rows, queries, heads, head_dim) → (rows, queries, heads * head_dim), with a mask to add to the scores."""
+    if _products_pay(k):
+        if mask is not None:
+            mask = mask.repeat_interleave(q.shape[2] // k.shape[1], dim=0)
+        return _products(q, k, v, scale, mask).flatten(2)
+    return _kernel(q, k, v, scale, mask)
+
+
+def _products_pay(k: Tensor) -> bool:
+    """Whether two matrix products are faster than torch's kernel, and do not store too much for a backward pass."""
+    return k.device.type == "cpu" and (not torch.is_grad_enabled() or k.shape[2] <= STORED_MOST)
+
+
+def _products(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+    """Two matrix products for each key head. The query heads that share it are rows of one matrix; no key is repeated.
+
+    Args:
+        mask: (queries * query heads of each key head, keys) to add to the scores, or None.
+
+    Returns:
+        (rows, queries, kv_heads, query heads of each, head_dim)
+    """
+    rows, queries, heads, dim = q.shape
+    kv_heads, of_each = k.shape[1], heads // k.shape[1]
+    q = q.view(rows, queries, kv_heads, of_each, dim).transpose(1, 2).reshape(-1, queries * of_each, dim)
+    k, v = k.flatten(0, 1), v.flatten(0, 1)
+    scores = torch.baddbmm(q.new_zeros(1) if mask is None else mask, q, k.transpose(1, 2), alpha=scale)
+    weights = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
+    return torch.bmm(weights, v).view(rows, kv_heads, queries, of_each, dim).transpose(1, 2)
+
+
+def _kernel(
     q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, *, causal: bool = False
 ) -> Tensor:
-    """(rows, queries or keys, heads, head_dim) each → (rows, queries, heads * head_dim)."""
-    plain = _plain_pays(k)
-    q, k, v = (states.transpose(1, 2) for states in (q, k, v))
-    if plain:
-        mixed = _plain(q, k, v, scale, mask)
-    else:
-        gqa = q.shape[1] != k.shape[1]
-        with attention_kernels(q.device):
-            mixed = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa
-            )
+    """torch's kernel: (rows, queries, heads, head_dim) → (rows, queries, heads * head_dim)."""
+    with attention_kernels(q.device):
+        mixed = F.scaled_dot_product_attention(
+            q.transpose(1, 2), k, v, mask, is_causal=causal, scale=scale, enable_gqa=q.shape[2] != k.shape[1]
+        )
     return mixed.transpose(1, 2).flatten(2)
-
-
-def _plain_pays(k: Tensor) -> bool:
-    """Whether the formula is faster than the kernel for these keys, (rows, keys, heads, head_dim)."""
-    return k.device.type == "cpu" and k.shape[1] <= PLAIN_MOST
-
-
-def _plain(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None) -> Tensor:
-    """The plain formula: on a CPU and for few keys faster than the kernel, above all in the backward pass."""
-    if q.shape[1] != k.shape[1]:
-        k, v = (states.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for states in (k, v))
-    scores = (q * scale) @ k.transpose(-1, -2)
-    if mask is not None:
-        scores = scores + mask
-    return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v

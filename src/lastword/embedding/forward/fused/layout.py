@@ -119,16 +119,20 @@ class Layout:
         out[self.own] = states[self.shared : self.tree_start]
         return out
 
-    def causal_mask(self, queries: int, keys: int, dtype: torch.dtype) -> Tensor:
-        """(queries, keys) to add to the scores: the last query attends to every key. Made once for all layers."""
-        size = (queries, keys, dtype)
+    def causal_mask(self, queries: int, keys: int, dtype: torch.dtype, repeats: int = 1) -> Tensor:
+        """(queries * repeats, keys) to add to the scores: the last query attends to every key.
+
+        Each row is there `repeats` times in succession. Made once for all layers.
+        """
+        size = (queries, keys, dtype, repeats)
         if size not in self._masks:
             ones = torch.ones(queries, keys, dtype=torch.bool, device=self.ids.device)
-            self._masks[size] = additive(ones.tril(keys - queries), dtype)
+            mask = additive(ones.tril(keys - queries), dtype)
+            self._masks[size] = mask.repeat_interleave(repeats, dim=0)
         return self._masks[size]
 
     @cached_property
-    def _masks(self) -> dict[tuple[int, int, torch.dtype], Tensor]:
+    def _masks(self) -> dict[tuple[int, int, torch.dtype, int], Tensor]:
         return {}
 
     @cached_property
