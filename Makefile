@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow mutants check fix docs bench bench-quick bundle results clean
+.PHONY: help demo test test-slow mutants check fix docs bench bench-quick bundle results clean
+
+help:  ## list what make can do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 16
 
 demo: .venv/.installed  ## adapt the bundled model and score it before and after
 	$(BIN)/lastword demo --overwrite

@@ -70,11 +70,15 @@ class Page:
 
     def open(self, path: Path, width: int = 1200, height: int = 800, dark: bool = False) -> None:
         """Open a file in a window of a size, in the light or the dark colour scheme."""
-        size = {"width": width, "height": height, "screenWidth": width, "screenHeight": height}
-        self.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
+        self.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=path.resolve().as_uri())
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size."""
+        size = {"width": width, "height": height, "screenWidth": width, "screenHeight": height}
+        self.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression in the page, awaited if it is a promise."""

@@ -236,6 +236,9 @@ class _Work:
 def _log_lines(work: _Work, finished: threading.Event) -> None:
     """Log one line every 30 seconds, for log files and pipes."""
     while not finished.wait(_LINE_EVERY_S):
+        if work.total == 1 and not work.completed:
+            info(f"{work.description}: {duration(time.monotonic() - work.started)} so far{work.detail}")
+            continue
         count = f"{work.completed:,.0f}" + (f" of {work.total:,}" if work.total else "")
         info(f"{work.description}: {count}, {work.time_left}{work.detail}")
 

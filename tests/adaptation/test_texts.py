@@ -63,6 +63,21 @@ def test_scored_texts_have_labels_and_the_others_are_trained_on(tmp_path: Path) 
     assert sample.training.labels.count(None) == 1600
 
 
+@pytest.mark.parametrize("one_in", [2, 10])
+def test_training_texts_are_labelled_as_often_as_the_corpus(one_in: int, tmp_path: Path) -> None:
+    texts = [f"text number {n}" for n in range(10_000)]
+    labels = [f"label {n % 3}" if n % one_in == 0 else None for n in range(10_000)]
+    sample = draw_sample(request(tmp_path, "topic", text=texts, topic=labels, max_texts=1000), 0)
+    found = sum(label is not None for label in sample.training.labels) / len(sample.training)
+    assert abs(found - 1 / one_in) < 0.06
+
+
+def test_a_text_with_and_without_a_label_has_it(tmp_path: Path) -> None:
+    texts, labels = [f"text {n}" for n in range(400)] * 2, [None] * 400 + ["one", "two"] * 200
+    sample = draw_sample(request(tmp_path, "topic", text=texts, topic=labels), 0)
+    assert None not in sample.training.labels
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

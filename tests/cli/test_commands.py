@@ -183,7 +183,8 @@ def test_ctrl_c_keeps_what_was_finished(tmp_path: Path, llama_folder: Path, pair
     ]
     moment = after("lastword.training.checkpoints.Checkpoints.save", 1, signal.SIGINT)
     run_process(command, arguments, stderr, prepare=[moment], code=130)
-    assert stderr.read_text().splitlines()[-1] == "lastword: interrupted; finished work is kept"
+    said = stderr.read_text().splitlines()[-1]
+    assert said == "lastword: interrupted; finished work is kept: add --resume to continue"
     checkpoint = tmp_path / "adapted.partial" / "checkpoints" / "step-000010"
     assert (checkpoint / "adapter_model.safetensors").exists()
     assert not out.exists()

@@ -362,8 +362,8 @@ def test_folders_without_checkpoints_are_refused(
         f"no folder {tmp_path / 'no'}: give one that lastword train wrote, or its OUTPUT.partial"
     )
     assert refused(RequestError, explain, texts_file, checkpoints=llama_folder) == (
-        f"{llama_folder} has no checkpoints (step-000010 and so on): give a folder that lastword train wrote, or "
-        "its OUTPUT.partial"
+        f"{llama_folder} has no checkpoints (step-000010 and so on): give a folder that lastword train or adapt "
+        "wrote, or its OUTPUT.partial"
     )
 
 

@@ -242,12 +242,12 @@ def test_a_probe_resumes_where_it_was_stopped(
     settings: dict[str, Any] = {"labels": LABELS, "samples_per_label": 3, "seed": 5, **GRID}
     real = scoring_module.score_part
 
-    def counted(*args: Any) -> Any:
+    def counted(*args: Any, **settings: Any) -> Any:
         if len(done) == 1 and "stop" not in done:
             done.append("stop")
             raise KeyboardInterrupt
         done.append("part")
-        return real(*args)
+        return real(*args, **settings)
 
     monkeypatch.setattr(scoring_module, "score_part", counted)
     with pytest.raises(KeyboardInterrupt):

@@ -79,6 +79,12 @@ def test_texts_are_compared(page: Page, server: Running) -> None:
     press(page, "ArrowRight")
     read = page.evaluate("document.querySelector('.under').textContent")
     assert read.endswith(f": {grouped[0]} — {grouped[1]}")
+    darkest = "Math.min(...document.querySelector('canvas').getContext('2d').getImageData(0, 0, 6, 6).data)"
+    values = []
+    for scheme in ("light", "dark", "light"):
+        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        values.append(page.evaluate(f"new Promise(requestAnimationFrame).then(() => {darkest})"))
+    assert values[0] == values[2] != values[1], "painted again in the colours of the scheme"
     assert page.errors == []
     assert {request.startswith((server.url, "data:")) for request in page.requests} == {True}
 

@@ -126,8 +126,8 @@ def test_the_memory_for_activations_is_given_or_half_of_what_is_free(
 
 def test_the_forecast_is_logged_in_three_lines(caplog: pytest.LogCaptureFixture) -> None:
     plan = Plan(
-        trainable=1000, frozen=9000, pairs=1234, negatives_per_anchor=63, truncated_share=0.125, tokens_per_step=4096,
-        stored_share=1.0, graph_gib=3.0, lower_share=0.0, seconds=65,
+        trainable=1000, frozen=9000, pairs=1234, negatives_per_anchor=63, max_tokens=64, truncated_share=0.125,
+        tokens_per_step=4096, stored_share=1.0, graph_gib=3.0, lower_share=0.0, seconds=65,
     )  # fmt: skip
     caplog.set_level("INFO", "lastword")
     plan.log()
@@ -137,7 +137,11 @@ def test_the_forecast_is_logged_in_three_lines(caplog: pytest.LogCaptureFixture)
     assert first == said[3] == "training 1,000 adapter weights (10.0% of the model) on 1,234 pairs"
     assert second == "63 negatives per anchor; 4,096 tokens per step; activations stored, at most 3.0 GiB"
     assert said[4].endswith("; GradCache: 75% of the activations computed twice, the others in 3.0 GiB")
-    assert third == said[5] == f"12.5% of the texts are truncated; about {duration(65)} of training"
+    assert (
+        third
+        == said[5]
+        == f"12.5% of the texts are truncated to max_tokens=64; about {duration(65)} of training"
+    )
 
 
 def test_the_work_of_a_step_is_the_mean_of_the_first_ones(load: Load, tmp_path: Path) -> None:

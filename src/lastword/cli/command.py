@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -141,6 +142,10 @@ class Command(_Help):
             return super().invoke(ctx)
         except LastwordError as error:
             error.args = (as_flags(str(error), self.params),)
+            raise
+        except (KeyboardInterrupt, OSError) as error:
+            if "resume" in ctx.params and Path(f"{ctx.params.get('output')}.partial").exists():
+                error.add_note("add --resume to continue")
             raise
 
     def _refuse_ignored(self, ctx: click.Context) -> None:

@@ -189,8 +189,9 @@ def reason(source: str | Path, message: str) -> str:
 
 def _is_truncated(file: Path) -> bool:
     """Whether the tensors that the header lists end beyond the end of the file."""
+    gguf = _library()
     try:
-        tensors = _library().GGUFReader(file).tensors
+        tensors = gguf.GGUFReader(file).tensors
     except (ValueError, IndexError, TypeError):  # the arrays that it maps do not fit
         return True
     return any(tensor.data_offset + tensor.n_bytes > file.stat().st_size for tensor in tensors)

@@ -57,6 +57,11 @@ class GridAxes:
     poolings: Sequence[Pooling]
     layers: Sequence[int]
 
+    @property
+    def size(self) -> int:
+        """Number of combinations."""
+        return len(self.templates) * len(self.poolings) * len(self.layers)
+
 
 def label(template: Template) -> str:
     """Name of a template in a grid."""

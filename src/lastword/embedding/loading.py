@@ -174,8 +174,8 @@ def read_configuration(name: str, revision: str | None) -> Any:
     or "eager" if it has no other.
     """
     check_model(name)
+    source, arguments = source_arguments(name)
     try:
-        source, arguments = source_arguments(name)
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False, **arguments)
     except (OSError, ValueError, IndexError, json.JSONDecodeError) as error:
         if "trust_remote_code" in str(error):

@@ -18,7 +18,7 @@ from lastword.embedding.pooling import Pooling
 from lastword.errors import MissingFileError, RequestError
 
 # Folders of checkpoints: in the output of a run, in OUTPUT.partial while it runs, or the given folder itself.
-_FOLDERS = ("training", "checkpoints", ".")
+_FOLDERS = ("training", "checkpoints", ".", "model/training")  # the last: of a folder of lastword adapt
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def find_checkpoints(folder: str | Path) -> Checkpoints:
             base, stored = adapter_settings(steps[0][1]).base_model_name_or_path, folders.read(steps[0][1])
             return Checkpoints(steps, stored.provenance.base if stored else str(base), stored)
     raise RequestError(
-        f"{folder} has no checkpoints (step-000010 and so on): give a folder that lastword train wrote, "
-        "or its OUTPUT.partial"
+        f"{folder} has no checkpoints (step-000010 and so on): give a folder that lastword train or "
+        "adapt wrote, or its OUTPUT.partial"
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastword.arguments import as_path
 from lastword.bundled import check_layer
-from lastword.console import info, warn
+from lastword.console import info, progress, warn
 from lastword.errors import RequestError
 from lastword.files.run_folder import RunFolder, hash_of, write_json
 from lastword.files.sources import Source
@@ -144,13 +144,10 @@ def probe(
         ),
     }
     with folder.open(settings, inputs) if folder else nullcontext():
-        options = len(axes.templates) * len(axes.poolings) * len(axes.layers)
-        info(f"{options:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
+        info(f"{axes.size:,} options on {len(texts):,} of {texts.available:,} texts of {texts.source}")
         started = time.perf_counter()
-        scored: list[Option] = []
-        for number, part in enumerate(parts, 1):
-            work = partial(score_part, embedder, part, scorer, rank_by, scored, batch_tokens)
-            scored += _once(folder, number, work) if folder else work()
+        score = partial(score_part, embedder, scorer=scorer, rank_by=rank_by, batch_tokens=batch_tokens)
+        scored = _scored(folder, parts, score)
         facts = _facts(embedder, scorer, time.perf_counter() - started)
         result = ProbeResult(in_order(scored, axes, rank_by), rank_by, facts)
         if folder:
@@ -174,9 +171,29 @@ def _measurable(
     return tuple(name for name in names if name != "accuracy"), None
 
 
+def _scored(
+    folder: RunFolder | None, parts: Sequence[GridAxes], score: Callable[..., list[Option]]
+) -> list[Option]:
+    """Score all options, with one progress for all parts; a resumed probe reads those that are finished."""
+    sizes, scored = [part.size for part in parts], list[Option]()
+    done = [bool(folder and folder.has(_name(number))) for number in range(len(parts))]
+    before = sum(size for size, is_done in zip(sizes, done, strict=True) if is_done)
+    with progress("options", sum(sizes), step=max(sizes), done=before) as advance:
+        for number, part in enumerate(parts):
+            work = partial(score, part, earlier=list(scored))
+            scored += _once(folder, number, work) if folder else work()
+            advance(0 if done[number] else sizes[number])
+    return scored
+
+
+def _name(part: int) -> str:
+    """The step of a part in the run folder."""
+    return f"part-{part + 1:04}"
+
+
 def _once(folder: RunFolder, number: int, work: Callable[[], list[Option]]) -> list[Option]:
     """Score a part of the options; a resumed probe reads the result."""
-    rows = folder.once(f"part-{number:04}", lambda: [option.to_dict() for option in work()])
+    rows = folder.once(_name(number), lambda: [option.to_dict() for option in work()])
     return [Option.from_dict(row) for row in rows]
 
 

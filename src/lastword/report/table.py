@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from lastword.uncertainty import Difference
+if TYPE_CHECKING:
+    from lastword.uncertainty import Difference
 
 _NUMBER = re.compile(r"[<≤≥+−-]?\d[\d,.]*(e[+−-]?\d+)?%?( [%±…(/].*| of [\d,]+)?")
 _MISSING = ("", "–")

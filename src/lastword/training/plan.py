@@ -71,6 +71,7 @@ class Plan:
         frozen: frozen parameters.
         pairs: pairs trained on.
         negatives_per_anchor: other positives and hard negatives that each anchor is compared with.
+        max_tokens: longest training sequence, template included.
         truncated_share: share of the texts that are truncated to `max_tokens`.
         tokens_per_step: mean tokens per step, template included, padding excluded.
         stored_share: share of the tokens of a step whose activations are stored; those of the others are
@@ -85,6 +86,7 @@ class Plan:
     frozen: int
     pairs: int
     negatives_per_anchor: int
+    max_tokens: int
     truncated_share: float
     tokens_per_step: int
     stored_share: float
@@ -107,7 +109,8 @@ class Plan:
             f"{self.negatives_per_anchor} negatives per anchor; {self.tokens_per_step:,} tokens per step; {memory}"
         )
         info(
-            f"{self.truncated_share:.1%} of the texts are truncated; about {duration(self.seconds)} of training"
+            f"{self.truncated_share:.1%} of the texts are truncated to max_tokens={self.max_tokens}; about "
+            f"{duration(self.seconds)} of training"
         )
 
 
@@ -135,6 +138,7 @@ def make_plan(loop: Loop, scoring_s: float = 0.0) -> Plan:
         frozen=sum(parameter.numel() for parameter in model.parameters()) - trainable,
         pairs=len(loop.objective),
         negatives_per_anchor=work.negatives,
+        max_tokens=config.max_tokens,
         truncated_share=work.truncated_share,
         tokens_per_step=round(work.tokens),
         stored_share=stored_share,

@@ -104,8 +104,9 @@ function start(data) {
   plot.append(canvas, names, tip);
 
   const size = data.count > 50000 ? 2 : data.count > 10000 ? 3 : data.count > 2000 ? 4 : 6;
+  const distance = Math.max(1, plot.clientHeight / plot.clientWidth); // in a plot that is higher than wide, its width shows all
   const scatterplot = regl_scatterplot.createScatterplot({
-    canvas, pointSize: size, pointSizeSelected: 2,
+    canvas, cameraDistance: distance, pointSize: size, pointSizeSelected: 2,
     opacity: data.count > 20000 ? 0.7 : 0.9, opacityInactiveScale: 0.25, lassoMinDelay: 8, lassoMinDist: 2,
     spatialIndexUseWorker: false, colorBy: "valueA", deselectOnDblClick: true,
   });
@@ -200,7 +201,7 @@ function start(data) {
   }
 
   function drawNames() {
-    const zoom = 1 / scatterplot.get("cameraDistance");
+    const zoom = distance / scatterplot.get("cameraDistance");
     const families = data.labels.some((label) => label.level === "family");
     const level = families && zoom < FAMILIES_UP_TO ? "family" : "group";
     const width = plot.clientWidth, height = plot.clientHeight, taken = [], kept = [];
@@ -239,11 +240,13 @@ function start(data) {
     tip.style.top = `${y + 14 + tip.offsetHeight > plot.clientHeight ? Math.max(4, y - tip.offsetHeight - 12) : y + 14}px`;
   }
 
-  let waiting = 0;
-  scatterplot.subscribe("view", () => {
+  let waiting = 0, resized = -Infinity;
+  const moveNames = () => {
     cancelAnimationFrame(waiting);
     waiting = requestAnimationFrame(drawNames);
-  });
+  };
+  scatterplot.subscribe("view", moveNames);
+  scatterplot.subscribe("draw", () => { if (performance.now() - resized < 1000) moveNames(); }); // after the window is resized
   scatterplot.subscribe("pointover", showTip);
   scatterplot.subscribe("pointout", () => { tip.hidden = true; });
   scatterplot.subscribe("select", ({ points }) => list(Array.from(points), "Selected"));
@@ -264,7 +267,7 @@ function start(data) {
     draw();
   });
   dark.addEventListener("change", draw);
-  addEventListener("resize", () => requestAnimationFrame(drawNames));
+  addEventListener("resize", () => { resized = performance.now(); });
   list([], "");
   draw().then(() => { root.dataset.ready = "yes"; });
   window.lastwordMap = { scatterplot, data, state };

@@ -167,15 +167,24 @@ function heatMap(similarity, groups, texts) {
   const values = order.flatMap((i) => order.filter((j) => j !== i).map((j) => similarity[i][j]));
   const low = Math.min(...values), high = Math.max(...values);
   canvas.setAttribute("aria-label", `Similarity of ${n} texts, in the order of the groups: cosine ${low.toFixed(2)} to ${high.toFixed(2)}. Arrow keys read single pairs.`);
-  const style = getComputedStyle(document.documentElement);
-  const [from, to] = ["--paper", "--accent"].map((name) => style.getPropertyValue(name).trim().match(/\w\w/g).map((hex) => parseInt(hex, 16)));
-  const picture = new ImageData(n, n);
-  order.forEach((i, y) => order.forEach((j, x) => {
-    const share = Math.min(1, Math.max(0, (similarity[i][j] - low) / (high - low || 1)));
-    from.forEach((start, k) => { picture.data[4 * (y * n + x) + k] = start + share * (to[k] - start); });
-    picture.data[4 * (y * n + x) + 3] = 255;
-  }));
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  const paint = () => {
+    const style = getComputedStyle(document.documentElement);
+    const [from, to] = ["--paper", "--accent"].map((name) => style.getPropertyValue(name).trim().match(/\w\w/g).map((hex) => parseInt(hex, 16)));
+    const picture = new ImageData(n, n);
+    order.forEach((i, y) => order.forEach((j, x) => {
+      const share = Math.min(1, Math.max(0, (similarity[i][j] - low) / (high - low || 1)));
+      from.forEach((start, k) => { picture.data[4 * (y * n + x) + k] = start + share * (to[k] - start); });
+      picture.data[4 * (y * n + x) + 3] = 255;
+    }));
+    canvas.getContext("2d").putImageData(picture, 0, 0);
+  };
+  paint();
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => {
+    if (canvas.isConnected) paint();
+    else scheme.removeEventListener("change", repaint);
+  };
+  scheme.addEventListener("change", repaint);
   const under = make("p", { className: "under", role: "status" }, "Point at a cell, or use the arrow keys.");
   let at = [0, 0];
   const read = (x, y) => {
