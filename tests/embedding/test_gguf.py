@@ -20,6 +20,7 @@ from lastword.bundled import check_model, model_source, require_known_weights
 from lastword.cli import main
 from lastword.embedding import Embedder
 from lastword.embedding.gguf import convert
+from lastword.embedding.loading import read_configuration
 from lastword.embedding.vocabulary import _stored_head
 from lastword.errors import ExistingOutputError, MissingExtraError, MissingFileError, ModelError
 from lastword.pairs.generating.chat import LocalChat
@@ -222,11 +223,16 @@ def test_quantising_while_reading_is_refused(llama: Path, load: Load, refused: R
 
 
 def test_without_the_extra_one_line_says_what_to_install(
-    llama: Path, load: Load, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    llama: Path, tmp_path: Path, load: Load, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gguf", None)
-    message = refused(MissingExtraError, load, llama)
-    assert message == "reading GGUF files needs gguf, which is not installed: pip install 'lastword[gguf]'"
+    expected = "reading GGUF files needs gguf, which is not installed: pip install 'lastword[gguf]'"
+    assert refused(MissingExtraError, load, llama) == expected
+    assert refused(MissingExtraError, read_configuration, str(llama), None) == expected
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(llama)}))
+    assert refused(MissingExtraError, load, adapter) == expected
 
 
 def test_smollm2_without_the_package_and_the_hub(

@@ -79,6 +79,13 @@ def test_an_adapter_for_peft(adapted: Path, llama_folder: Path, tmp_path: Path) 
         assert state @ vector / np.linalg.norm(state) > 0.99999
     np.testing.assert_allclose(vectors_of(tmp_path / "out"), expected, atol=1e-5)
     assert lastword.check(tmp_path / "out").passed
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "PeftModel.from_pretrained" in card
+    assert "merged into" not in card
+    code = card.split("```")[1].removeprefix("python\n").replace("path/to/this/folder", str(tmp_path / "out"))
+    names: dict[str, Any] = {}
+    exec(code.replace('["first text", "second text"]', repr(TEXTS)), names)
+    np.testing.assert_allclose(names["vectors"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

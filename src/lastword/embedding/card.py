@@ -44,10 +44,10 @@ A text-embedding model made from the decoder `{base}` with lastword.
 ```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer("path/to/this/folder"{trust})
+model = SentenceTransformer("path/to/this/folder"{arguments})
 vectors = model.encode(["first text", "second text"])
 ```
-
+{alone}
 Other libraries: `lastword.Embedder.from_pretrained(folder)`, LangChain `HuggingFaceEmbeddings(model_name=folder)`,
 LlamaIndex `HuggingFaceEmbedding(model_name=folder)`, `mteb.evaluate(SentenceTransformer(folder), tasks, cache=None)`;
 with transformers alone, pool and scale as below.
@@ -61,7 +61,7 @@ with transformers alone, pool and scale as below.
 | dimensions | {dim} |
 | longest sequence, template included | {max_tokens} tokens |
 | vectors scaled to length 1 | {normalize} |
-| adapter, merged into the weights | {adapter} |
+| adapter{merged} | {adapter} |
 | selected checkpoint | {selection} |
 {training}
 `lastword.json` holds every setting and version; `golden.json` holds texts with the vectors that this
@@ -70,6 +70,11 @@ of texts like those it was adapted on. Its limits are those of the base model.
 """
 
 
+_ALONE = """
+This folder holds an adapter without its base model. peft and sentence-transformers load it over the model that
+`adapter_config.json` names as `base_model_name_or_path`; where that is a folder of another machine, put yours there.
+With peft alone: `PeftModel.from_pretrained(AutoModel.from_pretrained(base, dtype="float32"), folder)`.
+"""
 _ATTENTION = {
     "causal": "causal",
     "bidirectional": "bidirectional, by `is_causal: false` in config.json: transformers 5.2 or newer reads it; compare "
@@ -77,8 +82,8 @@ _ATTENTION = {
 }
 
 
-def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
-    """The card for people, with the front matter that the Hub reads."""
+def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int, *, adapter_alone: bool = False) -> str:
+    """The card for people, with the front matter that the Hub reads; `adapter_alone`: of a folder without weights."""
     adapter, selection = "none", "none (base model)"
     if provenance.adapter:
         adapter = f"LoRA, rank {provenance.adapter.get('rank')}, alpha {provenance.adapter.get('alpha')}"
@@ -92,9 +97,12 @@ def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int) -> str:
         template=spec.template.text,
         prompts=prompts or "none",
         pooling=spec.pooling.spec,
-        trust=", trust_remote_code=True"
-        if spec.pooling.trainable
-        else "",  # latent_pooling.py is in the folder
+        arguments=(', model_kwargs={"dtype": "float32"}' if adapter_alone else "")
+        + (
+            ", trust_remote_code=True" if spec.pooling.trainable else ""
+        ),  # latent_pooling.py is in the folder
+        alone=_ALONE if adapter_alone else "",
+        merged="" if adapter_alone else ", merged into the weights",
         attention=_ATTENTION[spec.attention],
         dim=dim,
         max_tokens=spec.max_tokens,

@@ -173,14 +173,17 @@ def write(
     return folder
 
 
-def write_description(pipeline: Pipeline, provenance: Provenance, folder: Path) -> None:
+def write_description(
+    pipeline: Pipeline, provenance: Provenance, folder: Path, *, adapter_alone: bool = False
+) -> None:
     """Write everything but the weights and golden vectors: tokenizer, modules, `lastword.json` and the card."""
     spec = pipeline.spec
     _write_tokenizer(pipeline, folder)
     _write_modules(spec, pipeline.backbone.dim, pipeline.compiled.single_length, folder)
     _write_json(folder / LASTWORD_JSON, _lastword_json(pipeline, provenance))
     (folder / "README.md").write_text(
-        model_card(spec, provenance, pipeline.dim(spec.pooling)), encoding="utf-8"
+        model_card(spec, provenance, pipeline.dim(spec.pooling), adapter_alone=adapter_alone),
+        encoding="utf-8",
     )
 
 

@@ -29,5 +29,5 @@ def write_adapter(adapter: Path, embedder: Embedder, standard: Path, folder: Pat
     # What other libraries can resolve: they do not know the names that lastword has for models.
     settings["base_model_name_or_path"] = SMOLLM2_ON_HUB if base == SMOLLM2 else str(model_source(base))
     write_json(folder / SETTINGS, settings)
-    write_description(embedder.pipeline, embedder.provenance, folder)
+    write_description(embedder.pipeline, embedder.provenance, folder, adapter_alone=True)
     shutil.copy(standard / GOLDEN, folder / GOLDEN)
