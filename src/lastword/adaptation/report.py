@@ -100,16 +100,17 @@ def _scores(result: AdaptResult) -> Markup:
         *(tag("th", title, scope="col", class_="figure") for title in titles),
         tag("th", Markup(scale), scope="col", class_="scale", aria_label=f"Bar from 0 to {100 * top:.0f}"),
     )
-    body = [_score_row(result, row, others, top, best=row is rows[0]) for row in rows]
+    labelled = measure == LABELLED  # without labels the highest score need not be the best model
+    body = [_score_row(result, row, others, top, best=labelled and row is rows[0]) for row in rows]
     note = (
         "In points. Whiskers are 95 % intervals of each score alone; “adapted by” is the paired difference of the "
         "adapted model, which is known more precisely. "
     )
-    if measure == LABELLED:
+    if labelled:
         note += "V-measure: agreement of k-means clusters with the labels; the dashed line is chance. "
     note += (
         "Without labels: stability is the share of nearest texts that survive noise, agreement that of two "
-        "clusterings learned from halves of the texts."
+        "clusterings learned from halves of the texts; neither says which model groups best."
     )
     table = tag("table", tag("thead", heading), tag("tbody", *body), class_="scores")
     return section("scores", "Models compared", table, tag("p", note, class_="note"))
