@@ -76,6 +76,11 @@ def test_values_at_the_edge(name: str, value: Any) -> None:
     assert getattr(train_config({name: value}), name) == value
 
 
+def test_switches_of_the_papers_code_are_for_training_alone(refused: Refused) -> None:
+    message = refused(RequestError, train_config, {"as_published": ["drift"]}, "my.toml")
+    assert message == "my.toml: as_published is for lastword train: leave it out of the recipe of other commands"
+
+
 def test_unknown_key_names_the_nearest_and_the_source(refused: Refused) -> None:
     known = ", ".join(field.name for field in dataclasses.fields(TrainConfig))
     assert refused(RequestError, train_config, {"temprature": 0.1}, "my.toml") == (

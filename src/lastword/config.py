@@ -214,6 +214,10 @@ def train_config(values: dict[str, Any], source: str = "settings") -> TrainConfi
     types = typing.get_type_hints(TrainConfig)
     resolved = {}
     for key, value in values.items():
+        if key == "as_published":
+            raise RequestError(
+                f"{source}: as_published is for lastword train: leave it out of the recipe of other commands"
+            )
         if key not in types:
             raise RequestError(f"{source}: {unknown_name('key', key, types)}")
         resolved[key] = _converted(key, value, types[key], source)

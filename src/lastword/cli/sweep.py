@@ -20,7 +20,7 @@ from lastword.errors import RequestError
     "lastword sweep mini --set learning_rate=1e-5..1e-3 --trials 20 --dev labelled.csv:dev --output swept",
 )
 @click.argument(
-    "recipe", help="mini, paper, or a TOML file of settings; its table [sweep] holds values to try",
+    "recipe", help="mini, small, paper, or a TOML file of settings; its table [sweep] holds values to try",
 )  # fmt: skip
 @option(
     "Settings", "--set grid",

@@ -70,11 +70,6 @@ class VectorFormat:
         """Type of a stored number."""
         return np.dtype("uint8" if self.dtype == "binary" else self.dtype)
 
-    @property
-    def arrow_type(self) -> pa.DataType:
-        """Type of a column of stored vectors."""
-        return pa.list_(pa.from_numpy_dtype(self.stored_dtype), self.width)
-
     def store(self, vectors: np.ndarray) -> np.ndarray:
         """(n, dim) float32 → (n, width) as they are stored."""
         if self.dtype == "binary":

@@ -31,11 +31,6 @@ class Parts:
         """The right one."""
         return self._fitted(self.prefix, self.text, self.suffix)
 
-    @property
-    def truncated(self) -> bool:
-        """Whether the text is too long for its sequence."""
-        return len(self.text) > self._budget(self.longest)
-
     def _budget(self, longest: int) -> int:
         return longest - len(self.prefix) - len(self.suffix)
 
