@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from lastword.adaptation.adapt import adapt_corpus
+    from lastword.adaptation.forecast import plan_adaptation
     from lastword.adaptation.result import AdaptResult
     from lastword.cache import CachedEncoder, VectorCache
     from lastword.config import TrainConfig
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lastword.embedding import POOLINGS, TEMPLATES, Embedder, EmbedderSpec, Pooling, Template
     from lastword.errors import LastwordError
     from lastword.evaluation import BenchmarkResult, Evaluation, TaskScore, benchmark, evaluate
-    from lastword.experiments import Comparison, StrategyComparison, compare_strategies, sweep
+    from lastword.experiments import Comparison, StrategyComparison, compare_pairs, compare_strategies, sweep
     from lastword.explanation.explain import explain
     from lastword.explanation.result import Explanation
     from lastword.exporting.export import ExportResult, export
@@ -38,10 +39,20 @@ if TYPE_CHECKING:
     from lastword.merging import MergeResult, merge
     from lastword.pairs import PairsResult, make_pairs
     from lastword.pairs.checking import PairCheck, check_pairs
+    from lastword.pairs.mining import mine_negatives
     from lastword.paper.run import reproduce
     from lastword.parity.check import check
     from lastword.parity.result import CheckResult
-    from lastword.planning import Plan, plan_embedding, plan_training
+    from lastword.planning import (
+        Plan,
+        plan_clustering,
+        plan_distillation,
+        plan_embedding,
+        plan_evaluation,
+        plan_search,
+        plan_serving,
+        plan_training,
+    )
     from lastword.probing import ProbeResult, probe
     from lastword.serving.server import serve
     from lastword.serving.settings import ServerSettings
@@ -56,13 +67,16 @@ __all__ = [
     "Explanation", "ExportResult", "LastwordError", "MergeResult", "PairCheck", "PairsResult", "Plan", "Pooling",
     "ProbeResult", "Score", "SearchResult", "ServerSettings", "Store", "StrategyComparison", "TableFile", "TaskScore",
     "Template", "TextEmbedder", "TrainConfig", "TrainResult", "VectorCache", "WhitenResult", "__version__",
-    "adapt_corpus", "benchmark", "check", "check_pairs", "cluster_corpus", "compare", "compare_strategies", "demo",
-    "distill", "embed_corpus", "evaluate", "explain", "export", "make_pairs", "merge", "plan_embedding",
-    "plan_training", "probe", "reproduce", "search", "serve", "sweep", "train", "whiten",
+    "adapt_corpus", "benchmark", "check", "check_pairs", "cluster_corpus", "compare", "compare_pairs",
+    "compare_strategies", "demo", "distill", "embed_corpus", "evaluate", "explain", "export", "make_pairs", "merge",
+    "mine_negatives", "plan_adaptation", "plan_clustering", "plan_distillation", "plan_embedding",
+    "plan_evaluation", "plan_search", "plan_serving", "plan_training", "probe", "reproduce", "search", "serve",
+    "sweep", "train", "whiten",
 ]  # fmt: skip
 
 _NAMES = {
     "adaptation.adapt": ("adapt_corpus",),
+    "adaptation.forecast": ("plan_adaptation",),
     "adaptation.result": ("AdaptResult",),
     "cache": ("CachedEncoder", "VectorCache"),
     "config": ("TrainConfig",),
@@ -77,7 +91,7 @@ _NAMES = {
     "embedding": ("POOLINGS", "TEMPLATES", "Embedder", "EmbedderSpec", "Pooling", "Template"),
     "errors": ("LastwordError",),
     "evaluation": ("BenchmarkResult", "Evaluation", "TaskScore", "benchmark", "evaluate"),
-    "experiments": ("Comparison", "StrategyComparison", "compare_strategies", "sweep"),
+    "experiments": ("Comparison", "StrategyComparison", "compare_pairs", "compare_strategies", "sweep"),
     "explanation.explain": ("explain",),
     "explanation.result": ("Explanation",),
     "exporting.export": ("ExportResult", "export"),
@@ -88,7 +102,17 @@ _NAMES = {
     "paper.run": ("reproduce",),
     "parity.check": ("check",),
     "parity.result": ("CheckResult",),
-    "planning": ("Plan", "plan_embedding", "plan_training"),
+    "pairs.mining": ("mine_negatives",),
+    "planning": (
+        "Plan",
+        "plan_clustering",
+        "plan_distillation",
+        "plan_embedding",
+        "plan_evaluation",
+        "plan_search",
+        "plan_serving",
+        "plan_training",
+    ),
     "probing": ("ProbeResult", "probe"),
     "serving.server": ("serve",),
     "serving.settings": ("ServerSettings",),

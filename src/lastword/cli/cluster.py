@@ -27,6 +27,9 @@ MAPPED = option(
     MAP, "--map", "how texts are put on it; pca is quick and shows less; auto is umap if it is installed, else pca",
     default="auto", type=Choice("map", MAPS),
 )  # fmt: skip
+MAP_TEXTS = option(
+    MAP, "--map-texts", "most texts on it, a fixed sample", default=100_000, type=click.IntRange(1, 10**6)
+)
 GROUP_COLUMN = option(
     options.OUTPUT, "--group-column", "of the table; NAME_name and NAME_confidence too", default="group"
 )
@@ -63,9 +66,7 @@ GROUP_COLUMN = option(
 )  # fmt: skip
 @chat_model_option(NAMES, "name of a chat model that writes the names")
 @MAPPED
-@option(
-    MAP, "--map-texts", "most texts on it, a fixed sample", default=100_000, type=click.IntRange(1, 10**6)
-)
+@MAP_TEXTS
 @shared(
     "--output",
     help="folder to write: texts.parquet, clusters.json, map.html, and vectors of texts",

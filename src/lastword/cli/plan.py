@@ -9,7 +9,7 @@ import click
 
 from lastword.cli import options
 from lastword.cli.checks import FOLDER, TABLE, Size, check_training
-from lastword.cli.cluster import GROUPING, MAPPED
+from lastword.cli.cluster import GROUPING, MAP_TEXTS, MAPPED
 from lastword.cli.command import Group, command, option, print_result
 from lastword.cli.distill import STUDENTS
 from lastword.cli.embed import PER_WINDOW, STORED
@@ -110,6 +110,7 @@ def train(recipe: str | None, as_json: bool, **settings: Any) -> None:
 @shared("--template", "--pooling", "--batch-tokens", "--dtype")
 @GROUPING
 @MAPPED
+@MAP_TEXTS
 @DEVICE
 @GPU
 @shared("--json")
