@@ -177,6 +177,14 @@ def test_examples_are_broken_before_options() -> None:
         ("pass model=… or max_texts=…", "pass --model … or --max-texts …"),
         ("the model is damaged; label_columns are fine", "the model is damaged; label_columns are fine"),
         ("dir/max_tokens.csv has no column 'max_tokens'", "dir/max_tokens.csv has no column 'max_tokens'"),
+        (
+            "f has no column 'x'; its columns are: max_tokens, label_column",
+            "f has no column 'x'; its columns are: max_tokens, label_column",
+        ),
+        (
+            "f has no column 'text'; its columns are: text_column, b",
+            "f has no column 'text'; its columns are: text_column, b; choose one with --text-column",
+        ),
         ("drop_empty=True leaves them out", "--drop-empty leaves them out"),
     ],
 )

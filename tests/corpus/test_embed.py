@@ -377,6 +377,12 @@ def test_an_interrupted_run_resumes(tmp_path: Path, csv: Path, refused: Refused,
     )
     message = refused(RequestError, embed_corpus, csv, tmp_path / "out", HashEncoder("hash-2"), resume=True)
     assert message.startswith("resume=True: model was 'hash-1' and is now 'hash-2'")
+    other = tmp_path / "other.csv"
+    other.write_text("text,number\nanother text,1\n")
+    assert refused(RequestError, embed_corpus, other, tmp_path / "out", HashEncoder(), resume=True) == (
+        f"resume=True: the interrupted run of {tmp_path / 'out'} embeds {csv}: give its inputs, or pass "
+        "overwrite=True to start over"
+    )
     encoder = HashEncoder()
     embed_corpus(csv, tmp_path / "out", encoder, resume=True)
     assert encoder.encoded == [f"text of row {n}" for n in range(20, 35)]

@@ -125,6 +125,18 @@ CONDITIONS = {
 }  # fmt: skip
 
 
+def test_large_numbers_are_compared_with_fractions(tmp_path: Path) -> None:
+    path = tmp_path / "ids.jsonl"
+    path.write_text(
+        "".join(f'{{"text": "text {n}", "id": {1_750_000_000_000_000_000 + n}}}\n' for n in range(5))
+    )
+    embed_corpus(path, tmp_path / "out", HashEncoder())
+    assert (
+        len(search(tmp_path / "out", "a", where=["id>1.74e18"], model=HashEncoder()).queries[0].matches) == 5
+    )
+    assert not search(tmp_path / "out", "a", where=["id>1.76e18"], model=HashEncoder()).queries[0].matches
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_conditions_mean_the_same_in_every_layout(rows: Path, layout: str) -> None:
     out = made(rows, layout)

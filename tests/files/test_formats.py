@@ -261,6 +261,12 @@ def test_settings_that_cannot_be(tmp_path: Path, refused: Refused) -> None:
     assert refused(RequestError, TableFile, "a.csv", "latin9000").startswith(
         "encoding='latin9000' is unknown: give utf-8"
     )
+    assert refused(RequestError, TableFile, "a.csv", "idna").startswith("encoding='idna' is unknown: ")
+    (tmp_path / "a.csv").write_text("text\nhello\n")
+    assert refused(TableError, read, TableFile(tmp_path / "a.csv", "utf-16"), "text") == (
+        f"{tmp_path / 'a.csv'} is not utf-16 (UTF-16 stream does not start with BOM): leave encoding out, or give "
+        "another"
+    )
     for delimiter in ("", ";;", '"', "\n"):
         assert refused(RequestError, TableFile, "a.csv", None, delimiter) == (
             f"delimiter={delimiter!r}: give one character, such as ; or | or a tab"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ import pytest
 
 import lastword
 from lastword.cli.command import print_result
+from lastword.errors import RequestError
 from lastword.files.plain_json import json_text
-from lastword.files.run_folder import write_json
+from lastword.files.run_folder import require_writable, write_json
 from lastword.pairs.record import write_table
 
 VALUES = {
@@ -47,6 +50,16 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path, capsys: pytest.
     assert json.loads((tmp_path / "file.json").read_text()) == PLAIN
     print_result(Result(), as_json=True)
     assert capsys.readouterr().out == json_text(PLAIN) + "\n"
+
+
+def test_a_name_that_is_not_utf8_comes_back(tmp_path: Path, refused: Callable[..., str]) -> None:
+    name = os.fsdecode(b"caf\xe9.csv")
+    write_json(tmp_path / "file.json", {"file": name})
+    assert json.loads((tmp_path / "file.json").read_text(encoding="utf-8")) == {"file": name}
+    message = refused(RequestError, require_writable, tmp_path / name)
+    assert message.endswith(
+        "this name is not UTF-8, or the locale is not; choose another name, or set PYTHONUTF8=1"
+    )
 
 
 def test_a_table_with_nan_is_written_as_json_lines(tmp_path: Path) -> None:

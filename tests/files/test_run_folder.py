@@ -24,7 +24,7 @@ from lastword.encoders.stored import MANIFEST
 from lastword.errors import ExistingOutputError, NothingToResumeError, RequestError
 from lastword.experiments import compare_pairs
 from lastword.files.locks import FileLock
-from lastword.files.run_folder import RunFolder, fingerprint, replace
+from lastword.files.run_folder import RunFolder, fingerprint, replace, require_outside
 from lastword.pairs import Noise
 from lastword.pairs.mining import mine_negatives
 from lastword.paper.folder import REPORT
@@ -348,3 +348,40 @@ def test_an_output_with_an_input_inside_is_refused(
     before = sorted(tmp_path.rglob("*"))
     assert "is inside the output work, which it would replace" in refused(RequestError, WRITERS[name])
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda: lastword.embed_corpus(Path("a.csv"), "a.csv", "mini", overwrite=True),
+        lambda: lastword.embed_corpus(Path("a.csv"), "link.csv", "mini", overwrite=True),
+        lambda: lastword.cluster_corpus(Path("a.csv"), "a.csv", "mini", overwrite=True),
+        lambda: lastword.distill("mini", "a.csv", "a.csv", overwrite=True),
+        lambda: lastword.probe("mini", "a.csv", output="a.csv", overwrite=True),
+        lambda: lastword.make_pairs(Noise("text"), "a.csv", "a.csv", overwrite=True),
+        lambda: lastword.merge(["model", "model"], "model", overwrite=True),
+        lambda: lastword.export("model", "model", overwrite=True),
+        lambda: lastword.whiten("model", "a.csv", "model", overwrite=True),
+        lambda: lastword.train("model", model="model", pairs=["pairs"], trackers="none", overwrite=True),
+    ],
+)
+def test_an_output_that_is_an_input_is_refused(
+    verb: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("text\n" + "".join(f"text {row}\n" for row in range(400)))
+    Path("link.csv").symlink_to("a.csv")
+    Path("model").mkdir()
+    for file in ("config.json", "lastword.json"):
+        Path("model", file).write_text('{"base": "mini", "recipe": {"steps": 1}}')
+    before = sorted(tmp_path.rglob("*"))
+    assert "is an input, and the output would replace it: choose another output" in refused(
+        RequestError, verb
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_column_named_as_the_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("group").mkdir()
+    require_outside(Path("group"), "group", [Path("a.csv")])

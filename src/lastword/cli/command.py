@@ -217,7 +217,7 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
 
     `overwrite=True` becomes `--overwrite`, `max_tokens=8` becomes `--max-tokens 8`; a name alone is translated
     if it has an underscore, so that no ordinary word is. What is said about the default column of texts gets the
-    flag that chooses another.
+    flag that chooses another. Names of columns stay as they are.
     """
     flags = {p.name: max(p.opts, key=len) for p in parameters if isinstance(p, click.Option) and p.name}
     flags |= {flag[2:].replace("-", "_"): flag for flag in flags.values() if flag.startswith("--")}
@@ -231,10 +231,13 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
             return flags[name]
         return f"{flags[name]} {'…' if '…' in text else text}"
 
-    if "has no column 'text'; " in message and "text_column" in flags:
-        message += "; choose one with text_column"
+    message, *columns = re.split(r"(?<=columns are: )", message, maxsplit=1)
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
-    return re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message) if flags else message
+    if flags:
+        message = re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message)
+    if "has no column 'text'; " in message and "text_column" in flags:
+        columns.append(f"; choose one with {flags['text_column']}")
+    return message + "".join(columns)
 
 
 def print_result(result: Any, as_json: bool, text: Callable[[Any], str] | None = None, **more: Any) -> None:

@@ -120,21 +120,21 @@ def _one_line() -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             _fail(
-                f"the disk is full (or a file size limit is reached): free some space; {_kept(error)}",
+                f"the disk is full (or a file size limit is reached): free some space{_kept(error)}",
                 1,
             )
         if error.errno not in _NOT_WRITABLE:
             raise
         _fail(f"{error.filename}: {error.strerror}", 2 if error.errno == errno.ENAMETOOLONG else 1)
     except _Stopped as error:
-        _fail(f"stopped by a signal; {_kept(error)}", error.args[0])
+        _fail(f"stopped by a signal{_kept(error)}", error.args[0])
     except KeyboardInterrupt as error:
-        _fail(f"interrupted; {_kept(error)}", 130)
+        _fail(f"interrupted{_kept(error)}", 130)
 
 
 def _kept(error: BaseException) -> str:
-    """What becomes of the work so far, and how a command that can continue does so."""
-    return ": ".join(["finished work is kept", *getattr(error, "__notes__", [])])
+    """That finished work is kept, and how the command continues, if it can."""
+    return "".join(f"; finished work is kept: {note}" for note in getattr(error, "__notes__", []))
 
 
 def _fail(message: str, code: int) -> None:

@@ -39,6 +39,7 @@ from lastword.files.sources import Source
 ENGINES = ("local", "ray")
 _CLIPPED = 0.01  # share of numbers beyond the range of int8 that is worth a warning
 _FORMAT = "vectors.json"  # in the run folder: how vectors are stored
+_READING = "reading"  # among the inputs of a run: how they are read
 _INTERRUPTED = "interrupted"  # in the run folder: parts made of other inputs, whose vectors are reused
 
 
@@ -318,7 +319,7 @@ def _begin(
         "model": encoder.identity, "role": ROLE, **stored, "chunk": [corpus.chunk_rows, corpus.chunk_bytes],
         "update": fingerprint(before.folder / MANIFEST) if before else None,
     }  # fmt: skip
-    _prepare(run, settings, inputs | {"reading": hash_of(corpus.reading)})
+    _prepare(run, settings, inputs | {_READING: hash_of(corpus.reading)})
     path = run.partial / _FORMAT
     if path.exists():
         return VectorFormat.from_dict(json.loads(path.read_text(encoding="utf-8"))), None
@@ -363,6 +364,12 @@ def _prepare(run: RunFolder, settings: dict[str, Any], inputs: dict[str, str]) -
     before = json.loads((run.partial / INPUTS).read_text(encoding="utf-8"))
     if before == inputs:
         return
+    if not before.keys() & inputs.keys() - {_READING}:
+        others = " …" if len(before) > 2 else ""
+        raise RequestError(
+            f"resume=True: the interrupted run of {run.output} embeds {next(iter(before))}{others}: give its inputs, "
+            "or pass overwrite=True to start over"
+        )
     aside = run.partial / _INTERRUPTED
     aside.mkdir(exist_ok=True)
     info("the files have changed since the interrupted run: vectors of texts that they still have are reused")

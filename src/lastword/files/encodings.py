@@ -29,8 +29,10 @@ def check_encoding(encoding: str | None) -> None:
     """
     try:
         if encoding is not None:
-            "".encode(encoding)
-    except LookupError:
+            b"a".decode(
+                encoding, "ignore"
+            )  # codecs for other things than text have no "ignore", or give no text
+    except (LookupError, UnicodeError):
         raise RequestError(
             f"encoding={encoding!r} is unknown: give utf-8, utf-16, latin-1, cp1252, shift_jis or another of Python's"
         ) from None

@@ -1,4 +1,7 @@
-"""JSON as its standard has it: numbers that are not finite, which it cannot write, become null."""
+"""JSON as its standard has it: numbers that are not finite, which it cannot write, become null.
+
+A file name that is not UTF-8 has surrogates in Python; they are written as escapes, and read as what they were.
+"""
 
 from __future__ import annotations
 
@@ -19,5 +22,6 @@ def json_values(value: Any) -> Any:
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """The content as JSON text."""
-    return json.dumps(json_values(content), allow_nan=False, ensure_ascii=False, indent=indent)
+    """The content as JSON text, which UTF-8 can encode."""
+    text = json.dumps(json_values(content), allow_nan=False, ensure_ascii=False, indent=indent)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

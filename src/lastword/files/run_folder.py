@@ -35,6 +35,7 @@ _WRITTEN = (
     "parity.json", "config.json", "modules.json", "adapter_config.json",
 )  # fmt: skip
 """Every folder that lastword writes has one of these files; no other folder is replaced."""
+_MODEL = ("config.json", "modules.json", "adapter_config.json")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:[\\/]", re.IGNORECASE)  # as a path, which has one slash of two
 
 
@@ -266,7 +267,7 @@ def _difference(name: str, before: Any, now: Any) -> str:
 
 
 def require_outside(output: Path, *inputs: object) -> None:
-    """Refuse an output with an input inside: replacing the output would delete the input.
+    """Refuse an output that is an input or has one inside: replacing the output would delete the input.
 
     Args:
         output: file or folder that will be replaced.
@@ -275,15 +276,19 @@ def require_outside(output: Path, *inputs: object) -> None:
     Raises:
         RequestError: see the message.
     """
-    for path in _existing(inputs):
+    for path, is_name in _existing(inputs):
         if output.resolve() in path.resolve().parents:
             raise RequestError(
                 f"{path} is inside the output {output}, which it would replace: choose another output"
             )
+        # A string may be a name of something else, such as of a column: a folder of this name then has no model.
+        is_input = not is_name or path.is_file() or any((path / file).is_file() for file in _MODEL)
+        if is_input and output.resolve() == path.resolve():
+            raise RequestError(f"{path} is an input, and the output would replace it: choose another output")
 
 
-def _existing(values: Iterable[object]) -> Iterator[Path]:
-    """The files and folders that exist, and patterns of such."""
+def _existing(values: Iterable[object]) -> Iterator[tuple[Path, bool]]:
+    """The files and folders that exist, and patterns of such; and whether each was given as a mere string."""
     for value in values:
         if isinstance(value, tuple | list):
             yield from _existing(value)
@@ -293,7 +298,7 @@ def _existing(values: Iterable[object]) -> Iterator[Path]:
                 path = Path(name)
                 with suppress(OSError, ValueError):  # a name that is too long, or no name of a file
                     if (name and path.exists()) or set("*?[") & set(name):
-                        yield path
+                        yield path, isinstance(value, str)
 
 
 def require_absent(output: Path, overwrite: bool, *inputs: object) -> None:
@@ -332,6 +337,14 @@ def require_writable(output: Path) -> None:
             f"cannot write {output}: outputs are written to a disk, where they are locked, can be resumed and appear "
             "when they are complete; choose a local path, and copy the output when it is there"
         )
+    if not str(output).isascii():
+        try:
+            str(output).encode()
+        except UnicodeEncodeError:
+            raise RequestError(
+                f"cannot write {output}: this name is not UTF-8, or the locale is not; choose another name, or set "
+                "PYTHONUTF8=1"
+            ) from None
     try:
         if Path.cwd().is_relative_to(output.resolve()):
             raise RequestError(f"cannot write {output}: the current folder is inside it; choose another path")

@@ -237,6 +237,10 @@ class TableFile:
                         f"{self}, line {line}: byte 0x{rest[0]:02x} is not {encoding}; pass encoding={likely!r} if "
                         "the whole file is in it, or save the file as UTF-8"
                     )
+                except UnicodeError as error:  # of codecs that name no place
+                    return (
+                        f"{self} is not {encoding} ({first_line(error)}): leave encoding out, or give another"
+                    )
         return f"{self} ends within a character of {encoding}: save it as UTF-8"
 
 
