@@ -22,6 +22,7 @@ _BAR_AFTER_S = 2.0
 _LINE_EVERY_S = 30.0
 _progress_shown = False
 _running: _Work | None = None
+_counts: dict[str, list[int]] | None = None  # message → how many, of how many; while they are added up
 
 
 class _StderrHandler(logging.Handler):
@@ -66,6 +67,32 @@ def warn(message: str) -> None:
 # About a file, which a command may open several times: only the first time.
 info_once = cache(info)
 warn_once = cache(warn)
+
+
+def warn_of_some(message: str, count: int, total: int) -> None:
+    """Warn of what holds for some texts: "3 of 80 …"; nothing where it holds for none."""
+    if _counts is None:
+        if count:
+            warn(f"{count} of {total} {message}")
+        return
+    counts = _counts.setdefault(message, [0, 0])
+    counts[:] = counts[0] + count, counts[1] + total
+
+
+@contextmanager
+def one_warning_of_some() -> Iterator[None]:
+    """Add up the counts of `warn_of_some`, for work in many pieces, and warn once at the end."""
+    global _counts
+    if _counts is not None:  # the outer one adds up
+        yield
+        return
+    _counts = {}
+    try:
+        yield
+    finally:
+        counts, _counts = _counts, None
+        for message, (count, total) in counts.items():
+            warn_of_some(message, count, total)
 
 
 @contextmanager

@@ -390,6 +390,18 @@ def test_an_interrupted_run_resumes(tmp_path: Path, csv: Path, refused: Refused,
     assert not (tmp_path / "out.partial").exists()
 
 
+def test_truncated_texts_are_counted_once_for_the_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pieces, "CHARACTERS", 4000)  # several pieces
+    path = tmp_path / "in.csv"
+    path.write_text("text\n" + "".join(f"text {n}{' word' * 200 * (n % 3 == 0)}\n" for n in range(60)))
+    embed_corpus(path, tmp_path / "out", Embedder.from_pretrained("mini", max_tokens=64))
+    assert [line for line in caplog.messages if "truncated" in line] == [
+        "20 of 60 texts were truncated to 64 tokens"
+    ]
+
+
 def test_a_run_resumes_with_corrected_files(tmp_path: Path, small_chunks: int) -> None:
     """What is wrong in row 1500 is mended; what was embedded until there is not embedded again."""
     path = tmp_path / "in.csv"

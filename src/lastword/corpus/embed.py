@@ -14,7 +14,7 @@ from typing import Any
 
 from lastword.arguments import as_path, require_name, whole_number
 from lastword.bundled import LEXICAL, check_truncation
-from lastword.console import info, progress, warn
+from lastword.console import info, one_warning_of_some, progress, warn
 from lastword.corpus.encode import ROLE, WINDOW, ChunkEncoder, Encoded, Shard, calibrate, local_shards
 from lastword.corpus.finish import REJECTED_ENDING, finished
 from lastword.corpus.layouts import LAYOUTS
@@ -158,7 +158,7 @@ def embed_corpus(
     as_texts = kind.kind == "truncate" or (per_window and kind.kind == "windows")
     settings = {"template": template, "pooling": pooling, "long_texts": None if as_texts else kind.spec}
     load = partial(_load, model, batch_tokens, **settings, dtype=dtype, device=device)
-    with run.lock():
+    with run.lock(), one_warning_of_some():
         before = _updated_store(output) if update else None
         corpus.require_readable()
         corpus.require_texts()

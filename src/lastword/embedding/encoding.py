@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lastword.console import progress, warn
+from lastword.console import progress, warn_of_some
 from lastword.embedding.memory import release_memory
 from lastword.embedding.pipeline import LayerPooling, Pipeline
 from lastword.embedding.pooling import Pooling
@@ -83,8 +83,7 @@ def stream_texts(
             vectors |= _embedded(pipeline, strings, sequences, group, layers, batch_tokens, advance)
         done, truncated = done + len(window[0]), truncated + window[0].truncated
         yield vectors
-    if truncated:
-        warn(f"{truncated} of {done} texts were truncated to {pipeline.max_tokens} tokens")
+    warn_of_some(f"texts were truncated to {pipeline.max_tokens} tokens", truncated, done)
 
 
 def finite(pipeline: Pipeline, vectors: Tensor, texts: Sequence[str]) -> np.ndarray:

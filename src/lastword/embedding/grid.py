@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lastword.console import progress, warn
+from lastword.console import progress, warn_of_some
 from lastword.embedding.encoding import encode_texts, finite
 from lastword.embedding.forward.path import BranchingPath
 from lastword.embedding.forward.tree import Tree
@@ -110,8 +110,7 @@ def encode_grid(
             ):
                 grid[point][alone] = vectors
             advance(len(alone) * len(family.templates))
-    if truncated:
-        warn(f"{len(truncated)} of {len(unique)} texts were truncated to {pipeline.max_tokens} tokens")
+    warn_of_some(f"texts were truncated to {pipeline.max_tokens} tokens", len(truncated), len(unique))
     row_of = {text: row for row, text in enumerate(unique)}
     rows = [row_of[text] for text in texts]
     return {point: vectors[rows] for point, vectors in grid.items()}
