@@ -185,6 +185,7 @@ def test_examples_are_broken_before_options() -> None:
             "f has no column 'text'; its columns are: text_column, b",
             "f has no column 'text'; its columns are: text_column, b; choose one with --text-column",
         ),
+        ("model='x': leave model out", "--model 'x': leave --model out"),
         ("drop_empty=True leaves them out", "--drop-empty leaves them out"),
     ],
 )

@@ -216,7 +216,7 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
     """Translate what a message says about arguments of a Python function to flags of a command.
 
     `overwrite=True` becomes `--overwrite`, `max_tokens=8` becomes `--max-tokens 8`; a name alone is translated
-    if it has an underscore, so that no ordinary word is. What is said about the default column of texts gets the
+    if it has an underscore, or is to be left out, so that no ordinary word is. What is said about the default column of texts gets the
     flag that chooses another. Names of columns stay as they are.
     """
     flags = {p.name: max(p.opts, key=len) for p in parameters if isinstance(p, click.Option) and p.name}
@@ -234,6 +234,7 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
     message, *columns = re.split(r"(?<=columns are: )", message, maxsplit=1)
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
     if flags:
+        message = re.sub(rf"\bleave ({names}) out\b", lambda found: f"leave {flags[found[1]]} out", message)
         message = re.sub(rf"(?<![\w'\"./=-])({names})(?:=({value}))?(?![\w./])", flag, message)
     if "has no column 'text'; " in message and "text_column" in flags:
         columns.append(f"; choose one with {flags['text_column']}")

@@ -333,8 +333,9 @@ def require_writable(output: Path) -> None:
             inside the output, or it is an address such as `s3://bucket/name`.
     """
     if _ADDRESS.match(str(output)):
+        address = re.sub(":/(?!/)", "://", str(output), count=1)
         raise RequestError(
-            f"cannot write {output}: outputs are written to a disk, where they are locked, can be resumed and appear "
+            f"cannot write {address}: outputs are written to a disk, where they are locked, can be resumed and appear "
             "when they are complete; choose a local path, and copy the output when it is there"
         )
     if not str(output).isascii():
