@@ -78,7 +78,9 @@ def test_values_at_the_edge(name: str, value: Any) -> None:
 
 def test_switches_of_the_papers_code_are_for_training_alone(refused: Refused) -> None:
     message = refused(RequestError, train_config, {"as_published": ["drift"]}, "my.toml")
-    assert message == "my.toml: as_published is for lastword train: leave it out of the recipe of other commands"
+    assert (
+        message == "my.toml: as_published is for lastword train: leave it out of the recipe of other commands"
+    )
 
 
 def test_unknown_key_names_the_nearest_and_the_source(refused: Refused) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +16,12 @@ from lastword.adaptation.texts import Part, Sample, write_sample
 from lastword.bundled import path_of
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
-from lastword.errors import TableError
+from lastword.errors import RequestError, TableError
 from lastword.files.run_folder import RunFolder
+from lastword.pairs.generating import Endpoint
 from lastword.pairs.generating.engine import Answer, Prompt
 from tests.corpus.topical import TopicEncoder, topical_texts
+from tests.pairs.generating.server import Behaviour, serving
 
 
 class Rewriter:
@@ -102,6 +105,15 @@ def test_the_pairs_of_the_recipe_are_a_source(tmp_path: Path) -> None:
     assert {anchor for anchor, _ in recipe.examples} <= set(anchors)
 
 
+def test_the_pairs_of_the_recipe_are_read_as_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    rows = [f"text {n}_another text {n}" for n in range(60)]
+    file.write_text("\n".join(["anchor_positive", *rows]), encoding="cp037")
+    config = TrainConfig(pairs=(str(file),), encoding="cp037", delimiter="_", steps=10, batch_pairs=8)
+    (recipe,) = maker(tmp_path, topical_texts(50)[0]).make({"recipe": 1.0}, config)
+    assert recipe.pairs == len(rows)
+
+
 def test_a_source_without_pairs_is_left_out_with_the_reason(tmp_path: Path) -> None:
     """Titles of four words have no two pieces."""
     texts = [f"{n} b{n} c d" for n in range(300)]
@@ -111,6 +123,17 @@ def test_a_source_without_pairs_is_left_out_with_the_reason(tmp_path: Path) -> N
     assert "too short for two pieces" in next(iter(crop.rejected))
     assert noise.drawn == 300
     assert ".partial" not in str(crop.rejected)
+
+
+def test_a_failed_chat_model_stops_the_run_and_is_asked_again(tmp_path: Path) -> None:
+    """A refused key is no reason to adapt without rewritings from then on."""
+    made = maker(tmp_path, topical_texts(50)[0])
+    weights, config = {"noise": 1.0, "generate": 1.0}, TrainConfig(steps=10, batch_pairs=8)
+    with serving(Behaviour(lambda prompt: " ".join(reversed(prompt.split()[-8:])))) as url:
+        with pytest.raises(RequestError, match="refuses the key"):
+            replace(made, rewriter=Endpoint("good-model", url, "wrong")).make(weights, config)
+        _, generate = replace(made, rewriter=Endpoint("good-model", url, "secret")).make(weights, config)
+    assert generate.pairs == 30
 
 
 def test_too_few_pairs_are_refused(tmp_path: Path) -> None:

@@ -57,6 +57,17 @@ def test_a_benchmark_ends_in_a_table(tmp_path: Path, flags: list[object], llama_
     assert emptied.stdout == f"no vectors are cached in {tmp_path / 'cache'}\n"
 
 
+def test_a_benchmark_as_published(flags: list[object], llama_folder: Path) -> None:
+    arguments = ["benchmark", "SIB200ClusteringS2S", "--model", llama_folder, "--template", "ccw", "--pooling",
+                 "lasttoken", "--no-cache", *flags]  # fmt: skip
+    switches = ["padding=left-assumed", "average=test-only"]
+    done = run(*arguments, "--as-published", ",".join(switches), "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert (result["template"], result["pooling"], len(result["tasks"])) == ("ccw", "lasttoken", 1)
+    assert result["average_as_published"] == result["average"]
+
+
 def test_missing_tasks_stand_in_the_table(flags: list[object], tmp_path: Path) -> None:
     done = run("benchmark", TWO, "AmazonCounterfactualClassification", "Banking77Classification",
                "--model", "tfidf", *flags)  # fmt: skip

@@ -439,6 +439,7 @@ def wrong_values(name: str, parameter: click.Parameter) -> list[str]:
                 "encoding": ["latin9000"], "long_texts": ["window", "windows:8", "windows:64:33", "late:x"],
                 "model": ["nowhere", "existing", "texts.csv"], "issue": ["length drfit"],
                 "target": ["nowhere", "existing", "texts.csv", "http://", "ftp://a/b"],
+                "reference": ["nowhere", "existing", "texts.csv", "http://a"],
                 "GGUF file": ["nowhere", "existing", "texts.csv", "mini"],
                 "unfixed issue": ["length drfit", "identical sides"]}[kind.name]  # fmt: skip
     if isinstance(kind, click.IntRange | click.FloatRange):

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 
 from lastword.bundled import path_of
+from lastword.config import read_recipe, train_config
 from lastword.demonstration import DemoResult, demo
 from lastword.demonstration.findings import demo_summary
+from lastword.demonstration.flat_map import flat_map
 from lastword.demonstration.report import render
 from lastword.demonstration.result import ScoreRow
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.evaluation import vectors_cluster_score
-from lastword.files.inputs import sample_rows
+from lastword.files.inputs import LabelledTexts, sample_rows
 from lastword.files.tables import read_texts
+from lastword.training.run import load_base
 from lastword.uncertainty import compare
 
 MODEL = path_of("mini") / "model.safetensors"
@@ -146,6 +149,42 @@ def test_an_interrupted_demo_repeats_nothing(
     assert [row.to_dict() for row in resumed.scores if row.model != "adapted"] == [
         row.to_dict() for row in result.scores if row.model != "adapted"
     ]
+
+
+def test_what_is_scored_is_what_is_trained(tmp_path: Path) -> None:
+    """With the recipe's attention and pooling, on pairs in the encoding and between the delimiters that it names."""
+    pairs, recipe = tmp_path / "pairs.csv", tmp_path / "eos.toml"
+    rows = [f"the river was low at {n}_at {n} there was not much water" for n in range(12)]
+    pairs.write_text("\n".join(["anchor_positive", *rows]) + "\n", encoding="cp037")
+    changes = 'attention = "bidirectional"\nencoding = "cp037"\ndelimiter = "_"\n'
+    content = (
+        RECIPE.replace('"lasttoken"', '"eos"')
+        .replace('"pairs"', f'"{pairs}"')
+        .replace("layer = 3\n", changes)
+    )
+    recipe.write_text(content)
+    result = demo(tmp_path / "demo", seeds=1, recipe=recipe, max_texts=10)
+    assert result.pairs == len(rows)
+    assert [comparison.first.pooling for comparison in result.comparisons] == ["eos"] * 4
+    data = LabelledTexts.read(path_of("topics"), ("text", "label"), "test", drop_empty=False).sample(
+        10, seed=0
+    )
+    causal, both = (
+        Embedder.from_pretrained("mini", template="ccw", pooling="eos", attention=attention).encode(
+            data.texts
+        )
+        for attention in ("causal", "bidirectional")
+    )
+    (row,) = (
+        row
+        for row in result.scores
+        if (row.dataset, row.model, row.template, row.pooling) == ("topics", "zero-shot", "ccw", "eos")
+    )
+    assert row.scores[0].value == vectors_cluster_score(both, data.labels).value
+    assert row.scores[0].value != vectors_cluster_score(causal, data.labels).value
+    assert result.text_map is not None
+    before = load_base(train_config(read_recipe(recipe))).encode(result.text_map.texts)
+    assert np.array_equal(result.text_map.before, flat_map(before))
 
 
 def interrupt(*_: object, **__: object) -> None:

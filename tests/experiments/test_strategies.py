@@ -198,6 +198,22 @@ def test_an_interrupted_comparison_repeats_nothing(
     assert done == [BASE, "plain", "half the layers"]
 
 
+def test_changes_learn_from_pairs_as_training_reads_them(tmp_path: Path, llama_folder: Path) -> None:
+    write_json(tmp_path / "texts.json", {"nouns": [TEXTS, LABELS]})
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("\n".join(["anchor_positive", *(f"{text}_x" for text in TEXTS)]), encoding="cp037")
+    settings = {"model": str(llama_folder), "pairs": [str(pairs)], "encoding": "cp037", "delimiter": "_"}
+    request = {
+        "settings": settings,
+        "seed": 0,
+        "trained": False,
+        "vectors": {"8 bits": "int8"},
+        "device": "cpu",
+    }
+    (run,) = measured(request | {"texts": str(tmp_path / "texts.json")}, tmp_path / "model")
+    assert run.scores["nouns"].n == len(TEXTS)
+
+
 def test_a_process_gives_what_is_measured_in_this_one(
     recipe: Path, tmp_path: Path, llama_folder: Path
 ) -> None:

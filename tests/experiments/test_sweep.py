@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 
 import lastword
 from lastword.cli import main
+from lastword.config import read_recipe, train_config
 from lastword.embedding import Embedder
 from lastword.errors import ExistingOutputError, RequestError
 from lastword.evaluation import cluster_score
@@ -31,6 +32,7 @@ from lastword.evaluation.development import read_development
 from lastword.experiments import Comparison
 from lastword.experiments.series import safe_name
 from lastword.experiments.table import comparison_table
+from lastword.training.run import load_base
 from lastword.uncertainty import Score
 from tests.training.conftest import pair_columns
 
@@ -110,6 +112,19 @@ def test_the_score_before_training_is_that_of_the_recipes_layer(
     cut, whole = [Embedder.from_pretrained(llama_folder, **settings, layer=layer) for layer in (1, None)]
     assert not np.array_equal(cut.encode(texts), whole.encode(texts))
     assert found.base["dev"].to_dict() == cluster_score(cut, texts, labels).to_dict()
+
+
+@pytest.mark.parametrize("change", [{"attention": "bidirectional"}, {"pooling": "latent"}], ids=str)
+def test_the_score_before_training_is_that_of_the_model_that_is_trained(
+    recipe: Path, dev: Path, tmp_path: Path, change: dict[str, str]
+) -> None:
+    """With the recipe's attention, and with new weights for a pooling that has some."""
+    values = {name: [value] for name, value in change.items()} | {"steps": [1]}
+    found = lastword.sweep(recipe, tmp_path / "swept", values=values, development=[str(dev)], device="cpu")
+    texts, labels = read_development([str(dev)])["dev"]
+    plain, changed = [load_base(train_config(read_recipe(recipe) | some), "cpu") for some in ({}, change)]
+    assert not np.array_equal(plain.encode(texts), changed.encode(texts))
+    assert found.base["dev"].to_dict() == cluster_score(changed, texts, labels).to_dict()
 
 
 @pytest.mark.slow

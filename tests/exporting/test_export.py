@@ -24,6 +24,7 @@ import lastword
 from lastword import Embedder
 from lastword.embedding.gguf import model_arguments, parsed_once
 from lastword.errors import ExistingOutputError, ModelError, ParityError, RequestError
+from lastword.exporting import onnx
 from lastword.files.gguf import gguf_fields
 from lastword.parity import check as checking
 from lastword.parity.requests import PARITY
@@ -113,6 +114,21 @@ def test_a_graph_runs_with_the_tokenizer_alone(
     )
     vectors = np.array(json.loads(done.stdout.splitlines()[-1]))
     assert (vectors * vectors_of(adapted)).sum(1).min() > (0.97 if quantize else 0.9999)
+
+
+def test_large_weights_in_8_bits_leave_none_in_32_bits(
+    adapted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in ("onnxscript", "onnxruntime"):
+        pytest.importorskip(library)
+    monkeypatch.setattr(onnx, "_SINGLE_FILE", 0)
+    large = lastword.export(adapted, tmp_path / "large", to="onnx").output
+    smaller = lastword.export(adapted, tmp_path / "smaller", to="onnx", quantize="int8").output
+    files = ["model.onnx", "model.onnx.data"]
+    assert [sorted(path.name for path in folder.glob("model*")) for folder in (large, smaller)] == [files] * 2
+    sizes = [(folder / "model.onnx.data").stat().st_size for folder in (large, smaller)]
+    assert sizes[1] < sizes[0]
+    assert lastword.check(smaller).passed
 
 
 @pytest.mark.slow

@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import lastword
+from lastword.encoders.baselines import TfidfEncoder
 from lastword.errors import ExistingOutputError, MissingFileError, NoRowsError, RequestError, TableError
+from lastword.files.sources import TableFile
 from lastword.files.tables import Chunk
-from lastword.pairs import Noise, Pair, make_pairs
+from lastword.pairs import Method, Neighbours, Noise, Pair, SameLabel, make_pairs
 from tests.processes import after, after_calls, command, limit_files, run, run_killed, start
 
 Refused = Callable[..., str]
@@ -183,6 +185,27 @@ def test_rows_without_text(tmp_path: Path, refused: Refused) -> None:
         "output": str(out), "rows": 14, "pairs": 13, "rejected": {"empty or non-text cell": 1},
         "seconds": round(result.seconds, 2),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [SameLabel, lambda file: Neighbours(file, TfidfEncoder())])
+def test_methods_that_read_their_file_beforehand_make_pairs_of_no_other(
+    kind: Callable[[object], Method], tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, out = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "out.csv"
+    rows = [f"the {noun} was {state},{noun}" for noun in ("river", "boat") for state in ("low", "old", "new")]
+    first.write_text("\n".join(["text,label", *rows]))
+    second.write_text(first.read_text().replace("river", "q"))
+    method = kind(first)
+    assert refused(RequestError, make_pairs, method, second, out) == (
+        f"the method {method.name!r} has read {first}, and cannot make pairs of {second}: give both the same file, "
+        "encoding and delimiter"
+    )
+    assert refused(RequestError, make_pairs, method, TableFile(first, delimiter=";"), out).startswith(
+        f"the method {method.name!r} has read {first}, and cannot make pairs of {first}: "
+    )
+    assert not list(tmp_path.glob("out*"))
+    monkeypatch.chdir(tmp_path)
+    assert make_pairs(method, "a.csv", out).rows == len(rows)
 
 
 def test_bad_input_leaves_nothing_behind(tmp_path: Path, refused: Refused) -> None:

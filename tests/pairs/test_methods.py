@@ -99,6 +99,25 @@ def test_labels(table: Table, tmp_path: Path) -> None:
     assert {row["negative"] for row in rows(without.output)} == {""}
 
 
+def test_copies_of_a_text_and_texts_of_two_labels(table: Table, tmp_path: Path) -> None:
+    """Every text has another one of its label, and no pair has the same text twice."""
+    texts = [*["copy"] * 40, "other", "both", "both", "rest", "copy", "last"]
+    file = table(text=texts, label=[*"a" * 42, *"bbcc"])
+    result = make_pairs(SameLabel(file), file, tmp_path / "out.parquet")
+    assert (result.pairs, result.rejected) == (len(texts), {})
+    for row in rows(result.output):
+        assert len({row["anchor"], row["positive"], row["negative"]}) == 3
+    file = table(text=["a", "b", "b", "a"], label=[*"xxyy"])
+    result = make_pairs(SameLabel(file), file, tmp_path / "none.parquet")
+    assert {row["negative"] for row in rows(result.output)} == {""}, "no text has another label only"
+
+
+def test_the_seed_of_the_texts_that_are_kept_is_a_setting(table: Table) -> None:
+    """A resumed run must not mix the draws of two seeds."""
+    file = table(text=["a", "b"], label=["x", "y"])
+    assert SameLabel(file, seed=1).settings() != SameLabel(file, seed=2).settings()
+
+
 def test_integer_labels(table: Table, tmp_path: Path) -> None:
     file = table(text=["a", "b", "c", "d"], label=[0, 0, 1, 1])
     assert make_pairs(SameLabel(file), file, tmp_path / "out.parquet").pairs == 4

@@ -99,6 +99,23 @@ def test_ctranslate2_gives_the_same_in_full_precision(marian: Path) -> None:
     assert CTranslate2(model)([]) == []
 
 
+def test_engine_and_precision_are_settings(marian: Path) -> None:
+    """A resumed run must not mix the translations of two."""
+    pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
+    model = str(marian / "en-de")
+    engines = [
+        SequenceToSequence(model, device="cpu"), CTranslate2(model), CTranslate2(model, precision="float32"), forth,
+    ]  # fmt: skip
+    settings = [BackTranslation({"de": (engine, back)}).settings()["translators"]["de"] for engine in engines]
+    plain = {"engine": "back", "model": "", "precision": ""}
+    assert settings == [
+        [{"engine": "SequenceToSequence", "model": model, "precision": "float32"}, plain],
+        [{"engine": "CTranslate2", "model": model, "precision": "int8"}, plain],
+        [{"engine": "CTranslate2", "model": model, "precision": "float32"}, plain],
+        [{"engine": "forth", "model": "", "precision": ""}, plain],
+    ]
+
+
 def test_models_are_found_by_their_languages(marian: Path, refused: Refused, tmp_path: Path) -> None:
     translators = load_translators(["de"], models=str(marian / "{source}-{target}"))
     assert [translator.model for translator in translators["de"]] == [

@@ -20,11 +20,16 @@ import lastword
 from lastword.bundled import path_of
 from lastword.cli import main
 from lastword.console import silenced
+from lastword.embedding.golden import GOLDEN_TEXTS
 from lastword.errors import MissingFileError, ModelError, RequestError, WorkError
 from lastword.exporting.onnx import write_openvino
 from lastword.parity import check as checking
 from lastword.parity.requests import BARS
 from lastword.parity.runtimes import _openvino_reason
+from lastword.serving.app import Service
+from lastword.serving.models import load_models
+from lastword.serving.settings import ServerSettings
+from tests.serving.conftest import running
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "results"))
 
@@ -76,6 +81,39 @@ def test_a_right_server_passes(models: dict[str, Path], tei: bool) -> None:
     assert alone.passed
     assert alone.reference == "itself, one text at a time"
     assert "texts alone: no reference; name the folder of the model with reference=…" in alone.not_checked
+
+
+def test_a_server_that_knows_only_its_own_models_is_asked_for_one_of_them(
+    models: dict[str, Path], refused: Refused
+) -> None:
+    """Its answer to the name of another is 404, as that of a path that it does not have."""
+    with running(
+        Service(load_models({"last": str(models["last"])}, device="cpu"), ServerSettings())
+    ) as server:
+        url = server.url
+        card = lastword.check(url, reference=models["last"])
+        assert card.passed, card.text
+        assert card.kind == "server, /v1/embeddings"
+        message = refused(WorkError, lastword.check, url, api_model="lost")
+    assert message.startswith(f"{url}/v1/embeddings answered 404: ")
+
+
+@pytest.mark.parametrize("most", [2, 15, 16])
+def test_another_order_has_every_text(models: dict[str, Path], most: int) -> None:
+    batches: list[list[str]] = []
+
+    class Recording(checking.Folder):
+        def vectors(self, texts: Any) -> np.ndarray:
+            batches.append(list(texts))
+            return super().vectors(texts)
+
+    target = Recording(str(models["last"]))
+    target.most = most
+    checking.compare("folder", target, None)
+    *_, different, another = batches
+    assert len(different) == min(most, len(GOLDEN_TEXTS))
+    assert another != different
+    assert sorted(another) == sorted(different)
 
 
 def test_a_server_with_faults_only_in_batches_needs_no_reference(models: dict[str, Path]) -> None:
@@ -162,6 +200,25 @@ def test_requests_that_cannot_work(models: dict[str, Path], tmp_path: Path, refu
     assert refused(RequestError, lastword.check, models["last"], dtype="fp16") == (
         "unknown dtype 'fp16': Known: float32, float16, bfloat16, int8"
     )
+    assert refused(MissingFileError, lastword.check, models["last"], reference="minni") == (
+        "no model 'minni': did you mean 'mini'? Give 'mini', 'smollm2', 'smollm2-adapted', a folder or GGUF file "
+        "that exists, or a Hub name like Qwen/Qwen3-0.6B"
+    )
+    assert refused(ModelError, lastword.check, models["last"], reference=tmp_path) == (
+        f"reference='{tmp_path}' is no model: it has no config.json or adapter_config.json or modules.json or "
+        "model.onnx or model.xml or model.gguf"
+    )
+
+
+def test_a_reference_may_be_any_model(models: dict[str, Path], llama_folder: Path, tmp_path: Path) -> None:
+    """Also one that is not a target: an ordinary folder, or a bundled name."""
+    with silenced("sentence_transformers"):
+        plain = lastword.Embedder.from_pretrained(llama_folder, dtype="float32", device="cpu")
+        right = lastword.check(plain.save(tmp_path / "right"), reference=llama_folder)
+        other = lastword.check(models["last"], reference="mini")
+    assert right.passed, right.text
+    assert right.reference == f"{llama_folder} alone in float32"
+    assert (other.passed, other.reference) == (False, "mini alone in float32")
 
 
 def test_the_command_says_it_by_its_exit_code(models: dict[str, Path], tmp_path: Path) -> None:

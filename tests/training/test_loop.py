@@ -44,6 +44,11 @@ def test_a_step_reports_its_number_loss_gradient_and_rate(load: Load, tmp_path: 
     assert facts["grad_norm"] > 0
 
 
+def test_the_largest_seed_is_no_problem(load: Load, tmp_path: Path) -> None:
+    loop = loop_of(load, tmp_path, seed=2**32 - 1, dropout=0.3)
+    assert loop.step(0)["loss"] > 0
+
+
 def test_a_run_writes_a_line_for_each_step_and_scores_its_checkpoints(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

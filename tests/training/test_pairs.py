@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,24 @@ def test_the_seed_chooses_what_is_held_out() -> None:
     chosen = {seed: tuple(hold_out(pairs, 0.2, 100, seed)[1].anchors) for seed in range(5)}
     assert len(set(chosen.values())) == 5
     assert chosen[3] == tuple(hold_out(pairs, 0.2, 100, 3)[1].anchors)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_held_out_anchor_is_a_text_of_a_training_pair(seed: int) -> None:
+    """Neither as a positive, where each positive is the next anchor, nor as a negative."""
+    texts = [str(number) for number in range(50)]
+    pairs = Pairs(texts, [*texts[1:], texts[0]], [[texts[i - 5], "n"] for i in range(50)])
+    rest, held_out = hold_out(pairs, 0.2, 100, seed)
+    assert len(held_out) == 10
+    assert len(rest) >= 30
+    assert not set(held_out.anchors) & {*rest.anchors, *rest.positives, *chain(*rest.negatives)}
+    assert all(negatives[-1] == "n" for negatives in rest.negatives)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_anchor_in_too_many_pairs_is_not_held_out(seed: int) -> None:
+    texts = [str(number) for number in range(5)]
+    pairs = Pairs([*texts, "hub"], [*["hub"] * 5, texts[0]], [[]] * 6)
+    rest, held_out = hold_out(pairs, 0.5, 100, seed)
+    assert "hub" not in held_out.anchors
+    assert (len(held_out), len(rest)) == (3, 3 if "0" not in held_out.anchors else 2)

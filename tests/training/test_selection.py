@@ -82,6 +82,14 @@ def test_the_highest_is_kept_and_the_indistinguishable_are_named() -> None:
     assert Selection("last step", 40, {}).indistinguishable == []
 
 
+def test_what_training_masks_does_not_compete(load: Callable[..., Embedder]) -> None:
+    """A perfect score where all others are copies of the positive or of the anchor."""
+    embedder = load(template="none", pooling="mean")
+    texts = ["a car", "the river was low", "she sold the house", "a cat"]
+    same, chained = Pairs(texts, ["it ends"] * 4, [[]] * 4), Pairs(texts[:2], texts[1::-1], [[]] * 2)
+    assert HeldOutPairs(same)(embedder).value == HeldOutPairs(chained)(embedder).value == 1
+
+
 def test_a_choice_as_plain_values() -> None:
     scores = {step: made_score(value, 0.01, step) for step, value in {0: 0.2, 10: 0.4, 20: 0.395}.items()}
     choice = Selection("made", 10, scores, stopped=20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from lastword.console import info
 from lastword.embedding import Embedder
 from lastword.encoders.by_name import with_batches
 from lastword.encoders.in_parts import InParts
-from lastword.errors import RequestError, TableError
+from lastword.errors import TableError
 from lastword.experiments.pair_sources import mixed
 from lastword.files.pairs import PairRow, read_pair_rows
 from lastword.files.run_folder import RunFolder
@@ -26,6 +26,7 @@ from lastword.pairs.generating import Rewriting, forecast
 from lastword.pairs.generating.engine import Engine
 from lastword.pairs.record import write_table
 from lastword.training.data import HELD_OUT_MOST
+from lastword.training.pairs import pair_files
 
 FINISHED, PAIRS, MIXTURE = "finished", "pairs", "mixture.parquet"
 _LEAST_PAIRS = 50
@@ -88,10 +89,11 @@ class PairMaker:
 
         Raises:
             TableError: too few pairs in all.
+            RequestError, WorkError: the chat model cannot be used, or failed; `make` can be called again.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         rejected = {
-            name: self.run.once(f"pairs-{name}", partial(self._made, name, config.pairs)) for name in weights
+            name: self.run.once(f"pairs-{name}", partial(self._made, name, config)) for name in weights
         }
         rows: dict[str, list[PairRow]] = {
             name: list(read_pair_rows(self._file(name))) for name in weights if self._file(name).exists()
@@ -116,11 +118,12 @@ class PairMaker:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
 
-    def _made(self, name: str, of_recipe: Sequence[str]) -> dict[str, int]:
+    def _made(self, name: str, config: TrainConfig) -> dict[str, int]:
         """Make the pairs of a source; returns reason → texts without a pair. One without any pair leaves no file."""
         file = self._file(name)
         if name == "recipe":
-            rows = [row for pairs in of_recipe for row in read_pair_rows(PATHS.get(pairs, Path(pairs)))]
+            files = [PATHS.get(str(pairs), pairs) for pairs in pair_files(config)]
+            rows = [row for pairs in files for row in read_pair_rows(pairs)]
             write_table(mixed({name: rows}, {name: len(rows)}, self.seed), file)
             return {}
         try:
@@ -128,7 +131,7 @@ class PairMaker:
             result = make_pairs(
                 method, texts, file, seed=self.seed, resume=True, overwrite=file.exists(), drop_empty=True
             )
-        except (TableError, RequestError) as error:
+        except TableError as error:  # it gave no pair
             info(f"no pairs by {name}: {error}")
             return {str(error).removeprefix(f"{self._texts(name)}: "): 0}
         return result.rejected

@@ -12,7 +12,7 @@ from lastword.cli.checks import Checked, Choice
 from lastword.cli.command import command, option, print_result
 from lastword.cli.options import shared
 from lastword.console import load_libraries
-from lastword.parity.requests import PRECISIONS, check_request, check_target
+from lastword.parity.requests import PRECISIONS, check_reference, check_request, check_target
 
 
 @command(
@@ -26,7 +26,7 @@ from lastword.parity.requests import PRECISIONS, check_request, check_target
 @option(
     options.MODEL, "--reference",
     "folder of the model that it should be  [default: its own golden vectors, or itself in float32]",
-    type=Checked("target", check_target), metavar="FOLDER",
+    type=Checked("reference", check_reference), metavar="FOLDER",
 )  # fmt: skip
 @option(
     options.MODEL, "--dtype", "precision that sets how near is near enough  [default: as stored]",

@@ -216,8 +216,8 @@ def as_flags(message: str, parameters: Iterable[click.Parameter]) -> str:
     """Translate what a message says about arguments of a Python function to flags of a command.
 
     `overwrite=True` becomes `--overwrite`, `max_tokens=8` becomes `--max-tokens 8`; a name alone is translated
-    if it has an underscore, or is to be left out, so that no ordinary word is. What is said about the default column of texts gets the
-    flag that chooses another. Names of columns stay as they are.
+    if it has an underscore, or is to be left out, so that no ordinary word is. What is said about the default
+    column of texts gets the flag that chooses another. Names of columns stay as they are.
     """
     flags = {p.name: max(p.opts, key=len) for p in parameters if isinstance(p, click.Option) and p.name}
     flags |= {flag[2:].replace("-", "_"): flag for flag in flags.values() if flag.startswith("--")}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SCORING = "Scoring"
 _TASKS_OF = {
     "label_column": ("clustering", "classification"),
-    "drop_empty": ("clustering", "classification"),
+    "drop_empty": ("clustering", "classification", "sts"),
     "train_split": ("classification",),
     "samples_per_label": ("classification",),
     "score_column": ("sts",),
@@ -112,7 +112,8 @@ def scored_model(model: str, switches: Sequence[str], settings: dict[str, Any]) 
     from lastword.encoders.by_name import load_encoder
     from lastword.paper.as_published import scored_as_published
 
-    loading = {name: settings[name] for name in ("template", "pooling", "long_texts", "dtype", "device")}
+    names = ("template", "pooling", "long_texts", "dtype", "device")
+    loading = {name: settings.get(name) for name in names}  # a benchmark has no long_texts
     return scored_as_published(load_encoder(model, **loading), switches)
 
 

@@ -22,6 +22,7 @@ from lastword.demonstration.report import render
 from lastword.demonstration.result import AttentionPair, DemoResult, ScoreRow, TextMap, TrainingRun
 from lastword.embedding import Embedder
 from lastword.embedding.memory import peak_memory_mb
+from lastword.embedding.pooling import Pooling
 from lastword.encoders.baselines import TfidfEncoder
 from lastword.errors import RequestError
 from lastword.evaluation import ClusterScorer, cluster_score, vectors_cluster_score
@@ -31,6 +32,8 @@ from lastword.files.run_folder import RunFolder, write_json
 from lastword.report.page import write_page
 from lastword.training import Selection, Standard, train
 from lastword.training.checkpoints import Checkpoints
+from lastword.training.pairs import pair_files
+from lastword.training.run import load_base
 from lastword.training.settings import check_settings
 from lastword.uncertainty import Score
 
@@ -117,10 +120,10 @@ def _result(
         output=output,
         model=config.model,
         template=config.template,
-        pooling=config.pooling,
+        pooling=Pooling.parse(config.pooling).spec,
         layer=config.layer,
         steps=config.steps,
-        pairs=len(Standard().read(list(config.pairs), drop_empty=False)),
+        pairs=len(Standard().read(pair_files(config), drop_empty=False, graded=config.graded)),
         seconds=round(seconds, 1),
         peak_memory_mb=peak_memory_mb(),
         threads=torch.get_num_threads(),
@@ -138,11 +141,16 @@ def _result(
 
 
 def zero_shot_rows(config: TrainConfig, test: dict[str, LabelledTexts]) -> list[ScoreRow]:
-    """Score the base model with every template, pooling and layer: the last, and the one that is trained."""
-    rows, base = [], Embedder.from_pretrained(config.model, dtype=config.dtype)
+    """Score the base model with every template, pooling and layer: the last, and the one that is trained.
+
+    A pooling with weights is left out: the base model has none.
+    """
+    trained = Pooling.parse(config.pooling)
+    poolings = dict.fromkeys([*ZERO_SHOT_POOLINGS, *([] if trained.trainable else [trained.spec])])
+    rows, base = [], load_base(replace_fields(config, pooling=ZERO_SHOT_POOLINGS[0], layer=None))
     layers = {layer or base.backbone.layers: layer for layer in (None, config.layer)}
     for name, data in test.items():
-        grid = base.encode_grid(data.texts, ZERO_SHOT_TEMPLATES, ZERO_SHOT_POOLINGS, list(layers))
+        grid = base.encode_grid(data.texts, ZERO_SHOT_TEMPLATES, list(poolings), list(layers))
         for point, vectors in grid.items():
             score, layer = vectors_cluster_score(vectors, data.labels), layers[point.layer]
             rows.append(ScoreRow(name, "test", "zero-shot", point.template, point.pooling, (score,), layer))
@@ -162,10 +170,11 @@ def adapted_rows(
 ) -> list[ScoreRow]:
     """Score the model of every seed; a row has the scores of all seeds."""
     scores: dict[tuple[str, str], list[Score]] = {}
+    poolings = dict.fromkeys([*ADAPTED_POOLINGS, Pooling.parse(config.pooling).spec])
     for model in models:
         embedder = Embedder.from_pretrained(model, dtype=config.dtype)
         for name, data in test.items():
-            for pooling, vectors in embedder.encode_poolings(data.texts, ADAPTED_POOLINGS).items():
+            for pooling, vectors in embedder.encode_poolings(data.texts, list(poolings)).items():
                 scores.setdefault((name, pooling), []).append(vectors_cluster_score(vectors, data.labels))
     return [
         ScoreRow(name, "test", "adapted", config.template, pooling, tuple(of_seeds), config.layer)
@@ -200,9 +209,7 @@ def _before_and_after(
 ) -> tuple[TextMap, AttentionPair]:
     """Maps of the texts, and attention in one sentence, of the base model and the adapted model."""
     template, pooling = config.template, config.pooling
-    before = Embedder.from_pretrained(
-        config.model, template=template, pooling=pooling, layer=config.layer, dtype=config.dtype
-    ).cut()
+    before = load_base(config)
     after = Embedder.from_pretrained(adapted, dtype=config.dtype)
     text_map = TextMap(
         name=f"{dataset}, test split",

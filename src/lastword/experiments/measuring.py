@@ -29,8 +29,9 @@ from lastword.evaluation.clustering import vectors_cluster_score
 from lastword.experiments.comparison import TrainingRun
 from lastword.experiments.vector_changes import VectorChange
 from lastword.files.run_folder import write_json
+from lastword.files.sources import Source
 from lastword.training import LastStep, train
-from lastword.training.pairs import read_pairs
+from lastword.training.pairs import pair_files, read_pairs
 from lastword.training.run import load_base
 from lastword.uncertainty import Score
 
@@ -85,7 +86,7 @@ def measured(request: Mapping[str, Any], model: Path) -> list[TrainingRun]:
     cost["ms_per_text"] = _milliseconds_per_text(
         embedder, [text for part, _ in texts.values() for text in part]
     )
-    changes = _changes(request["vectors"], embedder, config.pairs)
+    changes = _changes(request["vectors"], embedder, pair_files(config))
     vectors = {name: encode_distinct(embedder, part) for name, (part, _) in texts.items()}
     facts: dict[str, float | None] = {**cost, "peak_memory_mb": peak_memory_mb(), "dimensions": embedder.dim}
     return [
@@ -106,7 +107,7 @@ def _milliseconds_per_text(embedder: Embedder, texts: Sequence[str]) -> float:
 
 
 def _changes(
-    vectors: Mapping[str, str | None], embedder: Embedder, pairs: Sequence[str]
+    vectors: Mapping[str, str | None], embedder: Embedder, pairs: Sequence[Source]
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Name → what is done with its vectors; what it learns, it learns from texts that the model is trained on."""
     changes = {name: VectorChange.parse(change) for name, change in vectors.items() if change}

@@ -26,6 +26,7 @@ from lastword.files.run_folder import RunFolder, fingerprint, write_json
 from lastword.files.sources import Source
 from lastword.report.page import write_page
 from lastword.training import LastStep, Scorer, Selection, Variant, train
+from lastword.training.run import load_base
 from lastword.uncertainty import Score
 
 EncoderOf = Callable[[Embedder], TextEncoder]
@@ -125,11 +126,7 @@ def _score_base(
     settings: Mapping[str, Any], development: Development, device: str | None
 ) -> dict[str, dict[str, Any]]:
     """Set → score of the model before training."""
-    config = train_config(dict(settings))
-    embedder = Embedder.from_pretrained(
-        config.model, template=config.template, pooling=config.pooling, layer=config.layer, dtype=config.dtype,
-        device=device, quantize=config.quantize,
-    )  # fmt: skip
+    embedder = load_base(train_config(dict(settings)), device)
     return {name: score.to_dict() for name, score in scores_of(embedder, development).items()}
 
 

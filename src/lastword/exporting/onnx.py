@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -124,19 +125,31 @@ def write_openvino(onnx: Path, file: Path, quantize: bool) -> None:
 
 
 def quantize_onnx(file: Path) -> None:
-    """Store the weights of matrix products in 8 bits, each column with a scale of its own, in place."""
+    """Store the weights of matrix products in 8 bits, each column with a scale of its own, in place.
+
+    Args:
+        file: the graph; its weights may be in `FILE.data` beside it, and stay in a file of that name.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+    """
     quantization = needed("onnxruntime.quantization", "export", "weights in 8 bits")
-    smaller = file.with_name(f"int8-{file.name}")
+    weights = file.with_name(f"{file.name}.data")
     level = logging.root.level
     logging.root.setLevel(logging.ERROR)  # it advises to prepare the model, which torch's exporter has done
     try:
-        quantization.quantize_dynamic(
-            str(file),
-            str(smaller),
-            per_channel=True,
-            weight_type=quantization.QuantType.QInt8,
-            op_types_to_quantize=["MatMul"],
-        )
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            smaller = Path(folder, file.name)  # of the same name: a graph names the file of its weights
+            quantization.quantize_dynamic(
+                str(file),
+                str(smaller),
+                per_channel=True,
+                weight_type=quantization.QuantType.QInt8,
+                op_types_to_quantize=["MatMul"],
+                use_external_data_format=weights.exists(),
+            )
+            weights.unlink(missing_ok=True)
+            for written in Path(folder).iterdir():
+                written.replace(file.with_name(written.name))
     finally:
         logging.root.setLevel(level)
-    smaller.replace(file)

@@ -16,7 +16,7 @@ POOL = 2000  # texts of a label that positives and negatives are drawn from
 
 @dataclass
 class SameLabel:
-    """Another text of the same label, and one of another label.
+    """Another text of the same label, and one of another label that is neither of the two, if there is one.
 
     Attributes:
         file: the positives and negatives are drawn from this file, read once before the pairs are made; at
@@ -34,7 +34,7 @@ class SameLabel:
     seed: int = 0
     name: str = "labels"
     chunk: int = 4096
-    _pools: dict[str, list[str]] = field(init=False, repr=False)
+    _pools: dict[str, list[str]] = field(init=False, repr=False)  # label → distinct texts
 
     def __post_init__(self) -> None:
         """Fill a reservoir for each label (Vitter 1985, algorithm R), so that memory stays bounded."""
@@ -50,6 +50,7 @@ class SameLabel:
                     pool.append(text)
                 elif (index := row_rng(self.seed, "pool", row).randrange(counts[label])) < POOL:
                     pool[index] = text
+        self._pools = {label: list(dict.fromkeys(pool)) for label, pool in self._pools.items()}
         if len(self._pools) < 2:
             raise TableError(
                 f"{self.file}: column {self.label_column!r} has {len(self._pools)} label; pairs from labels need two"
@@ -62,7 +63,7 @@ class SameLabel:
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
-        return {"negatives": self.negatives, "pool": POOL}
+        return {"negatives": self.negatives, "pool": POOL, "seed": self.seed}
 
     @property
     def inputs(self) -> list[str]:
@@ -74,15 +75,16 @@ class SameLabel:
         labels = sorted(self._pools)
         for row, text, label in self._rows(chunk):
             rng, pool = row_rng(seed, self.name, row), self._pools[label]
-            positives = [other for other in rng.sample(pool, min(8, len(pool))) if other != text]
+            positives = [other for other in rng.sample(pool, min(2, len(pool))) if other != text]
             if not positives:
                 yield Rejected(row, "the only text of its label")
                 continue
-            negatives = []
-            if self.negatives:
-                negatives = [
-                    rng.choice(self._pools[rng.choice([other for other in labels if other != label])])
-                ]
+            negatives: list[str] = []
+            others = [other for other in labels if other != label] if self.negatives else []
+            while others and not negatives:  # a label may have no text but those of the pair
+                pool = self._pools[others.pop(rng.randrange(len(others)))]
+                drawn = rng.sample(pool, min(3, len(pool)))
+                negatives = [other for other in drawn if other not in (text, positives[0])][:1]
             yield Pair(text, positives[0], row, negatives, {"label": label})
 
     def _rows(self, chunk: Chunk) -> Iterator[tuple[int, str, str]]:

@@ -23,6 +23,7 @@ from lastword.pairs.record import (
     Method,
     Pair,
     Rejected,
+    require_own_file,
     require_suffix,
     single_negatives,
     table_of,
@@ -82,11 +83,13 @@ def make_pairs(
 
     Raises:
         ExistingOutputError: `output` exists, is being written, or has an interrupted run.
-        RequestError: an interrupted run had other settings, or the suffix of `output` is unknown.
+        RequestError: an interrupted run had other settings, the suffix of `output` is unknown, or the method has read
+            another file.
         MissingFileError, TableError: see the message.
     """
     started, source, output = time.monotonic(), table_file(file), as_path("output", output)
     require_suffix(output)
+    require_own_file(method, source)
     run = RunFolder(output, resume=resume, overwrite=overwrite, evidence=PARTS)
     run.check(source, method.inputs)
     settings = {

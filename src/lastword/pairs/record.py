@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from lastword.errors import RequestError
 from lastword.files.plain_json import json_text
+from lastword.files.sources import TableFile, table_file
 from lastword.files.tables import Chunk, Kind
 
 SCHEMA = pa.schema([
@@ -52,8 +53,9 @@ class Rejected:
 class Method(Protocol):
     """A method of making pairs.
 
-    The pairs of a row depend on the row, its number and the seed alone, never on other rows: then a resumed
-    run ends with the same pairs.
+    The pairs of a row depend on the row, its number and the seed, and not on which rows are in its chunk: then a
+    resumed run ends with the same pairs. A method that compares the rows of a file reads it beforehand, names it in
+    an attribute `file`, and makes pairs of no other.
     """
 
     @property
@@ -103,6 +105,24 @@ def table_of(pairs: Iterable[Pair], file: str, method: str, seed: int) -> pa.Tab
         columns = {"source": f"{file}:{pair.row}", "method": method, "seed": seed, "meta": meta}
         rows.append({**vars(pair), "negative": list(pair.negatives), **columns})
     return pa.Table.from_pylist(rows, schema=SCHEMA)  # without the row
+
+
+def require_own_file(method: Method, source: TableFile) -> None:
+    """Refuse a file for a method that has read another one beforehand, see `Method`.
+
+    Raises:
+        RequestError: the files, or what is said of their encoding and delimiter, differ.
+    """
+    own = getattr(method, "file", None)
+    if own is not None and _identity(table_file(own)) != _identity(source):
+        raise RequestError(
+            f"the method {method.name!r} has read {own}, and cannot make pairs of {source}: give both the same file, "
+            "encoding and delimiter"
+        )
+
+
+def _identity(file: TableFile) -> tuple[object, ...]:
+    return Path(file).resolve(), file.encoding, file.delimiter
 
 
 def require_suffix(output: Path) -> None:

@@ -44,11 +44,7 @@ class BackTranslation(OneColumn):
 
     def settings(self) -> dict[str, Any]:
         """See `Method`."""
-        models = {
-            pivot: [getattr(translator, "model", "") for translator in both]
-            for pivot, both in self.translators.items()
-        }
-        return {"translators": models}
+        return {"translators": {pivot: [*map(_facts, both)] for pivot, both in self.translators.items()}}
 
     @property
     def inputs(self) -> list[str]:
@@ -69,6 +65,12 @@ class BackTranslation(OneColumn):
                     yield Rejected(row, reason)
                 else:
                     yield Pair(text, positive, row, meta={"via": pivot})
+
+
+def _facts(translator: Translator) -> dict[str, str]:
+    """What decides the translations: the class or function, and the model and precision of an engine."""
+    engine = getattr(translator, "__qualname__", type(translator).__qualname__)
+    return {"engine": engine} | {name: getattr(translator, name, "") for name in ("model", "precision")}
 
 
 def _forth_and_back(texts: list[str], forth: Translator, back: Translator) -> list[str | None]:
@@ -112,6 +114,11 @@ class SequenceToSequence:
                 f"{self.model} does not load as a translation model: {first_line(error)}"
             ) from error
         self._model = self._model.to(torch_device(self.device)).eval()
+
+    @property
+    def precision(self) -> str:
+        """Of the weights, as they are loaded."""
+        return str(self._model.dtype).removeprefix("torch.")
 
     def __call__(self, texts: Sequence[str]) -> list[str | None]:
         """See `Translator`."""

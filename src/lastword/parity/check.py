@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lastword.bundled import PATHS
+from lastword.bundled import PATHS, model_source
 from lastword.console import progress, silenced
 from lastword.embedding.golden import EQUAL_TEXTS, GOLDEN_TEXTS
 from lastword.files.tables import read_texts
@@ -42,7 +42,7 @@ def check(
         target: a folder that lastword or sentence-transformers wrote; an .onnx, .xml (OpenVINO) or .gguf file, whose
             tokenizer is beside it or in the reference; a name on the Hub; or the address of a server:
             `/v1/embeddings` as OpenAI has it or `/embed` of text-embeddings-inference.
-        reference: folder of the model that it should be. None is the target's own golden vectors; without any, a
+        reference: folder or name of the model that it should be. None is its own golden vectors; without any, a
             folder is compared with itself in float32, one text at a time, and a server's batches with its single texts.
         dtype: precision that decides on the bar; None is that of the folder's weights, float32 for a server.
         api_model: name of the model at a server; None is the first that it lists.
@@ -72,7 +72,7 @@ def read_target(name: str, api_model: str | None = None, reference: str | Path |
     Args:
         name: see `check`.
         api_model: see `check`.
-        reference: folder with the tokenizer of a file that has none beside it.
+        reference: model with the tokenizer of a file that has none beside it.
 
     Raises:
         ModelError: it does not load.
@@ -80,7 +80,7 @@ def read_target(name: str, api_model: str | None = None, reference: str | Path |
     """
     if is_url(name):
         return Server(name, api_model)
-    beside = None if reference is None else Path(reference)
+    beside = None if reference is None else Path(model_source(reference))
     runtime = read_runtime(Path(name), beside) if Path(name).exists() else None
     return runtime or Folder(name)
 
@@ -189,7 +189,7 @@ def _batches(
     equal = _of_equal_length(texts, ids)
     order = list(range(len(texts)))[: target.most]
     cases = [("in a batch of equal lengths", equal), ("in a batch of different lengths", order)]
-    cases.append(("in another order", [*order[1::2], *order[::-2]][: len(order)]))
+    cases.append(("in another order", [*order[1::2], *order[::2][::-1]]))
     for name, chosen in cases:
         if len(chosen) < 2:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lastword.bundled import check_model, model_source
 from lastword.errors import MissingFileError, ModelError, RequestError, unknown_name
 from lastword.files.gguf import check_gguf
 
@@ -62,6 +63,28 @@ def check_target(target: str) -> None:
         )
 
 
+def check_reference(reference: str) -> None:
+    """Refuse what is no reference, as far as that is known without loading it.
+
+    Args:
+        reference: folder of a model or of an export, or a name, as other commands take it.
+
+    Raises:
+        RequestError, MissingFileError, ModelError: see the message.
+    """
+    if is_url(reference):
+        raise RequestError(f"reference={reference!r} is a server: give the folder of the model")
+    name = without_prefix(reference)
+    path = Path(name)
+    if path.is_file():
+        raise RequestError(f"reference={reference!r} is a file: give the folder of the model")
+    marks = ("config.json", "adapter_config.json", *MARKS)
+    if not path.exists():
+        check_model(name)
+    elif not any((path / mark).is_file() for mark in marks):
+        raise ModelError(f"reference={reference!r} is no model: it has no {' or '.join(marks)}")
+
+
 def check_request(
     target: str, reference: str | Path | None = None, dtype: str | None = None, api_model: str | None = None
 ) -> None:
@@ -72,13 +95,9 @@ def check_request(
     """
     check_target(target)
     if reference is not None:
-        if is_url(str(reference)):
-            raise RequestError(f"reference={str(reference)!r} is a server: give the folder of the model")
-        check_target(str(reference))
-        if Path(reference).is_file():
-            raise RequestError(f"reference={str(reference)!r} is a file: give the folder of the model")
+        check_reference(str(reference))
     if Path(target).is_file():
-        tokenizer_folder(Path(target), None if reference is None else Path(reference))
+        tokenizer_folder(Path(target), None if reference is None else Path(model_source(reference)))
     if dtype is not None and dtype not in BARS:
         raise RequestError(unknown_name("dtype", dtype, BARS))
     if api_model is not None and not is_url(target):

@@ -85,18 +85,19 @@ class Server:
         base = re.sub(r"(/v1(/embeddings)?|/embed)?/*$", "", url)
         key = os.environ.get("OPENAI_API_KEY")
         self.client = httpx.Client(
-            base_url=base, timeout=_TIMEOUT_S, headers={"Authorization": f"Bearer {key}"} if key else {}
+            base_url=base,
+            timeout=_TIMEOUT_S,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            limits=httpx.Limits(max_keepalive_connections=0),  # nobody closes the client
         )
-        self.base, self.api_model = base, api_model
+        self.base = base
         self.route = TEI if url.rstrip("/").endswith(TEI) else OPENAI
-        if (
-            "/v1" not in url
-            and self.route == OPENAI
-            and self._post(OPENAI, {"input": ["a"], "model": "a"})[0] in (404, 405)
-        ):
-            self.route = TEI
-        if self.route == OPENAI and api_model is None:
-            self.api_model = self._first_model()
+        if self.route == OPENAI:
+            self.api_model = self._first_model() if api_model is None else api_model
+            body = {"input": ["a"], "model": self.api_model}
+            # 404 may also say that there is no such model
+            if "/v1" not in url and self._lacks(OPENAI, body) and not self._lacks(TEI, {"inputs": ["a"]}):
+                self.route = TEI
         self.kind = f"server, {self.route}"
 
     def ids(self, texts: Sequence[str]) -> list[list[int]] | None:
@@ -145,6 +146,9 @@ class Server:
             return answer.status_code, answer.json()
         except ValueError:
             return answer.status_code, answer.text
+
+    def _lacks(self, path: str, body: object) -> bool:
+        return self._post(path, body)[0] in (404, 405)
 
     def _first_model(self) -> str:
         try:

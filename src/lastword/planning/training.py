@@ -13,7 +13,6 @@ import torch
 from lastword.config import TrainConfig, train_config
 from lastword.console import load_libraries, silenced
 from lastword.embedding.device import torch_dtype
-from lastword.files.sources import TableFile
 from lastword.planning.costs import Linear, truncated_shares, whole_lengths
 from lastword.planning.memory import GIB, Machine, Memory, require_fit, smaller_batches
 from lastword.planning.result import Plan
@@ -23,6 +22,7 @@ from lastword.training.data import HELD_OUT_MOST, HELD_OUT_SHARE
 from lastword.training.gradcache import StepMemory, largest
 from lastword.training.loop import FREE_SHARE, Loop
 from lastword.training.objectives import Objective, Standard
+from lastword.training.pairs import pair_files
 from lastword.training.plan import StepWork, TokenSeconds, step_work, token_seconds
 from lastword.training.run import make_accelerator, make_loop
 from lastword.training.settings import check_settings
@@ -71,11 +71,7 @@ def plan_training(
     check_settings(config)
     load_libraries("torch", "transformers.modeling_utils", "peft", "accelerate")
     machine = Machine.of(device, gpu_memory)
-    pairs = Standard().read(
-        [TableFile(file, config.encoding, config.delimiter) for file in config.pairs],
-        drop_empty=drop_empty,
-        graded=config.graded,
-    )
+    pairs = Standard().read(pair_files(config), drop_empty=drop_empty, graded=config.graded)
     held_out = min(HELD_OUT_MOST, round(HELD_OUT_SHARE * len(pairs.anchors)))
     return plan_run(config, Standard().objective(pairs, config), machine, len(pairs.anchors), 2 * held_out)
 

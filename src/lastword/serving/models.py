@@ -301,7 +301,7 @@ def _over_one_base(models: Mapping[str, str], settings: Mapping[str, str | None]
         if bases[name][1] is None:
             served[name] = ServedDecoder(loaded, adapters)
             continue
-        folder, adapter = Path(models[name]), f"served{number}"
+        folder, adapter = Path(model_source(models[name])), f"served{number}"
         attach_adapter(adapters.model, folder, adapter)
         adapters.use(adapter)
         own = {key: value for key, value in settings.items() if key in ("template", "pooling")}

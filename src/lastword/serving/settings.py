@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lastword.arguments import require_list
+from lastword.arguments import require_list, whole_number
 from lastword.errors import MissingFileError, RequestError
 
 _NAME = r"[A-Za-z0-9][\w.:/-]*"
@@ -49,12 +49,15 @@ class ServerSettings:
         """Refuse limits that nothing could keep.
 
         Raises:
-            RequestError: a limit that is not above 0.
+            RequestError: a limit that is not above 0, or a number of things that is not whole.
         """
-        for name, value in vars(self).items():
-            least = 0 if name == "max_wait_ms" else 1e-3
+        for name in ("batch_tokens", "queue_tokens", "max_inputs", "max_body"):
+            if not (name == "batch_tokens" and self.batch_tokens is None):
+                whole_number(name, getattr(self, name), least=1)
+        for name, least in (("max_wait_ms", 0), ("timeout_s", 1e-3)):
+            value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and value >= least):
+            if not (number and value >= least):
                 raise RequestError(f"{name}={value!r}: give a number above 0")
 
 

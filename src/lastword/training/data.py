@@ -9,9 +9,8 @@ from lastword.embedding.template import Template
 from lastword.errors import RequestError, TableError
 from lastword.files.pairs import has_scores
 from lastword.files.run_folder import fingerprint, hash_of
-from lastword.files.sources import TableFile
 from lastword.training.objectives import Objective, Variant
-from lastword.training.pairs import Pairs, hold_out
+from lastword.training.pairs import Pairs, hold_out, pair_files
 from lastword.training.selection import HeldOutGrades, HeldOutPairs, LastStep, Scorer
 
 _CHECKED_STEPS = 8
@@ -22,7 +21,7 @@ def read_data(
     config: TrainConfig, variant: Variant, scorer: Scorer | LastStep | None, drop_empty: bool
 ) -> tuple[Pairs, Scorer | LastStep]:
     """The pairs to train on, and the score of the checkpoints."""
-    files = [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
+    files = pair_files(config)
     pairs = variant.read(files, drop_empty=drop_empty, graded=config.graded)
     for file in files:
         if not config.graded and has_scores(PATHS.get(str(file), file)):

@@ -98,7 +98,7 @@ def largest(parts: Sequence[Batch]) -> Batch:
 
 
 def _seeded(embed: Embed, part: Batch, seed: int, index: int) -> Tensor:
-    torch.manual_seed(seed * 100_003 + index)
+    torch.manual_seed((seed * 100_003 + index) % 2**64)  # torch takes no larger ones
     return embed(part)
 
 

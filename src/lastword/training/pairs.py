@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
 
 from lastword.bundled import PATHS
+from lastword.config import TrainConfig
 from lastword.errors import TableError
 from lastword.files.delimited import DEFAULTS
 from lastword.files.pairs import PairRow, read_graded_rows, read_pair_rows
-from lastword.files.sources import Source, table_file
+from lastword.files.sources import Source, TableFile, table_file
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Pairs:
             [self.scores[row] for row in rows] if self.scores else [],
             [self.files[row] for row in rows] if self.files else [],
         )
+
+
+def pair_files(config: TrainConfig) -> list[TableFile]:
+    """The files of pairs that a training run reads, with the encoding and the delimiter that its settings give."""
+    return [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
 
 
 def read_pairs(
@@ -101,9 +108,12 @@ def _add_graded(pairs: Pairs, source: Source, drop_empty: bool) -> None:
 def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> tuple[Pairs, Pairs]:
     """Hold out anchors with all of their pairs, so that no held-out anchor is trained on.
 
+    Pairs whose positive is a held-out anchor are left out too, and such negatives.
+
     Args:
         pairs: all pairs.
-        share: share of the distinct anchors to hold out, 0 to 1.
+        share: share of the distinct anchors to hold out, 0 to 1; fewer where more than this share of the pairs would
+            be left out because of their positives.
         most: largest number of anchors to hold out.
         seed: seed of the choice.
 
@@ -111,12 +121,23 @@ def hold_out(pairs: Pairs, share: float, most: int, seed: int) -> tuple[Pairs, P
         The pairs to train on, and one pair of each held-out anchor.
     """
     anchors = list(dict.fromkeys(pairs.anchors))
-    count = min(most, int(len(anchors) * share))
-    chosen = {anchors[i] for i in np.random.default_rng(seed).permutation(len(anchors))[:count]}
+    count, spare = min(most, int(len(anchors) * share)), share * len(pairs)
+    uses = Counter(
+        positive
+        for anchor, positive in zip(pairs.anchors, pairs.positives, strict=True)
+        if anchor != positive
+    )
+    chosen = set[str]()
+    for i in np.random.default_rng(seed).permutation(len(anchors)):
+        if len(chosen) < count and uses[anchors[i]] <= spare:
+            chosen.add(anchors[i])
+            spare -= uses[anchors[i]]
     training_rows, first_row = [], dict[str, int]()
-    for row, anchor in enumerate(pairs.anchors):
+    for row, (anchor, positive) in enumerate(zip(pairs.anchors, pairs.positives, strict=True)):
         if anchor in chosen:
             first_row.setdefault(anchor, row)
-        else:
+        elif positive not in chosen:
             training_rows.append(row)
-    return pairs.take(training_rows), pairs.take(list(first_row.values()))
+    training = pairs.take(training_rows)
+    negatives = [[text for text in texts if text not in chosen] for texts in training.negatives]
+    return replace(training, negatives=negatives), pairs.take(list(first_row.values()))

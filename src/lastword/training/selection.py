@@ -22,6 +22,7 @@ from lastword.errors import RequestError
 from lastword.files.plain_json import json_text
 from lastword.files.run_folder import hash_of
 from lastword.geometry import spearman
+from lastword.training.losses import false_negatives
 from lastword.training.pairs import Pairs
 from lastword.uncertainty import Difference, Score, compare, resamples, sample_hash
 
@@ -58,7 +59,10 @@ class LastStep:
 
 
 class HeldOutPairs:
-    """Mean reciprocal rank of each held-out positive among the positives of all held-out anchors."""
+    """Mean reciprocal rank of each held-out positive among the positives of all held-out anchors.
+
+    Texts that training masks, such as copies of the positive, do not count, see `false_negatives`.
+    """
 
     def __init__(self, pairs: Pairs) -> None:
         self.pairs = pairs
@@ -70,7 +74,9 @@ class HeldOutPairs:
         anchors = embedder.encode(self.pairs.anchors, normalize=True)
         positives = embedder.encode(self.pairs.positives, normalize=True)
         similarity = anchors @ positives.T
-        reciprocal_ranks = 1.0 / (similarity >= np.diag(similarity)[:, None]).sum(1)
+        as_near = similarity >= np.diag(similarity)[:, None]
+        masked = false_negatives(self.pairs.anchors, self.pairs.positives).numpy()
+        reciprocal_ranks = 1.0 / (as_near & ~masked).sum(1)
         return Score(
             metric="mrr",
             value=float(reciprocal_ranks.mean()),

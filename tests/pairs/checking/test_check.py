@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import lastword
 from lastword.bundled import path_of
 from lastword.cli import main
 from lastword.embedding import Embedder
-from lastword.errors import RequestError, TableError
+from lastword.errors import ExistingOutputError, RequestError, TableError
 from lastword.pairs.checking import PairCheck, check_pairs, issues_table, write_fixed, write_report
 from lastword.pairs.checking.near_duplicates import leaked, repeated
 from lastword.pairs.checking.rules import UNFIXED
@@ -136,8 +137,24 @@ def test_similarity_is_compared_with_chance() -> None:
     cosines = Similarity(np.array([0.9, 0.99, 0.2, 0.8]), np.array([0.1, 0.3, 0.2, 0.5]))
     assert cosines.too_low == [2]
     assert cosines.trivial == [1]
-    assert cosines.separation == pytest.approx(13.5 / 16, abs=0.04)
+    assert cosines.separation == 13.5 / 16
     assert sum(counts["pairs"] for counts in cosines.histogram()) == 4
+    assert Similarity(np.ones(3), np.ones(2)).separation == 0.5, "ties are neither"
+
+
+def test_vectors_of_any_length_have_cosines() -> None:
+    class Lengths:
+        """An encoder whose vectors are as long as their texts."""
+
+        identity = "lengths"
+
+        def encode(self, texts: Sequence[str], /) -> np.ndarray:
+            return np.array([[len(text), 0.0] for text in texts], np.float32)
+
+    cosines = similarity(Lengths(), *map(list, zip(*GOOD, strict=True)))
+    assert cosines is not None
+    assert cosines.pairs == pytest.approx(1)
+    assert cosines.unrelated == pytest.approx(1)
 
 
 def test_neighbouring_rewritings_are_not_unrelated(mini: Embedder) -> None:
@@ -251,6 +268,28 @@ def test_a_fix_that_removes_everything_is_refused(tmp_path: Path, refused: Refus
     assert refused(RequestError, write_fixed, check_pairs(file), tmp_path / "fixed.csv") == (
         f"{file}: a fix would remove all 1 pairs; look at the issues"
     )
+
+
+def test_an_output_is_replaced_only_if_asked_to(tmp_path: Path, refused: Refused) -> None:
+    check = check_pairs(write(tmp_path / "pairs.parquet", GOOD))
+    fixed, page = tmp_path / "fixed.csv", tmp_path / "page.html"
+    for output, verb in ((fixed, partial(write_fixed, check)), (page, partial(write_report, check=check))):
+        output.write_text("mine")
+        message = f"{output} exists: choose another path or pass overwrite=True"
+        assert refused(ExistingOutputError, verb, output) == message
+        assert output.read_text() == "mine"
+        verb(output, overwrite=True)
+        assert len(output.read_text()) > 100
+
+
+def test_a_fix_of_other_columns(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.parquet"
+    anchors, positives = zip(*GOOD, PLANTED["chat artifacts"], strict=True)
+    pq.write_table(pa.table({"a": anchors, "b": positives}), file)
+    check = check_pairs(file, anchor_column="a", positive_column="b")
+    write_fixed(check, tmp_path / "fixed.parquet")
+    fixed = pq.read_table(tmp_path / "fixed.parquet")
+    assert fixed["b"].to_pylist() == [*positives[:-1], "Once more the bus kept us waiting."]
 
 
 def test_texts_cannot_add_markup_to_the_page(tmp_path: Path) -> None:

@@ -123,6 +123,16 @@ def test_models_that_cannot_chat(llama_folder: Path, tmp_path: Path, refused: Re
     )
 
 
+def test_the_precision_is_a_setting(chat_folder: Path) -> None:
+    """A resumed run must not mix the answers of two."""
+    assert (
+        chat(chat_folder).settings()["dtype"]
+        == chat(chat_folder, dtype=None).settings()["dtype"]
+        == "float32"
+    )
+    assert chat(chat_folder, dtype="bfloat16").settings()["dtype"] == "bfloat16"
+
+
 def test_invalid_settings(chat_folder: Path, refused: Refused) -> None:
     assert "temperature=-1" in refused(RequestError, chat, chat_folder, temperature=-1)
 

@@ -112,6 +112,19 @@ def test_a_request_that_fails_for_every_text_stops_the_run(refused: Refused) -> 
     )
 
 
+def test_a_failed_call_does_not_spoil_the_next_one(refused: Refused) -> None:
+    """Neither the stop nor the refusals of the first call count for the second, which begins with a refused text."""
+    poison = [Prompt(f"poison number {i}", i) for i in range(40)]
+    with serving(Behaviour(upper, ["500"])) as url:
+        chat = endpoint(url, attempts=1, concurrency=1)
+        refused(WorkError, chat.answers, prompts(2))
+        assert chat.answers(prompts(1)) == [Answer(upper(prompts(1)[0].text))]
+        chat = endpoint(url, concurrency=1)
+        refused(RequestError, chat.answers, poison)
+        answers = chat.answers([*poison[:2], *prompts(1)])
+    assert [bool(answer.problem) for answer in answers] == [True, True, False]
+
+
 def test_fields_of_a_request(tmp_path: Path) -> None:
     """Servers differ: some have another name for the limit, some an option against thinking."""
     behaviour = Behaviour(upper)

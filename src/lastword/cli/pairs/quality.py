@@ -88,9 +88,9 @@ def check(
     result = check_pairs(PATHS.get(str(file), file), evaluation=texts, embedder=embedder, **settings)
     print_result(result, as_json, issues_table)
     if report:
-        write_report(report, result)
+        write_report(report, result, overwrite=overwrite)
     if fix:
-        count = write_fixed(result, fix, settings["positive_column"])
+        count = write_fixed(result, fix, overwrite=overwrite)
         click.echo(f"{count:,} of {result.pairs:,} pairs: {fix}", err=True)
 
 

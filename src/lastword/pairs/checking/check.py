@@ -16,6 +16,7 @@ from lastword.console import progress, warn
 from lastword.encoder import TextEncoder
 from lastword.errors import MissingExtraError, RequestError, unknown_name
 from lastword.files.formats import BLOCK_ROWS, NEGATIVE
+from lastword.files.run_folder import require_absent
 from lastword.files.sources import Source, TableFile, table_file
 from lastword.files.tables import Kind, read_chunks
 from lastword.files.typed import read_table
@@ -91,6 +92,7 @@ class PairCheck:
         batch_pairs: size of a training batch.
         shared_positives: how often two pairs of a random batch have the same positive, on average.
         similarity: cosines, if an embedder was given.
+        columns: those of the anchors and of the positives.
     """
 
     file: TableFile
@@ -101,6 +103,7 @@ class PairCheck:
     batch_pairs: int
     shared_positives: float
     similarity: Similarity | None
+    columns: tuple[str, str]
 
     @property
     def verdict(self) -> Verdict:
@@ -199,21 +202,29 @@ def check_pairs(
         batch_pairs,
         shared,
         cosines,
+        (anchor_column, positive_column),
     )
 
 
-def write_fixed(check: PairCheck, output: str | Path, positive_column: str = "positive") -> int:
+def write_fixed(check: PairCheck, output: str | Path, *, overwrite: bool = False) -> int:
     """Write the file without the pairs that a fix removes, and with cleaned positives.
+
+    Args:
+        check: of the file.
+        output: .parquet, .jsonl or .csv file.
+        overwrite: replace `output`.
 
     Returns:
         Number of pairs written.
 
     Raises:
+        ExistingOutputError: `output` exists.
         RequestError: a suffix that pairs cannot be written as, or no pair is left.
     """
     output = as_path("output", output)
     require_suffix(output)
-    table = read_table(check.file)
+    require_absent(output, overwrite, check.file)
+    table, (_, positive_column) = read_table(check.file), check.columns
     removed = check.removed
     rows = [row for row in range(check.pairs) if row not in removed]
     if not rows:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lastword.arguments import as_path
+from lastword.files.run_folder import require_absent
 from lastword.pairs.checking.check import PairCheck, PairIssue
 from lastword.pairs.checking.similarity import Similarity
 from lastword.report.markup import Markup, join, tag
@@ -45,8 +47,19 @@ def issues_table(check: PairCheck) -> str:
     return "\n".join([*lines, _shared(check)])
 
 
-def write_report(path: str | Path, check: PairCheck) -> None:
-    """Write the HTML page atomically; it loads nothing from elsewhere."""
+def write_report(path: str | Path, check: PairCheck, *, overwrite: bool = False) -> None:
+    """Write the HTML page atomically; it loads nothing from elsewhere.
+
+    Args:
+        path: file to write.
+        check: of the pairs.
+        overwrite: replace `path`.
+
+    Raises:
+        ExistingOutputError: `path` exists.
+    """
+    path = as_path("path", path)
+    require_absent(path, overwrite, check.file)
     parts = [
         tag("h1", f"{check.pairs:,} pairs of {Path(str(check.file)).name}"),
         tag("p", _verdict(check), class_="verdict"),

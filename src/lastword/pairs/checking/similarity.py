@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lastword.encoder import TextEncoder
+from lastword.geometry import unit
 
 BINS, TRIVIAL = 20, 0.98
 
@@ -37,10 +38,12 @@ class Similarity:
 
     @property
     def separation(self) -> float:
-        """How often a pair is closer than an unrelated one, from 0 to 1 (the area under the ROC curve)."""
-        ranks = np.concatenate([self.pairs, self.unrelated]).argsort(kind="stable").argsort(kind="stable")
+        """How often a pair is closer than an unrelated one, from 0 to 1: the area under the ROC curve, ties half."""
+        from scipy.stats import rankdata  # type: ignore[import-untyped]
+
         n = len(self.pairs)
-        return float((ranks[:n].sum() - n * (n - 1) / 2) / (n * len(self.unrelated)))
+        ranks = rankdata(np.concatenate([self.pairs, self.unrelated]))
+        return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(self.unrelated)))
 
     def histogram(self) -> list[dict[str, float]]:
         """Counts of both kinds in bins from the lowest cosine to 1."""
@@ -70,5 +73,5 @@ def similarity(embedder: TextEncoder, anchors: Sequence[str], positives: Sequenc
     unrelated = [row for row, anchor in enumerate(anchors) if anchor != anchors[other[row]]]
     if not unrelated:
         return None
-    first, second = embedder.encode(anchors), embedder.encode(positives)
+    first, second = unit(embedder.encode(anchors)), unit(embedder.encode(positives))
     return Similarity((first * second).sum(1), (first[unrelated] * second[other[unrelated]]).sum(1))

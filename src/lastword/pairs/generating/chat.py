@@ -69,7 +69,10 @@ class LocalChat:
 
     def settings(self) -> dict[str, Any]:
         """See `Engine`."""
-        return {"model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens}
+        return {
+            "model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens,
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+        }  # fmt: skip
 
     def answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
         """See `Engine`; a prompt longer than the model's window is rejected."""

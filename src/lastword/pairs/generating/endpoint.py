@@ -82,6 +82,9 @@ class Endpoint:
             RequestError: a wrong key, an unknown model, or a request that the server refuses for every text.
             WorkError: the endpoint failed `attempts` times in a row.
         """
+        if self._stop.is_set():  # an earlier call failed
+            self._stop.clear()
+            self._refusals = 0
         with ThreadPoolExecutor(self.concurrency) as threads, progress("answers", len(prompts)) as advance:
             futures = [threads.submit(self._retried, prompt) for prompt in prompts]
             try:
