@@ -22,6 +22,7 @@ from lastword.planning.memory import Machine
 from lastword.planning.result import Plan
 from lastword.planning.training import plan_training
 from lastword.training.checkpoints import checkpoint_steps
+from lastword.training.pairs import pair_files
 
 _NOISY = 2  # scores without labels embed a noisy copy of each text
 _OWN_MODELS = 3  # adapted, before training, and before training in its best setting
@@ -74,7 +75,8 @@ def _training(
     request: Request, sample: Sequence[str], device: str | None, gpu_memory: float | None, dtype: str | None
 ) -> Plan:
     """The plan of the training run, with pairs that are as long as those that it will have."""
-    recipe = [row for name in request.config.pairs for row in read_pair_rows(PATHS.get(name, Path(name)))]
+    files = [PATHS.get(str(file), file) for file in pair_files(request.config)]
+    recipe = [row for file in files for row in read_pair_rows(file)]
     weights = request.sources
     share = weights.get("recipe", 0.0) / sum(weights.values())
     own = round((1 - share) * request.config.steps * request.config.batch_pairs) or len(sample)
