@@ -293,6 +293,17 @@ def test_prune_by_model_by_age_and_by_size(cache: VectorCache) -> None:
     assert [one.identity for one in cache.prune(max_mb=0)] == ["b", "a"]
 
 
+def test_the_longest_unused_go_first_however_small(cache: VectorCache) -> None:
+    now = time.time()
+    for age, (identity, number) in enumerate({"new": 800, "older": 500, "oldest": 2}.items()):
+        path = keep(cache, identity, [f"text {n}" for n in range(number)], dim=512)
+        os.utime(path, (now - age * 86_400,) * 2)
+    sizes = {one.identity: one.bytes for one in cache.info()}
+    assert sizes["oldest"] < sizes["older"] < sizes["new"]
+    pruned = cache.prune(max_mb=(sizes["new"] + sizes["oldest"]) / 1e6)
+    assert [one.identity for one in pruned] == ["older", "oldest"]
+
+
 def test_the_end_of_an_identity_stands_for_it(cache: VectorCache) -> None:
     for identity in ("model-0123456789abcdef", "model-fedcba9876543210"):
         keep(cache, identity, TEXTS)

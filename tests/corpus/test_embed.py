@@ -397,7 +397,7 @@ def test_truncated_texts_are_counted_once_for_the_whole_run(
     path = tmp_path / "in.csv"
     path.write_text("text\n" + "".join(f"text {n}{' word' * 200 * (n % 3 == 0)}\n" for n in range(60)))
     embed_corpus(path, tmp_path / "out", Embedder.from_pretrained("mini", max_tokens=64))
-    assert [line for line in caplog.messages if "truncated" in line] == [
+    assert [line for line in caplog.messages if "were truncated" in line] == [
         "20 of 60 texts were truncated to 64 tokens"
     ]
 

@@ -114,6 +114,29 @@ def test_rescored_rows_have_the_scores_of_the_vectors_themselves(
     assert message == f"rescore=True is for int8 and binary vectors, and {whole} has float32: leave it out"
 
 
+def test_four_times_as_many_texts_are_embedded_again_and_reranked(rows: Path, llama_folder: Path) -> None:
+    """Not sixteen times."""
+
+    store, encoder = made(rows, "npy", "int8"), HashEncoder()
+    result = search(store, QUERIES[0], top=2, model=encoder, rescore=True, rerank=llama_folder)
+    assert len(encoder.encoded) == 1 + 4 * 2
+    assert len(result.queries[0].matches) == 2
+
+
+@pytest.mark.parametrize("layout", ["parquet", "lance"])
+@pytest.mark.parametrize("rerank", [False, True])
+def test_no_columns_are_none(rows: Path, llama_folder: Path, layout: str, rerank: bool) -> None:
+    result = search(
+        made(rows, layout),
+        "a",
+        top=3,
+        columns=[],
+        model=HashEncoder(),
+        rerank=llama_folder if rerank else None,
+    )
+    assert [match.row for match in result.queries[0].matches] == [{}] * 3
+
+
 CONDITIONS = {
     "number<3": [0, 1, 2], "number >= 33": [33, 34], "number=+7": [7], "number<2.5": [0, 1, 2], "number=2.5": [],
     "number!=0": range(1, 35), "price<0.8": [1, 2, 3], "price=0.25": [1], "sold=true": range(0, 35, 3),

@@ -58,6 +58,15 @@ def test_vectors_that_are_not_finite_are_counted_and_the_first_is_named(load: Lo
     )
 
 
+def test_progress_counts_a_text_once_however_many_passes_it_takes(load: Load) -> None:
+    pipeline, advanced = load(attention="bidirectional").pipeline, []
+    numbered = list(enumerate(["a", "b b", "c", "d"]))
+    poolings = [Pooling("mean"), Pooling("eos")]
+    assert len(pipeline.passes(poolings)) == 2
+    list(encoding.stream_texts(pipeline, numbered, poolings, [2], None, advanced.append))
+    assert sum(advanced) == 4
+
+
 def test_each_distinct_text_is_embedded_once(load: Load) -> None:
     pipeline, advanced = load(max_tokens=4).pipeline, []
     poolings = [Pooling("mean"), Pooling("max", "text")]

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lastword.embedding import Embedder, grid
+from lastword.embedding import Embedder, Template, grid
 from lastword.embedding.forward.fused.forward import FusedForward
 from lastword.embedding.forward.stock import StockForward
 from lastword.embedding.forward.tree import Tree
@@ -105,8 +105,6 @@ def test_a_template_without_a_name_is_called_by_its_text(load: Load) -> None:
 
 
 def test_seams_that_merge_are_kept(load: Load) -> None:
-    from lastword.embedding import Template
-
     embedder = load()
     merged = Template.parse("eol", boundary="string")
     ((_, vectors),) = embedder.encode_grid(TEXTS, [merged], ["mean"]).items()
@@ -118,6 +116,10 @@ def test_what_cannot_be_is_refused(load: Load, refused: Refused) -> None:
     assert "unknown template 'cwc'" in refused(TemplateError, embedder.encode_grid, ["a"], ["cwc"])
     assert "layer=3: this model has hidden states 0 … 2" in refused(
         RequestError, embedder.encode_grid, ["a"], ["ccw"], ["mean"], [3]
+    )
+    templates = ["eol", Template.parse("eol", boundary="string"), "eol"]
+    assert refused(RequestError, embedder.encode_grid, ["a"], templates) == (
+        "2 different templates are called 'eol': give one of them at a time"
     )
     assert "text 0 is int, not str" in refused(RequestError, embedder.encode_grid, [7], ["ccw"])
     assert refused(RequestError, embedder.encode_grid, ["a"], ["ccw"], ["mean:2layers"], [2, 0]) == (

@@ -136,6 +136,7 @@ KNOWN = "Known: mean, lasttoken, eos, max, weightedmean, cls, latent"
             "unknown range to pool over 'text:sequence': did you mean 'sequence'? "
             "Known: sequence, text, 4layers, ditto",
         ),
+        ("mean:4layers:8layers", "pooling 'mean:4layers:8layers' has 2 numbers of layers: give one"),
         ("mean+max+mean", "pooling 'mean+max+mean' has 'mean' twice: leave one out"),
         ("max:ditto", "pooling 'max:ditto': ditto weighs a mean; use 'mean:ditto'"),
         ("mean+", f"unknown pooling '': {KNOWN}"),

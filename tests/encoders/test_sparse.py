@@ -81,6 +81,13 @@ def test_prompts_are_no_words_of_the_text(mini: Embedder) -> None:
     )
 
 
+@pytest.mark.parametrize("dense", [0.0, 0.5])
+def test_no_texts_have_no_vectors(mini: Embedder, dense: float) -> None:
+    encoder = SparseEncoder(mini, dense=dense)
+    assert encoder.encode([]).shape == (0, encoder.encode(["a river"]).shape[1])
+    assert encoder.encode_sparse([]).shape == (0, encoder.encode_sparse(["a river"]).shape[1])
+
+
 def test_windows_change_nothing(mini: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = SparseEncoder(mini).encode(TEXTS)
     monkeypatch.setattr(module, "_WINDOW", 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lastword.config import train_config
 from lastword.embedding import Embedder
 from lastword.errors import RequestError
 from lastword.experiments import Comparison, TrainingRun
@@ -19,6 +21,7 @@ from lastword.experiments import series as series_module
 from lastword.paper import defects as module
 from lastword.paper.defects import CORRECT, defect_runs, defects_table, measure_defects, unmeasured
 from lastword.paper.switches import SWITCHES
+from lastword.training.pairs import pair_files, read_pairs
 from lastword.uncertainty import HALVES, Score
 from tests.training.conftest import pair_columns
 
@@ -149,6 +152,29 @@ def test_a_tokenizer_that_adds_begin_of_text(tmp_path: Path, llama_folder: Path)
     assert not plain.pipeline.tokenizer.adds_bos
     ids = plain.pipeline.tokenize(["a car"]).ids[0]
     assert with_bos.pipeline.tokenize(["a car"]).ids == [[tokenizer.bos_id, *ids]]
+
+
+def test_a_model_of_the_hub_gets_such_a_tokenizer_too(
+    tmp_path: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the files of its that the Hub's cache has."""
+    cached = tmp_path / "hub" / "models--some--llama"
+    shutil.copytree(llama_folder, cached / "snapshots" / ("a" * 40))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    changed = module._model_with_bos({"model": "some/llama"}, tmp_path)["model"]
+    assert Embedder.from_pretrained(changed, device="cpu").pipeline.tokenizer.adds_bos
+
+
+def test_pairs_are_read_with_their_encoding_and_delimiter(tmp_path: Path, llama_folder: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_bytes("anchor;positive\nÖl;Fett\nBär;Tier\n".encode("cp1252"))
+    settings = {"model": str(llama_folder), "pairs": [str(path)], "encoding": "cp1252", "delimiter": ";"}
+    assert module._input_facts(settings, 2, "cpu")["pairs"] == 2
+    (tmp_path / "prepared").mkdir()
+    changed = settings | module._pairs_as_csv(settings, tmp_path / "prepared")
+    assert read_pairs(pair_files(train_config(changed))).anchors == ["Öl", "Bär"]
 
 
 def test_one_seed_has_no_interval(tmp_path: Path, refused: Refused) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +59,19 @@ def test_a_short_text_gets_the_state_of_padding(load: Load) -> None:
     assert np.isfinite(beside_long).all()
     assert not np.allclose(beside_long, left.encode(["a car"])[0], atol=1e-3), "its batch mate changes it"
     assert left.identity != embedder.identity
+
+
+def test_no_texts_have_no_vectors(load: Load) -> None:
+    embedder = load(template="ccw", pooling="lasttoken")
+    assert scored_as_published(embedder, SWITCH).encode([]).shape == (0, embedder.dim)
+
+
+@pytest.mark.parametrize("spec", [{"layer": 1}, {"norm": "pre"}, {"attention": "bidirectional"}], ids=str)
+def test_the_states_are_those_that_the_model_pools(load: Load, spec: dict[str, Any]) -> None:
+    embedder = load(template="ccw", pooling="lasttoken", **spec)
+    left = scored_as_published(embedder, SWITCH)
+    for text in TEXTS[:3]:  # alone, so without padding
+        np.testing.assert_allclose(left.encode([text]), embedder.encode([text]), atol=1e-5)
 
 
 def test_means_and_other_switches_leave_the_embedder_alone(load: Load) -> None:

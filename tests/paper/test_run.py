@@ -7,8 +7,9 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -307,3 +308,13 @@ def test_the_command(data: Path, tmp_path: Path, llama_folder: Path) -> None:
     assert f"{out} exists: choose another path or" in again.stderr
     wrong = CliRunner().invoke(main, ["reproduce", "table6", "--pairs", "nli"])
     assert "--pairs nli: write NAME=FILE, such as nli=pairs.parquet" in wrong.stderr
+
+
+def test_weights_are_hashed_on_the_device_of_the_run(llama_folder: Path, refused: Callable[..., str]) -> None:
+    runner: Any = SimpleNamespace(
+        scale=SimpleNamespace(models={"tiny": str(llama_folder)}, sizes=None, dtype=None),
+        loaded={},
+        device="cuda:99",
+    )
+    message = refused(RequestError, measure_module._Tables(runner, None, [], {})._weights)
+    assert message.startswith("no device 'cuda:99' here: ")

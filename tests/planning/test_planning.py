@@ -17,7 +17,8 @@ from lastword.errors import RequestError
 from lastword.files.tables import read_texts
 from lastword.planning import plan_embedding, plan_training
 from lastword.planning.costs import Linear, truncated_shares
-from lastword.planning.memory import GIB
+from lastword.planning.embedding import Encoding
+from lastword.planning.memory import GIB, Machine
 from lastword.planning.shape import Shape
 from lastword.training.objectives import Standard
 from lastword.training.run import make_accelerator, make_loop
@@ -134,6 +135,15 @@ def test_a_gpu_that_is_not_here_has_no_speed() -> None:
     assert (plan.seconds, plan.dtype, plan.machine.device) == (None, "bfloat16", "cuda")
     assert "on a GPU of 24.0 GiB" in str(plan)
     assert plan.to_dict()["seconds"] is None
+
+
+def test_a_gpu_that_is_here_has_no_speed_either() -> None:
+    """The models that are timed run on the CPU."""
+    machine = Machine("cuda", 24 * GIB, GIB, here=True)
+    encoding = Encoding.of("embedding", "mini", ["a river"], machine, dtype="bfloat16")
+    plan = encoding.plan(1, encoding.memory(0.0), {"embedding": encoding.seconds(1)}, 0.0)
+    assert (plan.seconds, plan.stages) == (None, {"embedding": None})
+    assert "on this machine" in str(plan)
 
 
 def test_what_does_not_fit_is_refused_with_what_does(refused: Refused) -> None:

@@ -16,7 +16,7 @@ from lastword.adaptation.request import check_request
 from lastword.bundled import path_of
 from lastword.embedding import Embedder
 from lastword.encoders.long_texts import LongTextEncoder
-from lastword.errors import RequestError
+from lastword.errors import RequestError, TableError
 from lastword.files.tables import read_texts
 from lastword.planning import (
     plan_clustering,
@@ -204,6 +204,18 @@ def test_at_most_so_many_texts_are_scored() -> None:
     count = len(read_texts(path_of("topics"), ["text"])["text"])
     assert plan_evaluation("topics", "mini", **GPU).texts == count
     assert plan_evaluation("topics", "mini", max_texts=100, **GPU).texts == 100
+
+
+def test_files_without_a_usable_text(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "blank.csv"
+    path.write_text('text\n" "\n" "\n')
+    for plan in (
+        lambda: plan_embedding(path, "mini"),
+        lambda: plan_clustering(path, "mini", map="pca"),
+        lambda: plan_evaluation(path, "mini"),
+        lambda: plan_distillation("mini", path),
+    ):
+        assert refused(TableError, plan) == "no row of the input has a usable text in 'text': empty (2)"
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, refused: Refused) -> None:

@@ -265,6 +265,10 @@ def test_a_probe_resumes_where_it_was_stopped(
         assert f"{name} has changed since the interrupted probe" in refused(
             RequestError, probe, model, texts, output=out, resume=True, **settings
         )
+    for spec in ({"max_tokens": 40}, {"norm": "pre"}):
+        assert refused(
+            RequestError, probe, load(**spec), TEXTS, output=out, resume=True, **settings
+        ).startswith("resume=True: ")
     result = probe(load(), TEXTS, output=out, resume=True, **settings)
     assert done == ["part", "stop", "part"], "two beginnings, so two parts; none twice"
     assert [values(one) for one in result.options] == [pytest.approx(values(one)) for one in found.options]

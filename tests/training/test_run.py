@@ -43,7 +43,7 @@ SELECTION = Selection("last step", 2, {})
 
 
 def test_a_result_as_plain_values() -> None:
-    plan = Plan(1, 2, 3, 4, 0.5, 6, 1.0, 8.0, 0.0, 10.0)
+    plan = Plan(1, 2, 3, 4, 64, 0.5, 6, 1.0, 8.0, 0.0, 10.0)
     values = TrainResult(Path("some") / "folder", SELECTION, [0.5, 0.25], plan, 12.34).to_dict()
     assert values["output"] == str(Path("some") / "folder")
     assert (values["losses"], values["seconds"]) == ([0.5, 0.25], 12.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from lastword.arguments import as_path
@@ -103,14 +104,9 @@ def _is_of(info: VectorFileInfo, model: str) -> bool:
 
 
 def _beyond(files: Sequence[VectorFileInfo], most_bytes: float) -> list[VectorFileInfo]:
-    """The longest unused files that do not fit; `files` has the last used first."""
-    excess, total = [], 0.0
-    for info in files:
-        if total + info.bytes > most_bytes:
-            excess.append(info)
-        else:
-            total += info.bytes
-    return excess
+    """The longest unused files, so many that the others fit; `files` has the last used first."""
+    totals = accumulate(info.bytes for info in files)
+    return [info for info, total in zip(files, totals, strict=True) if total > most_bytes]
 
 
 def _deleted(info: VectorFileInfo) -> bool:

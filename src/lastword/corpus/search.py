@@ -169,17 +169,17 @@ def search(
     )
     if rerank:
         request = dataclasses.replace(request, columns=list({*request.columns, opened.text_column}))
-    wanted = top * (RESCORED if rerank else 1)
+    wanted = top * (RESCORED if rescore or rerank else 1)
     if table:
         if hybrid:
             table.require_words()
         answers = table.nearest(vectors, texts, wanted, request.conditions, request.columns, report, hybrid)
     else:
-        answers = _exact(request, vectors, wanted, encoder if rescore else None)
+        answers = _exact(request, vectors, wanted, wanted if rerank else top, encoder if rescore else None)
     if rerank:
         from lastword.corpus.rerank import Reranker  # imports torch: a wrong request is refused without it
 
-        shown = list(columns or opened.columns)
+        shown = list(opened.columns if columns is None else columns)
         answers = _reranked(answers, texts, Reranker(rerank, device=device), opened.text_column, top, shown)
     found = [Found(text, _matches(*rows)) for text, rows in zip(texts, answers, strict=True)]
     return SearchResult(opened.folder, opened.model, report, tuple(found))
@@ -214,7 +214,7 @@ def check_search(
     if blank := next((number for number, text in enumerate(texts, 1) if not text.strip()), None):
         raise RequestError(f"query {blank} is blank: give a text")
     in_lance = _check_layout(opened, hybrid, rescore, index)
-    chosen = list(columns or opened.columns)
+    chosen = list(opened.columns if columns is None else columns)
     if unknown := next((name for name in chosen if name not in opened.columns), None):
         raise RequestError(unknown_name("column", unknown, opened.columns))
     schema = opened.shard(0, opened.columns).schema if where else None
@@ -280,11 +280,12 @@ def _index(table: LanceTable, choice: str) -> IndexReport | None:
 
 
 def _exact(
-    request: SearchRequest, vectors: np.ndarray, top: int, encoder: TextEncoder | None
+    request: SearchRequest, vectors: np.ndarray, wanted: int, kept: int, encoder: TextEncoder | None
 ) -> Iterator[tuple[np.ndarray, pa.Table]]:
-    """The rows that each query finds among all; with an encoder, their texts are embedded again for the scores."""
+    """The rows that each query finds among all; with an encoder, the texts of those that are wanted are embedded again
+    for their scores, and the best are kept.
+    """
     store = request.store
-    wanted = top * (RESCORED if encoder else 1)
     for vector, (scores, rows) in zip(
         vectors, nearest(store, vectors, wanted, request.conditions), strict=True
     ):
@@ -292,7 +293,7 @@ def _exact(
             texts = store.take(rows, [store.text_column])[store.text_column].to_pylist()
             again = shortened(np.asarray(encode_distinct(encoder, texts, ROLE), np.float32), vectors.shape[1])
             scores = unit(again) @ vector
-            best = np.argsort(-scores, kind="stable")[:top]
+            best = np.argsort(-scores, kind="stable")[:kept]
             scores, rows = scores[best], rows[best]
         yield scores, store.take(rows, request.columns)
 
@@ -315,7 +316,8 @@ def _reranked(
 
 
 def _matches(scores: np.ndarray, rows: pa.Table) -> tuple[Match, ...]:
-    return tuple(Match(float(score), row) for score, row in zip(scores, rows.to_pylist(), strict=True))
+    cells = rows.to_pylist() or [{} for _ in scores]  # a table without columns has no rows
+    return tuple(Match(float(score), row) for score, row in zip(scores, cells, strict=True))
 
 
 def _json(cell: Any) -> Any:

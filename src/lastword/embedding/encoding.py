@@ -68,7 +68,7 @@ def stream_texts(
         poolings: of each hidden state.
         layers: hidden states, 0 … number of layers.
         batch_tokens: padded tokens in one pass of the model; None is the device's default.
-        advance: called with the number of texts that were just embedded.
+        advance: called with the number of texts that were just embedded, by the last pass over them.
 
     Yields:
         The vectors of each window.
@@ -79,8 +79,9 @@ def stream_texts(
     passes, done, truncated = pipeline.passes(poolings), 0, 0
     for strings, window in _windows(pipeline, numbered, passes):
         vectors: Vectors = {}
-        for group, sequences in zip(passes, window, strict=True):
-            vectors |= _embedded(pipeline, strings, sequences, group, layers, batch_tokens, advance)
+        for number, (group, sequences) in enumerate(zip(passes, window, strict=True), 1):
+            step = advance if number == len(passes) else lambda done: None
+            vectors |= _embedded(pipeline, strings, sequences, group, layers, batch_tokens, step)
         done, truncated = done + len(window[0]), truncated + window[0].truncated
         yield vectors
     warn_of_some(f"texts were truncated to {pipeline.max_tokens} tokens", truncated, done)

@@ -8,6 +8,7 @@ the same pass. The templates of an average are computed so, too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ from lastword.embedding.pipeline import Pipeline, layer_means, pool, pooling_mas
 from lastword.embedding.pooling import Pooling
 from lastword.embedding.template import CompiledTemplate, Template
 from lastword.embedding.tokens import Batch, Sequences, clean, group_by_length, pad, require_strings
+from lastword.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,21 @@ class GridAxes:
         templates: at least one.
         poolings: at least one.
         layers: hidden states, 0 … number of layers.
+
+    Raises:
+        RequestError: different templates that a `GridPoint` could not tell apart.
     """
 
     templates: Sequence[Template]
     poolings: Sequence[Pooling]
     layers: Sequence[int]
+
+    def __post_init__(self) -> None:
+        labels = Counter(map(label, dict.fromkeys(self.templates)))
+        if repeated := next((name for name, number in labels.items() if number > 1), None):
+            raise RequestError(
+                f"{labels[repeated]} different templates are called {repeated!r}: give one of them at a time"
+            )
 
     @property
     def size(self) -> int:

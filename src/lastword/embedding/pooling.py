@@ -155,9 +155,12 @@ class Pooling:
         if name not in POOLINGS:
             raise RequestError(unknown_name("pooling", name, POOLINGS))
         layers = 1
-        for number in [word for word in ranges if re.fullmatch(r"[1-9]\d{0,3}layers", word)]:
-            layers = int(number.removesuffix("layers"))
-            ranges.remove(number)
+        numbers = [word for word in ranges if re.fullmatch(r"[1-9]\d{0,3}layers", word)]
+        if len(numbers) > 1:
+            raise RequestError(f"pooling {pooling!r} has {len(numbers)} numbers of layers: give one")
+        if numbers:
+            layers = int(numbers[0].removesuffix("layers"))
+            ranges.remove(numbers[0])
         if ditto := "ditto" in ranges:
             ranges.remove("ditto")
             if name != "mean":

@@ -110,7 +110,7 @@ class SparseEncoder(Wrapper):
         return np.hstack(parts).astype(np.float32)
 
     def _sparse(self, states: np.ndarray, texts: Sequence[str]) -> csr_array:
-        windows = [slice(start, start + _WINDOW) for start in range(0, len(states), _WINDOW)]
+        windows = [slice(start, start + _WINDOW) for start in range(0, max(1, len(states)), _WINDOW)]
         return vstack([self._largest(states[rows], texts[rows]) for rows in windows], format="csr")
 
     def _largest(self, states: np.ndarray, texts: Sequence[str]) -> csr_array:

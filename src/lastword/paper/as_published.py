@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from statistics import fmean
 from typing import Any
 
@@ -24,6 +23,7 @@ from lastword.files.sources import Source
 from lastword.paper.left_assumed import LeftAssumed
 from lastword.paper.switches import MICRO_BATCH, SWITCHES, TRAIN_TOKENS, checked_switches
 from lastword.training.guide import Guide
+from lastword.training.losses import Loss, Targets
 from lastword.training.objectives import Objective, PairObjective, PairStep
 from lastword.training.pairs import Pairs, read_pairs
 from lastword.training.vectors import TextVectors
@@ -145,8 +145,30 @@ class _MicroBatches:
             step = replace(step, targets=replace(step.targets, excluded=excluded))
         if not self.summed:
             return step
-        loss, parts = step.loss, ceil(n / MICRO_BATCH)
-        return replace(step, loss=lambda *vectors_and_targets: parts * loss(*vectors_and_targets))
+        return replace(step, loss=summed(step.loss))
+
+
+def summed(loss: Loss) -> Loss:
+    """The sum of a loss of the anchors of each micro-batch, with the candidates of the whole step."""
+
+    def of_step(anchors: Tensor, candidates: Tensor, targets: Targets) -> Tensor:
+        columns, losses = torch.arange(len(candidates)), []
+        for rows in torch.split(torch.arange(len(anchors)), MICRO_BATCH):
+            # the positives of the anchors come first, as a loss expects them
+            order = torch.cat([rows, columns[: rows[0]], columns[rows[-1] + 1 :]])
+            part = replace(
+                targets,
+                temperature=targets.temperature[rows]
+                if isinstance(targets.temperature, Tensor)
+                else targets.temperature,
+                excluded=None if targets.excluded is None else targets.excluded[rows][:, order],
+                scores=None if targets.scores is None else targets.scores[rows],
+                taught=None if targets.taught is None else targets.taught[rows][:, order],
+            )
+            losses.append(loss(anchors[rows], candidates[order], part))
+        return torch.stack(losses).sum()
+
+    return of_step
 
 
 def apart(owners: Sequence[int], n: int) -> Tensor:

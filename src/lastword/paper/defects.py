@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+from huggingface_hub import hf_hub_download
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
@@ -30,7 +31,7 @@ from lastword.paper.report import Page, Record, bullet_list, markdown_table, sum
 from lastword.paper.switches import SWITCHES
 from lastword.report.table import with_interval
 from lastword.training.objectives import step_rows
-from lastword.training.pairs import read_pairs
+from lastword.training.pairs import pair_files, read_pairs
 
 CORRECT = "without defects"
 TOGETHER = ("negatives=micro", "accumulation=sum", "template=split")
@@ -214,7 +215,7 @@ def unmeasured(comparison: Comparison) -> list[str]:
 def _input_facts(settings: dict[str, Any], seeds: int, device: str | None) -> dict[str, int]:
     """How many texts of the pairs are longer than 100 tokens, and how many runs would draw a header row."""
     config = train_config(settings)
-    pairs = read_pairs(config.pairs)
+    pairs = read_pairs(pair_files(config))
     embedder = Embedder.from_pretrained(config.model, template="none", device=device)
     lengths = [len(ids) for ids in embedder.pipeline.tokenize([*pairs.anchors, *pairs.positives]).ids]
     drawn = [
@@ -232,14 +233,16 @@ def _input_facts(settings: dict[str, Any], seeds: int, device: str | None) -> di
 
 def _pairs_as_csv(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The pairs in a file that has a header row."""
-    path, pairs = folder / "pairs.csv", read_pairs(train_config(settings).pairs)
+    path, pairs = folder / "pairs.csv", read_pairs(pair_files(train_config(settings)))
     pa.csv.write_csv(pa.table({"anchor": pairs.anchors, "positive": pairs.positives}), path)
-    return {"pairs": [str(path)]}
+    return {"pairs": [str(path)], "encoding": None, "delimiter": None}
 
 
 def _model_with_bos(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The model with a tokenizer that adds its begin-of-text token by itself, as that of Llama 3 does."""
     source, target = Path(model_source(train_config(settings).model)), folder / "bos"
+    if not source.exists():  # a name on the Hub; the files of the model are in its cache since it was loaded
+        source = Path(hf_hub_download(str(source), "config.json")).parent
     shutil.copytree(source, target, dirs_exist_ok=True)
     tokenizer = Tokenizer.from_file(str(target / "tokenizer.json"))
     token = json.loads((target / "tokenizer_config.json").read_text(encoding="utf-8"))["bos_token"]

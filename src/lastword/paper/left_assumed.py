@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lastword.embedding import Embedder
+from lastword.embedding.tokens import Batch
 from lastword.encoder import Wrapper
 from lastword.geometry import unit
 from lastword.paper.switches import EVALUATION_BATCH
@@ -39,22 +40,23 @@ class LeftAssumed(Wrapper):
     def encode(self, texts: Sequence[str], /) -> np.ndarray:
         """(n, dim) float32, of length 1 where the embedder's vectors are."""
         ids = self.encoder.pipeline.tokenize(texts).ids
+        if not ids:
+            return np.empty((0, self.encoder.dim), np.float32)
         batches = [ids[start : start + EVALUATION_BATCH] for start in range(0, len(ids), EVALUATION_BATCH)]
         with torch.inference_mode():
             vectors = np.concatenate([self._batch(batch) for batch in batches])
         return unit(vectors) if self.spec.normalize else vectors
 
     def _batch(self, ids: list[list[int]]) -> np.ndarray:
-        backbone, width = self.encoder.backbone, max(map(len, ids))
+        pipeline, width = self.encoder.pipeline, max(map(len, ids))
+        backbone = pipeline.backbone
         padding = [width - len(row) for row in ids]
-        pad_id = self.encoder.pipeline.tokenizer.pad_id
-        rows = [[pad_id] * pad + row for pad, row in zip(padding, ids, strict=True)]
-        real = torch.arange(width) >= torch.tensor(padding)[:, None]
-        states = backbone.model(
-            input_ids=torch.tensor(rows, device=backbone.device),
-            attention_mask=real.long().to(backbone.device),
-            use_cache=False,
-        ).last_hidden_state
-        column = real.sum(1).to(backbone.device) - 1
+        rows = [[pipeline.tokenizer.pad_id] * pad + row for pad, row in zip(padding, ids, strict=True)]
+        mask = (torch.arange(width) >= torch.tensor(padding)[:, None]).to(backbone.device)
+        input_ids = torch.tensor(rows, device=backbone.device)
+        batch = Batch(list(range(len(rows))), input_ids, mask, mask, [len(row) for row in ids])
+        # only the model's own pass takes rows that are padded on the left
+        ((_, states),) = backbone.stock.hidden(batch, [pipeline.layer], pipeline.spec.norm)
+        column = mask.sum(1) - 1
         vectors: np.ndarray = states[torch.arange(len(rows)), column].float().cpu().numpy()
         return vectors

@@ -135,7 +135,9 @@ class _Tables:
         scale = self.runner.scale
         self.runner.loaded.clear()
         return {
-            name: Embedder.from_pretrained(name, dtype=scale.dtype).backbone.weights_hash
+            name: Embedder.from_pretrained(
+                name, dtype=scale.dtype, device=self.runner.device
+            ).backbone.weights_hash
             for name in (*scale.models.values(), *(scale.sizes or {}).values())
         }
 

@@ -44,7 +44,7 @@ class Encoding:
         max_tokens: longest sequence of the run.
         positions: longest sequence that the model takes.
         dim: of a vector.
-        each: seconds of a token in the forward pass, by the number of layers; None on another machine.
+        each: seconds of a token in the forward pass, by the number of layers; None where it is not timed.
         tokenizing: seconds of a text.
         characters: of a text, on average.
     """
@@ -100,7 +100,7 @@ class Encoding:
         lengths = whole_lengths(pipeline, sample)
         tokenizing = (time.perf_counter() - started) / len(sample)
         each = None
-        if machine.here:
+        if machine.timed:
             few = pipeline.tokenize(_few(sample, [min(n, pipeline.max_tokens) for n in lengths], shape))
             each = seconds_of_embedding(embedders, few, batch_tokens)
         return cls(
@@ -120,7 +120,7 @@ class Encoding:
         return round(sum(min(n, self.max_tokens) for n in self.lengths) / len(self.lengths) * texts)
 
     def seconds(self, texts: float, layers: int | None = None) -> float | None:
-        """Time of so many texts; None on another machine.
+        """Time of so many texts; None where it is not timed.
 
         Args:
             texts: how many.
@@ -159,7 +159,7 @@ class Encoding:
             max_tokens=self.max_tokens,
             memory=memory,
             machine=self.machine,
-            seconds=sum(seconds) if self.machine.here else None,
+            seconds=sum(seconds) if self.machine.timed else None,
             disk=disk,
             facts=facts,
             stages=stages,
@@ -243,12 +243,18 @@ def _passes(
 
 
 def first_texts(corpus: Corpus) -> list[str]:
-    """The first usable texts."""
+    """The first usable texts.
+
+    Raises:
+        TableError: there is none.
+    """
     texts: list[str] = []
     for rows in corpus.chunks():
         texts += rows.texts[: SAMPLE - len(texts)]
         if len(texts) >= SAMPLE:
             break
+    if not texts:
+        corpus.require_texts()  # says why
     return texts
 
 

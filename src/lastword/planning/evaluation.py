@@ -48,7 +48,7 @@ def plan_evaluation(
         template=template, pooling=pooling,
     )  # fmt: skip
     stages: dict[str, float | None] = {"embedding": encoding.seconds(count), "scoring": None}
-    if encoding.machine.here:
+    if encoding.machine.timed:
         costs = VectorCosts.of(encoding.dim)
         stages["scoring"] = 2 * costs.cluster_score(count)  # TF-IDF is in the table too
     texts = count * encoding.characters

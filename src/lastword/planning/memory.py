@@ -54,7 +54,7 @@ class Machine:
         device: "cpu", "cuda" or "mps".
         available: bytes that it may use.
         process: bytes besides the model: Python, its libraries and their caches, or the context of the GPU.
-        here: whether it is this machine, whose speed can be measured.
+        here: whether it is this machine.
     """
 
     device: str
@@ -72,6 +72,11 @@ class Machine:
             return cls(chosen.type, free_bytes(chosen), _CUDA_CONTEXT, here=True)
         resident = float(psutil.Process().memory_info().rss)
         return cls("cpu", free_bytes(chosen) + resident, resident + LATER_BYTES, here=True)
+
+    @property
+    def timed(self) -> bool:
+        """Whether its speed is measured: that of this machine's CPU, where the models that are timed run."""
+        return self.here and self.device == "cpu"
 
     @property
     def dtype(self) -> str | None:

@@ -26,7 +26,7 @@ class Plan:
         max_tokens: longest sequence of the run.
         memory: at its peak.
         machine: where it is planned for.
-        seconds: time; None for another machine, whose speed is not known.
+        seconds: time; None for a GPU, whose speed is not known.
         disk: bytes that are written.
         facts: further lines, title → text.
         stages: parts of the run → their seconds; None for another machine.
@@ -79,7 +79,7 @@ class Plan:
         detail = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size >= 2**20)
         where = "on this machine" if self.machine.here else f"on a GPU of {gib(self.machine.available)}"
         time = (
-            "unknown: it is measured on the machine that will run it"
+            "unknown: it is measured for runs on the CPU of this machine only"
             if self.seconds is None
             else f"about {duration(self.seconds)}"
         )

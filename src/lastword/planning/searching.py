@@ -70,7 +70,7 @@ def plan_search(
     memory, read = encoding.memory(data, queries), queries * min(len(opened), RESCORED * top)
     wanted = top * (RESCORED if rescore or rerank else 1)
     stages = {"queries": encoding.seconds(queries), "comparing": None}
-    if machine.here:
+    if machine.timed:
         stages["comparing"] = _comparing(opened, request.in_lance, queries, wanted)
     facts = {
         "store": f"{len(opened):,} rows of {opened.vector_format.dim} dimensions, {opened.vector_format.dtype}"

@@ -103,7 +103,7 @@ def plan_run(config: TrainConfig, objective: Objective, machine: Machine, exampl
     )
     with tempfile.TemporaryDirectory() as folder, silenced("peft"):
         loops = {depth: _loop(shape, depth, shallow, objective, Path(folder)) for depth in DEPTHS}
-        work, costs = _measured(loops, shape.layer_weights, timing=machine.here)
+        work, costs = _measured(loops, shape.layer_weights, timing=machine.timed)
         lengths = whole_lengths(loops[DEPTHS[0]].pipeline, loops[DEPTHS[0]].objective.step(0).texts)
     plan = _Run(config, shape, machine, work, costs)
     require_fit(
@@ -178,7 +178,7 @@ class _Run:
             remedy="--max-tokens sets the length",
             memory=dataclasses.replace(fixed, activations=tokens * (memory.bytes_per_token or 0)),
             machine=self.machine,
-            seconds=steps * step + scored * scoring if self.machine.here else None,
+            seconds=steps * step + scored * scoring if self.machine.timed else None,
             disk=4.0 * parameters + 12 * self.costs.trainable.at(self.adapted),
             facts={
                 "step": f"{config.batch_pairs} of {pairs:,} pairs, {work.tokens:,.0f} tokens, "

@@ -227,8 +227,9 @@ def _settings(
     embedder: Embedder, axes: GridAxes, scorer: OptionScorer, rank_by: str, memory_gib: float
 ) -> dict[str, Any]:
     """What a resumed probe must have in common with the interrupted one."""
+    spec = embedder.spec
     return {
-        "templates": [template.text for template in axes.templates],
+        "templates": [template.to_dict() for template in axes.templates],
         "poolings": [pooling.spec for pooling in axes.poolings],
         "layers": list(axes.layers),
         "scores": list(scorer.names),
@@ -237,6 +238,10 @@ def _settings(
         "seed": scorer.seed,
         "memory_gib": memory_gib,
         "dtype": str(embedder.backbone.dtype),
+        "norm": spec.norm,
+        "max_tokens": spec.max_tokens,
+        "normalize": spec.normalize,
+        "attention": spec.attention,
     }
 
 
