@@ -56,7 +56,7 @@ def labelled_file(tmp_path: Path) -> Path:
         ["adapt", "texts.csv", "--baseline", "sentence-transformers:work/deep"],
         ["train", "--pairs", "pairs.csv,work/deep/pairs.csv"], ["train", "--model", "work/deep"],
         ["distill", "mini", "--texts", "work/texts.csv"], ["export", "work/deep", "--to", "onnx"],
-        ["probe", "./work/texts.csv"], ["whiten", "work/deep", "--texts", "topics"],
+        ["probe", "work/./texts.csv"], ["whiten", "work/deep", "--texts", "topics"],
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -12,17 +12,15 @@ import pyarrow.parquet as pq
 from lastword.adaptation import choosing
 from lastword.adaptation.request import Request
 from lastword.adaptation.texts import part_sizes
-from lastword.bundled import PATHS
 from lastword.console import load_libraries
 from lastword.corpus.map.plane import way_here
-from lastword.files.pairs import read_pair_rows
 from lastword.planning.embedding import Encoding, chunk_bytes, first_texts
 from lastword.planning.grouping import VectorCosts, grouping_bytes
 from lastword.planning.memory import Machine
 from lastword.planning.result import Plan
 from lastword.planning.training import plan_training
 from lastword.training.checkpoints import checkpoint_steps
-from lastword.training.pairs import pair_files
+from lastword.training.pairs import pair_rows
 
 _NOISY = 2  # scores without labels embed a noisy copy of each text
 _OWN_MODELS = 3  # adapted, before training, and before training in its best setting
@@ -75,8 +73,7 @@ def _training(
     request: Request, sample: Sequence[str], device: str | None, gpu_memory: float | None, dtype: str | None
 ) -> Plan:
     """The plan of the training run, with pairs that are as long as those that it will have."""
-    files = [PATHS.get(str(file), file) for file in pair_files(request.config)]
-    recipe = [row for file in files for row in read_pair_rows(file)]
+    recipe = pair_rows(request.config)
     weights = request.sources
     share = weights.get("recipe", 0.0) / sum(weights.values())
     own = round((1 - share) * request.config.steps * request.config.batch_pairs) or len(sample)

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lastword.adaptation.texts import TRAINING
-from lastword.bundled import PATHS
 from lastword.config import TrainConfig
 from lastword.console import info
 from lastword.embedding import Embedder
@@ -26,7 +25,7 @@ from lastword.pairs.generating import Rewriting, forecast
 from lastword.pairs.generating.engine import Engine
 from lastword.pairs.record import write_table
 from lastword.training.data import HELD_OUT_MOST
-from lastword.training.pairs import pair_files
+from lastword.training.pairs import pair_rows
 
 FINISHED, PAIRS, MIXTURE = "finished", "pairs", "mixture.parquet"
 _LEAST_PAIRS = 50
@@ -122,8 +121,7 @@ class PairMaker:
         """Make the pairs of a source; returns reason → texts without a pair. One without any pair leaves no file."""
         file = self._file(name)
         if name == "recipe":
-            files = [PATHS.get(str(pairs), pairs) for pairs in pair_files(config)]
-            rows = [row for pairs in files for row in read_pair_rows(pairs)]
+            rows = pair_rows(config)
             write_table(mixed({name: rows}, {name: len(rows)}, self.seed), file)
             return {}
         try:

@@ -426,7 +426,7 @@ def _report(output: Path, counts: dict[str, Any], dim: int) -> None:
     repeated = counts["rows"] - counts["embedded"] - counts["reused"]
     info(
         f"{output}: rows: {counts['rows']:,}; texts embedded: {counts['embedded']:,}; rows reused: {counts['reused']:,}"
-        + (f"; rows with the text of another: {repeated:,}" if repeated > 0 else "")
+        + (f"; rows that repeat a text: {repeated:,}" if repeated > 0 else "")
     )
     for reason, count in counts["rejected"].items():
         info(f"  rows without a vector ({reason}): {count:,}; see {output / REJECTED}")

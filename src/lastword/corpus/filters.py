@@ -68,9 +68,8 @@ class Condition:
         cells = table[self.column].cast(_value_type(table.schema.field(self.column).type))
         if self.as_number and _is_text(cells.type):
             cells = pc.if_else(pc.match_substring_regex(cells, _NUMBER), cells, None)
-        cells = (
-            cells.cast(pa.float64(), safe=False) if self.as_number else cells
-        )  # beyond 2**53 they are rounded
+        if self.as_number:
+            cells = cells.cast(pa.float64(), safe=False)  # beyond 2**53 they are rounded
         fulfilled = pc.fill_null(_OPERATORS[self.operator](cells, self.value), False)
         mask: np.ndarray = fulfilled.combine_chunks().to_numpy(zero_copy_only=False)
         return mask

@@ -89,6 +89,10 @@ def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int, *, adapter_
         adapter = f"LoRA, rank {provenance.adapter.get('rank')}, alpha {provenance.adapter.get('alpha')}"
     if provenance.selection:
         selection = f"step {provenance.selection.get('step')}, by {provenance.selection.get('criterion')}"
+    loading = ', model_kwargs={"dtype": "float32"}' if adapter_alone else ""
+    loading += (
+        ", trust_remote_code=True" if spec.pooling.trainable else ""
+    )  # latent_pooling.py is in the folder
     prompts = ", ".join(f"{name}: {prompt!r}" for name, prompt in spec.prompts.items())
     on_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", provenance.base) and not Path(provenance.base).exists()
     return _CARD.format(
@@ -97,10 +101,7 @@ def model_card(spec: EmbedderSpec, provenance: Provenance, dim: int, *, adapter_
         template=spec.template.text,
         prompts=prompts or "none",
         pooling=spec.pooling.spec,
-        arguments=(', model_kwargs={"dtype": "float32"}' if adapter_alone else "")
-        + (
-            ", trust_remote_code=True" if spec.pooling.trainable else ""
-        ),  # latent_pooling.py is in the folder
+        arguments=loading,
         alone=_ALONE if adapter_alone else "",
         merged="" if adapter_alone else ", merged into the weights",
         attention=_ATTENTION[spec.attention],

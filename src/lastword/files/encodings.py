@@ -29,9 +29,7 @@ def check_encoding(encoding: str | None) -> None:
     """
     try:
         if encoding is not None:
-            b"a".decode(
-                encoding, "ignore"
-            )  # codecs for other things than text have no "ignore", or give no text
+            b"a".decode(encoding, "ignore")  # idna has no "ignore", and rot13 decodes no bytes
     except (LookupError, UnicodeError):
         raise RequestError(
             f"encoding={encoding!r} is unknown: give utf-8, utf-16, latin-1, cp1252, shift_jis or another of Python's"

@@ -338,14 +338,13 @@ def require_writable(output: Path) -> None:
             f"cannot write {address}: outputs are written to a disk, where they are locked, can be resumed and appear "
             "when they are complete; choose a local path, and copy the output when it is there"
         )
-    if not str(output).isascii():
-        try:
-            str(output).encode()
-        except UnicodeEncodeError:
-            raise RequestError(
-                f"cannot write {output}: this name is not UTF-8, or the locale is not; choose another name, or set "
-                "PYTHONUTF8=1"
-            ) from None
+    try:
+        str(output).encode()
+    except UnicodeEncodeError:
+        raise RequestError(
+            f"cannot write {output}: this name is not UTF-8, or the locale is not; choose another name, or set "
+            "PYTHONUTF8=1"
+        ) from None
     try:
         if Path.cwd().is_relative_to(output.resolve()):
             raise RequestError(f"cannot write {output}: the current folder is inside it; choose another path")

@@ -54,6 +54,11 @@ def pair_files(config: TrainConfig) -> list[TableFile]:
     return [TableFile(file, config.encoding, config.delimiter) for file in config.pairs]
 
 
+def pair_rows(config: TrainConfig) -> list[PairRow]:
+    """The rows of all files of pairs that a training run reads."""
+    return [row for file in pair_files(config) for row in read_pair_rows(PATHS.get(str(file), file))]
+
+
 def read_pairs(
     files: Sequence[Source], *, drop_empty: bool = False, header_rows: bool = False, graded: bool = False
 ) -> Pairs:

@@ -75,16 +75,13 @@ def attend_ends(q: Tensor, k: Tensor, v: Tensor, layout: Layout, nodes: list[int
     (keys, values), mixed, tree = (layout.parts(states) for states in (k, v)), [], layout.tree
     queries = torch.split(q, [segment.rows for segment in layout.segments])
     for number, (segment, query) in enumerate(zip(layout.segments, queries, strict=True)):
-        mask, after = None, 0
+        mask, after = None, slice(0)
         if tree is not None and nodes:
-            length, after = layout.shared + segment.length, len(tree)
+            length, after = layout.shared + segment.length, slice(number, number + 1)
             sees = tree.sees(length, q.device)[nodes]
             last = torch.arange(sees.shape[1], device=q.device)[None] < length
             mask = additive(torch.cat([last, sees]), q.dtype)
-        k, v = (
-            _keys(states.shared, states.rows[number], *(states.nodes[number : number + 1] if after else ()))
-            for states in (keys, values)
-        )
+        k, v = (_keys(states.shared, states.rows[number], *states.nodes[after]) for states in (keys, values))
         mixed.append(_attention(query, k, v, scale, mask))
     return torch.cat(mixed)
 
