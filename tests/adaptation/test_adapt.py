@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 import lastword
 from lastword import AdaptResult, Store, adapt_corpus
 from lastword.adaptation import adapt as module
-from lastword.adaptation.findings import certainty, summary, verdict
+from lastword.adaptation.findings import certainty, findings, summary, verdict
 from lastword.bundled import path_of
 from lastword.console import logger
 from lastword.errors import ExistingOutputError, RequestError, WorkError
@@ -171,6 +172,9 @@ def test_without_labels_and_without_success(
     monkeypatch.setattr(AdaptResult, "kept", property(lambda result: "unadapted"))
     result = adapt_corpus(corpus, tmp_path / "out", sources={"noise": 1, "neighbours": 2}, **settings)
     assert result.measure == "stability"
+    for finding in findings(result):
+        assert not re.search("(better|worse) than", finding.text), "stability is not quality"
+    assert findings(result)[1].text.endswith("This does not say which of them groups better.")
     assert result.label_column is None
     assert not any("v_measure" in row.scores for row in result.models)
     assert "There are no labels." in certainty(result)[0]

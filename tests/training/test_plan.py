@@ -140,7 +140,7 @@ def test_the_forecast_is_logged_in_three_lines(caplog: pytest.LogCaptureFixture)
     assert (
         third
         == said[5]
-        == f"12.5% of the texts are truncated to max_tokens=64; about {duration(65)} of training"
+        == f"12.5% of the texts are truncated to 64 tokens (max_tokens); about {duration(65)} of training"
     )
 
 

@@ -22,6 +22,11 @@ _HELPED_WITHOUT_LABELS: dict[Verdict, str] = {
     "worse": "Adapting seems to have done harm on this corpus; without labels this is no proof.",
     "not distinguishable": _HELPED["not distinguishable"],
 }
+_IS_MORE_STABLE: dict[Verdict, str] = {
+    "better": "is more stable than",
+    "worse": "is less stable than",
+    "not distinguishable": IS_BETTER["not distinguishable"],
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def _chosen_by(result: AdaptResult) -> str:
 def summary(result: AdaptResult) -> str:
     """Text for a terminal: the scores, the verdict and the files."""
     measures = list(result.adapted.scores)
-    heading = ("model", "setting", *(MEASURES[name].title for name in measures), "adapted is better by")
+    heading = ("model", "setting", *(MEASURES[name].title for name in measures), "adapted minus it")
     rows = [heading]
     for row in result.models:
         difference = "" if row is result.adapted else in_brackets(result.adapted.against(row, result.measure))
@@ -125,13 +130,16 @@ def _finding(result: AdaptResult, row: ModelRow) -> Finding:
         "tfidf": "TF-IDF, which only counts words",
         "other": label(row),
     }.get(row.kind, f"{row.name} before training ({row.setting})")
+    words = IS_BETTER if measure == LABELLED else _IS_MORE_STABLE
     text = (
-        f"The adapted model {IS_BETTER[difference.verdict]} {other}: {MEASURES[measure].title} {values[0]} against "
+        f"The adapted model {words[difference.verdict]} {other}: {MEASURES[measure].title} {values[0]} against "
         f"{values[1]}, a difference of {with_interval(difference)}."
     )
     chance = row.scores[measure].chance if measure == LABELLED else None
     if row is result.unadapted and chance is not None:
         text += f" Chance is {percent(chance)}."
+    if measure != LABELLED and row is not result.unadapted:
+        text += " This does not say which of them groups better."
     title = {"tfidf": "against TF-IDF", "other": f"against {label(row)}"}.get(
         row.kind, "against before training"
     )

@@ -109,7 +109,7 @@ class Plan:
             f"{self.negatives_per_anchor} negatives per anchor; {self.tokens_per_step:,} tokens per step; {memory}"
         )
         info(
-            f"{self.truncated_share:.1%} of the texts are truncated to max_tokens={self.max_tokens}; about "
+            f"{self.truncated_share:.1%} of the texts are truncated to {self.max_tokens} tokens (max_tokens); about "
             f"{duration(self.seconds)} of training"
         )
 
